@@ -1,0 +1,107 @@
+"""Invariance properties of language models as unit tests.
+
+Names are imported when they are first used (PEP 562), so that installing this package costs a test suite
+nothing that does not use it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Question": "questions",
+    "Item": "questionnaire",
+    "Questionnaire": "questionnaire",
+    "Scale": "questionnaire",
+    "load_questionnaire": "question_files",
+    "load_questions": "question_files",
+    "Layout": "presentation",
+    "Presentation": "presentation",
+    "Template": "presentation",
+    "Orbit": "transforms",
+    "Product": "transforms",
+    "Reformat": "transforms",
+    "Relabel": "transforms",
+    "Reorder": "transforms",
+    "Reword": "transforms",
+    "Transform": "transforms",
+    "Model": "models.protocol",
+    "load_model": "models.loading",
+    "controls": "models.controls",
+    "symmetrized": "models.symmetrized",
+    "assert_invariant": "assertions",
+    "assert_order_symmetric": "assertions",
+    "assert_prompt_insensitive": "assertions",
+    "assert_readouts_agree": "assertions",
+    "assert_same_answer": "assertions",
+    "assert_tracks": "assertions",
+    "check": "checks",
+    "FindingList": "runs",
+    "run": "runs",
+    "find_counterexample": "search",
+    "Finding": "verdict",
+    "InvarianceError": "verdict",
+    "UndecidedError": "verdict",
+    "Verdict": "verdict",
+    "LLMInvarianceError": "errors",
+    "ModelError": "errors",
+    "UsageError": "errors",
+    "strategies": "strategies",
+}
+_MODULES = {"controls", "strategies"}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are in one table
+
+if TYPE_CHECKING:
+    from pytest_llminvariance import strategies as strategies
+    from pytest_llminvariance.assertions import assert_invariant as assert_invariant
+    from pytest_llminvariance.assertions import assert_order_symmetric as assert_order_symmetric
+    from pytest_llminvariance.assertions import assert_prompt_insensitive as assert_prompt_insensitive
+    from pytest_llminvariance.assertions import assert_readouts_agree as assert_readouts_agree
+    from pytest_llminvariance.assertions import assert_same_answer as assert_same_answer
+    from pytest_llminvariance.assertions import assert_tracks as assert_tracks
+    from pytest_llminvariance.checks import check as check
+    from pytest_llminvariance.errors import LLMInvarianceError as LLMInvarianceError
+    from pytest_llminvariance.errors import ModelError as ModelError
+    from pytest_llminvariance.errors import UsageError as UsageError
+    from pytest_llminvariance.models import controls as controls
+    from pytest_llminvariance.models.loading import load_model as load_model
+    from pytest_llminvariance.models.protocol import Model as Model
+    from pytest_llminvariance.models.symmetrized import symmetrized as symmetrized
+    from pytest_llminvariance.presentation import Layout as Layout
+    from pytest_llminvariance.presentation import Presentation as Presentation
+    from pytest_llminvariance.presentation import Template as Template
+    from pytest_llminvariance.question_files import load_questionnaire as load_questionnaire
+    from pytest_llminvariance.question_files import load_questions as load_questions
+    from pytest_llminvariance.questionnaire import Item as Item
+    from pytest_llminvariance.questionnaire import Questionnaire as Questionnaire
+    from pytest_llminvariance.questionnaire import Scale as Scale
+    from pytest_llminvariance.questions import Question as Question
+    from pytest_llminvariance.runs import FindingList as FindingList
+    from pytest_llminvariance.runs import run as run
+    from pytest_llminvariance.search import find_counterexample as find_counterexample
+    from pytest_llminvariance.transforms import Orbit as Orbit
+    from pytest_llminvariance.transforms import Product as Product
+    from pytest_llminvariance.transforms import Reformat as Reformat
+    from pytest_llminvariance.transforms import Relabel as Relabel
+    from pytest_llminvariance.transforms import Reorder as Reorder
+    from pytest_llminvariance.transforms import Reword as Reword
+    from pytest_llminvariance.transforms import Transform as Transform
+    from pytest_llminvariance.verdict import Finding as Finding
+    from pytest_llminvariance.verdict import InvarianceError as InvarianceError
+    from pytest_llminvariance.verdict import UndecidedError as UndecidedError
+    from pytest_llminvariance.verdict import Verdict as Verdict
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    value = module if name in _MODULES else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,239 @@
+"""Assertions: a check that raises `InvarianceError` where the property is broken.
+
+Each returns its `Finding`. An UNDECIDED finding raises `UndecidedError` under the policy `fail` (the
+default); under `skip` and `warn` it is recorded and the test goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pytest_llminvariance.audit.metrics import DELTA_NATS, flip
+from pytest_llminvariance.checks import Measured, Questions, in_search, measure
+from pytest_llminvariance.designs import Design
+from pytest_llminvariance.engine import ask, read_reply
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.evidence import make_example
+from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
+from pytest_llminvariance.presentation import Presentation, Template
+from pytest_llminvariance.properties import Invariance, Probe, Property, as_property
+from pytest_llminvariance.questions import Question
+from pytest_llminvariance.report.message import failure_message, same_answer_message
+from pytest_llminvariance.runs import current_run, recorded
+from pytest_llminvariance.search import find_counterexample
+from pytest_llminvariance.transforms import Reorder, Transform
+from pytest_llminvariance.verdict import Finding, InvarianceError, UndecidedError, Verdict
+
+__all__ = [
+    "assert_invariant",
+    "assert_order_symmetric",
+    "assert_prompt_insensitive",
+    "assert_readouts_agree",
+    "assert_same_answer",
+    "assert_tracks",
+]
+
+MetricName = Literal[
+    "flip_rate", "disagreement", "tv", "js_distance", "score_gap", "score_shift", "position_bias", "trait_shift"
+]
+SEARCHED_QUESTIONS = 3
+
+
+def assert_order_symmetric(
+    model: Model,
+    questions: Questions,
+    *,
+    tolerance: float = 0.05,
+    metric: MetricName = "flip_rate",
+    orders: Design = "auto",
+    n: int | None = None,
+    readout: Readout = "auto",
+    template: str | Template | None = None,
+    claim: str = "suite",
+    samples: int = 1,
+) -> Finding:
+    """Assert that the answer, as content, stays the same under orders of the options.
+
+    `orders` is a design: `all` (up to 6 options), `cyclic`, `reversed`, `balanced` (each option equally
+    often at each position and directly after each other one), `sample` with `n` drawn orders, or `auto`
+    (all up to 4 options, balanced above).
+
+    Raises:
+        InvarianceError: if the property is broken.
+        UndecidedError: if it is undecided and the policy is `fail`.
+        UsageError: for bad arguments, before anything is asked.
+    """
+    __tracebackhide__ = True
+    made = as_property("option_order", {"orders": orders, "n": n})
+    return _assert(made, model, questions, tolerance, metric, readout, template, claim, samples)
+
+
+def assert_prompt_insensitive(
+    model: Model,
+    questions: Questions,
+    *,
+    templates: Sequence[str | Template],
+    tolerance: float = 0.05,
+    metric: MetricName = "flip_rate",
+    orders: Design | None = None,
+    n: int | None = None,
+    readout: Readout = "auto",
+    claim: str = "suite",
+    samples: int = 1,
+) -> Finding:
+    """Assert that the answer, as content, stays the same under equivalent ways of asking.
+
+    The first of `templates` is the question as written. `orders="reversed"` crosses them with both
+    directions of the options. For Likert items `metric="score_gap"` compares scores instead of choices,
+    and `"trait_shift"` the trait scores.
+
+    Raises:
+        InvarianceError: if the property is broken.
+        UndecidedError: if it is undecided and the policy is `fail`.
+        UsageError: for bad arguments, before anything is asked.
+    """
+    __tracebackhide__ = True
+    made = as_property("prompt", {"templates": templates, "orders": orders, "n": n})
+    return _assert(made, model, questions, tolerance, metric, readout, None, claim, samples)
+
+
+def assert_invariant(
+    model: Model,
+    questions: Questions,
+    *,
+    under: Transform,
+    tolerance: float = 0.05,
+    metric: MetricName = "flip_rate",
+    readout: Readout = "auto",
+    template: str | Template | None = None,
+    claim: str = "suite",
+    samples: int = 1,
+) -> Finding:
+    """Assert that the answer stays the same under any transform, or a product of them (`Relabel() * Reorder()`).
+
+    Raises:
+        InvarianceError: if the property is broken.
+        UndecidedError: if it is undecided and the policy is `fail`.
+        UsageError: for bad arguments, before anything is asked.
+    """
+    __tracebackhide__ = True
+    if not isinstance(under, Transform):
+        raise UsageError(
+            f"under is {under!r}, but must be a transform, for example Reorder(), Relabel(), Reformat() or Reword([...])"
+        )
+    return _assert(as_property(under, {}), model, questions, tolerance, metric, readout, template, claim, samples)
+
+
+def assert_readouts_agree(
+    model: Model,
+    questions: Questions,
+    *,
+    readouts: Sequence[str] = ("label", "text"),
+    tolerance: float = 0.05,
+    template: str | Template | None = None,
+) -> Finding:
+    """Assert that one prompt gives the same answer however it is read: the first token, the options' texts, generated text.
+
+    Raises:
+        InvarianceError: if the share of questions whose readouts differ exceeds the tolerance.
+        UndecidedError: if it is undecided and the policy is `fail`.
+        CapabilityError: if the model lacks a readout.
+    """
+    __tracebackhide__ = True
+    made = as_property("readouts", {"readouts": readouts})
+    return _assert(made, model, questions, tolerance, None, "auto", template, "suite", 1)
+
+
+def assert_tracks(
+    model: Model,
+    edits: Sequence[tuple[Question, Question]],
+    *,
+    tolerance: float = 0.05,
+    readout: Readout = "auto",
+    template: str | Template | None = None,
+) -> Finding:
+    """Assert that edits which change the meaning change the answer.
+
+    `edits` holds pairs (question, edited question) with the same set of options. The metric is the share
+    of edits after which the answer, as content, stayed the same. A model that answers anything fails here.
+
+    Raises:
+        InvarianceError: if that share exceeds the tolerance.
+        UndecidedError: if it is undecided and the policy is `fail`.
+    """
+    __tracebackhide__ = True
+    made = as_property("tracks", {"edits": edits})
+    return _assert(made, model, [pair[0] for pair in edits], tolerance, None, readout, template, "suite", 1)
+
+
+def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:
+    """Assert that two presentations of one question get the same answer; for use inside `@given`.
+
+    Only a certain difference is a failure: ties and unreadable answers never stop a search. A search is no
+    evidence that a property holds.
+
+    Raises:
+        InvarianceError: if the answers differ; its message starts the same for every pair.
+        UsageError: if the two do not show the same options.
+    """
+    __tracebackhide__ = True
+    for shown in (a, b):
+        if not isinstance(shown, Presentation):
+            raise UsageError(f"{shown!r} is a {type(shown).__name__}, but must be a Presentation")
+    if a.question.options != b.question.options:
+        raise UsageError("the two presentations show different options, so their answers cannot be compared")
+    run, way = current_run.get(), resolve_readout(readout, check_model(model))
+    memo = {} if run.memo is None else run.memo
+    replies = ask(model, [request_for(shown, way) for shown in (a, b)], memo).replies
+    answers = [read_reply(reply, shown, way) for reply, shown in zip(replies, (a, b), strict=True)]
+    differs = bool(flip(answers[0], answers[1], DELTA_NATS).low)
+    if run.recorder is not None:
+        run.recorder.searched(differs)
+    if differs:
+        example = make_example(Probe(a), answers[0], Probe(b), answers[1])
+        raise InvarianceError(same_answer_message(example, model.name, way, run.replay))
+
+
+def _assert(
+    made: Property,
+    model: Model,
+    questions: Questions,
+    tolerance: float,
+    metric: str | None,
+    readout: str,
+    template: str | Template | None,
+    claim: str,
+    samples: int,
+) -> Finding:
+    """Check, find the smallest example, store, and raise by verdict and policy."""
+    __tracebackhide__ = True
+    with recorded(made.title) as slot:
+        settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
+        measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)
+        finding = slot.store(_with_nearest_example(measured, made, model, template))
+    run = current_run.get()
+    if finding.verdict is Verdict.BROKEN:
+        raise InvarianceError(failure_message(finding, run.replay), finding)
+    if finding.verdict is Verdict.UNDECIDED and run.undecided == "fail" and not in_search():
+        raise UndecidedError(failure_message(finding, run.replay), finding)
+    return finding
+
+
+def _with_nearest_example(measured: Measured, made: Property, model: Model, template: str | Template | None) -> Finding:
+    """Return the finding with a nearer example, searched among orders that the design left out."""
+    finding, best = measured.finding, measured.finding.example
+    orders_only = isinstance(made, Invariance) and isinstance(made.transform, Reorder)
+    if finding.verdict is not Verdict.BROKEN or best is None or not orders_only:
+        return finding
+    named = best.question
+    ranked = sorted(measured.evidence, key=lambda item: item.plan.question.name != named)
+    for item in ranked[:SEARCHED_QUESTIONS]:
+        if best.distance[1] <= 1:
+            break
+        found = find_counterexample(
+            model, item.plan.question, readout=finding.readout, template=template, closer_than=best.distance[1]
+        ).example
+        best = found or best
+    return dataclasses.replace(finding, example=best)

@@ -1,0 +1,296 @@
+"""`check`: the one use case. Plan, ask, measure, guard, decide.
+
+Everything planned is asked, so a verdict is exact up to what ties and missing answers leave open.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_llminvariance.audit.metrics import METRICS, Metric
+from pytest_llminvariance.engine import Memo, ask, read_reply
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.evidence import (
+    Evidence,
+    choice_shares,
+    count_words,
+    effect_of,
+    examples_by_distance,
+    measure_questions,
+    per_question,
+    read,
+    tally,
+)
+from pytest_llminvariance.guards import (
+    foreign_presentations,
+    inside_frame,
+    reply_guards,
+    responsiveness,
+    sentinel_guard,
+)
+from pytest_llminvariance.models.protocol import Model, Request, check_model, request_for, resolve_readout
+from pytest_llminvariance.presentation import DEFAULT_TEMPLATE, Template, as_template
+from pytest_llminvariance.properties import Plan, Property, ReadoutAgreement, as_property
+from pytest_llminvariance.questions import Question, as_questions
+from pytest_llminvariance.runs import current_run, recorded
+from pytest_llminvariance.transforms import Transform
+from pytest_llminvariance.verdict import Finding, Guard, as_tolerance, decide
+
+__all__ = ["Measured", "Questions", "check", "in_search", "measure"]
+
+Questions = Question | Iterable[Question]
+N_SENTINELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A finding, and the evidence that it was made from."""
+
+    finding: Finding
+    evidence: tuple[Evidence, ...]
+
+
+def check(
+    property: str | Property | Transform,
+    model: Model,
+    questions: Questions,
+    *,
+    tolerance: float,
+    metric: str | None = None,
+    readout: str = "auto",
+    template: str | Template | None = None,
+    claim: str = "suite",
+    samples: int = 1,
+    **options: Any,
+) -> Finding:
+    """Check a property of a model on questions and return what was found; never raises for a broken one.
+
+    `property` is a name (`option_order`, `prompt`, `labels`, `layout`, `readouts`, `tracks`), made with
+    `options`, or a property or transform object. `metric` and `tolerance` say how much the answers may
+    differ: the mean of the metric over the questions must not exceed the tolerance.
+
+    Costs one prompt per planned presentation and at least 12 for the responsiveness guard; prompts asked
+    before in the same session cost nothing.
+
+    Raises:
+        UsageError: for bad arguments, before anything is asked.
+        ModelError: if the model cannot answer.
+    """
+    made = as_property(property, options)
+    with recorded(made.title) as slot:
+        measured = measure(
+            made, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template,
+            claim=claim, samples=samples,
+        )  # fmt: skip
+        return slot.store(measured.finding)
+
+
+def measure(
+    made: Property,
+    model: Model,
+    questions: Questions,
+    *,
+    tolerance: float,
+    metric: str | None = None,
+    readout: str = "auto",
+    template: str | Template | None = None,
+    claim: str = "suite",
+    samples: int = 1,
+) -> Measured:
+    """Do what `check` says, without storing the finding."""
+    began = time.perf_counter()
+    _refuse_inside_search(made)
+    _check_claim(claim, samples)
+    limit = as_tolerance(tolerance)
+    model = check_model(model)
+    asked_for = as_questions(questions if isinstance(questions, Question) else tuple(questions))
+    chosen = _metric(metric or made.metric, made, asked_for)
+    way = resolve_readout(_first_readout(made, readout), model)
+    for other in made.readouts if isinstance(made, ReadoutAgreement) else ():
+        resolve_readout(other, model)
+    plans = [made.plan(question, template) for question in asked_for]
+    answers = _Asking(model, way, made).ask(plans)
+    evidence, values = answers.evidence, measure_questions(answers.evidence, chosen)
+    effect = effect_of(evidence, chosen, values)
+    guards = [*reply_guards(evidence), *answers.guards(made, chosen, limit)]
+    causes, n_answers = tally(evidence)
+    verdict, reasons = decide(effect, limit, guards, causes, n_answers)
+    examples = examples_by_distance(evidence, wants_change=chosen.name == "unchanged")
+    n_presentations = sum(len(plan.probes) for plan in plans)
+    finding = Finding(
+        property=made.name,
+        title=made.title,
+        metric=chosen.name,
+        effect=effect,
+        tolerance=limit,
+        verdict=verdict,
+        reasons=reasons,
+        count=count_words(evidence, chosen),
+        questions_asked=len(plans),
+        questions_planned=len(plans),
+        presentations_asked=n_presentations,
+        presentations_planned=n_presentations,
+        design=_design(plans),
+        plan=made.spec(),
+        tokens=answers.tokens,
+        example=examples[0] if examples else None,
+        per_question=per_question(evidence, values),
+        guards=tuple(guards),
+        details={"position_shares": choice_shares(evidence)},
+        model=model.name,
+        fingerprint=model.fingerprint,
+        readout=way if not isinstance(made, ReadoutAgreement) else " and ".join(made.readouts),
+        template=_template_name(template),
+        seed=current_run.get().seed,
+        versions=_versions(),
+        claim=claim,
+        duration_s=time.perf_counter() - began,
+    )
+    return Measured(finding, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Everything that came back for one check."""
+
+    evidence: tuple[Evidence, ...]
+    foreign: tuple[tuple[Any, ...], ...]
+    tokens: int
+    sentinel: Guard | None
+
+    def guards(self, made: Property, metric: Metric, limit: Any) -> list[Guard]:
+        found = [self.sentinel] if self.sentinel else []
+        if made.metric != "unchanged":
+            found.append(responsiveness(self.evidence, self.foreign, metric, limit))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Asks what is planned, foreign stems for the responsiveness guard, and sentinels again at the end."""
+
+    model: Model
+    readout: str
+    made: Property
+
+    def ask(self, plans: Sequence[Plan]) -> _Answers:
+        foreign = foreign_presentations(plans, current_run.get().seed) if self.made.metric != "unchanged" else ()
+        planned = [
+            request_for(probe.presentation, probe.readout or self.readout) for plan in plans for probe in plan.probes
+        ]
+        strange = [request_for(shown, self.readout) for row in foreign for shown in row]
+        memo = current_run.get().memo
+        memo = {} if memo is None else memo
+        asked = ask(self.model, [*planned, *strange], memo, _progress(self.made.title))
+        replies = iter(asked.replies)
+        evidence = tuple(
+            read(
+                plan,
+                [next(replies) for _ in plan.probes],
+                self.readout,
+                must_differ=self.made.compares_prompts and not inside_frame(plan, self.model),
+            )
+            for plan in plans
+        )
+        answers = tuple(tuple(read_reply(next(replies), shown, self.readout) for shown in row) for row in foreign)
+        again, tokens = self._sentinels(planned, memo) if asked.fresh else (None, 0)
+        return _Answers(evidence, answers, asked.tokens + tokens, again)
+
+    def _sentinels(self, planned: Sequence[Request], memo: Memo) -> tuple[Guard, int]:
+        chosen = list(dict.fromkeys(planned))
+        chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
+        before = ask(self.model, chosen, memo).replies
+        again = ask(self.model, chosen, {})
+        return sentinel_guard(before, again.replies), again.tokens
+
+
+def in_search() -> bool:
+    """Return whether Hypothesis is running an example right now; never imports Hypothesis."""
+    hypothesis = sys.modules.get("hypothesis")
+    return bool(hypothesis and hypothesis.currently_in_test_context())
+
+
+def _refuse_inside_search(made: Property) -> None:
+    if in_search():
+        raise UsageError(
+            f"{made.title} is a rate over fixed presentations, but inside @given examples are chosen to fail, so a rate means nothing. "
+            "Use assert_same_answer(model, a, b) here, or move the check out of @given"
+        )
+
+
+def _check_claim(claim: str, samples: int) -> None:
+    if claim != "suite":
+        raise UsageError(
+            f"claim is {claim!r}, but this version knows only 'suite': these questions and the planned presentations"
+        )
+    if samples != 1:
+        raise UsageError(
+            f"samples is {samples!r}, but this version reads every prompt once (samples=1), without sampling"
+        )
+
+
+def _first_readout(made: Property, readout: str) -> str:
+    return made.readouts[0] if isinstance(made, ReadoutAgreement) else readout
+
+
+def _metric(name: str, made: Property, questions: Sequence[Question]) -> Metric:
+    if name == "excess_disagreement":
+        raise UsageError(
+            "metric='excess_disagreement' needs samples >= 2, which this version does not draw. Use 'flip_rate' or 'tv'"
+        )
+    if name not in METRICS:
+        raise UsageError(f"there is no metric {name!r}; the metrics are {', '.join(METRICS)}")
+    metric = METRICS[name]
+    if (name == "unchanged") != (made.metric == "unchanged"):
+        raise UsageError(f"metric {name!r} cannot be used for {made.title}. Use {made.metric!r}")
+    if metric.needs_full_design and made.samples_the_orbit:
+        raise UsageError(
+            f"metric {name!r} needs a full named design, not orders='sample'. Use orders='all', 'cyclic' or 'balanced'"
+        )
+    for question in questions:
+        if metric.needs_scores and question.scores is None:
+            raise UsageError(
+                f"metric {name!r} compares scores, but question {question.name!r} has none. Give scores, or use 'flip_rate'"
+            )
+    return metric
+
+
+def _design(plans: Sequence[Plan]) -> str:
+    kinds = list(dict.fromkeys(plan.design for plan in plans))
+    return kinds[0] if len(kinds) == 1 else f"{kinds[0]} to {kinds[-1]}"
+
+
+def _template_name(template: str | Template | None) -> str:
+    return DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("pytest-llminvariance", "torch", "transformers"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _progress(title: str) -> Callable[[int, int], None] | None:
+    """Return a progress bar for a terminal, or nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bar = tqdm(desc=title, unit="prompt", leave=False)
+
+    def advance(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return advance

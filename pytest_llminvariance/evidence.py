@@ -1,0 +1,279 @@
+"""From replies to numbers: answers by content, the metric of each question, and the effect of a suite."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from pytest_llminvariance.audit.distribution import AnswerDistribution
+from pytest_llminvariance.audit.metrics import (
+    DELTA_NATS,
+    UNKNOWN,
+    Interval,
+    Metric,
+    flip,
+    mean_interval,
+    position_bias,
+    position_shares,
+    trait_shift,
+)
+from pytest_llminvariance.designs import inverse, kendall_distance
+from pytest_llminvariance.engine import read_reply
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.presentation import Presentation
+from pytest_llminvariance.properties import Plan, Probe
+from pytest_llminvariance.verdict import Example, QuestionEffect, Shown
+
+__all__ = [
+    "Evidence",
+    "choice_shares",
+    "count_words",
+    "examples_by_distance",
+    "measure_questions",
+    "pooled_effect",
+    "read",
+    "shown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One question, everything planned for it, and what came back."""
+
+    plan: Plan
+    answers: tuple[AnswerDistribution, ...]
+    sent: tuple[str, ...]
+    reached: bool
+    """False where the transform never reached the model, so that its answers say nothing."""
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Why answers are open, one entry per open answer."""
+        if not self.reached:
+            return ("not reached",) * len(self.answers)
+        open_answers = [answer for answer in self.answers if len(answer.outcomes(DELTA_NATS)) > 1]
+        return tuple("tie" if answer.is_known else answer.status for answer in open_answers)
+
+
+def read(plan: Plan, replies: Sequence[Reply], readout: str, *, must_differ: bool) -> Evidence:
+    """Take replies back to contents. With `must_differ`, fewer than two distinct prompts sent are no evidence."""
+    answers = tuple(
+        read_reply(reply, probe.presentation, probe.readout or readout)
+        for probe, reply in zip(plan.probes, replies, strict=True)
+    )
+    sent = tuple(reply.sent_sha256 for reply in replies)
+    known = {digest for digest in sent if digest}
+    return Evidence(plan, answers, sent, reached=not must_differ or len(known) >= 2 or not known)
+
+
+def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
+    """Return the metric of each question; what did not reach the model may be anything."""
+    return tuple(
+        metric.measure(item.answers, item.plan.question.keyed_scores, DELTA_NATS)
+        if item.reached and len(item.answers) > 1
+        else UNKNOWN
+        for item in evidence
+    )
+
+
+def effect_of(evidence: Sequence[Evidence], metric: Metric, values: Sequence[Interval]) -> Interval:
+    """Return the effect of the suite: the mean over questions, or the pooled value."""
+    return pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
+
+
+def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tuple[QuestionEffect, ...]:
+    """Return the record of each question's effect."""
+    return tuple(
+        QuestionEffect(
+            question=item.plan.question.name,
+            low=float(value.low),
+            high=float(value.high),
+            presentations=len(item.answers),
+            causes=tuple(sorted(set(item.causes))),
+        )
+        for item, value in zip(evidence, values, strict=True)
+    )
+
+
+def pooled_effect(evidence: Sequence[Evidence], metric: Metric) -> Interval:
+    """Return `position_bias` or `trait_shift` over all questions; open answers widen it."""
+    if not all(item.reached for item in evidence):
+        return UNKNOWN
+    if metric.name == "trait_shift":
+        return _trait_shift(evidence)
+    rows, n_open = _rows_by_k(evidence)
+    n = sum(len(part) for part in rows.values()) + n_open
+    if not rows:
+        return UNKNOWN
+    value = position_bias(rows)
+    return Interval(max(0.0, value - n_open / n), min(1.0, value + n_open / n))
+
+
+def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[float]]], int]:
+    """Return mass by position of balanced probes, by number of options, and how many answers are open."""
+    rows: dict[int, list[list[float]]] = {}
+    n_open = 0
+    for item in evidence:
+        if item.plan.balanced is None:
+            raise UsageError(
+                "position_bias needs every option equally often at every position. Use orders='all', 'cyclic' or 'balanced'"
+            )
+        for index in item.plan.balanced:
+            outcomes = item.answers[index].outcomes(DELTA_NATS)
+            order = item.plan.probes[index].presentation.order
+            if min(outcomes) < 0 or not item.answers[index].is_known:
+                n_open += 1
+                continue
+            rows.setdefault(len(order), []).append([(content in outcomes) / len(outcomes) for content in order])
+    return rows, n_open
+
+
+def _trait_shift(evidence: Sequence[Evidence]) -> Interval:
+    by_trait: dict[str, list[list[float]]] = {}
+    spans = []
+    for item in evidence:
+        question = item.plan.question
+        trait, scores = question.attributes.get("trait"), question.keyed_scores
+        if trait is None or scores is None:
+            raise UsageError(
+                f"trait_shift needs scores and attributes['trait'], which question {question.name!r} lacks. Use a Questionnaire"
+            )
+        expected = [answer.expected_score(scores) if answer.is_known else None for answer in item.answers]
+        spans.append(max(scores) - min(scores))
+        if any(value is None for value in expected):
+            return UNKNOWN
+        by_trait.setdefault(trait, []).append([value for value in expected if value is not None])
+    value = trait_shift(by_trait, max(spans))
+    return Interval(value, value)
+
+
+def choice_shares(evidence: Sequence[Evidence]) -> tuple[float, ...] | None:
+    """Return the share of choices at each position where the plan is balanced and all questions have as many options."""
+    if any(item.plan.balanced is None for item in evidence):
+        return None
+    rows, _ = _rows_by_k(evidence)
+    return position_shares(next(iter(rows.values()))) if len(rows) == 1 else None
+
+
+def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
+    """Return certain changes as counts, `9 of 23 other presentations`; empty where the metric is no share."""
+    if not metric.unit:
+        return ""
+    changed = total = 0
+    for item in evidence:
+        answers = item.answers
+        pairs = (
+            [(a, b) for i, a in enumerate(answers) for b in answers[i + 1 :]]
+            if metric.name == "disagreement"
+            else [(answers[0], answer) for answer in answers[1:]]
+        )
+        flips = sum(int(flip(a, b, DELTA_NATS).low) for a, b in pairs) if item.reached else 0
+        same = sum(int(1 - flip(a, b, DELTA_NATS).high) for a, b in pairs) if item.reached else 0
+        changed += same if metric.name == "unchanged" else flips
+        total += len(pairs)
+    return f"{changed:,} of {total:,} {metric.unit}"
+
+
+def tally(evidence: Sequence[Evidence]) -> tuple[Mapping[str, int], int]:
+    """Return how many answers are open by cause, and how many there are."""
+    causes = Counter(cause for item in evidence for cause in item.causes)
+    return causes, sum(len(item.answers) for item in evidence)
+
+
+def mean_share(hits: int, whole: int) -> Fraction | None:
+    """Return a share, or `None` of nothing."""
+    return Fraction(hits, whole) if whole else None
+
+
+def examples_by_distance(evidence: Sequence[Evidence], *, wants_change: bool) -> list[Example]:
+    """Return pairs of the presentation as written and another with a certainly different answer, nearest first.
+
+    With `wants_change` (an edit should have changed the answer) the pairs are those that stayed the same.
+    """
+    found = []
+    for place, item in enumerate(evidence):
+        first = item.plan.probes[0]
+        for index, answer in enumerate(item.answers[1:], start=1):
+            value = flip(item.answers[0], answer, DELTA_NATS)
+            hit = (1 - value.high) if wants_change else value.low
+            if item.reached and hit:
+                probe = item.plan.probes[index]
+                found.append(
+                    (_distance(first, probe), place, index, make_example(first, item.answers[0], probe, answer))
+                )
+    return [example for *_, example in sorted(found, key=lambda entry: entry[:3])]
+
+
+def make_example(first: Probe, before: AnswerDistribution, second: Probe, after: AnswerDistribution) -> Example:
+    """Return the record of two presentations and their answers."""
+    return Example(
+        question=first.presentation.question.name,
+        stem=first.presentation.question.stem,
+        change=_change(first, second),
+        distance=_distance(first, second),
+        before=shown(first.presentation, before),
+        after=shown(second.presentation, after),
+    )
+
+
+def shown(presentation: Presentation, answer: AnswerDistribution) -> Shown:
+    """Return a presentation and its answer as content and as shown."""
+    outcomes = sorted(answer.outcomes(DELTA_NATS))
+    chosen = [content for content in outcomes if content >= 0]
+    label: str | None = None
+    if not answer.is_known or not chosen:
+        text = {"unparsed": "no readable answer", "missing": "no answer", "refused": "a refusal"}.get(
+            answer.status, "no option"
+        )
+    elif len(chosen) > 1:
+        text = "a tie of " + " and ".join(presentation.question.options[content] for content in chosen)
+    else:
+        text, label = presentation.question.options[chosen[0]], presentation.label_of(chosen[0])
+    return Shown(
+        options=presentation.render_options(),
+        order=presentation.order,
+        template=presentation.template.shown_name,
+        answer=text,
+        answer_label=label,
+        prompt="\n".join(message.content for message in presentation.render()),
+    )
+
+
+def _distance(first: Probe, second: Probe) -> tuple[int, int]:
+    """Return (changed parts, adjacent swaps)."""
+    a, b = first.presentation, second.presentation
+    parts = (a.question.stem != b.question.stem or a.question.context != b.question.context, a.labels != b.labels)
+    rest = (a.layout != b.layout, a.template != b.template, first.readout != second.readout, a.order != b.order)
+    return sum(parts) + sum(rest), kendall_distance(a.order, b.order)
+
+
+def _change(first: Probe, second: Probe) -> str:
+    """Say in words what turns the first presentation into the second."""
+    a, b = first.presentation, second.presentation
+    words = []
+    if (a.question.stem, a.question.context) != (b.question.stem, b.question.context):
+        words.append("edit the question")
+    if first.readout != second.readout:
+        words.append(f"read {second.readout} instead of {first.readout}")
+    if a.template != b.template:
+        words.append(f"ask with {b.template.shown_name!r} instead of {a.template.shown_name!r}")
+    if a.labels != b.labels:
+        words.append(f"label {', '.join(b.labels)} instead of {', '.join(a.labels)}")
+    if a.layout != b.layout and a.template == b.template:
+        words.append(f"lay out as {b.layout.enumerator.strip()!r} separated by {b.layout.separator!r}")
+    if a.order != b.order:
+        words.append(_order_change(a, b))
+    return ", and ".join(words) or "ask again"
+
+
+def _order_change(a: Presentation, b: Presentation) -> str:
+    moved = [position for position, content in enumerate(b.order) if a.order[position] != content]
+    if kendall_distance(a.order, b.order) == 1:
+        return f"swap {a.labels[moved[0]]} and {a.labels[moved[1]]}"
+    if b.order == a.order[::-1]:
+        return "reverse the options"
+    back = inverse(a.order)
+    return "show " + ", ".join(a.labels[back[content]] for content in b.order) + " in this order"

@@ -1,0 +1,1 @@
+"""Models: the protocol and the backends. Nothing heavy is imported before a backend is used."""

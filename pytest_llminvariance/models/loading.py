@@ -1,0 +1,108 @@
+"""`load_model`: from a spec to a model, the same for pytest, the command line and notebooks."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.protocol import Model, check_model
+from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
+
+__all__ = ["DTYPES", "PromptFormat", "load_model"]
+
+PromptFormat = Literal["auto", "chat", "plain"]
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def load_model(
+    spec: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    prompt_format: PromptFormat = "auto",
+    batch_tokens: int | None = None,
+    threads: int | None = None,
+    trust_remote_code: bool = False,
+) -> Model:
+    """Load the model that `spec` names.
+
+    `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`,
+    `python:module:factory`, or a scheme that an installed package adds under the entry-point group
+    `pytest_llminvariance.models`. `device` is auto, cpu, cuda, cuda:N or mps; `dtype` auto, float32,
+    bfloat16 or float16. `prompt_format` chat insists on the model's chat template, plain never uses it.
+    `batch_tokens` bounds the padded tokens of one forward pass, and with them memory; `threads` the CPU
+    threads. Code from a hub repository is only run with `trust_remote_code=True`.
+
+    Raises:
+        UsageError: for a bad spec or setting.
+        ModelError: if the model cannot be loaded; `MissingExtraError` where a package is missing.
+    """
+    _check_settings(device, dtype, batch_tokens, threads)
+    parsed = parse_spec(spec)
+    settings: dict[str, Any] = {
+        "device": device,
+        "dtype": dtype,
+        "revision": revision,
+        "prompt_format": prompt_format,
+        "batch_tokens": batch_tokens,
+        "threads": threads,
+    }
+    if parsed.scheme in ("hf", "demo"):
+        return _load_transformers(parsed, settings, trust_remote_code)
+    if revision is not None:
+        raise UsageError(f"revision={revision!r} goes with a hub id, not with {spec!r}")
+    if parsed.scheme == "control":
+        from pytest_llminvariance.models.controls import control
+
+        return control(parsed.target)
+    if parsed.scheme == "replay":
+        from pytest_llminvariance.models.replay import load_replay
+
+        return load_replay(parsed.target)
+    if parsed.scheme == "python":
+        return _from_factory(parsed.target)
+    return check_model(registered_schemes()[parsed.scheme].load()(parsed.target, **settings))
+
+
+def _check_settings(device: str, dtype: str, batch_tokens: int | None, threads: int | None) -> None:
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+        raise UsageError(f"device is {device!r}, but must be auto, cpu, cuda, cuda:N or mps")
+    if dtype not in DTYPES:
+        raise UsageError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
+    for name, value in (("batch_tokens", batch_tokens), ("threads", threads)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise UsageError(f"{name} is {value!r}, but must be a whole number from 1")
+
+
+def _load_transformers(parsed: ModelSpec, settings: dict[str, Any], trust_remote_code: bool) -> Model:  # noqa: FBT001
+    from pytest_llminvariance.models.transformers import load_transformers
+
+    if parsed.scheme == "hf":
+        return load_transformers(parsed.target, name=parsed.target, trust_remote_code=trust_remote_code, **settings)
+    from pytest_llminvariance.models.demo import DEMO_NAME, demo_folder
+
+    if settings["dtype"] == "auto":
+        settings = {**settings, "dtype": "float32"}
+    return load_transformers(str(demo_folder()), name=DEMO_NAME, **settings)
+
+
+def _from_factory(target: str) -> Model:
+    module_name, colon, attribute = target.partition(":")
+    if not colon or not attribute:
+        raise UsageError(f"python:{target} names no factory. Write python:MODULE:FACTORY")
+    if os.getcwd() not in sys.path and Path(module_name.replace(".", "/") + ".py").exists():
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ModelError(f"python:{target}: the module {module_name!r} cannot be imported: {error}") from error
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        raise ModelError(f"python:{target}: {module_name!r} has no callable {attribute!r}")
+    return check_model(factory())

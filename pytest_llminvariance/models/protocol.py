@@ -1,0 +1,205 @@
+"""What a model is to this package: a name, a fingerprint, and answers to frozen requests.
+
+A backend gets a whole batch of requests and returns one reply for each, in the same order. It never sees
+designs, orbits or metrics. Positions in a reply are positions as shown; the way back to content is taken
+by the caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+from pytest_llminvariance.errors import CapabilityError, UsageError
+from pytest_llminvariance.presentation import Message, Presentation
+
+__all__ = [
+    "READOUTS",
+    "Capability",
+    "LabelReply",
+    "LabelRequest",
+    "MissingReply",
+    "Model",
+    "OptionReply",
+    "OptionRequest",
+    "Readout",
+    "Reply",
+    "Request",
+    "TextReply",
+    "TextRequest",
+    "check_model",
+    "request_for",
+    "resolve_readout",
+    "sent_digest",
+]
+
+Capability = Literal["label", "option", "text"]
+Readout = Literal["auto", "label", "option", "option_sum", "text"]
+READOUTS: tuple[str, ...] = ("label", "option", "option_sum", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRequest:
+    """Asks for the log-probability of each label as the first thing said."""
+
+    presentation: Presentation
+    capability: ClassVar[Capability] = "label"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The chat messages to send."""
+        return self.presentation.render()
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRequest:
+    """Asks for the log-likelihood of each option's text as the whole answer."""
+
+    presentation: Presentation
+    capability: ClassVar[Capability] = "option"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The chat messages to send."""
+        return self.presentation.render()
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """Asks for a greedily generated answer."""
+
+    presentation: Presentation
+    max_new_tokens: int = 32
+    capability: ClassVar[Capability] = "text"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The chat messages to send."""
+        return self.presentation.render()
+
+
+Request = LabelRequest | OptionRequest | TextRequest
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReply:
+    """Log-probabilities (nats, over the whole vocabulary) of the labels, by position shown."""
+
+    logprobs_nats: tuple[float, ...]
+    sent_sha256: str
+    n_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptionReply:
+    """Summed log-probabilities (nats) of the options' texts and their token counts, by position shown."""
+
+    logprobs_nats: tuple[float, ...]
+    option_tokens: tuple[int, ...]
+    sent_sha256: str
+    n_tokens: int = 0
+
+    @property
+    def mean_logprobs_nats(self) -> tuple[float, ...]:
+        """Mean log-probability per token of each option."""
+        return tuple(total / n for total, n in zip(self.logprobs_nats, self.option_tokens, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class TextReply:
+    """The generated text, without the prompt."""
+
+    text: str
+    sent_sha256: str
+    n_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MissingReply:
+    """No answer: an error, a time-out, a prompt that is too long, an answer that was not recorded."""
+
+    reason: str
+    sent_sha256: str = ""
+    n_tokens: int = field(default=0)
+
+
+Reply = LabelReply | OptionReply | TextReply | MissingReply
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A language model under test.
+
+    `fingerprint` must change whenever answers could change (weights, tokenizer, chat template, dtype);
+    answers are remembered by it. `sent_sha256` of a reply is the digest of the bytes that were really sent,
+    made where they are sent: it shows whether a transform reached the model at all.
+    """
+
+    @property
+    def name(self) -> str:
+        """How to call the model in messages."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of everything that determines the answers."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The kinds of request that it can answer."""
+        ...
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
+        """Return one reply per request, in the order of the requests."""
+        ...
+
+
+def check_model(model: object) -> Model:
+    """Return `model`, or raise where it does not follow the protocol, naming what is missing."""
+    for part in ("name", "fingerprint", "capabilities", "answer"):
+        if not hasattr(model, part):
+            raise UsageError(
+                f"model is {model!r}, which has no {part!r}. Use load_model(spec), a control, or an object with "
+                "name, fingerprint, capabilities and answer(requests)"
+            )
+    assert isinstance(model, Model)  # noqa: S101 - tells the type checker what the loop has shown
+    return model
+
+
+def resolve_readout(readout: str, model: Model) -> str:
+    """Return what `auto` becomes for `model`, and check that the model can do what is asked.
+
+    Raises:
+        UsageError: for an unknown readout.
+        CapabilityError: if the model lacks it; the message names readouts that work.
+    """
+    if readout == "auto":
+        for candidate in READOUTS:
+            if candidate in model.capabilities:
+                return candidate
+        raise CapabilityError(f"{model.name} has none of the capabilities {', '.join(READOUTS)}")
+    if readout not in READOUTS:
+        raise UsageError(f"readout is {readout!r}, but must be one of auto, {', '.join(READOUTS)}")
+    if readout.removesuffix("_sum") not in model.capabilities:
+        works = ", ".join(repr(name) for name in READOUTS if name in model.capabilities)
+        raise CapabilityError(f"{model.name} cannot give readout={readout!r}. These work: {works}")
+    return readout
+
+
+def request_for(presentation: Presentation, readout: str) -> Request:
+    """Return the request that reads `presentation` by `readout`."""
+    if readout == "label":
+        return LabelRequest(presentation)
+    if readout == "text":
+        return TextRequest(presentation)
+    return OptionRequest(presentation)
+
+
+def sent_digest(messages: Sequence[Message]) -> str:
+    """Return SHA-256 over messages, for models that are handed messages and not bytes."""
+    data = json.dumps([[message.role, message.content] for message in messages])
+    return hashlib.sha256(data.encode()).hexdigest()

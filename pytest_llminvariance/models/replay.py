@@ -1,0 +1,210 @@
+"""Answers from a file: recorded or published answers, judged like a model's own.
+
+Each line of the JSONL file is one answer::
+
+    {"question": "planets-1", "order": [1, 0, 2], "probabilities": [0.7, 0.2, 0.1]}
+    {"question": "planets-1", "order": [1, 0, 2], "text": "Answer: B"}
+
+`question` is the id, or the content hash, or the stem; `order`, `labels`, `template` (its name) and
+`layout` (its fields) narrow it down and match anything where they are left out. `probabilities` and
+`logprobs_nats` stand by position as shown. What was not recorded is a missing answer, never a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.protocol import (
+    Capability,
+    LabelReply,
+    LabelRequest,
+    MissingReply,
+    Model,
+    OptionReply,
+    Reply,
+    Request,
+    TextReply,
+    TextRequest,
+    sent_digest,
+)
+from pytest_llminvariance.presentation import Presentation
+
+__all__ = ["Recorder", "ReplayModel", "load_replay"]
+
+VALUES: Mapping[str, Capability] = {
+    "probabilities": "label",
+    "logprobs_nats": "label",
+    "option_logprobs_nats": "option",
+    "text": "text",
+}
+KEYS = ("question", "order", "labels", "template", "layout")
+EXTRAS = ("option_tokens", "sent_sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One recorded answer."""
+
+    line: int
+    key: Mapping[str, Any]
+    kind: Capability
+    data: Mapping[str, Any]
+
+    def matches(self, presentation: Presentation) -> bool:
+        """Return whether this row answers `presentation`; a part that is not recorded matches anything."""
+        shown = {
+            "order": list(presentation.order),
+            "labels": list(presentation.labels),
+            "template": presentation.template.shown_name,
+            "layout": asdict(presentation.layout),
+        }
+        return all(shown[name] == value for name, value in self.key.items() if name != "question")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayModel:
+    """A model that knows only what was recorded."""
+
+    name: str
+    fingerprint: str
+    capabilities: frozenset[Capability]
+    rows: Mapping[str, tuple[Row, ...]]
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """Look every request up."""
+        return [self._reply(request) for request in requests]
+
+    def _reply(self, request: Request) -> Reply:
+        presentation = request.presentation
+        question = presentation.question
+        names = (question.id, question.content_hash, question.stem)
+        found = [
+            row
+            for name in names
+            if name is not None
+            for row in self.rows.get(name, ())
+            if row.kind == request.capability and row.matches(presentation)
+        ]
+        if not found:
+            return MissingReply("not recorded")
+        if len(found) > 1:
+            lines = " and ".join(str(row.line) for row in found[:2])
+            raise ModelError(
+                f"{self.name}: lines {lines} both answer question {question.name!r} in the order {list(presentation.order)}"
+            )
+        return _as_reply(found[0], request, self.name)
+
+
+def load_replay(path: str | Path) -> ReplayModel:
+    """Read recorded answers.
+
+    Raises:
+        ModelError: if the file is not there.
+        UsageError: for a bad line; the message names file, line, field and reason, and nothing is half-read.
+    """
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"replay: {str(path)!r} cannot be read: {error.strerror}. Give a JSONL file of recorded answers"
+        ) from error
+    rows: dict[str, list[Row]] = {}
+    for number, text in enumerate(data.decode().splitlines(), start=1):
+        if text.strip():
+            row = _parse(text, f"{file.name}, line {number}", number)
+            rows.setdefault(row.key["question"], []).append(row)
+    if not rows:
+        raise UsageError(f"{file.name} holds no answers")
+    kinds = frozenset(row.kind for group in rows.values() for row in group)
+    fingerprint = "replay:" + hashlib.sha256(data).hexdigest()
+    return ReplayModel(f"replay:{file.name}", fingerprint, kinds, {name: tuple(group) for name, group in rows.items()})
+
+
+def _parse(text: str, where: str, number: int) -> Row:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    if not isinstance(data, dict) or not isinstance(data.get("question"), str):
+        raise UsageError(f"{where}: the field 'question' is missing. Give the question's id, content hash or stem")
+    unknown = set(data) - set(KEYS) - set(VALUES) - set(EXTRAS)
+    if unknown:
+        raise UsageError(
+            f"{where}: unknown field {sorted(unknown)[0]!r}; the fields are {', '.join((*KEYS, *VALUES, *EXTRAS))}"
+        )
+    given = [name for name in VALUES if name in data]
+    if len(given) != 1:
+        raise UsageError(f"{where}: needs exactly one of {', '.join(VALUES)}, but has {', '.join(given) or 'none'}")
+    values = data[given[0]]
+    if given[0] == "text":
+        if not isinstance(values, str):
+            raise UsageError(f"{where}: text is {values!r}, but must be text")
+    elif not isinstance(values, list) or not all(_is_number(value) for value in values):
+        raise UsageError(f"{where}: {given[0]} is {values!r}, but must be a list of numbers, one per position")
+    elif given[0] == "probabilities" and not (min(values, default=0) >= 0 and sum(values) <= 1 + 1e-6):
+        raise UsageError(f"{where}: probabilities {values!r} must be at least 0 and sum to at most 1")
+    key = {name: data[name] for name in KEYS if name in data}
+    return Row(number, key, VALUES[given[0]], data)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _as_reply(row: Row, request: Request, name: str) -> Reply:
+    data = row.data
+    sent = data.get("sent_sha256") or sent_digest(request.messages)
+    if isinstance(request, TextRequest):
+        return TextReply(data["text"], sent)
+    field = next(part for part in VALUES if part in data)
+    values = data[field]
+    k = len(request.presentation.order)
+    if len(values) != k:
+        raise ModelError(f"{name}, line {row.line}: {len(values)} {field} for a question with {k} options")
+    if field == "probabilities":
+        values = [math.log(value) if value > 0 else -math.inf for value in values]
+    if isinstance(request, LabelRequest):
+        return LabelReply(tuple(map(float, values)), sent)
+    return OptionReply(tuple(map(float, values)), tuple(data.get("option_tokens") or [1] * k), sent)
+
+
+class Recorder:
+    """A model that writes every answer of another to a file which `replay:` can read."""
+
+    def __init__(self, inner: Model, path: str | Path) -> None:
+        self.inner, self._path = inner, Path(path)
+        self.name, self.fingerprint, self.capabilities = inner.name, inner.fingerprint, inner.capabilities
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
+        """Ask, append to the file, and return the answers."""
+        replies = self.inner.answer(requests)
+        with self._path.open("a", encoding="utf-8") as file:
+            for request, reply in zip(requests, replies, strict=True):
+                if not isinstance(reply, MissingReply):
+                    file.write(json.dumps(_recorded(request.presentation, reply)) + "\n")
+        return replies
+
+
+def _recorded(shown: Presentation, reply: Reply) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "question": shown.question.content_hash,
+        "order": list(shown.order),
+        "labels": list(shown.labels),
+        "template": shown.template.shown_name,
+        "layout": asdict(shown.layout),
+        "sent_sha256": reply.sent_sha256,
+    }
+    if isinstance(reply, TextReply):
+        return {**row, "text": reply.text}
+    if isinstance(reply, LabelReply):
+        return {**row, "logprobs_nats": list(reply.logprobs_nats)}
+    assert isinstance(reply, OptionReply)  # noqa: S101 - the only kind left
+    return {**row, "option_logprobs_nats": list(reply.logprobs_nats), "option_tokens": list(reply.option_tokens)}

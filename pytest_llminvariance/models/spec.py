@@ -1,0 +1,64 @@
+"""The grammar of model specs: `demo`, a hub id or folder, `replay:FILE`, `control:NAME`, ..."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from pytest_llminvariance.errors import UsageError
+
+__all__ = ["ENTRY_POINT_GROUP", "ModelSpec", "parse_spec", "registered_schemes"]
+
+ENTRY_POINT_GROUP = "pytest_llminvariance.models"
+SCHEMES = ("hf", "replay", "python", "control")
+NOT_YET = ("openai", "systemone", "decision")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A parsed spec: which backend, and what it is to load."""
+
+    scheme: str
+    target: str
+
+
+def registered_schemes() -> dict[str, EntryPoint]:
+    """Return the schemes that installed third parties add, by name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def parse_spec(spec: str) -> ModelSpec:
+    """Return the parts of a spec.
+
+    The scheme ends at the first ":" only if it is a known one, so `C:\\models\\mine` and names with a
+    colon stay whole. `demo` is the packaged demo model; a folder of that name is `./demo`.
+
+    Raises:
+        UsageError: for an empty spec, an unknown scheme, or a scheme without a target.
+    """
+    if not isinstance(spec, str) or not spec.strip():
+        raise UsageError(
+            f"the model spec is {spec!r}, but must name a model: demo, a hub id, a folder, or SCHEME:TARGET"
+        )
+    spec = spec.strip()
+    if spec == "demo":
+        return ModelSpec("demo", "")
+    head, colon, target = spec.partition(":")
+    if not colon:
+        return ModelSpec("hf", spec)
+    if head in SCHEMES or head in registered_schemes():
+        if not target:
+            raise UsageError(f"the model spec {spec!r} ends after the scheme. Write {head}:TARGET")
+        return ModelSpec(head, target)
+    if head in NOT_YET:
+        raise UsageError(
+            f"the model spec {spec!r}: the scheme {head!r} is not supported by this version yet. Supported: {_known()}"
+        )
+    if len(head) == 1 or os.sep in head or os.path.isdir(spec):
+        return ModelSpec("hf", spec)
+    raise UsageError(f"the model spec {spec!r} has the unknown scheme {head!r}. Supported: {_known()}")
+
+
+def _known() -> str:
+    return ", ".join(["demo", "a hub id", "a folder", *(f"{name}:..." for name in (*SCHEMES, *registered_schemes()))])

@@ -1,0 +1,109 @@
+"""Settings, each declared once: flag, ini key, type, help, header and docs come from the fields here."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pytest
+
+from pytest_llminvariance.runs import UndecidedPolicy
+
+__all__ = ["Settings", "add_options", "read_settings"]
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _integer(value: str) -> int:
+    if not re.fullmatch(r"-?\d+", value):
+        raise ValueError("must be a whole number")
+    return int(value)
+
+
+def _positive(value: str) -> int:
+    if (number := _integer(value)) < 1:
+        raise ValueError("must be a whole number from 1")
+    return number
+
+
+def _policy(value: str) -> str:
+    if value not in get_args(UndecidedPolicy):
+        raise ValueError(f"must be one of {', '.join(get_args(UndecidedPolicy))}")
+    return value
+
+
+def _setting(default: Any, parse: Callable[[str], Any], metavar: str, help: str) -> Any:
+    return dataclasses.field(default=default, metadata={"parse": parse, "metavar": metavar, "help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a session is told; the command line wins over the ini file."""
+
+    model: str | None = _setting(
+        None,
+        _text,
+        "SPEC",
+        "model to test: demo, a hub id or folder, replay:FILE, control:NAME, python:MODULE:FACTORY",
+    )
+    device: str = _setting("auto", _text, "DEVICE", "auto, cpu, cuda, cuda:N or mps")
+    dtype: str = _setting(
+        "auto", _text, "DTYPE", "auto, float32, bfloat16 or float16; the demo model's auto is float32"
+    )
+    revision: str | None = _setting(None, _text, "REV", "revision of a hub model")
+    seed: int = _setting(0, _integer, "N", "seed of the session, shown in every failure")
+    undecided: UndecidedPolicy = _setting(
+        "fail", _policy, "POLICY", "what an UNDECIDED check does: fail (default), skip or warn"
+    )
+    batch_tokens: int | None = _setting(
+        None, _positive, "N", "padded tokens of one forward pass, which bounds memory (CPU 1024, GPU 16384)"
+    )
+
+
+def _fields() -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(Settings)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register one flag and one ini key per setting."""
+    group = parser.getgroup("invariance", "invariance of language models")
+    for item in _fields():
+        text = item.metadata["help"]
+        flag = "--invariance-" + item.name.replace("_", "-")
+        group.addoption(flag, dest=f"invariance_{item.name}", metavar=item.metadata["metavar"], default=None, help=text)
+        parser.addini(f"invariance_{item.name}", text, default="")
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Return the settings of a session.
+
+    Raises:
+        pytest.UsageError: for a value that does not parse; the message names option, value and rule.
+    """
+    values = {}
+    for item in _fields():
+        given = config.getoption(f"invariance_{item.name}")
+        source = "--invariance-" + item.name.replace("_", "-")
+        if given is None:
+            given, source = config.getini(f"invariance_{item.name}") or None, f"invariance_{item.name} (ini)"
+        if given is not None:
+            try:
+                values[item.name] = item.metadata["parse"](str(given))
+            except ValueError as error:
+                raise pytest.UsageError(f"{source} is {given!r}, but {error}") from error
+    return Settings(**values)
+
+
+def repeated_flags(config: pytest.Config) -> str:
+    """Return the flags, apart from the seed, that were given on the command line, for the replay line."""
+    flags = []
+    for item in _fields():
+        given = config.getoption(f"invariance_{item.name}")
+        if given is not None and item.name not in ("seed", "undecided"):
+            flags.append(f" --invariance-{item.name.replace('_', '-')}={given}")
+    return "".join(flags)

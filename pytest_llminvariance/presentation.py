@@ -1,0 +1,269 @@
+"""Presentations: a question with everything fixed that is shown, and the way back to content."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from pytest_llminvariance.designs import Order, check_order, identity, inverse
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.questions import Question
+
+__all__ = [
+    "DEFAULT_LAYOUT",
+    "DEFAULT_TEMPLATE",
+    "LETTERS",
+    "Layout",
+    "Message",
+    "Presentation",
+    "Template",
+    "as_template",
+]
+
+LETTERS = tuple(string.ascii_uppercase)
+LabelCase = Literal["as_is", "upper", "lower"]
+TEMPLATE_FIELDS = ("context", "stem", "options", "labels", "first_label", "last_label", "first_option", "last_option")
+END_FIELDS = frozenset({"first_label", "last_label", "first_option", "last_option"})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the list of options is set: nothing here may change its meaning."""
+
+    enumerator: str = "{label}. "
+    """What stands before each option; must contain `{label}`."""
+    separator: str = "\n"
+    """What stands between two options."""
+    label_case: LabelCase = "as_is"
+    """Case in which labels are printed."""
+    extra_blank_lines: int = 0
+    """Blank lines added before the list."""
+
+    def __post_init__(self) -> None:
+        if self.enumerator.count("{label}") != 1 or "{" in self.enumerator.replace("{label}", ""):
+            raise UsageError(f"enumerator is {self.enumerator!r}, but must contain {{label}} once and no other field")
+        if not self.separator:
+            raise UsageError("separator is '', but options must be kept apart. Use '\\n' or '; '")
+        if self.label_case not in get_args(LabelCase):
+            raise UsageError(f"label_case is {self.label_case!r}, but must be one of {', '.join(get_args(LabelCase))}")
+        if not isinstance(self.extra_blank_lines, int) or not 0 <= self.extra_blank_lines <= 10:
+            raise UsageError(f"extra_blank_lines is {self.extra_blank_lines!r}, but must be a number from 0 to 10")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A way of asking: the instructions around stem and options.
+
+    `text` holds fields in braces. `{stem}` is required, and either `{options}` (the whole list) or all of
+    `{first_label}`, `{first_option}`, `{last_label}`, `{last_option}` (a scale of which only the ends are
+    named). `{context}` and `{labels}` are optional. `system` becomes a system message, which needs a chat
+    model. `labels` and `layout` are used wherever a presentation does not name its own.
+    """
+
+    text: str
+    name: str | None = field(default=None, kw_only=True)
+    system: str | None = field(default=None, kw_only=True)
+    labels: tuple[str, ...] | None = field(default=None, kw_only=True)
+    layout: Layout | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise UsageError(f"template text is {self.text!r}, but must be text with {{stem}} and {{options}}")
+        fields = self.fields
+        unknown = fields - set(TEMPLATE_FIELDS)
+        if unknown:
+            raise UsageError(
+                f"template {self.shown_name!r} has the unknown field {{{sorted(unknown)[0]}}}; "
+                f"the fields are {', '.join(TEMPLATE_FIELDS)}. Write {{{{ and }}}} for braces"
+            )
+        if "stem" not in fields:
+            raise UsageError(f"template {self.shown_name!r} has no {{stem}} field, so the question would not be asked")
+        if "options" not in fields and not fields >= END_FIELDS:
+            raise UsageError(
+                f"template {self.shown_name!r} has no {{options}} field, so no option would be shown. "
+                f"Add it, or name both ends of a scale with {', '.join(sorted(END_FIELDS))}"
+            )
+        if self.labels is not None:
+            object.__setattr__(self, "labels", check_labels(self.labels))
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields in `text`."""
+        try:
+            parsed = list(string.Formatter().parse(self.text))
+        except ValueError as error:
+            raise UsageError(
+                f"template {self.shown_name!r} cannot be read: {error}. Write {{{{ and }}}} for braces"
+            ) from error
+        for _, name, spec, conversion in parsed:
+            if name is not None and (not name.isidentifier() or spec or conversion):
+                raise UsageError(f"template {self.shown_name!r}: the field {{{name}}} must be a plain name")
+        return frozenset(name for _, name, _, _ in parsed if name is not None)
+
+    @property
+    def names_ends_only(self) -> bool:
+        """True where only the two ends of a scale are named."""
+        return "options" not in self.fields
+
+    @property
+    def shown_name(self) -> str:
+        """The name, or the beginning of the text where there is none."""
+        return self.name if self.name is not None else self.text.replace("\n", " ")[:30]
+
+
+DEFAULT_LAYOUT = Layout()
+DEFAULT_TEMPLATE = Template(
+    "{context}{stem}\n\n{options}\n\nAnswer with only one of: {labels}.",
+    name="default",
+)
+
+
+def as_template(template: str | Template) -> Template:
+    """Return `template`, made from its text where it is a string."""
+    if isinstance(template, Template):
+        return template
+    if not isinstance(template, str):
+        raise UsageError(f"template is {template!r}, but must be a Template or its text")
+    return Template(template)
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return labels as a tuple, or raise where they cannot tell options apart."""
+    if isinstance(labels, str):
+        labels = tuple(labels)
+    for label in labels:
+        if not isinstance(label, str) or not label.strip() or label != label.strip():
+            raise UsageError(f"the label {label!r} must be text without surrounding blanks")
+    folded = [label.casefold() for label in labels]
+    for label in labels:
+        if folded.count(label.casefold()) > 1:
+            raise UsageError(
+                f"the label {label!r} comes twice in {list(labels)!r} (case does not count), but labels must be distinct"
+            )
+    return tuple(labels)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Presentation:
+    """One way of showing a question, and the way back from what was shown.
+
+    `order[position]` is the content shown at that position. Where more labels than options are given, the
+    first ones are used.
+
+    Raises:
+        UsageError: if a part does not fit the question.
+    """
+
+    question: Question
+    order: Order
+    labels: tuple[str, ...]
+    layout: Layout
+    template: Template
+
+    def __init__(
+        self,
+        question: Question,
+        *,
+        order: Sequence[int] | None = None,
+        labels: Sequence[str] | None = None,
+        layout: Layout | None = None,
+        template: str | Template | None = None,
+    ) -> None:
+        k = len(question.options)
+        way = DEFAULT_TEMPLATE if template is None else as_template(template)
+        chosen_layout = layout or way.layout or DEFAULT_LAYOUT
+        set_field = object.__setattr__
+        set_field(self, "question", question)
+        set_field(self, "order", identity(k) if order is None else check_order(order, k))
+        set_field(self, "labels", _labels_for(k, labels if labels is not None else way.labels, chosen_layout))
+        set_field(self, "layout", chosen_layout)
+        set_field(self, "template", way)
+        if question.context is not None and "context" not in way.fields:
+            raise UsageError(
+                f"question {question.name!r} has a context, but the template {way.shown_name!r} has no {{context}} field, "
+                "so it would not be shown"
+            )
+        if way.names_ends_only:
+            _check_ends(self)
+
+    def replace(self, **changes: Any) -> Presentation:
+        """Return a copy in which the named parts are changed."""
+        parts = {name: getattr(self, name) for name in ("question", "order", "labels", "layout", "template")}
+        return Presentation(**{**parts, **changes})
+
+    @property
+    def shown_options(self) -> tuple[str, ...]:
+        """The options' texts by position."""
+        return tuple(self.question.options[content] for content in self.order)
+
+    def option_at(self, label: str) -> int:
+        """Return the content index that `label` stands for."""
+        if label not in self.labels:
+            raise UsageError(f"the label {label!r} is not shown; the labels are {', '.join(self.labels)}")
+        return self.order[self.labels.index(label)]
+
+    def position_of(self, option: int | str) -> int:
+        """Return the position at which an option, given by content index or text, is shown."""
+        if isinstance(option, str):
+            if option not in self.question.options:
+                raise UsageError(f"the option {option!r} is not one of {list(self.question.options)!r}")
+            option = self.question.options.index(option)
+        if not 0 <= option < len(self.order):
+            raise UsageError(f"the content index {option} is outside 0..{len(self.order) - 1}")
+        return inverse(self.order)[option]
+
+    def label_of(self, option: int | str) -> str:
+        """Return the label under which an option is shown."""
+        return self.labels[self.position_of(option)]
+
+    def render_options(self) -> str:
+        """Return the list of options as printed."""
+        entries = (
+            self.layout.enumerator.replace("{label}", label) + text
+            for label, text in zip(self.labels, self.shown_options, strict=True)
+        )
+        return self.layout.separator.join(entries)
+
+    def render(self) -> tuple[Message, ...]:
+        """Return the chat messages that ask the question."""
+        question, shown = self.question, self.shown_options
+        content = self.template.text.format(
+            context="" if question.context is None else question.context + "\n\n",
+            stem=question.stem,
+            options="\n" * self.layout.extra_blank_lines + self.render_options(),
+            labels=", ".join(self.labels),
+            first_label=self.labels[0],
+            last_label=self.labels[-1],
+            first_option=shown[0],
+            last_option=shown[-1],
+        )
+        system = () if self.template.system is None else (Message("system", self.template.system),)
+        return (*system, Message("user", content))
+
+
+def _labels_for(k: int, labels: Sequence[str] | None, layout: Layout) -> tuple[str, ...]:
+    chosen = LETTERS if labels is None else check_labels(labels)
+    if len(chosen) < k:
+        raise UsageError(f"{len(chosen)} labels ({', '.join(chosen[:8])}) for {k} options. Give at least {k} labels")
+    if layout.label_case == "as_is":
+        return chosen[:k]
+    return tuple(label.upper() if layout.label_case == "upper" else label.lower() for label in chosen[:k])
+
+
+def _check_ends(presentation: Presentation) -> None:
+    order = presentation.order
+    if order not in (identity(len(order)), identity(len(order))[::-1]):
+        raise UsageError(
+            f"the template {presentation.template.shown_name!r} names only the ends of the scale, so the order {list(order)} "
+            "cannot be shown. Use orders='reversed'"
+        )

@@ -1,0 +1,129 @@
+"""Likert instruments: items with a trait and a key on one scale, scored by trait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.questions import Question, check_unique
+
+__all__ = ["Item", "Questionnaire", "Scale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The answer options of an instrument, from one end to the other, each with its score."""
+
+    options: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(self.options))
+        object.__setattr__(self, "scores", tuple(float(score) for score in self.scores))
+        Question("scale", self.options, scores=self.scores)
+        steps = [after - before for before, after in zip(self.scores, self.scores[1:], strict=False)]
+        if not (all(step > 0 for step in steps) or all(step < 0 for step in steps)):
+            raise QuestionError(
+                f"scale: the scores {list(self.scores)} neither rise nor fall from one end to the other. "
+                "List the options in the order of the scale"
+            )
+
+    @property
+    def midpoint(self) -> float:
+        """Half-way between the two end scores."""
+        return (self.scores[0] + self.scores[-1]) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A statement, the trait that it measures, and whether agreement counts against the trait."""
+
+    stem: str
+    trait: str
+    reverse_keyed: bool = False
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Questionnaire:
+    """Likert items on one scale.
+
+    Iterating gives one `Question` per item, with `attributes["trait"]`, so a questionnaire goes wherever
+    questions go.
+    """
+
+    items: tuple[Item, ...]
+    scale: Scale
+    name: str = "questionnaire"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(self.items))
+        if not self.items:
+            raise QuestionError(f"{self.name}: there are no items, but an instrument needs at least one")
+        for item in self.items:
+            if not isinstance(item, Item):
+                raise QuestionError(f"{self.name}: {item!r} is a {type(item).__name__}, but must be an Item")
+            if not item.trait.strip():
+                raise QuestionError(f"{self.name}: the item {item.stem!r} has no trait. Name what it measures")
+        check_unique(self.questions, self.name)
+
+    def __iter__(self) -> Iterator[Question]:
+        return iter(self.questions)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """One question per item, in the order of the items."""
+        return tuple(
+            Question(
+                item.stem,
+                self.scale.options,
+                id=item.id,
+                scores=self.scale.scores,
+                reverse_keyed=item.reverse_keyed,
+                attributes={"trait": item.trait},
+            )
+            for item in self.items
+        )
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """The traits in the order of their first item."""
+        return tuple(dict.fromkeys(item.trait for item in self.items))
+
+    def trait_scores(self, raw_scores: Sequence[float | None]) -> Mapping[str, float | None]:
+        """Return the mean keyed score of each trait.
+
+        `raw_scores` has one expected score per item on the scale as printed (before re-keying), `None`
+        where there is no answer. Reverse-keyed items are mirrored: min + max - score. A trait without
+        any answer is `None`.
+        """
+        keyed: dict[str, list[float]] = {trait: [] for trait in self.traits}
+        for item, score in self._paired(raw_scores):
+            keyed[item.trait].append(self._mirrored(score) if item.reverse_keyed else score)
+        return MappingProxyType({t: sum(s) / len(s) if s else None for t, s in keyed.items()})
+
+    def acquiescence_index(self, raw_scores: Sequence[float | None]) -> float | None:
+        """Return how far agreeing wins over content: mean on + items minus mirrored mean on - items.
+
+        In points of the scale; 0 for a respondent who answers by content, up to the range for one who
+        agrees with everything. `None` unless both keys were answered.
+        """
+        pairs = self._paired(raw_scores)
+        plus = [score for item, score in pairs if not item.reverse_keyed]
+        minus = [self._mirrored(score) for item, score in pairs if item.reverse_keyed]
+        if not plus or not minus:
+            return None
+        return sum(plus) / len(plus) - sum(minus) / len(minus)
+
+    def _mirrored(self, score: float) -> float:
+        return self.scale.scores[0] + self.scale.scores[-1] - score
+
+    def _paired(self, raw_scores: Sequence[float | None]) -> list[tuple[Item, float]]:
+        if len(raw_scores) != len(self.items):
+            raise QuestionError(f"{self.name}: {len(raw_scores)} scores for {len(self.items)} items")
+        return [(item, score) for item, score in zip(self.items, raw_scores, strict=True) if score is not None]

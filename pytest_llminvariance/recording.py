@@ -1,0 +1,164 @@
+"""Writing a session's checks down, one JSON line at a time, so that nothing is lost with a worker.
+
+Each process appends to a file of its own in the run directory and flushes every line: a check that starts,
+its finding, or its error. At the end the controller takes the union by id. Reports and `user_properties`
+are never read back: a finding travels up to three times with them, and not at all if its worker dies.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.verdict import Finding
+
+__all__ = ["SessionRecorder", "new_run_directory", "read_records", "unfinished"]
+
+PROPERTY_NAME = "invariance_finding"
+MAX_PROPERTY_BYTES = 16_000
+
+
+def new_run_directory() -> Path:
+    """Return the name of a fresh directory; it is made when the first check starts."""
+    return Path(tempfile.gettempdir()) / f"pytest-llminvariance-{uuid.uuid4().hex}"
+
+
+class SessionRecorder:
+    """The recorder of one process; `begin` tells it which test runs."""
+
+    def __init__(self, directory: Path, worker: str) -> None:
+        self.directory, self._worker = directory, worker
+        self._where, self._attempt, self._scope = "", 1, "test"
+        self._properties: list[tuple[str, object]] = []
+        self._calls: dict[str, int] = {}
+        self._pairs, self._found = 0, False
+        self.checks_in_test = 0
+        self.undecided_in_test: list[str] = []
+        self.session_checks = 0
+
+    def begin(self, where: str, attempt: int, properties: list[tuple[str, object]]) -> None:
+        """Start a test, or another attempt at it, whose user properties are `properties`."""
+        self._where, self._attempt, self._properties = where, attempt, properties
+        properties[:] = [entry for entry in properties if entry[0] != PROPERTY_NAME]
+        self._calls.pop(where, None)
+        self._pairs, self._found = 0, False
+        self.checks_in_test = 0
+        self.undecided_in_test = []
+
+    def end(self) -> None:
+        """End a test: write down what its searches compared."""
+        if self._pairs:
+            self._write({"kind": "search", "where": self._where, "pairs": self._pairs, "found": self._found})
+        self._pairs = 0
+
+    def enter_scope(self, where: str) -> tuple[str, str]:
+        """Attribute checks to a fixture of wider scope; return what to give to `leave_scope`."""
+        before = (self._where, self._scope)
+        self._where, self._scope = where, "session"
+        return before
+
+    def leave_scope(self, before: tuple[str, str]) -> None:
+        """Attribute checks to the test again."""
+        self._where, self._scope = before
+
+    @property
+    def compared_in_test(self) -> int:
+        """Pairs that searches of the current test compared."""
+        return self._pairs
+
+    def model(self, name: str, fingerprint: str, device: str, dtype: str) -> None:
+        """Note a model that was used."""
+        facts = {"name": name, "fingerprint": fingerprint, "device": device, "dtype": dtype}
+        self._write({"kind": "model", "id": f"{name} {fingerprint}", **facts})
+
+    def started(self, title: str) -> str:
+        """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
+        index = self._calls[self._where] = self._calls.get(self._where, 0) + 1
+        identity = json.dumps([self._where, index, self._attempt, self._worker])
+        finding_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        self._count()
+        self._write({"kind": "started", "id": finding_id, "title": title, "where": self._where})
+        return finding_id
+
+    def finished(self, finding_id: str, finding: Finding) -> Finding:
+        """Store a finding in full, and its summary with the test for JUnit."""
+        scope: Any = self._scope
+        finding = dataclasses.replace(finding, id=finding_id, scope=scope)
+        record = {"kind": "finding", "id": finding_id, "where": self._where, "attempt": self._attempt}
+        self._write({**record, "finding": finding.to_json()})
+        if self._scope == "test":
+            self._properties.append((PROPERTY_NAME, _bounded(finding.summary())))
+            if finding.verdict == "UNDECIDED":
+                self.undecided_in_test.append(f"{finding.title}: {'; '.join(finding.reasons)}")
+        return finding
+
+    def failed(self, finding_id: str, reason: str) -> None:
+        """Note that a check ended in an error of its own."""
+        self._write({"kind": "failed", "id": finding_id, "where": self._where, "title": "check", "reason": reason})
+
+    def searched(self, found: bool) -> None:  # noqa: FBT001
+        """Count a pair that a search compared."""
+        self._pairs, self._found = self._pairs + 1, self._found or found
+
+    def _count(self) -> None:
+        if self._scope == "test":
+            self.checks_in_test += 1
+        else:
+            self.session_checks += 1
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / f"{self._worker}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False, default=str) + "\n")
+
+
+def _bounded(summary: dict[str, Any]) -> str:
+    """Return a summary as JSON of at most 16 kB: what is long goes first."""
+    text = json.dumps(summary)
+    for name in ("example", "guards", "reasons"):
+        if len(text.encode()) > MAX_PROPERTY_BYTES:
+            text = json.dumps({**summary, name: None})
+            summary = {**summary, name: None}
+    return text
+
+
+def read_records(directory: Path, *, remove: bool) -> list[dict[str, Any]]:
+    """Return the union of all workers' records, each id and kind once; a line cut off by a crash is left out.
+
+    Only the last attempt at a test counts.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for file in sorted(directory.glob("*.jsonl")) if directory.is_dir() else ():
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            found[record["kind"], record.get("id", f"{file.name}:{number}")] = record
+    if remove:
+        shutil.rmtree(directory, ignore_errors=True)
+    return _last_attempts(list(found.values()))
+
+
+def _last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    last: dict[str, int] = {}
+    for record in records:
+        if record["kind"] == "finding":
+            last[record["where"]] = max(last.get(record["where"], 0), record["attempt"])
+    kept = [r for r in records if r["kind"] != "finding" or r["attempt"] == last[r["where"]]]
+    replaced = {r["id"] for r in records if r["kind"] == "finding"} - {r["id"] for r in kept if r["kind"] == "finding"}
+    return [r for r in kept if not (r["kind"] == "started" and r["id"] in replaced)]
+
+
+def unfinished(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return checks that started and neither finished nor failed."""
+    ended = {record["id"] for record in records if record["kind"] in ("finding", "failed")}
+    return [record for record in records if record["kind"] == "started" and record["id"] not in ended]

@@ -1,0 +1,1 @@
+"""Findings in words: pure functions from a finding to text."""

@@ -1,0 +1,72 @@
+"""The message of a failure: what broke, how sure, the smallest example, how to see it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_llminvariance.audit.metrics import METRICS
+from pytest_llminvariance.report.words import effect_words, percent, plural
+from pytest_llminvariance.verdict import Example, Finding, Shown, Verdict
+
+__all__ = ["example_lines", "failure_message", "same_answer_message"]
+
+SAID = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
+
+
+def failure_message(finding: Finding, replay: str | None) -> str:
+    """Return the message for a finding; the first line starts with the property and its verdict."""
+    return "\n".join(_lines(finding, replay))
+
+
+def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
+    metric = METRICS[finding.metric]
+    yield f"{finding.title} {SAID[finding.verdict]}: {metric.words} {effect_words(finding)}."
+    for reason in finding.reasons:
+        yield f"  because: {reason}"
+    yield f"  sure:    {_sure(finding)}"
+    if finding.verdict is Verdict.BROKEN and finding.example is not None:
+        yield from example_lines(finding.example)
+    shares = finding.details.get("position_shares")
+    if finding.verdict is Verdict.BROKEN and shares:
+        chosen = ", ".join(percent(share) for share in shares)
+        yield f"  pattern: share chosen by position shown, first to last: {chosen} (even would be {percent(1 / len(shares))})"
+    yield f"  model:   {finding.model}, read by {finding.readout}"
+    if replay:
+        yield f"  replay:  {replay}"
+
+
+def _sure(finding: Finding) -> str:
+    asked = f"{plural(finding.questions_asked, 'question')}, {finding.design} each, all asked"
+    if finding.effect.is_exact:
+        return f"exact: {asked}"
+    return f"{asked}; ties and missing answers leave the range"
+
+
+def example_lines(example: Example) -> Iterator[str]:
+    """Yield the lines that show an example: both presentations, both answers as content and as shown."""
+    stem = example.stem.replace("\n", " ")
+    yield f"  example: {_cut(stem)} - {example.change}:"
+    for shown in (example.before, example.after):
+        yield f"             {_cut(_one_line(shown.options), 110)}  ->  {_answer(shown)}"
+
+
+def same_answer_message(example: Example, model: str, readout: str, replay: str | None) -> str:
+    """Return the message for two presentations whose answers differ; the first line is the same for every pair."""
+    lines = [
+        "same answer is broken: two presentations of one question are answered differently.",
+        *example_lines(example),
+    ]
+    lines.append(f"  model:   {model}, read by {readout}")
+    return "\n".join([*lines, f"  replay:  {replay}"] if replay else lines)
+
+
+def _answer(shown: Shown) -> str:
+    return shown.answer if shown.answer_label is None else f"{shown.answer} ({shown.answer_label})"
+
+
+def _one_line(options: str) -> str:
+    return "  ".join(part.strip() for part in options.splitlines() if part.strip())
+
+
+def _cut(text: str, width: int = 90) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,60 @@
+"""The terminal section: one line a finding, whatever ran it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_llminvariance.recording import unfinished
+from pytest_llminvariance.report.words import percent
+
+__all__ = ["finding_line", "section_lines"]
+
+COLOURS = {"HOLDS": "green", "BROKEN": "red", "UNDECIDED": "yellow"}
+
+
+def finding_line(summary: Mapping[str, Any]) -> str:
+    """Return one line: verdict, property, what was counted, tolerance, questions; the reason where undecided."""
+    low, high = summary["effect"]["low"], summary["effect"]["high"]
+    if summary["count"]:
+        rate = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
+        effect = f"{summary['count']} ({rate})"
+    else:
+        effect = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
+    tolerance = percent(summary["tolerance"]) if summary["count"] else f"{summary['tolerance']:.2g}"
+    n = summary["questions_asked"]
+    line = (
+        f"{summary['verdict']:<9} {summary['title']}: {summary['metric']} {effect}, tolerance {tolerance}, "
+        f"{n} question{'s' if n != 1 else ''}, {summary['design']}"
+    )
+    return line + (f" - {summary['reasons'][0]}" if summary["reasons"] else "")
+
+
+def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iterator[tuple[str, str]]:
+    """Yield (line, colour) for the section: models, findings, searches, what did not finish, a count."""
+    for model in _of_kind(records, "model"):
+        parts = [f"model {model['name']}", f"fingerprint {model['fingerprint'][:16]}"]
+        parts += [f"{key} {model[key]}" for key in ("device", "dtype") if model.get(key)]
+        yield ", ".join(parts), ""
+    findings = _of_kind(records, "finding")
+    for record in findings:
+        summary = record["finding"]
+        yield f"{finding_line(summary)}  [{record['where']}]", COLOURS[summary["verdict"]]
+    for record in _of_kind(records, "search"):
+        n = record["pairs"]
+        end = "found a counter-example" if record["found"] else "no counter-example (a search is no evidence for HOLDS)"
+        yield f"SEARCHED  same answer: {n} pair{'s' if n != 1 else ''} compared, {end}  [{record['where']}]", ""
+    for record in unfinished(records):
+        yield f"UNDECIDED {record['title']}: started and did not finish: worker died  [{record['where']}]", "red"
+    for record in _of_kind(records, "failed"):
+        yield f"ERROR     {record['title']}: {record['reason'].splitlines()[0][:200]}  [{record['where']}]", "red"
+    open_ones = sum(record["finding"]["verdict"] == "UNDECIDED" for record in findings)
+    if open_ones and undecided != "fail":
+        yield (
+            f"{open_ones} of {len(findings)} checks UNDECIDED and let pass (--invariance-undecided={undecided})",
+            "yellow",
+        )
+
+
+def _of_kind(records: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
+    return [record for record in records if record["kind"] == kind]
