@@ -58,7 +58,7 @@ class Run:
     """The command that repeats the current test."""
 
 
-current_run: ContextVar[Run] = ContextVar("llminvariance_run", default=Run())
+current_run: ContextVar[Run] = ContextVar("llminvariance_run", default=Run())  # noqa: B039 - frozen
 
 
 @dataclass(slots=True)
@@ -92,7 +92,9 @@ class FindingList:
 
 @contextlib.contextmanager
 def run(*, seed: int = 0, undecided: UndecidedPolicy = "fail", recorder: Recorder | None = None) -> Iterator[Run]:
-    """Give the checks inside a seed, a policy, and a memory of answers::
+    """Give the checks inside a seed, a policy, and a memory of answers.
+
+    For notebooks and scripts::
 
     with run(seed=7, recorder=(kept := FindingList())):
         assert_order_symmetric(model, questions)

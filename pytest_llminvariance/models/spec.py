@@ -29,9 +29,9 @@ def registered_schemes() -> dict[str, EntryPoint]:
 
 
 def parse_spec(spec: str) -> ModelSpec:
-    """Return the parts of a spec.
+    r"""Return the parts of a spec.
 
-    The scheme ends at the first ":" only if it is a known one, so `C:\\models\\mine` and names with a
+    The scheme ends at the first ":" only if it is a known one, so `C:\models\mine` and names with a
     colon stay whole. `demo` is the packaged demo model; a folder of that name is `./demo`.
 
     Raises:
