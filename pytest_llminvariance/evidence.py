@@ -231,8 +231,10 @@ def shown(presentation: Presentation, answer: AnswerDistribution) -> Shown:
     elif len(chosen) > 1:
         text = "a tie of " + " and ".join(presentation.question.options[content] for content in chosen)
     else:
-        text, label = presentation.question.options[chosen[0]], presentation.label_of(chosen[0])
+        text = presentation.question.options[chosen[0]]
+        label = presentation.label_of(chosen[0]) if presentation.shows_labels else None
     return Shown(
+        stem=presentation.question.stem,
         options=presentation.render_options(),
         order=presentation.order,
         template=presentation.template.shown_name,
@@ -270,10 +272,11 @@ def _change(first: Probe, second: Probe) -> str:
 
 
 def _order_change(a: Presentation, b: Presentation) -> str:
+    names = a.labels if a.shows_labels else tuple(f"no. {position + 1}" for position in range(len(a.order)))
     moved = [position for position, content in enumerate(b.order) if a.order[position] != content]
     if kendall_distance(a.order, b.order) == 1:
-        return f"swap {a.labels[moved[0]]} and {a.labels[moved[1]]}"
+        return f"swap {names[moved[0]]} and {names[moved[1]]}"
     if b.order == a.order[::-1]:
         return "reverse the options"
     back = inverse(a.order)
-    return "show " + ", ".join(a.labels[back[content]] for content in b.order) + " in this order"
+    return "show " + ", ".join(names[back[content]] for content in b.order) + " in this order"

@@ -129,7 +129,7 @@ def _mass(evidence: Sequence[Evidence]) -> Guard:
             name="mass on options", passed=None, text="mass on options not checked: this readout does not measure it"
         )
     mean = math.fsum(masses) / len(masses)
-    says = f"mean mass on the options {mean:.2g} (at least {MIN_MASS:g})"
+    says = f"mean mass on the options {mean:.3f} (at least {MIN_MASS:g})"
     bad = f"{says}: most answers name no option. Use another template, labels or readout"
     return Guard(name="mass on options", passed=mean >= MIN_MASS, text=says if mean >= MIN_MASS else bad, blocks="both")
 

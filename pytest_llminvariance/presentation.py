@@ -41,7 +41,8 @@ class Layout:
     """How the list of options is set: nothing here may change its meaning."""
 
     enumerator: str = "{label}. "
-    """What stands before each option; must contain `{label}`."""
+    """What stands before each option: holds `{label}`, or is a plain mark such as "- " (or nothing), and then
+    answers cannot be read by label."""
     separator: str = "\n"
     """What stands between two options."""
     label_case: LabelCase = "as_is"
@@ -50,8 +51,8 @@ class Layout:
     """Blank lines added before the list."""
 
     def __post_init__(self) -> None:
-        if self.enumerator.count("{label}") != 1 or "{" in self.enumerator.replace("{label}", ""):
-            raise UsageError(f"enumerator is {self.enumerator!r}, but must contain {{label}} once and no other field")
+        if self.enumerator.count("{label}") > 1 or "{" in self.enumerator.replace("{label}", ""):
+            raise UsageError(f"enumerator is {self.enumerator!r}, but may hold {{label}} once and no other field")
         if not self.separator:
             raise UsageError("separator is '', but options must be kept apart. Use '\\n' or '; '")
         if self.label_case not in get_args(LabelCase):
@@ -153,7 +154,7 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Presentation:
     """One way of showing a question, and the way back from what was shown.
 
@@ -195,6 +196,19 @@ class Presentation:
             )
         if way.names_ends_only:
             _check_ends(self)
+
+    @property
+    def shows_labels(self) -> bool:
+        """False where options are listed without labels, so that no answer can name one."""
+        return "{label}" in self.layout.enumerator or self.template.names_ends_only
+
+    def __repr__(self) -> str:
+        written = Presentation(self.question)
+        parts = [repr(self.question)]
+        for name in ("order", "labels", "layout", "template"):
+            value = getattr(self, name)
+            parts += [] if value == getattr(written, name) else [f"{name}={value!r}"]
+        return f"Presentation({', '.join(parts)})"
 
     def replace(self, **changes: Any) -> Presentation:
         """Return a copy in which the named parts are changed."""

@@ -19,7 +19,7 @@ from pytest_llminvariance.errors import QuestionError
 __all__ = ["Question", "check_unique"]
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Question:
     """A stem and its options.
 
@@ -97,6 +97,15 @@ class Question:
     def under(self, donor: Question) -> Question:
         """Return these options under the stem and context of `donor`; nothing is known of its answer."""
         return Question(donor.stem, self.options, context=donor.context, scores=self.scores)
+
+    def __repr__(self) -> str:
+        parts = [repr(self.stem), repr(list(self.options))]
+        for name in ("id", "context", "scores", "answer"):
+            value = getattr(self, name)
+            parts += [] if value is None else [f"{name}={value!r}"]
+        parts += ["reverse_keyed=True"] if self.reverse_keyed else []
+        parts += [f"attributes={dict(self.attributes)!r}"] if self.attributes else []
+        return f"Question({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (

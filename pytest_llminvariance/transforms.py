@@ -164,7 +164,7 @@ class Relabel(Transform):
     """Put other labels before the same options. The first label set is the one as written."""
 
     label_sets: tuple[tuple[str, ...], ...] = LABEL_SETS
-    title: str = field(default="labels", init=False, repr=False)
+    title: str = field(default="labelling", init=False, repr=False)
 
     def __post_init__(self) -> None:
         sets = tuple(check_labels(labels) for labels in self.label_sets)

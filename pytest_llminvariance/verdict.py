@@ -53,6 +53,7 @@ class Guard:
 class Shown:
     """One presentation as it was shown, and the answer as content and as shown."""
 
+    stem: str
     options: str
     order: tuple[int, ...]
     template: str
@@ -161,6 +162,9 @@ class InvarianceError(LLMInvarianceError, AssertionError):
 
 class UndecidedError(InvarianceError):
     """There is not enough evidence for a verdict, and the session's policy is to fail then."""
+
+
+InvarianceError.__module__ = UndecidedError.__module__ = "pytest_llminvariance"  # as users import them
 
 
 def as_tolerance(tolerance: object) -> Fraction:

@@ -191,8 +191,17 @@ def resolve_readout(readout: str, model: Model) -> str:
 
 
 def request_for(presentation: Presentation, readout: str) -> Request:
-    """Return the request that reads `presentation` by `readout`."""
+    """Return the request that reads `presentation` by `readout`.
+
+    Raises:
+        UsageError: for the label readout of a presentation that shows no labels.
+    """
     if readout == "label":
+        if not presentation.shows_labels:
+            raise UsageError(
+                f"the layout {presentation.layout.enumerator!r} shows no labels, so answers cannot be read by label. "
+                "Use readout='option', 'option_sum' or 'text', or an enumerator with {label}"
+            )
         return LabelRequest(presentation)
     if readout == "text":
         return TextRequest(presentation)

@@ -64,6 +64,9 @@ class TransformersModel:
         self.dtype = str(network.dtype).removeprefix("torch.")
         self._fingerprint: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<{self.name} on {self.device}, {self.dtype}>"
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 over weights, configuration, tokenizer, prompt format and device kind; made on first use."""
@@ -180,31 +183,43 @@ class TransformersModel:
         """Tokens of one pass: 1 forces single prompts where lengths must not mix."""
         return 1 if _rope_depends_on_length(self._live().config) else self.batch_tokens
 
-    @torch.inference_mode()
     def _forward(self, sequences: Sequence[Sequenced]) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield (index, log-probabilities (rows, vocabulary) in float32 on the CPU) for each distinct sequence."""
-        network, pad = self._live(), self._pad()
-        for batch in _batches([len(sequence.tokens) for sequence in sequences], self._limit()):
-            width = max(len(sequences[index].tokens) for index in batch)
-            ids = torch.full((len(batch), width), pad, dtype=torch.long)
-            mask = torch.zeros((len(batch), width), dtype=torch.long)
-            for line, index in enumerate(batch):
-                tokens = sequences[index].tokens
-                ids[line, : len(tokens)] = torch.tensor(tokens)
-                mask[line, : len(tokens)] = 1
-            rows = sorted({row for index in batch for row in sequences[index].rows})
-            _reset_rope(network)
-            keep = torch.tensor(rows, device=network.device)
-            output = network(
-                input_ids=ids.to(network.device),
-                attention_mask=mask.to(network.device),
-                logits_to_keep=keep,
-                use_cache=False,
-            )
+        """Yield (index, log-probabilities (rows, vocabulary) in float32 on the CPU) for each sequence.
+
+        A sequence that begins another one is read from the longer one's pass, unless lengths must not mix.
+        """
+        lone = _rope_depends_on_length(self._live().config)
+        carriers = {i: [i] for i in range(len(sequences))} if lone else _absorbed([s.tokens for s in sequences])
+        keys = list(carriers)
+        for batch in _batches([len(sequences[index].tokens) for index in keys], self._limit()):
+            members = [keys[number] for number in batch]
+            rows = sorted({row for index in members for held in carriers[index] for row in sequences[held].rows})
+            logits = self._pass([sequences[index].tokens for index in members], rows)
             place = {row: number for number, row in enumerate(rows)}
-            for line, index in enumerate(batch):
-                chosen = [place[row] for row in sequences[index].rows]
-                yield index, torch.log_softmax(output.logits[line, chosen].float(), dim=-1).cpu()
+            for line, index in enumerate(members):
+                for held in carriers[index]:
+                    chosen = [place[row] for row in sequences[held].rows]
+                    yield held, torch.log_softmax(logits[line, chosen].float(), dim=-1).cpu()
+
+    @torch.inference_mode()
+    def _pass(self, sequences: Sequence[tuple[int, ...]], rows: Sequence[int]) -> torch.Tensor:
+        """Return logits (sequences, rows, vocabulary) of one right-padded pass."""
+        network = self._live()
+        width = max(len(tokens) for tokens in sequences)
+        ids = torch.full((len(sequences), width), self._pad(), dtype=torch.long)
+        mask = torch.zeros((len(sequences), width), dtype=torch.long)
+        for line, tokens in enumerate(sequences):
+            ids[line, : len(tokens)] = torch.tensor(tokens)
+            mask[line, : len(tokens)] = 1
+        _reset_rope(network)
+        output = network(
+            input_ids=ids.to(network.device),
+            attention_mask=mask.to(network.device),
+            logits_to_keep=torch.tensor(rows, device=network.device),
+            use_cache=False,
+        )
+        logits: torch.Tensor = output.logits
+        return logits
 
     @torch.inference_mode()
     def _generate(self, prompts: Sequence[tuple[int, ...]], n_new: int) -> list[str]:
@@ -322,6 +337,23 @@ def _batches(lengths: Sequence[int], limit_tokens: int) -> Iterator[list[int]]:
         batch.append(index)
     if batch:
         yield batch
+
+
+def _absorbed(sequences: Sequence[tuple[int, ...]]) -> dict[int, list[int]]:
+    """Return, for each sequence that is no beginning of another, the indices that its pass answers.
+
+    In lexicographic order a sequence stands directly before those that begin with it.
+    """
+    order = sorted(range(len(sequences)), key=lambda index: sequences[index])
+    carriers: dict[int, list[int]] = {}
+    carrier = -1
+    for index in reversed(order):
+        tokens = sequences[index]
+        if carrier < 0 or sequences[carrier][: len(tokens)] != tokens:
+            carrier = index
+            carriers[carrier] = []
+        carriers[carrier].append(index)
+    return carriers
 
 
 def _rope_types(config: Any) -> set[str]:

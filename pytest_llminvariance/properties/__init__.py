@@ -173,7 +173,7 @@ class Tracking:
         answer = None if edited.answer is None else edited.options[edited.answer]
         after = Question(edited.stem, question.options, id=edited.id, context=edited.context, answer=answer)
         shown = (Presentation(question, template=template), Presentation(after, order=order, template=template))
-        return Plan(question, tuple(map(Probe, shown)), "1 edit each")
+        return Plan(question, tuple(map(Probe, shown)), "1 edit")
 
     def spec(self) -> str:
         """Return the edits' hashes."""

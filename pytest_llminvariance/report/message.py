@@ -44,10 +44,16 @@ def _sure(finding: Finding) -> str:
 
 def example_lines(example: Example) -> Iterator[str]:
     """Yield the lines that show an example: both presentations, both answers as content and as shown."""
-    stem = example.stem.replace("\n", " ")
-    yield f"  example: {_cut(stem)} - {example.change}:"
-    for shown in (example.before, example.after):
-        yield f"             {_cut(_one_line(shown.options), 110)}  ->  {_answer(shown)}"
+    before, after = example.before, example.after
+    named = (
+        ""
+        if example.question == example.stem or example.stem.startswith(example.question[:-1])
+        else f"{example.question}: "
+    )
+    yield f"  example: {named}{_cut(_one_line(before.stem))} - {example.change}:"
+    for shown in (before, after):
+        asked = "" if before.stem == after.stem else f"{_cut(_one_line(shown.stem))}  "
+        yield f"             {asked}{_cut(_one_line(shown.options), 110)}  ->  {_answer(shown)}"
 
 
 def same_answer_message(example: Example, model: str, readout: str, replay: str | None) -> str:
