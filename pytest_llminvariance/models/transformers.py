@@ -31,6 +31,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
 )
+from pytest_llminvariance.models.rotary import depends_on_length, reset_rotary, rotary_settings
 
 __all__ = ["TransformersModel", "load_transformers", "quiet"]
 
@@ -77,8 +78,10 @@ class TransformersModel:
     @property
     def context_tokens(self) -> int | None:
         """The longest sequence that the model takes, where its configuration says so."""
-        value = getattr(self._live().config.get_text_config(), "max_position_embeddings", None)
-        return int(value) if value else None
+        config = self._live().config
+        value = getattr(config.get_text_config(), "max_position_embeddings", None)
+        stretched = [part["factor"] for part in rotary_settings(config) if part.get("rope_type") == "dynamic"]
+        return int(value * max(stretched, default=1)) if value else None
 
     def release(self) -> None:
         """Let go of the weights; on a GPU, hand cached memory back."""
@@ -181,14 +184,14 @@ class TransformersModel:
 
     def _limit(self) -> int:
         """Tokens of one pass: 1 forces single prompts where lengths must not mix."""
-        return 1 if _rope_depends_on_length(self._live().config) else self.batch_tokens
+        return 1 if depends_on_length(self._live().config) else self.batch_tokens
 
     def _forward(self, sequences: Sequence[Sequenced]) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield (index, log-probabilities (rows, vocabulary) in float32 on the CPU) for each sequence.
 
         A sequence that begins another one is read from the longer one's pass, unless lengths must not mix.
         """
-        lone = _rope_depends_on_length(self._live().config)
+        lone = depends_on_length(self._live().config)
         carriers = {i: [i] for i in range(len(sequences))} if lone else _absorbed([s.tokens for s in sequences])
         keys = list(carriers)
         for batch in _batches([len(sequences[index].tokens) for index in keys], self._limit()):
@@ -211,7 +214,7 @@ class TransformersModel:
         for line, tokens in enumerate(sequences):
             ids[line, : len(tokens)] = torch.tensor(tokens)
             mask[line, : len(tokens)] = 1
-        _reset_rope(network)
+        reset_rotary(network)
         output = network(
             input_ids=ids.to(network.device),
             attention_mask=mask.to(network.device),
@@ -230,7 +233,7 @@ class TransformersModel:
         for line, prompt in enumerate(prompts):
             ids[line, width - len(prompt) :] = torch.tensor(prompt)
             mask[line, width - len(prompt) :] = 1
-        _reset_rope(network)
+        reset_rotary(network)
         out = network.generate(
             input_ids=ids.to(network.device),
             attention_mask=mask.to(network.device),
@@ -354,26 +357,6 @@ def _absorbed(sequences: Sequence[tuple[int, ...]]) -> dict[int, list[int]]:
             carriers[carrier] = []
         carriers[carrier].append(index)
     return carriers
-
-
-def _rope_types(config: Any) -> set[str]:
-    parameters = (
-        getattr(config.get_text_config(), "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    )
-    nested = [value for value in parameters.values() if isinstance(value, dict)]
-    return {str(part.get("rope_type", part.get("type", "default"))) for part in (nested or [parameters])}
-
-
-def _rope_depends_on_length(config: Any) -> bool:
-    return bool(_rope_types(config) & {"dynamic", "longrope"})
-
-
-def _reset_rope(network: Any) -> None:
-    """Undo what a longer prompt left behind in a dynamic rotary embedding."""
-    for module in network.modules() if _rope_depends_on_length(network.config) else ():
-        if hasattr(module, "original_inv_freq") and hasattr(module, "original_max_seq_len"):
-            module.inv_freq = module.original_inv_freq.to(module.inv_freq.device)
-            module.max_seq_len_cached = module.original_max_seq_len
 
 
 def _digest(tokens: Sequence[int]) -> str:
