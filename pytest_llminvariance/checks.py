@@ -5,7 +5,9 @@ Everything planned is asked, so a verdict is exact up to what ties and missing a
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +23,8 @@ from pytest_llminvariance.evidence import (
     count_words,
     effect_of,
     examples_by_distance,
+    expected_scores,
+    kept_under_reversal,
     measure_questions,
     per_question,
     read,
@@ -136,12 +140,16 @@ def measure(
         presentations_asked=n_presentations,
         presentations_planned=n_presentations,
         design=_design(plans),
-        plan=made.spec(),
+        plan=_plan_spec(plans),
         tokens=answers.tokens,
         example=examples[0] if examples else None,
         per_question=per_question(evidence, values),
         guards=tuple(guards),
-        details={"position_shares": choice_shares(evidence)},
+        details={
+            "position_shares": choice_shares(evidence),
+            "expected_scores": expected_scores(evidence),
+            "kept_under_reversal": kept_under_reversal(evidence),
+        },
         model=model.name,
         fingerprint=model.fingerprint,
         readout=way if not isinstance(made, ReadoutAgreement) else " and ".join(made.readouts),
@@ -263,6 +271,12 @@ def _metric(name: str, made: Property, questions: Sequence[Question]) -> Metric:
 def _design(plans: Sequence[Plan]) -> str:
     kinds = list(dict.fromkeys(plan.design for plan in plans))
     return kinds[0] if len(kinds) == 1 else f"{kinds[0]} to {kinds[-1]}"
+
+
+def _plan_spec(plans: Sequence[Plan]) -> str:
+    """Return what identifies the plan: the specs as they became, hashed together where there are many."""
+    specs = list(dict.fromkeys(plan.spec for plan in plans))
+    return " or ".join(specs) if len(specs) <= 4 else hashlib.sha256(json.dumps(specs).encode()).hexdigest()[:16]
 
 
 def _template_name(template: str | Template | None) -> str:

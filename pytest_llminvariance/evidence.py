@@ -28,6 +28,8 @@ from pytest_llminvariance.properties import Plan, Probe
 from pytest_llminvariance.verdict import Example, QuestionEffect, Shown
 
 __all__ = [
+    "expected_scores",
+    "kept_under_reversal",
     "Evidence",
     "choice_shares",
     "count_words",
@@ -156,6 +158,47 @@ def choice_shares(evidence: Sequence[Evidence]) -> tuple[float, ...] | None:
         return None
     rows, _ = _rows_by_k(evidence)
     return position_shares(next(iter(rows.values()))) if len(rows) == 1 else None
+
+
+def expected_scores(evidence: Sequence[Evidence]) -> Mapping[str, tuple[float | None, ...]] | None:
+    """Return expected scores as printed (before re-keying), by question and probe, where all questions have scores.
+
+    `Questionnaire.trait_scores` and `acquiescence_index` take one value per item from here.
+    """
+    found: dict[str, tuple[float | None, ...]] = {}
+    for item in evidence:
+        scores = item.plan.question.scores
+        if scores is None:
+            return None
+        found[item.plan.question.name] = tuple(
+            answer.expected_score(scores) if answer.is_known else None for answer in item.answers
+        )
+    return found
+
+
+def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | None:
+    """Count what a reversal of the options left in place: the content, the position, both, or neither.
+
+    The middle of an odd scale keeps both, so it says nothing about either; open answers are `other`.
+    `None` where no presentation is the reverse of another.
+    """
+    counts = dict.fromkeys(("content", "position", "both", "other"), 0)
+    for item in evidence:
+        by_presentation = {probe.presentation: n for n, probe in enumerate(item.plan.probes) if probe.readout is None}
+        for shown, index in by_presentation.items():
+            turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
+            if turned is not None and index < turned:
+                counts[_kept(shown, item.answers[index], item.answers[turned])] += 1
+    return counts if any(counts.values()) else None
+
+
+def _kept(shown: Presentation, before: AnswerDistribution, after: AnswerDistribution) -> str:
+    first, second = before.outcomes(DELTA_NATS), after.outcomes(DELTA_NATS)
+    if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
+        return "other"
+    (a,), (b,) = first, second
+    content, position = a == b, shown.position_of(a) == len(shown.order) - 1 - shown.position_of(b)
+    return "both" if content and position else "content" if content else "position" if position else "other"
 
 
 def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:

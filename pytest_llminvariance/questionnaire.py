@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.presentation import Layout, Template
 from pytest_llminvariance.questions import Question, check_unique
 
 __all__ = ["Item", "Questionnaire", "Scale"]
@@ -94,6 +95,37 @@ class Questionnaire:
     def traits(self) -> tuple[str, ...]:
         """The traits in the order of their first item."""
         return tuple(dict.fromkeys(item.trait for item in self.items))
+
+    def administrations(
+        self, ask: str = 'How much do you agree with this statement? "{stem}"'
+    ) -> tuple[Template, Template, Template]:
+        """Return three equivalent ways of asking: letters with text, digits with a legend, bare digits with end words.
+
+        Digits count from 1 in the order shown, so with `orders="reversed"` they stand for the other end.
+        The last way names only the two ends of the scale.
+
+        Raises:
+            QuestionError: if the scale has more than 9 options, which digits cannot tell apart.
+        """
+        k = len(self.scale.options)
+        if k > 9:
+            raise QuestionError(f"{self.name}: digits cannot label the {k} options of the scale; 9 is the most")
+        digits = tuple(str(number) for number in range(1, k + 1))
+        ends = "{first_label} means {first_option}, {last_label} means {last_option}."
+        return (
+            Template(ask + "\n{options}\nAnswer with the letter only.\nAnswer:", name="letters with text"),
+            Template(
+                ask + "\n{options}\nAnswer with only one of: {labels}.\nAnswer:",
+                name="digits with a legend",
+                labels=digits,
+                layout=Layout(enumerator="{label} = "),
+            ),
+            Template(
+                f"{ask}\n{ends}\nAnswer with the number only: {{labels}}.\nAnswer:",
+                name="bare digits with end words",
+                labels=digits,
+            ),
+        )
 
     def trait_scores(self, raw_scores: Sequence[float | None]) -> Mapping[str, float | None]:
         """Return the mean keyed score of each trait.

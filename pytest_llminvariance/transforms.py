@@ -14,7 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pytest_llminvariance.designs import PLAN_SALT, Design, check_design, draw_order, orders_of
+from pytest_llminvariance.designs import (
+    AUTO_ALL_OPTIONS,
+    AUTO_MIN_ROWS,
+    PLAN_SALT,
+    Design,
+    check_design,
+    draw_order,
+    orders_of,
+)
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.presentation import Layout, Presentation, Template, as_template, check_labels
 from pytest_llminvariance.questions import Question
@@ -84,6 +92,11 @@ class Transform(ABC):
     def spec(self) -> str:
         """Return a text that identifies the plan; two runs with equal specs planned the same."""
 
+    def spec_for(self, start: Presentation) -> str:
+        """Return the spec for one question, with `auto` told as what it becomes."""
+        del start
+        return self.spec()
+
     def plan(self, start: Presentation) -> tuple[Presentation, ...]:
         """Return the presentations to ask, the one as written first."""
         return tuple(itertools.islice(self.variants(start), MAX_PLANNED + 1))
@@ -144,6 +157,12 @@ class Reorder(Transform):
     def spec(self) -> str:
         """Return design and number."""
         return f"reorder:{self.design}" + ("" if self.n is None else f":{self.n}")
+
+    def spec_for(self, start: Presentation) -> str:
+        """Return design and number, with `auto` told as what it becomes for this many options."""
+        if self.design != "auto":
+            return self.spec()
+        return "reorder:all" if len(start.order) <= AUTO_ALL_OPTIONS else f"reorder:balanced:{AUTO_MIN_ROWS}"
 
     def describe(self, orbit: Orbit) -> str:
         """Say how many orders are planned, and of how many."""
@@ -284,6 +303,10 @@ class Product(Transform):
     def spec(self) -> str:
         """Return the parts' specs."""
         return "*".join(part.spec() for part in self.parts)
+
+    def spec_for(self, start: Presentation) -> str:
+        """Return the parts' specs for one question."""
+        return "*".join(part.spec_for(start) for part in self.parts)
 
 
 def _check_many(items: Sequence[object], name: str, one: str) -> None:

@@ -44,6 +44,9 @@ class Plan:
     question: Question
     probes: tuple[Probe, ...]
     design: str
+    """How much is planned, in words: `24 of 24 orders`."""
+    spec: str
+    """Identifies the plan, with `auto` told as what it became."""
     balanced: tuple[int, ...] | None = None
     """Probes that show each content equally often at each position; `None` where the plan is not balanced."""
 
@@ -108,7 +111,13 @@ class Invariance:
         """Plan the orbit."""
         orbit = self.transform.orbit(question, template)
         balanced = self.transform.balanced_part(orbit) if isinstance(self.transform, Reorder) else None
-        return Plan(question, tuple(map(Probe, orbit)), self.transform.describe(orbit), balanced)
+        return Plan(
+            question,
+            tuple(map(Probe, orbit)),
+            self.transform.describe(orbit),
+            self.transform.spec_for(orbit.as_written),
+            balanced,
+        )
 
     def spec(self) -> str:
         """Return the transform's spec."""
@@ -133,7 +142,9 @@ class ReadoutAgreement:
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Plan the question as written, once per readout."""
         shown = Presentation(question, template=template)
-        return Plan(question, tuple(Probe(shown, name) for name in self.readouts), " and ".join(self.readouts))
+        return Plan(
+            question, tuple(Probe(shown, name) for name in self.readouts), " and ".join(self.readouts), self.spec()
+        )
 
     def spec(self) -> str:
         """Return the readouts."""
@@ -173,7 +184,7 @@ class Tracking:
         answer = None if edited.answer is None else edited.options[edited.answer]
         after = Question(edited.stem, question.options, id=edited.id, context=edited.context, answer=answer)
         shown = (Presentation(question, template=template), Presentation(after, order=order, template=template))
-        return Plan(question, tuple(map(Probe, shown)), "1 edit")
+        return Plan(question, tuple(map(Probe, shown)), "1 edit", f"tracks:{edited.content_hash[:12]}")
 
     def spec(self) -> str:
         """Return the edits' hashes."""

@@ -30,6 +30,10 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     if finding.verdict is Verdict.BROKEN and shares:
         chosen = ", ".join(percent(share) for share in shares)
         yield f"  pattern: share chosen by position shown, first to last: {chosen} (even would be {percent(1 / len(shares))})"
+    kept = finding.details.get("kept_under_reversal")
+    if finding.verdict is Verdict.BROKEN and kept and not shares:
+        counts = ", ".join(f"{name} {n}" for name, n in kept.items())
+        yield f"  pattern: kept when the options are reversed: {counts}"
     yield f"  model:   {finding.model}, read by {finding.readout}"
     if replay:
         yield f"  replay:  {replay}"
