@@ -37,7 +37,7 @@ _HOMES = {
     "assert_same_answer": "assertions",
     "assert_tracks": "assertions",
     "check": "checks",
-    "FindingList": "runs",
+    "FindingList": "recorders",
     "run": "runs",
     "find_counterexample": "search",
     "Finding": "verdict",
@@ -45,7 +45,10 @@ _HOMES = {
     "UndecidedError": "verdict",
     "Verdict": "verdict",
     "LLMInvarianceError": "errors",
+    "CapabilityError": "errors",
+    "MissingExtraError": "errors",
     "ModelError": "errors",
+    "QuestionError": "errors",
     "UsageError": "errors",
     "strategies": "strategies",
 }
@@ -62,8 +65,11 @@ if TYPE_CHECKING:
     from pytest_llminvariance.assertions import assert_same_answer as assert_same_answer
     from pytest_llminvariance.assertions import assert_tracks as assert_tracks
     from pytest_llminvariance.checks import check as check
+    from pytest_llminvariance.errors import CapabilityError as CapabilityError
     from pytest_llminvariance.errors import LLMInvarianceError as LLMInvarianceError
+    from pytest_llminvariance.errors import MissingExtraError as MissingExtraError
     from pytest_llminvariance.errors import ModelError as ModelError
+    from pytest_llminvariance.errors import QuestionError as QuestionError
     from pytest_llminvariance.errors import UsageError as UsageError
     from pytest_llminvariance.models import controls as controls
     from pytest_llminvariance.models.loading import load_model as load_model
@@ -78,7 +84,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.questionnaire import Questionnaire as Questionnaire
     from pytest_llminvariance.questionnaire import Scale as Scale
     from pytest_llminvariance.questions import Question as Question
-    from pytest_llminvariance.runs import FindingList as FindingList
+    from pytest_llminvariance.recorders import FindingList as FindingList
     from pytest_llminvariance.runs import run as run
     from pytest_llminvariance.search import find_counterexample as find_counterexample
     from pytest_llminvariance.transforms import Orbit as Orbit

@@ -95,6 +95,8 @@ def assert_prompt_insensitive(
         UsageError: for bad arguments, before anything is asked.
     """
     __tracebackhide__ = True
+    if n is not None and orders is None:
+        raise UsageError(f"n={n!r} goes with orders='sample', but orders is not given")
     made = as_property("prompt", {"templates": templates, "orders": orders, "n": n})
     return _assert(made, model, questions, tolerance, metric, readout, None, claim, samples)
 
@@ -142,6 +144,8 @@ def assert_readouts_agree(
         CapabilityError: if the model lacks a readout.
     """
     __tracebackhide__ = True
+    if isinstance(readouts, str):
+        raise UsageError(f"readouts is {readouts!r}, but must be a list of two or more, such as ('label', 'text')")
     made = as_property("readouts", {"readouts": readouts})
     return _assert(made, model, questions, tolerance, None, "auto", template, "suite", 1)
 

@@ -112,12 +112,13 @@ def measure(
     _check_claim(claim, samples)
     limit = as_tolerance(tolerance)
     model = check_model(model)
-    asked_for = as_questions(questions if isinstance(questions, Question) else tuple(questions))
+    asked_for = as_questions(questions)
     chosen = _metric(metric or made.metric, made, asked_for)
     way = resolve_readout(_first_readout(made, readout), model)
     for other in made.readouts if isinstance(made, ReadoutAgreement) else ():
         resolve_readout(other, model)
     plans = [made.plan(question, template) for question in asked_for]
+    _check_plans(chosen, plans)
     answers = _Asking(model, way, made).ask(plans)
     evidence, values = answers.evidence, measure_questions(answers.evidence, chosen)
     effect = effect_of(evidence, chosen, values)
@@ -251,7 +252,7 @@ def _metric(name: str, made: Property, questions: Sequence[Question]) -> Metric:
         raise UsageError(
             "metric='excess_disagreement' needs samples >= 2, which this version does not draw. Use 'flip_rate' or 'tv'"
         )
-    if name not in METRICS:
+    if not isinstance(name, str) or name not in METRICS:
         raise UsageError(f"there is no metric {name!r}; the metrics are {', '.join(METRICS)}")
     metric = METRICS[name]
     if (name == "unchanged") != (made.metric == "unchanged"):
@@ -266,6 +267,32 @@ def _metric(name: str, made: Property, questions: Sequence[Question]) -> Metric:
                 f"metric {name!r} compares scores, but question {question.name!r} has none. Give scores, or use 'flip_rate'"
             )
     return metric
+
+
+def _check_plans(metric: Metric, plans: Sequence[Plan]) -> None:
+    """Raise where a pooled metric cannot be computed from the plans."""
+    for plan in plans:
+        question = plan.question
+        if metric.name == "position_bias" and plan.balanced is None:
+            raise UsageError(
+                "position_bias needs every option equally often at every position, which this plan does not give. "
+                "Use orders='all', 'cyclic' or 'balanced'"
+            )
+        if metric.name == "trait_shift" and not isinstance(question.attributes.get("trait"), str):
+            raise UsageError(
+                f"trait_shift needs attributes['trait'], which question {question.name!r} lacks. Use a Questionnaire"
+            )
+        if metric.name == "trait_shift" and _forms(plan) != _forms(plans[0]):
+            raise UsageError(
+                "trait_shift compares the same forms for every item, but this plan draws orders for each question. "
+                "Use orders='reversed' or 'cyclic', and items on one scale"
+            )
+
+
+def _forms(plan: Plan) -> list[tuple[object, ...]]:
+    """Return how each probe shows the question, apart from its content."""
+    shown = [probe.presentation for probe in plan.probes]
+    return [(p.order, p.labels, p.layout, p.template) for p in shown]
 
 
 def _design(plans: Sequence[Plan]) -> str:

@@ -10,6 +10,7 @@ app = typer.Typer(
     name="llminvariance",
     help="Invariance properties of language models as tests.",
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     add_completion=False,
 )
 

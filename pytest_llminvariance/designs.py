@@ -49,7 +49,8 @@ def identity(k: int) -> Order:
 
 def check_order(order: Sequence[int], k: int) -> Order:
     """Return `order` as a tuple, or raise where it is not a permutation of 0..k-1."""
-    if isinstance(order, str) or sorted(order) != list(range(k)):
+    numbers = [item for item in order if type(item) is int] if isinstance(order, Sequence) else []
+    if len(numbers) != k or len(order) != k or sorted(numbers) != list(range(k)):
         raise UsageError(f"order is {order!r}, but must hold each content index 0..{k - 1} once")
     return tuple(order)
 

@@ -21,7 +21,6 @@ from pytest_llminvariance.audit.metrics import (
 )
 from pytest_llminvariance.designs import inverse, kendall_distance
 from pytest_llminvariance.engine import read_reply
-from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.presentation import Presentation
 from pytest_llminvariance.properties import Plan, Probe
@@ -67,8 +66,8 @@ def read(plan: Plan, replies: Sequence[Reply], readout: str, *, must_differ: boo
         for probe, reply in zip(plan.probes, replies, strict=True)
     )
     sent = tuple(reply.sent_sha256 for reply in replies)
-    known = {digest for digest in sent if digest}
-    return Evidence(plan, answers, sent, reached=not must_differ or len(known) >= 2 or not known)
+    known = [digest for digest in sent if digest]
+    return Evidence(plan, answers, sent, reached=not must_differ or len(set(known)) >= 2 or len(known) < 2)
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
@@ -119,11 +118,7 @@ def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[flo
     rows: dict[int, list[list[float]]] = {}
     n_open = 0
     for item in evidence:
-        if item.plan.balanced is None:
-            raise UsageError(
-                "position_bias needs every option equally often at every position. Use orders='all', 'cyclic' or 'balanced'"
-            )
-        for index in item.plan.balanced:
+        for index in item.plan.balanced or ():
             outcomes = item.answers[index].outcomes(DELTA_NATS)
             order = item.plan.probes[index].presentation.order
             if min(outcomes) < 0 or not item.answers[index].is_known:
@@ -138,11 +133,9 @@ def _trait_shift(evidence: Sequence[Evidence]) -> Interval:
     spans = []
     for item in evidence:
         question = item.plan.question
-        trait, scores = question.attributes.get("trait"), question.keyed_scores
-        if trait is None or scores is None:
-            raise UsageError(
-                f"trait_shift needs scores and attributes['trait'], which question {question.name!r} lacks. Use a Questionnaire"
-            )
+        trait, scores = str(question.attributes.get("trait")), question.keyed_scores
+        if scores is None:
+            return UNKNOWN
         expected = [answer.expected_score(scores) if answer.is_known else None for answer in item.answers]
         spans.append(max(scores) - min(scores))
         if any(value is None for value in expected):

@@ -159,6 +159,8 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
     rate = float(chance / total)
     needed = (int(binom.isf(GUESSING_RISK, total, rate)) + 1) / total
     says = f"accuracy {hits / total:.2g} (chance {rate:.2g}, at least {needed:.2g})"
+    if needed > 1:
+        return Guard(name="accuracy", passed=False, text=f"{total} answers are too few to tell knowing from guessing")
     passed = hits / total >= needed
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -51,8 +53,13 @@ class Layout:
     """Blank lines added before the list."""
 
     def __post_init__(self) -> None:
-        if self.enumerator.count("{label}") > 1 or "{" in self.enumerator.replace("{label}", ""):
+        if (
+            isinstance(self.enumerator, str) and self.enumerator.count("{label}") > 1
+        ) or "{" in self.enumerator.replace("{label}", ""):
             raise UsageError(f"enumerator is {self.enumerator!r}, but may hold {{label}} once and no other field")
+        for name, value in (("enumerator", self.enumerator), ("separator", self.separator)):
+            if not isinstance(value, str):
+                raise UsageError(f"{name} is {value!r}, but must be text")
         if not self.separator:
             raise UsageError("separator is '', but options must be kept apart. Use '\\n' or '; '")
         if self.label_case not in get_args(LabelCase):
@@ -118,8 +125,11 @@ class Template:
 
     @property
     def shown_name(self) -> str:
-        """The name, or the beginning of the text where there is none."""
-        return self.name if self.name is not None else self.text.replace("\n", " ")[:30]
+        """The name, or the beginning of the text and a mark that tells it from others."""
+        if self.name is not None:
+            return self.name
+text = self.text.replace("\n", " ")
+        return text if len(text) <= 40 else f"{text[:24]}… #{hashlib.sha256(self.text.encode()).hexdigest()[:6]}"
 
 
 DEFAULT_LAYOUT = Layout()
@@ -138,18 +148,26 @@ def as_template(template: str | Template) -> Template:
     return Template(template)
 
 
+def fold_label(label: str) -> str:
+    """Return the form in which labels are compared: NFKC, casefold, no emphasis, brackets or stops."""
+    form = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    return form.strip("*_`()[]{}.: ")
+
+
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Return labels as a tuple, or raise where they cannot tell options apart."""
-    if isinstance(labels, str):
-        labels = tuple(labels)
+    if not isinstance(labels, Sequence):
+        raise UsageError(f"labels is {labels!r}, but must be a list of texts")
     for label in labels:
         if not isinstance(label, str) or not label.strip() or label != label.strip():
             raise UsageError(f"the label {label!r} must be text without surrounding blanks")
-    folded = [label.casefold() for label in labels]
-    for label in labels:
-        if folded.count(label.casefold()) > 1:
+    folded = [fold_label(label) for label in labels]
+    for label, form in zip(labels, folded, strict=True):
+        if not form:
+            raise UsageError(f"the label {label!r} holds nothing but punctuation, so no answer can name it")
+        if folded.count(form) > 1:
             raise UsageError(
-                f"the label {label!r} comes twice in {list(labels)!r} (case does not count), but labels must be distinct"
+                f"the label {label!r} comes twice in {list(labels)!r} (case and punctuation do not count), but labels must be distinct"
             )
     return tuple(labels)
 
@@ -168,8 +186,11 @@ class Presentation:
     question: Question
     order: Order
     labels: tuple[str, ...]
+    """As shown: in the case that the layout asks for."""
     layout: Layout
     template: Template
+    given_labels: tuple[str, ...] = field(compare=False)
+    """Before the layout's case, so that another layout starts from them."""
 
     def __init__(
         self,
@@ -180,13 +201,17 @@ class Presentation:
         layout: Layout | None = None,
         template: str | Template | None = None,
     ) -> None:
+        if not isinstance(question, Question):
+            raise UsageError(f"a presentation shows a Question, but was given {question!r}")
         k = len(question.options)
         way = DEFAULT_TEMPLATE if template is None else as_template(template)
         chosen_layout = layout or way.layout or DEFAULT_LAYOUT
         set_field = object.__setattr__
         set_field(self, "question", question)
         set_field(self, "order", identity(k) if order is None else check_order(order, k))
-        set_field(self, "labels", _labels_for(k, labels if labels is not None else way.labels, chosen_layout))
+        given = _labels_for(k, labels if labels is not None else way.labels)
+        set_field(self, "given_labels", given)
+        set_field(self, "labels", _cased(given, chosen_layout))
         set_field(self, "layout", chosen_layout)
         set_field(self, "template", way)
         if question.context is not None and "context" not in way.fields:
@@ -203,16 +228,18 @@ class Presentation:
         return "{label}" in self.layout.enumerator or self.template.names_ends_only
 
     def __repr__(self) -> str:
-        written = Presentation(self.question)
+        k = len(self.order)
+        usual = {"order": identity(k), "labels": LETTERS[:k], "layout": DEFAULT_LAYOUT, "template": DEFAULT_TEMPLATE}
         parts = [repr(self.question)]
-        for name in ("order", "labels", "layout", "template"):
+        for name, as_written in usual.items():
             value = getattr(self, name)
-            parts += [] if value == getattr(written, name) else [f"{name}={value!r}"]
+            parts += [] if value == as_written else [f"{name}={value!r}"]
         return f"Presentation({', '.join(parts)})"
 
     def replace(self, **changes: Any) -> Presentation:
         """Return a copy in which the named parts are changed."""
-        parts = {name: getattr(self, name) for name in ("question", "order", "labels", "layout", "template")}
+        parts = {name: getattr(self, name) for name in ("question", "order", "layout", "template")}
+        parts["labels"] = self.given_labels
         return Presentation(**{**parts, **changes})
 
     @property
@@ -265,13 +292,17 @@ class Presentation:
         return (*system, Message("user", content))
 
 
-def _labels_for(k: int, labels: Sequence[str] | None, layout: Layout) -> tuple[str, ...]:
+def _labels_for(k: int, labels: Sequence[str] | None) -> tuple[str, ...]:
     chosen = LETTERS if labels is None else check_labels(labels)
     if len(chosen) < k:
         raise UsageError(f"{len(chosen)} labels ({', '.join(chosen[:8])}) for {k} options. Give at least {k} labels")
+    return chosen[:k]
+
+
+def _cased(labels: tuple[str, ...], layout: Layout) -> tuple[str, ...]:
     if layout.label_case == "as_is":
-        return chosen[:k]
-    return tuple(label.upper() if layout.label_case == "upper" else label.lower() for label in chosen[:k])
+        return labels
+    return tuple(label.upper() if layout.label_case == "upper" else label.lower() for label in labels)
 
 
 def _check_ends(presentation: Presentation) -> None:

@@ -57,9 +57,13 @@ def load_questionnaire(path: str | Path) -> Questionnaire:
     data = _json(file, _text(file))
     if not isinstance(data, dict) or not {"scale", "items"} <= set(data):
         raise QuestionError(f"{file.name}: must hold an object with 'scale' and 'items'")
+    if not isinstance(data["items"], list) or not isinstance(data["scale"], dict):
+        raise QuestionError(f"{file.name}: 'items' must be a list, and 'scale' an object with 'options' and 'scores'")
     items = []
     for number, row in enumerate(data["items"], start=1):
         where = f"{file.name}, item {number}"
+        if not isinstance(row, dict):
+            raise QuestionError(f"{where}: {row!r} is no object with fields")
         unknown = set(row) - {"stem", "trait", "reverse_keyed", "id"}
         if unknown or not {"stem", "trait"} <= set(row):
             wrong = f"unknown field {sorted(unknown)[0]!r}" if unknown else "needs 'stem' and 'trait'"
@@ -69,6 +73,8 @@ def load_questionnaire(path: str | Path) -> Questionnaire:
         items.append(Item(**row))
     try:
         return Questionnaire(tuple(items), Scale(**data["scale"]), data.get("name", file.stem))
+    except QuestionError as error:
+        raise QuestionError(f"{file.name}: {error}") from error
     except TypeError as error:
         raise QuestionError(f"{file.name}: scale must hold 'options' and 'scores': {error}") from error
 
@@ -94,7 +100,7 @@ def _json(file: Path, text: str, line: int | None = None) -> Any:
 def _rows(file: Path) -> Iterator[Row]:
     kind = file.suffix.lower()
     if kind == ".jsonl":
-        for number, line in enumerate(_text(file).splitlines(), start=1):
+        for number, line in enumerate(_text(file).split("\n"), start=1):
             if line.strip():
                 yield f"{file.name}, line {number}", _object(_json(file, line, number), f"{file.name}, line {number}")
     elif kind == ".json":
@@ -124,15 +130,18 @@ def _object(row: Any, where: str) -> Mapping[str, Any]:
 
 def _csv_rows(file: Path) -> Iterator[Row]:
     reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
-    columns = reader.fieldnames or []
+    columns = list(reader.fieldnames or [])
+    _check_columns(columns, file.name)
     numbered = sorted((c for c in columns if _option_number(c)), key=_option_number)
     if "stem" not in columns or not ("options" in columns or numbered):
         missing = "'stem'" if "stem" not in columns else "'options' (or 'option_1', 'option_2', ...)"
         raise QuestionError(
             f"{file.name}, line 1: the column {missing} is missing; there are {', '.join(columns) or 'none'}"
         )
+    began = 2
     try:
         for row in reader:
+            began = reader.line_num + 1
             where = f"{file.name}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise QuestionError(
@@ -140,12 +149,22 @@ def _csv_rows(file: Path) -> Iterator[Row]:
                 )
             yield where, _from_csv(row, numbered, where)
     except csv.Error as error:
-        raise QuestionError(f"{file.name}, line {reader.line_num}: {error}") from error
+        raise QuestionError(f"{file.name}, line {began}: {error}. Close the quote that opens in this row") from error
 
 
 def _option_number(column: str) -> int:
     head, _, number = column.partition("_")
-    return int(number) if head == "option" and number.isdigit() else 0
+    return int(number) if head == "option" and number.isascii() and number.isdigit() else 0
+
+
+def _check_columns(columns: list[str], name: str) -> None:
+    for column in columns:
+        if columns.count(column) > 1:
+            raise QuestionError(f"{name}, line 1: the column {column!r} comes twice")
+        if column.startswith("option_") and not _option_number(column):
+            raise QuestionError(f"{name}, line 1: the column {column!r} must be numbered option_1, option_2, ...")
+    if "options" in columns and any(_option_number(column) for column in columns):
+        raise QuestionError(f"{name}, line 1: has both 'options' and 'option_1', ...; keep one of the two forms")
 
 
 def _from_csv(row: Mapping[str, str], numbered: list[str], where: str) -> dict[str, Any]:
@@ -155,6 +174,9 @@ def _from_csv(row: Mapping[str, str], numbered: list[str], where: str) -> dict[s
         made["options"] = [row[name] for name in numbered if row[name]]
     else:
         made["options"] = [part.strip() for part in row["options"].split(LIST_SEPARATOR)]
+    answer = known.get("answer")
+    if answer is not None and answer not in made["options"] and answer.isascii() and answer.isdigit():
+        made["answer"] = int(answer)
     if "scores" in known:
         made["scores"] = [_number(part, where) for part in known["scores"].split(LIST_SEPARATOR)]
     if "reverse_keyed" in known:

@@ -21,9 +21,11 @@ class Scale:
     scores: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", tuple(self.options))
-        object.__setattr__(self, "scores", tuple(float(score) for score in self.scores))
-        Question("scale", self.options, scores=self.scores)
+        checked = Question("scale", self.options, scores=self.scores)
+        if checked.scores is None:
+            raise QuestionError("scale: scores is None, but each option needs a score")
+        object.__setattr__(self, "options", checked.options)
+        object.__setattr__(self, "scores", checked.scores)
         steps = [after - before for before, after in zip(self.scores, self.scores[1:], strict=False)]
         if not (all(step > 0 for step in steps) or all(step < 0 for step in steps)):
             raise QuestionError(
@@ -60,13 +62,17 @@ class Questionnaire:
     name: str = "questionnaire"
 
     def __post_init__(self) -> None:
+        if isinstance(self.items, str) or not isinstance(self.items, Sequence):
+            raise QuestionError(f"{self.name}: items is {self.items!r}, but must be a list of Item")
+        if not isinstance(self.scale, Scale):
+            raise QuestionError(f"{self.name}: scale is {self.scale!r}, but must be a Scale")
         object.__setattr__(self, "items", tuple(self.items))
         if not self.items:
             raise QuestionError(f"{self.name}: there are no items, but an instrument needs at least one")
         for item in self.items:
             if not isinstance(item, Item):
                 raise QuestionError(f"{self.name}: {item!r} is a {type(item).__name__}, but must be an Item")
-            if not item.trait.strip():
+            if not isinstance(item.trait, str) or not item.trait.strip():
                 raise QuestionError(f"{self.name}: the item {item.stem!r} has no trait. Name what it measures")
         check_unique(self.questions, self.name)
 

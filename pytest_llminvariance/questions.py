@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,9 @@ from typing import Any
 from pytest_llminvariance.errors import QuestionError
 
 __all__ = ["Question", "check_unique"]
+
+
+MAX_SCORE = 1e9
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -129,6 +132,10 @@ def _rebuild(stem: str, options: tuple[str, ...], rest: dict[str, Any]) -> Quest
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise QuestionError(f"{where} is {value!r} ({type(value).__name__}), but must be text")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise QuestionError(
+            f"{where} is {value!r}, which holds half a surrogate pair and is no valid text. Read the file as UTF-8"
+        )
     if not value.strip():
         raise QuestionError(f"{where} is {value!r}, but must not be empty. Write what is to be asked")
     return value
@@ -155,16 +162,20 @@ def _options(options: object, where: str) -> tuple[str, ...]:
 def _scores(scores: Sequence[float] | None, n_options: int, where: str) -> tuple[float, ...] | None:
     if scores is None:
         return None
-    values = []
-    for score in scores:
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-            raise QuestionError(f"{where}: the score {score!r} is not a finite number")
-        values.append(float(score))
+    if isinstance(scores, str) or not isinstance(scores, Sequence):
+        raise QuestionError(f"{where}: scores is {scores!r}, but must be a list with one number per option")
+    values = [_score(score, where) for score in scores]
     if len(values) != n_options:
         raise QuestionError(f"{where}: {len(values)} scores for {n_options} options, but each option needs one")
     if max(values) == min(values):
         raise QuestionError(f"{where}: all scores are {values[0]:g}, but a scale needs at least two different scores")
     return tuple(values)
+
+
+def _score(score: object, where: str) -> float:
+    if isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < MAX_SCORE:
+        return float(score)
+    raise QuestionError(f"{where}: the score {score!r} is not a number between -{MAX_SCORE:g} and {MAX_SCORE:g}")
 
 
 def _answer(answer: int | str | None, options: tuple[str, ...], where: str) -> int | None:
@@ -206,14 +217,16 @@ def check_unique(questions: Sequence[Question], where: str = "questions") -> tup
     return tuple(questions)
 
 
-def as_questions(questions: Question | Sequence[Question] | Iterator[Question]) -> tuple[Question, ...]:
+def as_questions(questions: Question | Iterable[Question]) -> tuple[Question, ...]:
     """Return one question or many as a checked, non-empty tuple."""
     if isinstance(questions, Question):
         return (questions,)
-    if isinstance(questions, str) or not hasattr(questions, "__iter__"):
+    if isinstance(questions, str | os.PathLike):
         raise QuestionError(
-            f"questions is {questions!r}, but must be a Question or many. load_questions(path) reads a file"
+            f"questions is {questions!r}, but must be a Question or many. load_questions({str(questions)!r}) reads a file"
         )
+    if not isinstance(questions, Iterable):
+        raise QuestionError(f"questions is {questions!r}, but must be a Question or many")
     many = check_unique(tuple(questions))
     if not many:
         raise QuestionError("there are no questions, and a check of nothing would hold. Give at least one Question")

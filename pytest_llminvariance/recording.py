@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ MAX_PROPERTY_BYTES = 16_000
 
 def new_run_directory() -> Path:
     """Return the name of a fresh directory; it is made when the first check starts."""
-    return Path(tempfile.gettempdir()) / f"pytest-llminvariance-{uuid.uuid4().hex}"
+    return Path(tempfile.gettempdir()) / f"pytest-llminvariance-{os.urandom(16).hex()}"
 
 
 class SessionRecorder:

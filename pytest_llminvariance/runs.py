@@ -11,42 +11,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pytest_llminvariance.errors import UsageError
 
 if TYPE_CHECKING:
     from pytest_llminvariance.engine import Memo
+    from pytest_llminvariance.recorders import Recorder
     from pytest_llminvariance.verdict import Finding
 
-__all__ = ["FindingList", "Recorder", "Run", "UndecidedPolicy", "current_run", "recorded", "run"]
+__all__ = ["Run", "UndecidedPolicy", "current_run", "recorded", "run"]
 
 UndecidedPolicy = Literal["fail", "skip", "warn"]
 
 
-class Recorder(Protocol):
-    """Writes down that checks start, what they find, and pairs asked by a search."""
-
-    def started(self, title: str) -> str:
-        """Note that a check starts; return the id of its finding."""
-        ...
-
-    def finished(self, finding_id: str, finding: Finding) -> Finding:
-        """Store a finding and return it with its id."""
-        ...
-
-    def failed(self, finding_id: str, reason: str) -> None:
-        """Note that a check ended in an error of its own, without a finding."""
-        ...
-
-    def searched(self, found: bool) -> None:  # noqa: FBT001
-        """Note that a pair of presentations was compared inside a search."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Settings and memory shared by the checks of a session."""
 
     seed: int = 0
@@ -59,35 +38,6 @@ class Run:
 
 
 current_run: ContextVar[Run] = ContextVar("llminvariance_run", default=Run())  # noqa: B039 - frozen
-
-
-@dataclass(slots=True)
-class FindingList:
-    """A recorder that keeps findings in a list."""
-
-    findings: list[Finding] = field(default_factory=list)
-    searched_pairs: int = 0
-    _count: int = 0
-
-    def started(self, title: str) -> str:
-        """Return a running number."""
-        self._count += 1
-        return f"{self._count}:{title}"
-
-    def finished(self, finding_id: str, finding: Finding) -> Finding:
-        """Keep the finding."""
-        from dataclasses import replace
-
-        finding = replace(finding, id=finding_id)
-        self.findings.append(finding)
-        return finding
-
-    def failed(self, finding_id: str, reason: str) -> None:
-        """Keep nothing: the error itself reaches the caller."""
-
-    def searched(self, found: bool) -> None:  # noqa: ARG002, FBT001
-        """Count the pair."""
-        self.searched_pairs += 1
 
 
 @contextlib.contextmanager

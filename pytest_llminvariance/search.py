@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pytest_llminvariance.audit.metrics import DELTA_NATS, flip
 from pytest_llminvariance.designs import Order, adjacent_swaps, identity
 from pytest_llminvariance.engine import ask, read_reply
+from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.evidence import make_example
-from pytest_llminvariance.models.protocol import Model, request_for, resolve_readout
+from pytest_llminvariance.models.protocol import Model, check_model, request_for, resolve_readout
 from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.properties import Probe
 from pytest_llminvariance.questions import Question
@@ -47,7 +48,9 @@ def find_counterexample(
     is the nearest there is. Ends without an example after `max_presentations`, or when every order nearer
     than `closer_than` swaps was asked.
     """
-    way = resolve_readout(readout, model)
+    if not isinstance(question, Question):
+        raise UsageError(f"question is {question!r}, but must be one Question")
+    way = resolve_readout(readout, check_model(model))
     memo = current_run.get().memo
     memo = {} if memo is None else memo
     written = Presentation(question, template=template)

@@ -112,16 +112,16 @@ class Transform(ABC):
         Raises:
             UsageError: if more than 5,000 presentations would be planned for one question.
         """
-        planned = tuple(dict.fromkeys(self.plan(Presentation(question, template=template))))
+        planned = self.plan(Presentation(question, template=template))
         if len(planned) > MAX_PLANNED:
             raise UsageError(
                 f"{self.title}: more than {MAX_PLANNED:,} presentations of question {question.name!r} are planned. "
                 "Use a smaller design, for example orders='balanced'"
             )
-        return Orbit(planned, self)
+        return Orbit(tuple(dict.fromkeys(planned)), self)
 
     def __mul__(self, other: Transform) -> Product:
-        return Product((self, other))
+        return Product((self, other)) if isinstance(other, Transform) else NotImplemented
 
     def describe(self, orbit: Orbit) -> str:
         """Say how much of the orbit is planned: `12 of 120 orders`."""
@@ -186,6 +186,8 @@ class Relabel(Transform):
     title: str = field(default="labelling", init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.label_sets, str) or not isinstance(self.label_sets, Sequence):
+            raise UsageError(f"label_sets is {self.label_sets!r}, but must be a list of two or more label sets")
         sets = tuple(check_labels(labels) for labels in self.label_sets)
         _check_many(sets, "label_sets", "label set")
         object.__setattr__(self, "label_sets", sets)
@@ -218,6 +220,8 @@ class Reformat(Transform):
     title: str = field(default="layout", init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layouts, Sequence):
+            raise UsageError(f"layouts is {self.layouts!r}, but must be a list of two or more Layout objects")
         layouts = tuple(self.layouts)
         for layout in layouts:
             if not isinstance(layout, Layout):
@@ -243,7 +247,7 @@ class Reformat(Transform):
 class Reword(Transform):
     """Ask with other, equivalent instructions. The first template is the one as written."""
 
-    templates: tuple[Template, ...]
+    templates: Sequence[str | Template]
     title: str = field(default="prompt wording", init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -252,13 +256,14 @@ class Reword(Transform):
             raise UsageError(f"templates is {given!r}, but must be a list of two or more templates or texts")
         templates = tuple(as_template(template) for template in given)
         _check_many(templates, "templates", "template")
+        _check_many([template.shown_name for template in templates], "templates", "template name")
         object.__setattr__(self, "templates", templates)
 
     def variants(self, start: Presentation) -> Iterator[Presentation]:
         """Yield one presentation per template; labels and layout of the template win over those of `start`."""
-        for template in self.templates:
+        for template in map(as_template, self.templates):
             yield start.replace(
-                template=template, labels=template.labels or start.labels, layout=template.layout or start.layout
+                template=template, labels=template.labels or start.given_labels, layout=template.layout or start.layout
             )
 
     def size(self, start: Presentation) -> int:  # noqa: ARG002 - the same for every question

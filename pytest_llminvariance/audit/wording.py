@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.presentation import fold_label
+
 __all__ = [
     "ANSWER",
     "END",
@@ -183,8 +185,7 @@ def as_patterns(labels: Sequence[str], options: Sequence[str]) -> ShownQuestion:
         raise ValueError(f"need two or more labels and as many options, got {labels!r} and {options!r}")
     at: dict[str, int] = {}
     for position, label in enumerate(labels):
-        folded = fold(label).strip()
-        folded = folded.strip("()[]{}.: ") or folded
+        folded = fold_label(label) or fold(label).strip()
         if not folded or folded in at:
             raise ValueError(f"label {label!r} is {'blank' if not folded else 'not distinct'} in {labels!r}")
         at[folded] = position

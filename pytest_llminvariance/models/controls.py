@@ -8,6 +8,7 @@ from a hash of the prompt.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -313,6 +314,8 @@ def control(name: str) -> Control:
         raise UsageError(f"there is no control {head!r}; the controls are {', '.join(CONTROLS)}")
     if not value:
         return CONTROLS[head]()
+    if not inspect.signature(CONTROLS[head]).parameters:
+        raise UsageError(f"control {head!r} takes no value, but was given {value!r}. Write control:{head}")
     try:
         return CONTROLS[head](value if head == "always_label" else float(value))
     except (TypeError, ValueError) as error:

@@ -46,6 +46,9 @@ class LabelTokens:
                     found.add(tokens[-1])
         spelled = tuple(sorted(token for token in found if self._tokenizer.decode([token]).strip() == label))
         if not spelled:
+            unknown = getattr(self._tokenizer, "unk_token_id", None)
+            if unknown is not None and self._encode(label) == [unknown]:
+                raise UsageError(f"the label {label!r} is unknown to this model's tokenizer. Use other labels")
             pieces = [self._tokenizer.decode([token]) for token in self._encode(label)]
             raise UsageError(
                 f"the label {label!r} is {len(pieces)} tokens for this model ({' + '.join(map(repr, pieces))}), but the label readout "

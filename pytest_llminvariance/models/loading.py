@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.protocol import Model, check_model
@@ -19,7 +20,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load_model(
-    spec: str,
+    spec: str | os.PathLike[str],
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -43,7 +44,12 @@ def load_model(
         ModelError: if the model cannot be loaded; `MissingExtraError` where a package is missing.
     """
     _check_settings(device, dtype, batch_tokens, threads)
+    if prompt_format not in get_args(PromptFormat):
+        raise UsageError(f"prompt_format is {prompt_format!r}, but must be one of {', '.join(get_args(PromptFormat))}")
     parsed = parse_spec(spec)
+    local = parsed.scheme != "hf" or os.path.isdir(parsed.target)
+    if revision is not None and local:
+        raise UsageError(f"revision={revision!r} goes with a hub id, not with {str(spec)!r}")
     settings: dict[str, Any] = {
         "device": device,
         "dtype": dtype,
@@ -54,8 +60,6 @@ def load_model(
     }
     if parsed.scheme in ("hf", "demo"):
         return _load_transformers(parsed, settings, trust_remote_code)
-    if revision is not None:
-        raise UsageError(f"revision={revision!r} goes with a hub id, not with {spec!r}")
     if parsed.scheme == "control":
         from pytest_llminvariance.models.controls import control
 
@@ -70,8 +74,7 @@ def load_model(
 
 
 def _check_settings(device: str, dtype: str, batch_tokens: int | None, threads: int | None) -> None:
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", device):
         raise UsageError(f"device is {device!r}, but must be auto, cpu, cuda, cuda:N or mps")
     if dtype not in DTYPES:
         raise UsageError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
@@ -84,12 +87,24 @@ def _load_transformers(parsed: ModelSpec, settings: dict[str, Any], trust_remote
     from pytest_llminvariance.models.transformers import load_transformers
 
     if parsed.scheme == "hf":
-        return load_transformers(parsed.target, name=parsed.target, trust_remote_code=trust_remote_code, **settings)
+        return load_transformers(
+            _existing(parsed.target), name=parsed.target, trust_remote_code=trust_remote_code, **settings
+        )
     from pytest_llminvariance.models.demo import DEMO_NAME, demo_folder
 
     if settings["dtype"] == "auto":
         settings = {**settings, "dtype": "float32"}
     return load_transformers(str(demo_folder()), name=DEMO_NAME, **settings)
+
+
+def _existing(target: str) -> str:
+    """Return a hub id as it is, and a path expanded, if there is a folder."""
+    path = os.path.expanduser(target)
+    if target.startswith((".", "/", "~")) and not os.path.isdir(path):
+        raise ModelError(
+            f"there is no folder {target}. Give a folder with config.json, tokenizer and weights, or a hub id"
+        )
+    return path
 
 
 def _from_factory(target: str) -> Model:
@@ -100,9 +115,13 @@ def _from_factory(target: str) -> Model:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, ValueError, TypeError) as error:
         raise ModelError(f"python:{target}: the module {module_name!r} cannot be imported: {error}") from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise ModelError(f"python:{target}: {module_name!r} has no callable {attribute!r}")
-    return check_model(factory())
+    try:
+        made = factory()
+    except Exception as error:  # the factory is the user's and raises what it likes
+        raise ModelError(f"python:{target}: the factory raised {type(error).__name__}: {error}") from error
+    return check_model(made)

@@ -160,6 +160,9 @@ class Model(Protocol):
 
 def check_model(model: object) -> Model:
     """Return `model`, or raise where it does not follow the protocol, naming what is missing."""
+    if isinstance(model, type) or (callable(model) and not hasattr(model, "answer")):
+        called = getattr(model, "__name__", repr(model))
+        raise UsageError(f"model is {called}, which is not called yet. Write {called}()")
     for part in ("name", "fingerprint", "capabilities", "answer"):
         if not hasattr(model, part):
             raise UsageError(
@@ -185,7 +188,7 @@ def resolve_readout(readout: str, model: Model) -> str:
     if readout not in READOUTS:
         raise UsageError(f"readout is {readout!r}, but must be one of auto, {', '.join(READOUTS)}")
     if readout.removesuffix("_sum") not in model.capabilities:
-        works = ", ".join(repr(name) for name in READOUTS if name in model.capabilities)
+        works = ", ".join(repr(name) for name in READOUTS if name.removesuffix("_sum") in model.capabilities)
         raise CapabilityError(f"{model.name} cannot give readout={readout!r}. These work: {works}")
     return readout
 
@@ -205,6 +208,8 @@ def request_for(presentation: Presentation, readout: str) -> Request:
         return LabelRequest(presentation)
     if readout == "text":
         return TextRequest(presentation)
+    if readout not in ("option", "option_sum"):
+        raise UsageError(f"readout is {readout!r}, but a request needs one of {', '.join(READOUTS)}")
     return OptionRequest(presentation)
 
 

@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ from pytest_llminvariance.models.protocol import (
     Request,
     TextReply,
     TextRequest,
+    check_model,
     sent_digest,
 )
-from pytest_llminvariance.presentation import Presentation
+from pytest_llminvariance.presentation import Layout, Presentation
 
 __all__ = ["Recorder", "ReplayModel", "load_replay"]
 
@@ -46,6 +47,7 @@ VALUES: Mapping[str, Capability] = {
 }
 KEYS = ("question", "order", "labels", "template", "layout")
 EXTRAS = ("option_tokens", "sent_sha256")
+SLACK = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,14 @@ class Row:
 
     def matches(self, presentation: Presentation) -> bool:
         """Return whether this row answers `presentation`; a part that is not recorded matches anything."""
-        shown = {
-            "order": list(presentation.order),
-            "labels": list(presentation.labels),
-            "template": presentation.template.shown_name,
-            "layout": asdict(presentation.layout),
-        }
-        return all(shown[name] == value for name, value in self.key.items() if name != "question")
+        template, layout = presentation.template, asdict(presentation.layout)
+        given = self.key
+        return (
+            given.get("order", list(presentation.order)) == list(presentation.order)
+            and given.get("labels", list(presentation.labels)) == list(presentation.labels)
+            and given.get("template", template.text) in (template.name, template.text)
+            and all(layout[name] == value for name, value in given.get("layout", {}).items())
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class ReplayModel:
         names = (question.id, question.content_hash, question.stem)
         found = [
             row
-            for name in names
+            for name in dict.fromkeys(names)
             if name is not None
             for row in self.rows.get(name, ())
             if row.kind == request.capability and row.matches(presentation)
@@ -117,7 +120,11 @@ def load_replay(path: str | Path) -> ReplayModel:
             f"replay: {str(path)!r} cannot be read: {error.strerror}. Give a JSONL file of recorded answers"
         ) from error
     rows: dict[str, list[Row]] = {}
-    for number, text in enumerate(data.decode().splitlines(), start=1):
+    try:
+        lines = data.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file.name}: is not UTF-8 text (byte {error.start}). Save it as UTF-8") from error
+    for number, text in enumerate(lines, start=1):
         if text.strip():
             row = _parse(text, f"{file.name}, line {number}", number)
             rows.setdefault(row.key["question"], []).append(row)
@@ -143,16 +150,52 @@ def _parse(text: str, where: str, number: int) -> Row:
     given = [name for name in VALUES if name in data]
     if len(given) != 1:
         raise UsageError(f"{where}: needs exactly one of {', '.join(VALUES)}, but has {', '.join(given) or 'none'}")
-    values = data[given[0]]
-    if given[0] == "text":
-        if not isinstance(values, str):
-            raise UsageError(f"{where}: text is {values!r}, but must be text")
-    elif not isinstance(values, list) or not all(_is_number(value) for value in values):
-        raise UsageError(f"{where}: {given[0]} is {values!r}, but must be a list of numbers, one per position")
-    elif given[0] == "probabilities" and not (min(values, default=0) >= 0 and sum(values) <= 1 + 1e-6):
-        raise UsageError(f"{where}: probabilities {values!r} must be at least 0 and sum to at most 1")
+    _check_values(given[0], data, where)
+    _check_key(data, where)
     key = {name: data[name] for name in KEYS if name in data}
     return Row(number, key, VALUES[given[0]], data)
+
+
+def _check_values(name: str, data: Mapping[str, Any], where: str) -> None:
+    values = data[name]
+    if name == "text":
+        if not isinstance(values, str):
+            raise UsageError(f"{where}: text is {values!r}, but must be text")
+        return
+    if not isinstance(values, list) or not all(_is_number(value) for value in values):
+        raise UsageError(f"{where}: {name} is {values!r}, but must be a list of numbers, one per position")
+    if name == "probabilities" and not (min(values, default=0) >= 0 and math.fsum(values) <= 1 + SLACK):
+        raise UsageError(f"{where}: probabilities {values!r} must be at least 0 and sum to at most 1")
+    if name != "probabilities" and max(values, default=0) > SLACK:
+        raise UsageError(f"{where}: {name} {values!r} must be at most 0, as logarithms of probabilities are")
+    if name == "logprobs_nats" and math.fsum(math.exp(value) for value in values) > 1 + SLACK:
+        raise UsageError(f"{where}: the probabilities of logprobs_nats {values!r} sum to more than 1")
+    lengths = data.get("option_tokens", [1] * len(values))
+    if (
+        not isinstance(lengths, list)
+        or len(lengths) != len(values)
+        or any(type(n) is not int or n < 1 for n in lengths)
+    ):
+        raise UsageError(
+            f"{where}: option_tokens is {lengths!r}, but must hold one whole number from 1 for each position"
+        )
+
+
+def _check_key(data: Mapping[str, Any], where: str) -> None:
+    order, labels, layout = data.get("order", []), data.get("labels", []), data.get("layout", {})
+    if (
+        not isinstance(order, list)
+        or any(type(n) is not int for n in order)
+        or sorted(order) != list(range(len(order)))
+    ):
+        raise UsageError(f"{where}: order is {order!r}, but must list each content index 0, 1, ... once")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise UsageError(f"{where}: labels is {labels!r}, but must be a list of texts")
+    known = {item.name for item in fields(Layout)}
+    if not isinstance(layout, dict) or not set(layout) <= known:
+        raise UsageError(
+            f"{where}: layout is {layout!r}, but must be an object with fields among {', '.join(sorted(known))}"
+        )
 
 
 def _is_number(value: object) -> bool:
@@ -177,19 +220,33 @@ def _as_reply(row: Row, request: Request, name: str) -> Reply:
 
 
 class Recorder:
-    """A model that writes every answer of another to a file which `replay:` can read."""
+    """A model that writes every distinct answer of another to a file which `replay:` can read.
+
+    Its fingerprint is its own, so what a session remembers of the inner model is asked and written again.
+
+    Raises:
+        UsageError: if the file is there already and not empty.
+    """
 
     def __init__(self, inner: Model, path: str | Path) -> None:
-        self.inner, self._path = inner, Path(path)
-        self.name, self.fingerprint, self.capabilities = inner.name, inner.fingerprint, inner.capabilities
+        self.inner, self._path = check_model(inner), Path(path)
+        if self._path.exists() and self._path.stat().st_size:
+            raise UsageError(f"{str(path)!r} already holds answers. Name a new file, or remove it")
+        self._path.touch()
+        self._written: set[Request] = set()
+        self.name, self.capabilities = inner.name, inner.capabilities
+        self.fingerprint = f"recorded({inner.fingerprint})"
+        if hasattr(inner, "frame_orders"):
+            self.frame_orders = inner.frame_orders
 
     def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """Ask, append to the file, and return the answers."""
         replies = self.inner.answer(requests)
         with self._path.open("a", encoding="utf-8") as file:
             for request, reply in zip(requests, replies, strict=True):
-                if not isinstance(reply, MissingReply):
+                if request not in self._written and not isinstance(reply, MissingReply):
                     file.write(json.dumps(_recorded(request.presentation, reply)) + "\n")
+                    self._written.add(request)
         return replies
 
 
@@ -198,7 +255,7 @@ def _recorded(shown: Presentation, reply: Reply) -> dict[str, Any]:
         "question": shown.question.content_hash,
         "order": list(shown.order),
         "labels": list(shown.labels),
-        "template": shown.template.shown_name,
+        "template": shown.template.text,
         "layout": asdict(shown.layout),
         "sent_sha256": reply.sent_sha256,
     }

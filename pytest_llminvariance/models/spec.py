@@ -28,7 +28,7 @@ def registered_schemes() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
-def parse_spec(spec: str) -> ModelSpec:
+def parse_spec(spec: str | os.PathLike[str]) -> ModelSpec:
     r"""Return the parts of a spec.
 
     The scheme ends at the first ":" only if it is a known one, so `C:\models\mine` and names with a
@@ -37,6 +37,8 @@ def parse_spec(spec: str) -> ModelSpec:
     Raises:
         UsageError: for an empty spec, an unknown scheme, or a scheme without a target.
     """
+    if isinstance(spec, os.PathLike):
+        return ModelSpec("hf", os.fspath(spec))
     if not isinstance(spec, str) or not spec.strip():
         raise UsageError(
             f"the model spec is {spec!r}, but must name a model: demo, a hub id, a folder, or SCHEME:TARGET"
@@ -45,8 +47,12 @@ def parse_spec(spec: str) -> ModelSpec:
     if spec == "demo":
         return ModelSpec("demo", "")
     head, colon, target = spec.partition(":")
-    if not colon:
+    if not colon or spec.startswith((".", "/", "~")):
         return ModelSpec("hf", spec)
+    if head == "demo":
+        raise UsageError(
+            f"the model spec {spec!r}: demo is the packaged model and takes no target. Write demo, or ./demo for a folder"
+        )
     if head in SCHEMES or head in registered_schemes():
         if not target:
             raise UsageError(f"the model spec {spec!r} ends after the scheme. Write {head}:TARGET")

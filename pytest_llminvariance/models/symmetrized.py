@@ -93,6 +93,10 @@ class SymmetrizedModel:
         if not isinstance(request, LabelRequest | OptionRequest):
             raise CapabilityError(f"{self.name} cannot average texts. Use readout='label' or 'option'")
         shown = request.presentation
+        if shown.template.names_ends_only and self.frame != "reversed":
+            raise UsageError(
+                f"{self.name}: the template {shown.template.shown_name!r} names only the ends of the scale. Use frame='reversed'"
+            )
         return [
             type(request)(shown.replace(order=compose(shown.order, order)))
             for order in self.frame_orders(len(shown.order))

@@ -19,6 +19,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.batching import absorbed, padded_batches
 from pytest_llminvariance.models.label_tokens import LabelTokens
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -113,7 +114,8 @@ class TransformersModel:
         return [reply for reply in replies if reply is not None]
 
     def _option(self, requests: Sequence[OptionRequest]) -> list[Reply]:
-        prompts = [self._prompt(request) for request in requests]
+        longest = [max(len(self._continuation(o)) for o in request.presentation.shown_options) for request in requests]
+        prompts = [self._prompt(request, reserve=n - 1) for request, n in zip(requests, longest, strict=True)]
         sequences, targets = [], []
         for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             for option in request.presentation.shown_options:
@@ -139,7 +141,7 @@ class TransformersModel:
     def _text(self, requests: Sequence[TextRequest]) -> list[Reply]:
         prompts = [self._prompt(request, reserve=request.max_new_tokens) for request in requests]
         replies: list[Reply | None] = [None] * len(requests)
-        for batch in _batches([len(prompt) for prompt in prompts], self._limit()):
+        for batch in padded_batches([len(prompt) for prompt in prompts], self._limit()):
             n_new = max(requests[index].max_new_tokens for index in batch)
             texts = self._generate([prompts[index] for index in batch], n_new)
             for index, text in zip(batch, texts, strict=True):
@@ -192,9 +194,9 @@ class TransformersModel:
         A sequence that begins another one is read from the longer one's pass, unless lengths must not mix.
         """
         lone = depends_on_length(self._live().config)
-        carriers = {i: [i] for i in range(len(sequences))} if lone else _absorbed([s.tokens for s in sequences])
+        carriers = {i: [i] for i in range(len(sequences))} if lone else absorbed([s.tokens for s in sequences])
         keys = list(carriers)
-        for batch in _batches([len(sequences[index].tokens) for index in keys], self._limit()):
+        for batch in padded_batches([len(sequences[index].tokens) for index in keys], self._limit()):
             members = [keys[number] for number in batch]
             rows = sorted({row for index in members for held in carriers[index] for row in sequences[held].rows})
             logits = self._pass([sequences[index].tokens for index in members], rows)
@@ -285,20 +287,40 @@ def load_transformers(
                     f"{name} is an encoder-decoder model ({config.model_type}), but a causal language model is needed"
                 )
             tokenizer = AutoTokenizer.from_pretrained(target, **where)
-            network = AutoModelForCausalLM.from_pretrained(
-                target, dtype=dtype if dtype == "auto" else getattr(torch, dtype), **where
+            network, info = AutoModelForCausalLM.from_pretrained(
+                target, dtype=dtype if dtype == "auto" else getattr(torch, dtype), output_loading_info=True, **where
             )
-        except (OSError, ValueError, KeyError) as error:
+        except ModelError:
+            raise
+        except Exception as error:  # files of any shape are read here, and each reader raises its own kind
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise ModelError(
-                f"the model {target!r} cannot be loaded: {str(error).strip().splitlines()[0]}. "
+                f"the model {target!r} cannot be loaded: {reason}. "
                 "Give a hub id, or a folder with config.json, tokenizer and weights"
             ) from error
+    if info["missing_keys"]:
+        raise ModelError(
+            f"{name} lacks {len(info['missing_keys'])} weights, such as {min(info['missing_keys'])!r}; they would be random. "
+            "Give a folder with all weights of the model"
+        )
     network = network.to(place).eval()
+    _check_causal(network, name)
     if prompt_format == "chat" and not tokenizer.chat_template:
         raise UsageError(f"prompt_format='chat', but {name} has no chat template. Use prompt_format='auto' or 'plain'")
     chat = bool(tokenizer.chat_template) and prompt_format != "plain"
     default = CPU_BATCH_TOKENS if place.type == "cpu" else ACCELERATOR_BATCH_TOKENS
     return TransformersModel(name, network, tokenizer, chat=chat, batch_tokens=batch_tokens or default)
+
+
+@torch.inference_mode()
+def _check_causal(network: Any, name: str) -> None:
+    """Raise where a later token changes what was said of earlier ones: such a model is no causal one."""
+    tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]], device=network.device)
+    logits = network(input_ids=tokens, use_cache=False).logits[:, :5].float()
+    if not torch.allclose(logits[0], logits[1], atol=1e-2, rtol=1e-2):
+        raise ModelError(
+            f"{name} looks ahead: its first answers depend on later tokens, but a causal language model is needed"
+        )
 
 
 def _device(device: str) -> torch.device:
@@ -327,36 +349,6 @@ class quiet:  # noqa: N801 - used like a function
     def __exit__(self, *error: object) -> None:
         if self.was_on:
             transformers.utils.logging.enable_progress_bar()
-
-
-def _batches(lengths: Sequence[int], limit_tokens: int) -> Iterator[list[int]]:
-    """Yield index groups, longest first, whose padded size stays within the limit (or holds one item)."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[batch[0]] > limit_tokens:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def _absorbed(sequences: Sequence[tuple[int, ...]]) -> dict[int, list[int]]:
-    """Return, for each sequence that is no beginning of another, the indices that its pass answers.
-
-    In lexicographic order a sequence stands directly before those that begin with it.
-    """
-    order = sorted(range(len(sequences)), key=lambda index: sequences[index])
-    carriers: dict[int, list[int]] = {}
-    carrier = -1
-    for index in reversed(order):
-        tokens = sequences[index]
-        if carrier < 0 or sequences[carrier][: len(tokens)] != tokens:
-            carrier = index
-            carriers[carrier] = []
-        carriers[carrier].append(index)
-    return carriers
 
 
 def _digest(tokens: Sequence[int]) -> str:

@@ -6,7 +6,8 @@ question as written. Everything else about a check is the same for all propertie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -136,8 +137,10 @@ class ReadoutAgreement:
     samples_the_orbit: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        if len(set(self.readouts)) < 2 or len(set(self.readouts)) < len(self.readouts):
-            raise UsageError(f"readouts is {self.readouts!r}, but must name two or more different readouts")
+        if len(set(self.readouts)) < 2 or len(set(self.readouts)) < len(self.readouts) or "auto" in self.readouts:
+            raise UsageError(
+                f"readouts is {self.readouts!r}, but must name two or more different readouts: label, option, option_sum, text"
+            )
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Plan the question as written, once per readout."""
@@ -179,6 +182,8 @@ class Tracking:
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Plan the question and its edit; contents are counted as in the question."""
+        if question.content_hash not in self.edits:
+            raise QuestionError(f"question {question.name!r} has no edit. Give questions and edits in pairs")
         edited = self.edits[question.content_hash]
         order = tuple(question.options.index(option) for option in edited.options)
         answer = None if edited.answer is None else edited.options[edited.answer]
@@ -192,7 +197,7 @@ class Tracking:
 
 
 def _checked_edit(edit: object) -> tuple[Question, Question]:
-    if not (isinstance(edit, tuple) and len(edit) == 2 and all(isinstance(part, Question) for part in edit)):
+    if not (isinstance(edit, tuple | list) and len(edit) == 2 and all(isinstance(part, Question) for part in edit)):
         raise UsageError(f"edits holds {edit!r}, but must hold pairs (question, edited question)")
     before, after = edit
     if set(before.options) != set(after.options):
@@ -219,7 +224,7 @@ def _option_order(*, orders: Design = "auto", n: int | None = None) -> Property:
 
 
 def _prompt(*, templates: Sequence[str | Template], orders: Design | None = None, n: int | None = None) -> Property:
-    wording: Transform = Reword(tuple(templates) if isinstance(templates, list) else templates)  # type: ignore[arg-type]
+    wording: Transform = Reword(templates)
     return Invariance(wording if orders is None else Product((wording, Reorder(orders, n))), "prompt")
 
 
@@ -239,7 +244,7 @@ def _tracks(*, edits: Sequence[tuple[Question, Question]]) -> Property:
     return Tracking(edits)
 
 
-_MAKERS = {
+_MAKERS: Mapping[str, Callable[..., Property]] = {
     "option_order": _option_order,
     "prompt": _prompt,
     "labels": _labels,
@@ -248,6 +253,7 @@ _MAKERS = {
     "tracks": _tracks,
 }
 PROPERTY_NAMES: tuple[str, ...] = tuple(_MAKERS)
+_TRANSFORM_NAMES = {Reorder: "option_order", Relabel: "labels", Reformat: "layout", Reword: "prompt"}
 
 
 def as_property(given: str | Property | Transform, options: Mapping[str, Any]) -> Property:
@@ -257,15 +263,22 @@ def as_property(given: str | Property | Transform, options: Mapping[str, Any]) -
         UsageError: for an unknown name, or options that the property does not take.
     """
     if isinstance(given, Transform):
-        given = Invariance(given, given.title.replace(" ", "_"))
+        given = Invariance(given, _TRANSFORM_NAMES.get(type(given), given.title.replace(" ", "_")))
     if not isinstance(given, str):
+        if isinstance(given, type) or not hasattr(given, "plan"):
+            raise UsageError(
+                f"property is {given!r}, but must be a name ({', '.join(PROPERTY_NAMES)}), a transform or a property"
+            )
         if options:
             raise UsageError(f"{', '.join(options)} cannot be given together with a property object")
         return given
     if given not in _MAKERS:
         raise UsageError(f"there is no property {given!r}; the properties are {', '.join(PROPERTY_NAMES)}")
-    try:
-        made: Property = _MAKERS[given](**options)  # type: ignore[operator]
-    except TypeError as error:
-        raise UsageError(f"property {given!r} with {', '.join(options) or 'no options'}: {error}") from error
-    return made
+    maker = _MAKERS[given]
+    takes = inspect.signature(maker).parameters
+    unknown = [name for name in options if name not in takes]
+    missing = [name for name, p in takes.items() if p.default is p.empty and name not in options]
+    if unknown or missing:
+        wrong = f"does not take {unknown[0]!r}" if unknown else f"needs {missing[0]!r}"
+        raise UsageError(f"property {given!r} {wrong}; its options are {', '.join(takes)}")
+    return maker(**options)

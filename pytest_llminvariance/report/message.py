@@ -63,7 +63,7 @@ def example_lines(example: Example) -> Iterator[str]:
 def same_answer_message(example: Example, model: str, readout: str, replay: str | None) -> str:
     """Return the message for two presentations whose answers differ; the first line is the same for every pair."""
     lines = [
-        "same answer is broken: two presentations of one question are answered differently.",
+        "same answer is broken: two presentations are answered differently.",
         *example_lines(example),
     ]
     lines.append(f"  model:   {model}, read by {readout}")

@@ -1,0 +1,58 @@
+"""Who writes findings down: the protocol, and a recorder that keeps them in a list."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pytest_llminvariance.verdict import Finding
+
+__all__ = ["FindingList", "Recorder"]
+
+
+class Recorder(Protocol):
+    """Writes down that checks start, what they find, and pairs compared by a search."""
+
+    def started(self, title: str) -> str:
+        """Note that a check starts; return the id of its finding."""
+        ...
+
+    def finished(self, finding_id: str, finding: Finding) -> Finding:
+        """Store a finding and return it with its id."""
+        ...
+
+    def failed(self, finding_id: str, reason: str) -> None:
+        """Note that a check ended in an error of its own, without a finding."""
+        ...
+
+    def searched(self, found: bool) -> None:  # noqa: FBT001
+        """Note that a pair of presentations was compared inside a search."""
+        ...
+
+
+@dataclass(slots=True)
+class FindingList:
+    """A recorder that keeps findings in a list."""
+
+    findings: list[Finding] = field(default_factory=list)
+    searched_pairs: int = 0
+    _count: int = 0
+
+    def started(self, title: str) -> str:
+        """Return a running number."""
+        self._count += 1
+        return f"{self._count}:{title}"
+
+    def finished(self, finding_id: str, finding: Finding) -> Finding:
+        """Keep the finding."""
+        finding = dataclasses.replace(finding, id=finding_id)
+        self.findings.append(finding)
+        return finding
+
+    def failed(self, finding_id: str, reason: str) -> None:
+        """Keep nothing: the error itself reaches the caller."""
+
+    def searched(self, found: bool) -> None:  # noqa: ARG002, FBT001
+        """Count the pair."""
+        self.searched_pairs += 1

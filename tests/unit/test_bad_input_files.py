@@ -1,0 +1,175 @@
+"""Malformed files and model specs: each refused with file, line, field and reason, and nothing half-read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llminvariance import (
+    ModelError,
+    Question,
+    UsageError,
+    assert_order_symmetric,
+    load_model,
+    load_questionnaire,
+    load_questions,
+)
+from pytest_llminvariance.errors import QuestionError
+from tests.unit.bad_input import Misuse, assert_refused, write
+
+GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
+FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"
+KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..."
+PRESENT = "question, order, labels, template, layout, probabilities, logprobs_nats, option_logprobs_nats, text, option_tokens, sent_sha256"
+WHO = Question("Who?", ["Ann", "Bob"], id="q1")
+
+
+def of(value: object) -> Any:
+    return value
+
+
+def questions(id: str, name: str, content: str | bytes, message: str) -> Misuse:
+    return Misuse(id, lambda folder: load_questions(write(folder, name, content)), QuestionError, message)
+
+
+def instrument(id: str, content: dict[str, object], message: str) -> Misuse:
+    text = json.dumps(content)
+    return Misuse(id, lambda folder: load_questionnaire(write(folder, "mini.json", text)), QuestionError, message)
+
+
+def replay(id: str, content: str, message: str, error: type[Exception] = UsageError) -> Misuse:
+    return Misuse(id, lambda folder: load_model(f"replay:{write(folder, 'a.jsonl', content)}"), error, message)
+
+
+def asked(id: str, content: str, message: str) -> Misuse:
+    def ask(folder: Path) -> object:
+        return assert_order_symmetric(load_model(f"replay:{write(folder, 'a.jsonl', content)}"), WHO)
+
+    return Misuse(id, ask, ModelError, message)
+
+
+def spec(id: str, text: object, message: str, error: type[Exception] = UsageError, **settings: Any) -> Misuse:
+    return Misuse(id, lambda _: load_model(of(text), **settings), error, message)
+
+
+QUESTION_FILES = [
+    questions("csv without stem", "a.csv", "id,options\n1,a|b\n",
+        "a.csv, line 1: the column 'stem' is missing; there are id, options"),
+    questions("csv without options", "a.csv", "id,stem\n1,Who?\n",
+        "a.csv, line 1: the column 'options' (or 'option_1', 'option_2', ...) is missing; there are id, stem"),
+    questions("csv empty", "a.csv", "", "a.csv, line 1: the column 'stem' is missing; there are none"),
+    questions("csv row too short", "a.csv", "stem,options\nWho?,a|b\nWhen?\n",
+        "a.csv, line 3: has fewer cells than the header. Quote texts that hold a comma"),
+    questions("csv row too long", "a.csv", "stem,options\nWho, and when?,a|b\n",
+        "a.csv, line 2: has more cells than the header. Quote texts that hold a comma"),
+    questions("csv score", "a.csv", "stem,options,scores\nWho?,a|b,1;2\n",
+        "a.csv, line 2: the score '1;2' is not a number. Separate scores by '|'"),
+    questions("csv key", "a.csv", "stem,options,scores,reverse_keyed\nWho?,a|b,1|2,R\n",
+        "a.csv, line 2: reverse_keyed is 'R', but must be true or false"),
+    questions("csv quote left open", "a.csv", 'stem,options\n"Who?,a|b\n', "a.csv, line 2: unexpected end of data. Close the quote that opens in this row"),
+    questions("csv one option", "a.csv", "stem,option_1,option_2\nWho?,Ann,\n",
+        "a.csv, line 2: question 'Who?': 1 option(s) ['Ann'], but a choice needs at least 2"),
+    questions("csv only a header", "a.csv", "stem,options\n", "a.csv: holds no questions"),
+    questions("jsonl bad line", "a.jsonl", f"{GOOD}\n{{'stem'}}\n",
+        "a.jsonl, line 3: not JSON (Expecting property name enclosed in double quotes at column 2)"),
+    questions("jsonl unknown field", "a.jsonl", '{"stem": "Who?", "options": ["a", "b"], "label": 1}',
+        f"a.jsonl, line 1: unknown field 'label'; the fields are {FIELDS}"),
+    questions("jsonl missing stem", "a.jsonl", '{"options": ["a", "b"]}',
+        "a.jsonl, line 1: the field 'stem' is missing"),
+    questions("jsonl no object", "a.jsonl", "[1]", "a.jsonl, line 1: [1] is no object with fields"),
+    questions("jsonl bad question", "a.jsonl", f'{GOOD}{{"stem": "When?", "options": ["a", "b"], "answer": 2}}',
+        "a.jsonl, line 2: question 'When?': the answer index 2 is outside 0..1; indices count from 0"),
+    questions("jsonl same question twice", "a.jsonl", GOOD * 2,
+        "a.jsonl: 'Who?' repeats 'Who?' (same stem, options and context). Remove one"),
+    questions("json no list", "a.json", '{"stem": "Who?"}',
+        "a.json: must hold a list of questions, or an object with 'questions'"),
+    questions("json bad row", "a.json", f'{{"questions": [{GOOD}, 5]}}', "a.json, question 2: 5 is no object with fields"),
+    questions("ending", "a.txt", GOOD, "a.txt: the ending '.txt' is not known. Use .jsonl, .json or .csv"),
+    questions("not UTF-8", "a.jsonl", '{"stem": "Qué?"}'.encode("latin-1"),
+        "a.jsonl: is not UTF-8 text (byte 12). Save it as UTF-8"),
+    Misuse("file is missing", lambda folder: load_questions(folder / "none.jsonl"), QuestionError,
+        "'<...>none.jsonl' cannot be read: No such file or directory"),
+]  # fmt: skip
+
+SCALE = {"options": ["no", "yes"], "scores": [0, 1]}
+INSTRUMENTS = [
+    instrument("no scale", {"items": []}, "mini.json: must hold an object with 'scale' and 'items'"),
+    instrument("unknown field", {"scale": SCALE, "items": [{"stem": "I plan.", "trait": "order", "key": "+"}]},
+        "mini.json, item 1: unknown field 'key'; the fields are stem, trait, reverse_keyed, id"),
+    instrument("no trait", {"scale": SCALE, "items": [{"stem": "I plan."}]},
+        "mini.json, item 1: needs 'stem' and 'trait'; the fields are stem, trait, reverse_keyed, id"),
+    instrument("key", {"scale": SCALE, "items": [{"stem": "I plan.", "trait": "order", "reverse_keyed": "R"}]},
+        "mini.json, item 1: reverse_keyed is 'R', but must be true or false"),
+    instrument("scale without scores", {"scale": {"options": ["no", "yes"]}, "items": [{"stem": "I", "trait": "t"}]},
+        "mini.json: scale must hold 'options' and 'scores': <...>"),
+]  # fmt: skip
+
+REPLAYS = [
+    Misuse("file is missing", lambda _: load_model("replay:/no/such.jsonl"), ModelError,
+        "replay: '/no/such.jsonl' cannot be read: No such file or directory. Give a JSONL file of recorded answers"),
+    replay("empty", "\n", "a.jsonl holds no answers"),
+    replay("bad line", '{"question": "q1", "text": "A"}\nA\n',
+        "a.jsonl, line 2: not JSON (Expecting value at column 1)"),
+    replay("no question", '{"text": "A"}',
+        "a.jsonl, line 1: the field 'question' is missing. Give the question's id, content hash or stem"),
+    replay("unknown field", '{"question": "q1", "answer": "A"}',
+        f"a.jsonl, line 1: unknown field 'answer'; the fields are {PRESENT}"),
+    replay("no answer", '{"question": "q1"}', "a.jsonl, line 1: needs exactly one of probabilities, logprobs_nats, "
+        "option_logprobs_nats, text, but has none"),
+    replay("two answers", '{"question": "q1", "text": "A", "probabilities": [1, 0]}', "a.jsonl, line 1: needs exactly "
+        "one of probabilities, logprobs_nats, option_logprobs_nats, text, but has probabilities, text"),
+    replay("text is no text", '{"question": "q1", "text": 1}', "a.jsonl, line 1: text is 1, but must be text"),
+    replay("no numbers", '{"question": "q1", "probabilities": ["1"]}',
+        "a.jsonl, line 1: probabilities is ['1'], but must be a list of numbers, one per position"),
+    replay("more than 1", '{"question": "q1", "probabilities": [1, 0.1]}',
+        "a.jsonl, line 1: probabilities [1, 0.1] must be at least 0 and sum to at most 1"),
+    asked("wrong length", '{"question": "q1", "probabilities": [1, 0, 0]}',
+        "replay:a.jsonl, line 1: 3 probabilities for a question with 2 options"),
+    asked("two lines for one question", '{"question": "q1", "text": "A"}\n{"question": "Who?", "text": "B"}\n',
+        "replay:a.jsonl: lines 1 and 2 both answer question 'q1' in the order [0, 1]"),
+]  # fmt: skip
+
+SPECS = [
+    spec("empty", " ", "the model spec is ' ', but must name a model: demo, a hub id, a folder, or SCHEME:TARGET"),
+    spec("scheme unknown", "gguf:x", f"the model spec 'gguf:x' has the unknown scheme 'gguf'. Supported: {KNOWN}"),
+    spec("scheme not yet", "openai:m@http://host:1/v1", "the model spec 'openai:m@http://host:1/v1': the scheme "
+        f"'openai' is not supported by this version yet. Supported: {KNOWN}"),
+    spec("scheme only", "replay:", "the model spec 'replay:' ends after the scheme. Write replay:TARGET"),
+    spec("control unknown", "control:orakel", "there is no control 'orakel'; the controls are always_first, <...>"),
+    spec("control value", "control:noisy=x",
+        "control 'noisy' cannot be made with 'x': could not convert string to float: 'x'"),
+    spec("no factory", "python:json", "python:json names no factory. Write python:MODULE:FACTORY"),
+    spec("factory empty", "python:json:", "python:json: names no factory. Write python:MODULE:FACTORY"),
+    spec("module unknown", "python:no_such_module:make", "python:no_such_module:make: the module 'no_such_module' "
+        "cannot be imported: No module named 'no_such_module'", ModelError),
+    spec("factory unknown", "python:json:make", "python:json:make: 'json' has no callable 'make'", ModelError),
+    spec("factory is no callable", "python:os:sep", "python:os:sep: 'os' has no callable 'sep'", ModelError),
+    spec("factory makes no model", "python:uuid:uuid4", "model is UUID('<...>'), which has no 'name'. Use "
+        "load_model(spec), a control, or an object with name, fingerprint, capabilities and answer(requests)"),
+    spec("device", "demo", "device is 'gpu', but must be auto, cpu, cuda, cuda:N or mps", device="gpu"),
+    spec("device index", "demo", "device is 'cuda:x', but must be auto, cpu, cuda, cuda:N or mps", device="cuda:x"),
+    spec("dtype", "demo", "dtype is 'int8', but must be one of auto, float32, bfloat16, float16", dtype="int8"),
+    spec("batch_tokens", "demo", "batch_tokens is 0, but must be a whole number from 1", batch_tokens=0),
+    spec("threads", "demo", "threads is 1.5, but must be a whole number from 1", threads=1.5),
+    spec("revision", "control:oracle", "revision='main' goes with a hub id, not with 'control:oracle'", revision="main"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        pytest.param(misuse, id=f"{kind}: {misuse.id}")
+        for kind, misuses in (
+            ("file", QUESTION_FILES),
+            ("instrument", INSTRUMENTS),
+            ("replay", REPLAYS),
+            ("spec", SPECS),
+        )
+        for misuse in misuses
+    ],
+)
+def test_is_refused(misuse: Misuse, tmp_path: Path) -> None:
+    assert_refused(misuse, tmp_path)

@@ -1,0 +1,81 @@
+"""README and ARCHITECTURE say what the code does."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import pytest_llminvariance
+from pytest_llminvariance import selftest
+from pytest_llminvariance.audit.metrics import METRICS
+from pytest_llminvariance.options import Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def test_settings_table_equals_the_settings() -> None:
+    rows = [
+        f"| `--invariance-{item.name.replace('_', '-')}={item.metadata['metavar']}` | `invariance_{item.name}` "
+        f"| {item.metadata['help']} |"
+        for item in dataclasses.fields(Settings)
+    ]
+    table = README.split("<!-- settings: kept equal to --help by a test -->")[1].split("<!-- end of settings -->")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `--")] == rows
+
+
+def test_every_assertion_is_in_the_table_and_the_other_way_round() -> None:
+    named = set(re.findall(r"^\| `(assert_\w+)\(", README, flags=re.MULTILINE))
+    assert named == {name for name in pytest_llminvariance.__all__ if name.startswith("assert_")}
+
+
+def test_every_metric_that_can_be_chosen_is_named() -> None:
+    for name in METRICS:
+        assert name == "unchanged" or f"`{name}`" in README, name
+
+
+def test_selftest_has_the_size_that_is_told() -> None:
+    assert f"runs {len(selftest.EXPECTED)} fake models of known truth under {len(selftest.CHECKS)} checks" in README
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
+def test_python_in_the_readme_compiles_and_its_imports_exist(code: str) -> None:
+    compile(code, "README.md", "exec")
+    for line in re.findall(r"^from pytest_llminvariance import (.*)$", code, flags=re.MULTILINE):
+        for name in line.replace(" as inv", "").split(", "):
+            assert hasattr(pytest_llminvariance, name.strip())
+
+
+def test_environments_that_are_named_exist() -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    known = {section.removeprefix("testenv:") for section in tox.sections()}
+    told = set(re.findall(r"tox run -e (\w+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    assert told <= known
+    assert {tox[f"testenv:{name}"].get("description") for name in told - {"tests"}}.isdisjoint({None})
+
+
+def test_modules_in_the_architecture_exist_and_none_is_left_out() -> None:
+    table = ARCHITECTURE.split("|---|---|---|")[1].split("Rules that tests hold")[0]
+    named = {
+        name.strip("/")
+        for row in table.splitlines()
+        if "|" in row
+        for name in re.findall(r"`([\w/]+)`", row.split("|")[2])
+    }
+    package = ROOT / "pytest_llminvariance"
+    there = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
+    assert named == there - {"__init__", "pytest_llminvariance"}
+    for name in named:
+        importlib.import_module(f"pytest_llminvariance.{name}")
+
+
+def test_nothing_speaks_of_a_machine() -> None:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("pytest_llminvariance/**/*.py"), *ROOT.glob("examples/**/*.py")]:
+        assert "/work/" not in path.read_text(), path
