@@ -128,7 +128,7 @@ class Template:
         """The name, or the beginning of the text and a mark that tells it from others."""
         if self.name is not None:
             return self.name
-text = self.text.replace("\n", " ")
+        text = self.text.replace("\n", " ")
         return text if len(text) <= 40 else f"{text[:24]}… #{hashlib.sha256(self.text.encode()).hexdigest()[:6]}"
 
 
