@@ -5,13 +5,15 @@ Everything planned is asked, so a verdict is exact up to what ties and missing a
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from pytest_llminvariance.audit.metrics import METRICS, Metric
@@ -120,28 +122,43 @@ def measure(
     plans = [made.plan(question, template) for question in asked_for]
     _check_plans(chosen, plans)
     answers = _Asking(model, way, made).ask(plans)
-    evidence, values = answers.evidence, measure_questions(answers.evidence, chosen)
-    effect = effect_of(evidence, chosen, values)
-    guards = [*reply_guards(evidence), *answers.guards(made, chosen, limit)]
+    known = {
+        "property": made.name,
+        "title": made.title,
+        "plan": _plan_spec(plans),
+        "design": _design(plans),
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "readout": way if not isinstance(made, ReadoutAgreement) else " and ".join(made.readouts),
+        "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
+        "seed": current_run.get().seed,
+        "versions": _versions(),
+        "claim": claim,
+    }
+    finding = _judged(answers, made, chosen, limit, known)
+    return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)
+
+
+def _judged(answers: _Answers, made: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
+    """Measure, guard and decide: numbers only, nothing is asked."""
+    evidence, values = answers.evidence, measure_questions(answers.evidence, metric)
+    effect = effect_of(evidence, metric, values)
+    guards = [*reply_guards(evidence), *answers.guards(made, metric, limit)]
     causes, n_answers = tally(evidence)
     verdict, reasons = decide(effect, limit, guards, causes, n_answers)
-    examples = examples_by_distance(evidence, wants_change=chosen.name == "unchanged")
-    n_presentations = sum(len(plan.probes) for plan in plans)
-    finding = Finding(
-        property=made.name,
-        title=made.title,
-        metric=chosen.name,
+    examples = examples_by_distance(evidence, wants_change=metric.name == "unchanged")
+    return Finding(
+        **known,
+        metric=metric.name,
         effect=effect,
         tolerance=limit,
         verdict=verdict,
         reasons=reasons,
-        count=count_words(evidence, chosen),
-        questions_asked=len(plans),
-        questions_planned=len(plans),
-        presentations_asked=n_presentations,
-        presentations_planned=n_presentations,
-        design=_design(plans),
-        plan=_plan_spec(plans),
+        count=count_words(evidence, metric),
+        questions_asked=len(evidence),
+        questions_planned=len(evidence),
+        presentations_asked=n_answers,
+        presentations_planned=n_answers,
         tokens=answers.tokens,
         example=examples[0] if examples else None,
         per_question=per_question(evidence, values),
@@ -151,16 +168,7 @@ def measure(
             "expected_scores": expected_scores(evidence),
             "kept_under_reversal": kept_under_reversal(evidence),
         },
-        model=model.name,
-        fingerprint=model.fingerprint,
-        readout=way if not isinstance(made, ReadoutAgreement) else " and ".join(made.readouts),
-        template=_template_name(template),
-        seed=current_run.get().seed,
-        versions=_versions(),
-        claim=claim,
-        duration_s=time.perf_counter() - began,
     )
-    return Measured(finding, evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class _Answers:
     tokens: int
     sentinel: Guard | None
 
-    def guards(self, made: Property, metric: Metric, limit: Any) -> list[Guard]:
+    def guards(self, made: Property, metric: Metric, limit: Fraction) -> list[Guard]:
         found = [self.sentinel] if self.sentinel else []
         if made.metric != "unchanged":
             found.append(responsiveness(self.evidence, self.foreign, metric, limit))
@@ -304,10 +312,6 @@ def _plan_spec(plans: Sequence[Plan]) -> str:
     """Return what identifies the plan: the specs as they became, hashed together where there are many."""
     specs = list(dict.fromkeys(plan.spec for plan in plans))
     return " or ".join(specs) if len(specs) <= 4 else hashlib.sha256(json.dumps(specs).encode()).hexdigest()[:16]
-
-
-def _template_name(template: str | Template | None) -> str:
-    return DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name
 
 
 def _versions() -> dict[str, str]:

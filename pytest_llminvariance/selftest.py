@@ -125,6 +125,7 @@ EXPECTED: Mapping[str, tuple[Verdict, ...]] = MappingProxyType(
         "prompt_sensitive": (H, H, H, B, H, H, H, H),
         "pair_order_sensitive": (B, B, H, H, H, B, H, H),
         "adjacency_sensitive": (B, B, H, H, H, B, H, H),
+        "two_faced": (H, H, H, H, H, H, B, H),
     }
 )
 

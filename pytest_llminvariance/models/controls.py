@@ -51,6 +51,7 @@ __all__ = [
     "sorting_proxy",
     "stem_blind",
     "tie_maker",
+    "two_faced",
     "uniform",
     "wrong_oracle",
 ]
@@ -66,6 +67,8 @@ class Control:
     name: str
     respond: Respond
     capabilities: frozenset[Capability] = frozenset({"label", "option", "text"})
+    write: Respond | None = None
+    """Gives what it writes, where that is not what its probabilities say."""
 
     @property
     def fingerprint(self) -> str:
@@ -81,6 +84,7 @@ class Control:
         sent = sent_digest(request.messages)
         n_tokens = sum(len(message.content.split()) for message in request.messages)
         if isinstance(request, TextRequest):
+            probabilities = (self.write or self.respond)(request.presentation)
             best = max(probabilities)
             text = request.presentation.labels[list(probabilities).index(best)] if best > 0 else REFUSAL
             return TextReply(text, sent, n_tokens)
@@ -282,6 +286,11 @@ def adjacency_sensitive() -> Control:
     return Control("adjacency_sensitive", respond)
 
 
+def two_faced() -> Control:
+    """Content-fixed by probability, and writes another content."""
+    return Control("two_faced", lambda p: _content(p, _favourite(p)), write=lambda p: _content(p, _other(p)))
+
+
 CONTROLS: dict[str, Callable[..., Control]] = {
     make.__name__: make
     for make in (
@@ -303,6 +312,7 @@ CONTROLS: dict[str, Callable[..., Control]] = {
         prompt_sensitive,
         pair_order_sensitive,
         adjacency_sensitive,
+        two_faced,
     )
 }
 
@@ -343,6 +353,10 @@ def _favourite(p: Presentation) -> int:
 def _wrong(p: Presentation) -> int:
     best = _favourite(p)
     return best if p.question.answer is None else (best + 1) % len(p.order)
+
+
+def _other(p: Presentation) -> int:
+    return (_favourite(p) + 1) % len(p.order)
 
 
 def _biased(p: Presentation, position: int | None, b_nats: float) -> list[float]:

@@ -1,0 +1,158 @@
+"""The fixtures: loaded once, released at the end, clear errors, a warning where nothing was checked."""
+
+from __future__ import annotations
+
+import pytest
+
+COUNTING = """
+    import weakref
+
+    from pytest_llminvariance import controls
+
+    made, released, network = [], [], []
+
+    class Weights:
+        pass
+
+    class Counting:
+        name, fingerprint, capabilities = "counting", "counting-1", frozenset({"label", "text"})
+
+        def __init__(self):
+            made.append(1)
+            self.weights = Weights()
+            network.append(weakref.ref(self.weights))
+            self.asked = []
+
+        def answer(self, requests):
+            self.asked += requests
+            return controls.oracle().answer(requests)
+
+        def release(self):
+            released.append(1)
+            self.weights = None
+"""
+
+
+def test_no_model_is_an_error_that_says_what_to_give(suite: pytest.Pytester) -> None:
+    result = suite.runpytest()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["no model to test: give --invariance-model=SPEC, or invariance_model in the ini file"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*plugin.py*")
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("control:nobody", "UsageError: there is no control 'nobody'; *"),
+        ("replay:nothing.jsonl", "ModelError: replay: 'nothing.jsonl' cannot be read: *"),
+        ("./nowhere", "ModelError: there is no folder ./nowhere*"),
+        ("openai:gpt@http://127.0.0.1:1/v1", "UsageError: *not supported by this version yet*"),
+        ("python:no_such_module:make", "ModelError: *cannot be imported*"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded(spec: str, says: str, suite: pytest.Pytester) -> None:
+    result = suite.runpytest(f"--invariance-model={spec}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_loaded_once_and_released_at_the_end(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(counting_model=COUNTING)
+    pytester.makeconftest(
+        """
+        import gc
+        import counting_model
+
+        def pytest_unconfigure():
+            gc.collect()
+            made, released = len(counting_model.made), len(counting_model.released)
+            print("MADE", made, "RELEASED", released, "DEAD", all(ref() is None for ref in counting_model.network))
+        """
+    )
+    pytester.makepyfile(
+        test_two="""
+        from pytest_llminvariance import Question, assert_order_symmetric, assert_same_answer, Presentation
+
+        BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], answer=n % 4) for n in range(12)]
+
+        def test_one(invariance_model):
+            assert_order_symmetric(invariance_model, BANK)
+
+        def test_two(invariance_model, invariance):
+            asked = len(invariance_model.asked)
+            assert invariance.model is invariance_model
+            invariance.assert_order_symmetric(BANK)
+            assert len(invariance_model.asked) == asked  # remembered
+        """
+    )
+    result = pytester.runpytest("-s", "--invariance-model=python:counting_model:Counting")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*MADE 1 RELEASED 1 DEAD True"])
+
+
+def test_the_alias_of_the_readme(suite: pytest.Pytester) -> None:
+    suite.makeconftest(
+        'import pytest\nllm = pytest.fixture(scope="session")(lambda invariance_model: invariance_model)\n'
+    )
+    suite.makepyfile(
+        test_suite="""
+        from pytest_llminvariance import Question, assert_order_symmetric
+        BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], answer=n % 4) for n in range(12)]
+
+        def test_order(llm):
+            assert_order_symmetric(llm, BANK)
+        """
+    )
+    suite.runpytest("--invariance-model=control:oracle").assert_outcomes(passed=1)
+
+
+UNCHECKED = "def test_idle(invariance_model):\n    pass\n"
+
+
+def test_a_model_that_is_asked_for_and_not_checked_warns(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_idle=UNCHECKED)
+    result = pytester.runpytest("--invariance-model=control:oracle", "-W", "default")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*UncheckedModelWarning: test_idle.py::test_idle asks for the model and checks nothing*"]
+    )
+
+
+def test_the_warning_as_an_error_fails_the_test_and_nothing_else(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_idle=UNCHECKED)
+    result = pytester.runpytest("--invariance-model=control:oracle", "-W", "error")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_no_warning_where_a_check_ran(suite: pytest.Pytester) -> None:
+    suite.runpytest("--invariance-model=control:oracle").assert_outcomes(passed=1, warnings=0)
+
+
+def test_no_warning_where_a_search_or_a_session_fixture_checked(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from hypothesis import given
+        from pytest_llminvariance import Presentation, Question, assert_order_symmetric, assert_same_answer
+        from pytest_llminvariance import strategies as inv
+
+        BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], answer=n % 4) for n in range(12)]
+
+        @given(order=inv.option_orders(4))
+        def test_search(invariance_model, order):
+            assert_same_answer(invariance_model, Presentation(BANK[0]), Presentation(BANK[0], order=order))
+
+        @pytest.fixture(scope="session")
+        def finding(invariance_model):
+            return assert_order_symmetric(invariance_model, BANK)
+
+        def test_in_a_fixture(invariance_model, finding):
+            assert finding.verdict == "HOLDS"
+        """
+    )
+    result = pytester.runpytest("--invariance-model=control:oracle")
+    result.assert_outcomes(passed=2, warnings=0)
+    result.stdout.fnmatch_lines(["HOLDS*option order*session fixture*", "SEARCHED*same answer*no counter-example*"])

@@ -1,0 +1,136 @@
+"""The obvious Hypothesis test just works: fixtures, deadlines, memory, shrinking, profiles."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import find
+from hypothesis.errors import InvalidArgument
+
+from pytest_llminvariance import Layout, Presentation, Question, Template
+from pytest_llminvariance import strategies as inv
+
+WHO = Question("Who?", ["Ann", "Bob", "Cy", "Di"])
+SLOW = """
+    import time
+    from pytest_llminvariance import controls
+
+    class Slow:
+        name, fingerprint, capabilities = "slow", "slow", frozenset({"label"})
+        asked = 0
+
+        def answer(self, requests):
+            time.sleep(0.3 if not self.asked else 0)
+            self.asked += len(requests)
+            return controls.oracle().answer(requests)
+"""
+SEARCH = """
+    from hypothesis import given, settings
+    from pytest_llminvariance import Presentation, Question, assert_order_symmetric, assert_same_answer
+    from pytest_llminvariance import strategies as inv
+
+    WHO = Question("Who?", ["Ann", "Bob", "Cy", "Di"])
+
+    @given(order=inv.option_orders(WHO))
+    {settings}
+    def test_search(invariance_model, order):
+        assert_same_answer(invariance_model, Presentation(WHO), Presentation(WHO, order=order))
+
+    def test_cost(invariance_model):
+        assert getattr(invariance_model, "asked", 0) <= 24
+        assert_order_symmetric(invariance_model, WHO)
+"""
+
+
+@pytest.mark.parametrize("own", ["", "@settings(max_examples=60)"])
+def test_a_slow_first_answer_meets_no_deadline_and_is_asked_once(own: str, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(slow=SLOW, test_it=SEARCH.format(settings=own))
+    result = pytester.runpytest_subprocess("--invariance-model=python:slow:Slow")
+    result.assert_outcomes(passed=2)
+    assert re.search(r"SEARCHED  same answer: \d+ pairs compared, no counter-example", result.stdout.str())
+
+
+def test_failure_shrinks_to_one_swap_with_a_stable_first_line(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=SEARCH.format(settings=""))
+    result = pytester.runpytest("--invariance-model=control:always_first", "-k", "search")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*pytest_llminvariance.InvarianceError: same answer is broken: two presentations are answered differently.",
+            "E*example: Who? - swap A and B:",
+            "SEARCHED  same answer: * compared, found a counter-example*",
+        ]
+    )
+
+
+def test_a_rate_inside_given_is_a_usage_error_that_names_the_other_assertion(pytester: pytest.Pytester) -> None:
+    body = SEARCH.format(settings="").replace(
+        "assert_same_answer(invariance_model, Presentation(WHO), Presentation(WHO, order=order))",
+        "assert_order_symmetric(invariance_model, WHO)",
+    )
+    pytester.makepyfile(test_it=body)
+    result = pytester.runpytest("--invariance-model=control:oracle", "-k", "search")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*UsageError: option order is a rate*Use assert_same_answer(model, a, b) here*"])
+
+
+def test_the_profile_can_be_loaded_by_name(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=SEARCH.format(settings=""))
+    flags = ["--invariance-model=control:oracle", "--hypothesis-profile=llminvariance", "-k", "search"]
+    pytester.runpytest_subprocess(*flags).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("ci", ["", "1"])
+def test_ci_takes_the_same_examples_every_time(
+    ci: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ci:
+        monkeypatch.setenv("CI", ci)
+    code = "from hypothesis import settings; print(settings.get_profile('llminvariance').derandomize)"
+    result = pytester.run("python", "-c", code)
+    assert result.outlines == [str(bool(ci))]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "simplest"),
+    [
+        (inv.option_orders(4), (0, 1, 2, 3)),
+        (inv.option_orders(WHO), (0, 1, 2, 3)),
+        (inv.labels(3), ("A", "B", "C")),
+        (inv.layouts(), Layout()),
+        (inv.presentations(WHO), Presentation(WHO)),
+        (inv.presentations(WHO, labels=inv.labels(4), layouts=inv.layouts()), Presentation(WHO)),
+        (inv.questions([WHO, Question("When?", ["now", "then"])]), WHO),
+    ],
+    ids=str,
+)
+def test_shrinks_to_the_question_as_written(strategy: object, simplest: object) -> None:
+    assert find(strategy, lambda _: True) == simplest  # type: ignore[arg-type]
+
+
+def test_a_fixed_part_stays_fixed() -> None:
+    template = Template("{stem} {options}")
+    strategy = inv.presentations(WHO, orders=[3, 2, 1, 0], labels=list("wxyz"), templates=[template])
+    shown = find(strategy, lambda _: True)
+    assert (shown.order, shown.labels, shown.template) == ((3, 2, 1, 0), tuple("wxyz"), template)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: inv.option_orders(1),
+        lambda: inv.option_orders(True),
+        lambda: inv.labels(40),
+        lambda: inv.labels(2, [["a", "A"]]),
+        lambda: inv.layouts([]),
+        lambda: inv.layouts(["x"]),  # type: ignore[list-item]
+        lambda: inv.presentations("Who?"),  # type: ignore[arg-type]
+        lambda: inv.presentations(WHO, templates=[]),
+        lambda: inv.questions([]),
+        lambda: inv.questions([WHO, WHO]),
+    ],
+)
+def test_arguments_are_checked_when_the_strategy_is_made(draw: object) -> None:
+    with pytest.raises(InvalidArgument):
+        draw()  # type: ignore[operator]

@@ -1,0 +1,105 @@
+"""Imports only go down; heavy packages stay where they belong; files and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
+ROWS = [
+    {"errors"},
+    {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
+    {"audit", "verdict"},
+    {"models"},
+    {"engine"},
+    {"checks", "evidence", "guards", "runs", "recorders"},
+    {"search"},
+    {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
+    {"plugin", "bound", "cli", "selftest"},
+]
+HOMES = {
+    "pytest": {"plugin", "options"},
+    "hypothesis": {"strategies", "hypothesis_profile"},
+    "torch": {"models.transformers", "models.demo"},
+    "transformers": {"models.transformers", "models.demo"},
+    "typer": {"cli"},
+    "scipy": {"audit.metrics", "guards"},
+}
+# a type checker needs the whole public surface in one place
+LONG_FILES: set[str] = set()
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {name_of(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py") if name_of(path)}
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Every imported module, lazy and type-checking imports too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def own(tree: ast.Module) -> set[str]:
+    found = {
+        name.removeprefix("pytest_llminvariance.") for name in imports(tree) if name.startswith("pytest_llminvariance.")
+    }
+    return found & MODULES.keys()
+
+
+def row_of(module: str) -> int:
+    return next(number for number, row in enumerate(ROWS) if module.partition(".")[0] in row)
+
+
+def test_every_module_has_a_row() -> None:
+    assert {name.partition(".")[0] for name in MODULES} == set().union(*ROWS)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_down_or_stay_in_the_row(module: str) -> None:
+    upward = {other for other in own(MODULES[module]) if row_of(other) > row_of(module)}
+    assert not upward
+
+
+def test_there_is_no_import_cycle() -> None:
+    left = {module: own(tree) - {module} for module, tree in MODULES.items()}
+    while ready := {module for module, needs in left.items() if not needs & left.keys()}:
+        left = {module: needs for module, needs in left.items() if module not in ready}
+    assert not left
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_packages_are_imported_in_their_homes_only(package: str) -> None:
+    users = {m for m, tree in MODULES.items() if any(n.partition(".")[0] == package for n in imports(tree))}
+    assert users <= HOMES[package]
+
+
+def test_verdicts_do_not_hang_on_assert() -> None:
+    for module in ("assertions", "checks", "evidence", "verdict", "guards", "plugin"):
+        asserts = [node.lineno for node in ast.walk(MODULES[module]) if isinstance(node, ast.Assert)]
+        texts = (PACKAGE / f"{module}.py").read_text().splitlines()
+        assert all("noqa: S101" in "".join(texts[line - 1 : line + 3]) for line in asserts), (module, asserts)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: name_of(path) or "__init__")
+def test_files_and_functions_are_small(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400 or name_of(path) in LONG_FILES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            assert (node.end_lineno or 0) - first.lineno < 40, node.name
+
+
+def test_no_module_is_called_utils() -> None:
+    assert not {"utils", "helpers", "manager", "common"} & {name.rpartition(".")[2] for name in MODULES}

@@ -1,0 +1,61 @@
+"""Every control under every check: a test for each cell, and a table that shows differences."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from pytest_llminvariance import selftest
+from pytest_llminvariance.cli import app
+from pytest_llminvariance.models.controls import CONTROLS, control
+from pytest_llminvariance.verdict import Verdict
+
+CELLS = [
+    pytest.param(name, title, expected, id=f"{name}-{title}")
+    for name, row in selftest.EXPECTED.items()
+    for title, expected in zip(selftest.CHECKS, row, strict=True)
+]
+
+
+@pytest.mark.parametrize(("name", "title", "expected"), CELLS)
+def test_control(name: str, title: str, expected: Verdict) -> None:
+    finding = selftest.CHECKS[title](control(name))
+    assert finding.verdict is expected, (finding.effect, finding.reasons)
+
+
+def test_every_control_is_in_the_table() -> None:
+    assert {name.partition("=")[0] for name in selftest.EXPECTED} == set(CONTROLS)
+
+
+def test_each_check_has_a_control_for_each_verdict() -> None:
+    for number, title in enumerate(selftest.CHECKS):
+        verdicts = {row[number] for row in selftest.EXPECTED.values()}
+        assert verdicts == set(Verdict), title
+
+
+def test_command_prints_the_table_and_exits_0() -> None:
+    result = CliRunner().invoke(app, ["selftest"])
+    assert result.exit_code == 0
+    assert result.output.splitlines()[-1] == "selftest: 178 of 178 verdicts as expected"
+
+
+def test_a_difference_is_shown_and_exits_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = (Verdict.BROKEN, *selftest.EXPECTED["oracle"][1:])
+    monkeypatch.setattr(selftest, "EXPECTED", {"oracle": row})
+    result = CliRunner().invoke(app, ["selftest"])
+    assert result.exit_code == 1
+    assert "DIFFERENT: oracle under order: expected BROKEN, obtained HOLDS" in result.output
+    assert "HOLDS !" in result.output
+
+
+def test_a_model_that_cannot_be_loaded_is_a_short_error() -> None:
+    result = CliRunner().invoke(app, ["selftest", "--invariance-model=control:nobody"])
+    assert result.exit_code == 2
+    assert "error: there is no control 'nobody'" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_model_is_checked_behind_a_proxy_and_averaged() -> None:
+    result = CliRunner().invoke(app, ["selftest", "--invariance-model=control:noisy"])
+    assert result.exit_code == 0
+    assert "sorting_proxy(control:noisy)" in result.output
