@@ -84,6 +84,13 @@ def test_a_perfectly_invariant_respondent_has_no_entropy(k: int) -> None:
     assert {answer.outcomes(1e-4) for answer in answers} == {frozenset({k - 1})}
 
 
+@pytest.mark.parametrize("readout", ["label", "option", "option_sum", "text"])
+def test_every_readout_is_taken_back_to_content(readout: str) -> None:
+    assert check("option_order", controls.oracle(), bank(), tolerance=0, readout=readout).verdict is Verdict.HOLDS
+    finding = check("option_order", controls.always_first(), bank(), tolerance=0.05, readout=readout)
+    assert finding.count == "216 of 276 other presentations"
+
+
 @given(orders(), st.data())
 def test_labels_positions_and_contents_agree(drawn: list[tuple[int, ...]], data: st.DataObject) -> None:
     (order,) = drawn

@@ -18,7 +18,8 @@ from pytest_llminvariance import (
     controls,
     symmetrized,
 )
-from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, MissingReply, Reply, Request
+from pytest_llminvariance.engine import read_reply
+from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, MissingReply, Reply, Request, request_for
 from pytest_llminvariance.verdict import Finding, Verdict
 
 
@@ -91,6 +92,25 @@ def test_an_average_is_invariant_inside_its_frame_and_measured_outside() -> None
     assert order(inner, orders="cyclic").verdict is Verdict.BROKEN
     last = controls.Control("two places", lambda p: [0.6, 0.1, 0.1, 0.2])
     assert order(symmetrized(last, "reversed"), orders="all").verdict is Verdict.BROKEN
+
+
+def test_a_frame_that_does_not_hold_the_design_is_not_believed() -> None:
+    class Claims(controls.SortingProxy):
+        def frame_orders(self, k: int) -> tuple[tuple[int, ...], ...]:
+            return (tuple(range(k)), tuple(range(k))[::-1])
+
+    proxy = Claims(controls.oracle())
+    assert order(proxy, orders="cyclic").verdict is Verdict.UNDECIDED
+    assert order(proxy, orders="reversed").verdict is Verdict.HOLDS  # what it claims is its own word
+
+
+def test_a_sorting_proxy_answers_what_its_model_answers() -> None:
+    question = bank()[1]
+    for shown in (Presentation(question, order=(2, 0, 3, 1)), Presentation(question)):
+        for readout in ("label", "option"):
+            request = request_for(shown, readout)
+            (reply,) = controls.sorting_proxy(controls.oracle()).answer([request])
+            assert read_reply(reply, shown, readout).outcomes(1e-4) == {question.answer}
 
 
 def test_blind_to_content() -> None:

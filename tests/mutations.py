@@ -1,0 +1,164 @@
+"""Put known errors in, one at a time, and see the tests fail: `python -m tests.mutations [WORD]`.
+
+With a word, only mutations whose name holds it.
+
+Each mutation is made in a copy of the package and the tests; the table names the test that caught it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """An error: what is replaced where, and the test files that must notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = [
+    Mutation("permutation in the place of its inverse", "audit/distribution.py",
+             "contents[content] = float(shown[position])", "contents[position] = float(shown[content])", (BOOKS,)),
+    Mutation("text answers not taken back to content", "engine.py",
+             "AnswerDistribution.chosen(presentation.order[parsed.position], k)",
+             "AnswerDistribution.chosen(parsed.position, k)", (BOOKS,)),
+    Mutation("composition the wrong way round", "designs.py",
+             "return tuple(first[index] for index in then)", "return tuple(then[index] for index in first)", (BOOKS,)),
+    Mutation("reverse-keyed items never re-keyed", "questionnaire.py",
+             "self._mirrored(score) if item.reverse_keyed else score", "score", (BOOKS,)),
+    Mutation("keyed scores not mirrored", "questions.py",
+             "tuple(total - score for score in self.scores)", "tuple(score for score in self.scores)", (BOOKS,)),
+    Mutation("the middle of a scale counted as content", "evidence.py",
+             'return "both" if content and position else', "return", (BOOKS,)),
+    Mutation("as written counted among the others", "audit/metrics.py",
+             "flip(answers[0], answer, delta_nats) for answer in answers[1:]]",
+             "flip(answers[0], answer, delta_nats) for answer in answers]", (BOOKS,)),
+    Mutation("as written not asked first", "designs.py",
+             "return (written, *(row for row in rows if row != written))", "return tuple(rows)", (BOOKS,)),
+    Mutation("one shuffle for all questions", "designs.py",
+             'draw_order(k, PLAN_SALT, content_hash, "balanced", attempt)', 'draw_order(k, PLAN_SALT, "balanced", attempt)',
+             (BOOKS,)),
+    Mutation("balanced is only cyclic", "designs.py",
+             "template, written = williams_rows(k), identity(k)", "template, written = cyclic_orders(k), identity(k)",
+             (BOOKS,)),
+    Mutation("a Williams design without mirrored rows", "designs.py", "    if k % 2:\n        rows +=",
+             "    if False:\n        rows +=", (BOOKS,)),
+    Mutation("labels not cut to the options", "presentation.py", "return chosen[:k]", "return chosen", (BOOKS,)),
+    Mutation("memory without the model's identity", "engine.py",
+             "keys = [(model.name, model.fingerprint, request)", 'keys = [("", "", request)', (BOOKS,)),
+    Mutation("unparsed taken for a refusal", "engine.py",
+             '"refused" if parsed.outcome is Outcome.REFUSED else "unparsed"', '"refused"', (BOOKS,)),
+    Mutation("distance counts arbitrary swaps", "designs.py",
+             "return sum(a > b for a, b in itertools.combinations(ranks, 2))",
+             "return sum(rank != position for position, rank in enumerate(ranks)) // 2", (BOOKS, VACUOUS)),
+    Mutation("ties counted as flips", "audit/metrics.py", "Fraction(int(not a & b))",
+             "Fraction(int(a != b or len(a) > 1))", (METRICS, VACUOUS)),
+    Mutation("ties counted as agreement", "audit/metrics.py", "Fraction(int(not (a == b and len(a) == 1)))",
+             "Fraction(int(not a & b))", (METRICS, VACUOUS)),
+    Mutation("missing answers are no flips", "audit/distribution.py",
+             'return self.status not in ("unparsed", "missing")', 'return self.status != "unparsed"', (METRICS,)),
+    Mutation("what did not reach the model counts", "evidence.py",
+             "reached=not must_differ or len(set(known)) >= 2 or len(known) < 2", "reached=True", (VACUOUS,)),
+    Mutation("an average believed outside its frame", "guards.py",
+             "<= set(frame_orders(len(first.order)))", "!= set()", ("test_symmetrized.py", VACUOUS)),
+    Mutation("HOLDS without a responsive model", "guards.py", "    passed = moved > bound\n", "    passed = True\n",
+             (VACUOUS,)),
+    Mutation("ties count as movement", "guards.py", "mean_interval(values).low, max(", "mean_interval(values).high, max(",
+             (VACUOUS,)),
+    Mutation("mass on options ignored", "guards.py", "passed=mean >= MIN_MASS", "passed=True", (VACUOUS,)),
+    Mutation("low mass still lets BROKEN through", "guards.py",
+             'text=says if mean >= MIN_MASS else bad, blocks="both"', "text=says if mean >= MIN_MASS else bad", (VACUOUS,)),
+    Mutation("no preference passes", "guards.py", "passed=decided > 0", "passed=True", (VACUOUS,)),
+    Mutation("guessing passes for knowing", "guards.py", "passed = hits / total >= needed",
+             "passed = hits > chance", (VACUOUS,)),
+    Mutation("drift ignored", "guards.py", "passed = drift <= MAX_DRIFT_NATS", "passed = True", (VACUOUS,)),
+    Mutation("HOLDS on the lower end", "verdict.py", "if effect.high <= tolerance:", "if effect.low <= tolerance:",
+             (METRICS,)),
+    Mutation("BROKEN at the tolerance", "verdict.py", "if effect.low > tolerance:", "if effect.low >= tolerance:",
+             (METRICS,)),
+    Mutation("the tolerance as a binary float", "verdict.py", "Fraction(str(tolerance))", "Fraction(tolerance)",
+             (METRICS, VACUOUS)),
+    Mutation("guards withheld from nobody", "verdict.py",
+             "return (Verdict.UNDECIDED, withheld) if withheld else (Verdict.HOLDS, ())", "return Verdict.HOLDS, ()",
+             (METRICS, VACUOUS)),
+    Mutation("position shares by content", "evidence.py",
+             "[(content in outcomes) / len(outcomes) for content in order]",
+             "[(content in outcomes) / len(outcomes) for content in range(len(order))]", ("test_selftest.py",)),
+    Mutation("the proxy's answers left at sorted positions", "models/controls.py",
+             "source = [sent.position_of(content) for content in asked.order]", "source = list(range(len(asked.order)))",
+             (VACUOUS,)),
+    Mutation("duplicates accepted", "questions.py", "if question.content_hash in found:", "if False:",
+             ("test_bad_input_checks.py",)),
+    Mutation("the farthest example", "evidence.py", "sorted(found, key=lambda entry: entry[:3])",
+             "sorted(found, key=lambda entry: entry[:3], reverse=True)", (VACUOUS,)),
+    Mutation("a sequence read from one that does not begin with it", "models/batching.py",
+             "if carrier < 0 or sequences[carrier][: len(tokens)] != tokens:", "if carrier < 0:", ("test_batching.py",)),
+]  # fmt: skip
+
+
+def run_tests(copy: Path, tests: tuple[str, ...]) -> str | None:
+    """Return the first failing test in the copy, or None where all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command += [f"tests/unit/{name}" for name in tests]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    found = re.search(r"^(?:FAILED|ERROR) tests/unit/(\S+)", done.stdout, flags=re.MULTILINE)
+    return found[1] if found else f"exit {done.returncode}"
+
+
+def copy_project(folder: Path) -> Path:
+    copy = folder / "copy"
+    skip = shutil.ignore_patterns("__pycache__", "model", "plugin", ".hypothesis")
+    for name in ("pytest_llminvariance", "tests", "examples"):
+        shutil.copytree(ROOT / name, copy / name, ignore=skip)
+    for name in ("pyproject.toml", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "tox.ini"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+def main() -> int:
+    chosen = [mutation for mutation in MUTATIONS if all(word in mutation.name for word in sys.argv[1:])]
+    with tempfile.TemporaryDirectory() as name:
+        copy = copy_project(Path(name))
+        where = "import pytest_llminvariance as p; print(p.__file__)"
+        used = subprocess.run([sys.executable, "-c", where], cwd=copy, capture_output=True, text=True, check=True)
+        assert used.stdout.startswith(str(copy)), f"the copy is not what is imported: {used.stdout}"
+        every = tuple(dict.fromkeys(test for mutation in chosen for test in mutation.tests))
+        if failed := run_tests(copy, every):
+            print(f"without any mutation {failed} fails")
+            return 1
+        missed = sum(not tried(mutation, copy) for mutation in chosen)
+    print(f"{len(chosen) - missed} of {len(chosen)} mutations caught")
+    return int(bool(missed))
+
+
+def tried(mutation: Mutation, copy: Path) -> bool:
+    path = copy / "pytest_llminvariance" / mutation.file
+    text = path.read_text()
+    assert text.count(mutation.old) == 1, f"{mutation.name}: {mutation.old!r} stands {text.count(mutation.old)} times"
+    path.write_text(text.replace(mutation.old, mutation.new))
+    caught = run_tests(copy, mutation.tests)
+    path.write_text(text)
+    print(f"{mutation.name:<55} {caught or 'NOT CAUGHT'}", flush=True)
+    return caught is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
