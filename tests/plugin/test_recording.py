@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -49,10 +48,6 @@ def section(result: pytest.RunResult) -> list[str]:
     return sorted(line for line in result.outlines if line.startswith(("HOLDS ", "BROKEN ", "UNDECIDED ", "SEARCHED ")))
 
 
-def leftovers() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("pytest-llminvariance-*"))
-
-
 def test_once_in_junit_with_its_id(suite: pytest.Pytester) -> None:
     suite.runpytest("--invariance-model=control:always_first", "--junitxml=out.xml")
     (finding,) = junit_findings(suite.path / "out.xml")["test_order"]
@@ -80,15 +75,16 @@ def test_the_summary_stays_small_whatever_the_suite(suite: pytest.Pytester) -> N
     assert len(json.dumps(finding).encode()) <= 16_000
 
 
-def test_two_workers_find_the_same_as_one_process(suite: pytest.Pytester) -> None:
+def test_two_workers_find_the_same_as_one_process(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = suite.mkdir("temporary")
+    monkeypatch.setenv("TMPDIR", str(folder))
     suite.makepyfile(test_other=(suite.path / "test_suite.py").read_text().replace("12", "9"))
-    before = leftovers()
     alone = suite.runpytest_subprocess("--invariance-model=control:always_first")
     both = suite.runpytest_subprocess("--invariance-model=control:always_first", "-n2")
     assert len(section(alone)) == 2
     assert section(both) == section(alone)
     assert both.stdout.str().count("model always_first, fingerprint") == 1
-    assert leftovers() == before
+    assert list(folder.glob("pytest-llminvariance-*")) == []
 
 
 def test_a_finding_of_a_session_fixture_belongs_to_the_fixture(pytester: pytest.Pytester) -> None:

@@ -63,7 +63,7 @@ MISUSES = [
         "empty folder",
         lambda folder: load_model(str(folder)),
         ModelError,
-        f"the model '<...>' cannot be loaded: Unrecognized model in <...>. {FOLDER_RULE}",
+        f"the model '<...>' cannot be loaded: <...>. {FOLDER_RULE}",
     ),
     Misuse(
         "folder without weights",
