@@ -99,11 +99,12 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(**values)
 
 
-def repeated_flags(config: pytest.Config) -> str:
-    """Return the flags, apart from the seed, that were given on the command line, for the replay line."""
+def repeated_flags(config: pytest.Config) -> list[str]:
+    """Return what was given on the command line, apart from the seed, for the replay line."""
     flags = []
     for item in _fields():
         given = config.getoption(f"invariance_{item.name}")
-        if given is not None and item.name not in ("seed", "undecided"):
-            flags.append(f" --invariance-{item.name.replace('_', '-')}={given}")
-    return "".join(flags)
+        if given is not None and item.name != "seed":
+            flags.append(f"--invariance-{item.name.replace('_', '-')}={given}")
+    overrides = config.getoption("override_ini") or ()
+    return flags + [f"--override-ini={text}" for text in overrides if text.startswith("invariance_")]

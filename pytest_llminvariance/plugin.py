@@ -75,8 +75,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
-    replay = f"pytest {item.nodeid} --invariance-seed={settings.seed}{repeated_flags(config)}"
-    run = Run(settings.seed, settings.undecided, recorder, config.stash[MEMO], replay)
+    run = Run(settings.seed, settings.undecided, recorder, config.stash[MEMO], _replay(item))
     token = current_run.set(run)
     try:
         return (yield)
@@ -98,7 +97,8 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     if fixturedef.scope == "function":
         return (yield)
     recorder = request.config.stash[RECORDER]
-    before = recorder.enter_scope(f"{fixturedef.baseid or '.'}::{fixturedef.argname} ({fixturedef.scope} fixture)")
+    where = f"{fixturedef.baseid or '.'}::{fixturedef.argname} ({fixturedef.scope} fixture)"
+    before = recorder.enter_scope(where, fixturedef.argname)
     try:
         return (yield)
     finally:
@@ -123,7 +123,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Under the policy `skip`, turn a passed test with an UNDECIDED check into a skipped one."""
     report = yield
-    undecided = item.config.stash[RECORDER].undecided_in_test
+    recorder = item.config.stash[RECORDER]
+    fixtures = [name for name in getattr(item, "fixturenames", ()) if name in recorder.undecided_fixtures]
+    undecided = recorder.undecided_in_test + [recorder.undecided_fixtures[name] for name in fixtures]
     policy = item.config.stash[SETTINGS].undecided
     if call.when == "call" and report.outcome == "passed" and undecided and policy == "skip":
         path, line, _ = item.location
@@ -183,7 +185,9 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
         )
         facts = (model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
     except LLMInvarianceError as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        model, problem = None, f"{type(error).__name__}: {error}"
+    if model is None:
+        pytest.fail(problem, pytrace=False)
     request.config.stash[RECORDER].model(*facts)
     yield model
     release = getattr(model, "release", None)
@@ -197,6 +201,16 @@ def invariance(invariance_model: Model) -> Checks:
     from pytest_llminvariance.bound import Checks
 
     return Checks(invariance_model)
+
+
+def _replay(item: pytest.Item) -> str:
+    """Return the command that repeats a test, for a shell in the folder where pytest was started."""
+    from shlex import join
+
+    settings = item.config.stash[SETTINGS]
+    _, colons, rest = item.nodeid.partition("::")
+    file = os.path.relpath(item.path, item.config.invocation_params.dir)
+    return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *repeated_flags(item.config)])
 
 
 def _uses_fixture(item: pytest.Item) -> bool:

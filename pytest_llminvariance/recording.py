@@ -37,6 +37,8 @@ class SessionRecorder:
     def __init__(self, directory: Path, worker: str) -> None:
         self.directory, self._worker = directory, worker
         self._where, self._attempt, self._scope = "", 1, "test"
+        self._titles: dict[str, str] = {}
+        self.undecided_fixtures: dict[str, str] = {}
         self._properties: list[tuple[str, object]] = []
         self._calls: dict[str, int] = {}
         self._pairs, self._found = 0, False
@@ -56,18 +58,18 @@ class SessionRecorder:
     def end(self) -> None:
         """End a test: write down what its searches compared."""
         if self._pairs:
-            self._write({"kind": "search", "where": self._where, "pairs": self._pairs, "found": self._found})
+            self._write({"kind": "search", **self._place(), "pairs": self._pairs, "found": self._found})
         self._pairs = 0
 
-    def enter_scope(self, where: str) -> tuple[str, str]:
+    def enter_scope(self, where: str, fixture: str) -> tuple[str, str, int]:
         """Attribute checks to a fixture of wider scope; return what to give to `leave_scope`."""
-        before = (self._where, self._scope)
-        self._where, self._scope = where, "session"
+        before = (self._where, self._scope, self._attempt)
+        self._where, self._scope, self._attempt = where, fixture, 1
         return before
 
-    def leave_scope(self, before: tuple[str, str]) -> None:
+    def leave_scope(self, before: tuple[str, str, int]) -> None:
         """Attribute checks to the test again."""
-        self._where, self._scope = before
+        self._where, self._scope, self._attempt = before
 
     @property
     def compared_in_test(self) -> int:
@@ -82,18 +84,22 @@ class SessionRecorder:
     def started(self, title: str) -> str:
         """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
         index = self._calls[self._where] = self._calls.get(self._where, 0) + 1
-        identity = json.dumps([self._where, index, self._attempt, self._worker])
+        # a fixture of wider scope runs once in each worker and finds the same there: one finding
+        worker = self._worker if self._scope == "test" else ""
+        identity = json.dumps([self._where, index, self._attempt, worker])
         finding_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self._count()
-        self._write({"kind": "started", "id": finding_id, "title": title, "where": self._where})
+        self._titles[finding_id] = title
+        self._write({"kind": "started", "id": finding_id, "title": title, **self._place()})
         return finding_id
 
     def finished(self, finding_id: str, finding: Finding) -> Finding:
         """Store a finding in full, and its summary with the test for JUnit."""
-        scope: Any = self._scope
+        scope: Any = "test" if self._scope == "test" else "session"
         finding = dataclasses.replace(finding, id=finding_id, scope=scope)
-        record = {"kind": "finding", "id": finding_id, "where": self._where, "attempt": self._attempt}
-        self._write({**record, "finding": finding.to_json()})
+        self._write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})
+        if scope == "session" and finding.verdict == "UNDECIDED":
+            self.undecided_fixtures[self._scope] = f"{finding.title}: {'; '.join(finding.reasons)}"
         if self._scope == "test":
             self._properties.append((PROPERTY_NAME, _bounded(finding.summary())))
             if finding.verdict == "UNDECIDED":
@@ -102,7 +108,11 @@ class SessionRecorder:
 
     def failed(self, finding_id: str, reason: str) -> None:
         """Note that a check ended in an error of its own."""
-        self._write({"kind": "failed", "id": finding_id, "where": self._where, "title": "check", "reason": reason})
+        title = self._titles.get(finding_id, "check")
+        self._write({"kind": "failed", "id": finding_id, **self._place(), "title": title, "reason": reason})
+
+    def _place(self) -> dict[str, Any]:
+        return {"where": self._where, "attempt": self._attempt}
 
     def searched(self, found: bool) -> None:  # noqa: FBT001
         """Count a pair that a search compared."""
@@ -151,11 +161,9 @@ def read_records(directory: Path, *, remove: bool) -> list[dict[str, Any]]:
 def _last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     last: dict[str, int] = {}
     for record in records:
-        if record["kind"] == "finding":
+        if "attempt" in record:
             last[record["where"]] = max(last.get(record["where"], 0), record["attempt"])
-    kept = [r for r in records if r["kind"] != "finding" or r["attempt"] == last[r["where"]]]
-    replaced = {r["id"] for r in records if r["kind"] == "finding"} - {r["id"] for r in kept if r["kind"] == "finding"}
-    return [r for r in kept if not (r["kind"] == "started" and r["id"] in replaced)]
+    return [record for record in records if "attempt" not in record or record["attempt"] == last[record["where"]]]
 
 
 def unfinished(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

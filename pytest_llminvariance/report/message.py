@@ -49,11 +49,8 @@ def _sure(finding: Finding) -> str:
 def example_lines(example: Example) -> Iterator[str]:
     """Yield the lines that show an example: both presentations, both answers as content and as shown."""
     before, after = example.before, example.after
-    named = (
-        ""
-        if example.question == example.stem or example.stem.startswith(example.question[:-1])
-        else f"{example.question}: "
-    )
+    cut_off = example.question.endswith("…") and example.stem.startswith(example.question[:-1])
+    named = "" if cut_off or example.question == example.stem else f"{example.question}: "
     yield f"  example: {named}{_cut(_one_line(before.stem))} - {example.change}:"
     for shown in (before, after):
         asked = "" if before.stem == after.stem else f"{_cut(_one_line(shown.stem))}  "

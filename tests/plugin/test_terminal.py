@@ -94,7 +94,7 @@ def test_a_model_that_fails_in_the_middle(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest("--invariance-model=python:failing:Failing")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["ERROR     check: ModelError: the server went away*test_suite.py::test_order*"])
+    result.stdout.fnmatch_lines(["ERROR     option order: ModelError: the server went away*test_suite.py::test_order*"])
 
 
 @pytest.mark.parametrize("flag", ["-q", "--no-header", "--tb=no", "-qq"])
