@@ -123,10 +123,12 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
 
 def _js(p: Sequence[float], q: Sequence[float]) -> float:
     """Return the Jensen-Shannon distance: square root of the divergence in nats, at most 0.833."""
+    import numpy as np
     from scipy.spatial.distance import jensenshannon
 
-    value = float(jensenshannon(p, q))
-    return value if value > 0 else 0.0  # rounding can take the root of a tiny negative number
+    with np.errstate(invalid="ignore"):  # rounding can leave the root of a tiny negative number, which is nan
+        value = float(jensenshannon(p, q))
+    return value if value > 0 else 0.0
 
 
 def _scored(answers: Answers, scores: Sequence[float] | None) -> list[float | None]:
