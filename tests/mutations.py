@@ -119,7 +119,7 @@ def run_tests(copy: Path, tests: tuple[str, ...]) -> str | None:
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
-    found = re.search(r"^(?:FAILED|ERROR) tests/unit/(\S+)", done.stdout, flags=re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) tests/unit/(.+?)(?: - |$)", done.stdout, flags=re.MULTILINE)
     return found[1] if found else f"exit {done.returncode}"
 
 

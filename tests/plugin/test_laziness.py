@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 LIST_MODULES = """
@@ -32,7 +34,7 @@ def test_an_unrelated_suite_loads_six_light_modules_more(pytester: pytest.Pytest
 
 def loaded(pytester: pytest.Pytester, statement: str) -> set[str]:
     code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
-    return set(pytester.run("python", "-c", code).outlines[-1].split())
+    return set(pytester.run(sys.executable, "-c", code).outlines[-1].split())
 
 
 def test_importing_the_package_imports_nothing_heavy(pytester: pytest.Pytester) -> None:

@@ -8,6 +8,15 @@ import pytest
 
 from pytest_llminvariance.options import Settings
 
+VALUES = {
+    "model": ("control:oracle", "control:uniform"),
+    "device": ("cpu", "cuda:1"),
+    "dtype": ("float32", "bfloat16"),
+    "revision": ("main", "v1.0"),
+    "seed": ("7", "-3"),
+    "undecided": ("skip", "warn"),
+    "batch_tokens": ("64", "128"),
+}
 NAMES = [item.name for item in dataclasses.fields(Settings)]
 SHOW = """
     from pytest_llminvariance.plugin import SETTINGS
@@ -85,3 +94,58 @@ def test_options_that_others_call_llm_do_not_collide(pytester: pytest.Pytester) 
     )
     pytester.makepyfile("def test_theirs(llm):\n    assert llm == 'theirs'\n")
     pytester.runpytest("--llm-model=x").assert_outcomes(passed=1)
+
+
+def test_the_table_above_knows_every_setting() -> None:
+    assert list(VALUES) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester: pytest.Pytester) -> None:
+    ini, flag = VALUES[name]
+    default = getattr(Settings(), name)
+    kind = int if name in ("seed", "batch_tokens") else str
+    assert f"{name}={default!r}" in shown(pytester)
+    pytester.makeini(f"[pytest]\ninvariance_{name} = {ini}\n")
+    assert f"{name}={kind(ini)!r}" in shown(pytester, "--strict-config")
+    assert f"{name}={kind(flag)!r}" in shown(pytester, f"--invariance-{name.replace('_', '-')}={flag}")
+    pytester.makeini(f"[pytest]\ninvariance_{name} =\n")
+    assert f"{name}={default!r}" in shown(pytester)
+
+
+@pytest.mark.parametrize("place", ["tool.pytest.ini_options", "tool.pytest"])
+def test_settings_in_pyproject(place: str, pytester: pytest.Pytester) -> None:
+    (pytester.path / "tox.ini").unlink()
+    pytester.makepyprojecttoml(f'[{place}]\ninvariance_seed = "3"\nstrict_config = true\n')
+    assert "seed=3" in shown(pytester)
+
+
+def test_a_bare_toml_number_is_refused_in_one_line(pytester: pytest.Pytester) -> None:
+    (pytester.path / "tox.ini").unlink()
+    pytester.makepyprojecttoml("[tool.pytest]\ninvariance_seed = 3\n")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stderr.str()
+    result.stderr.fnmatch_lines(
+        ["ERROR: *pyproject.toml: config option 'invariance_seed' expects a string, got int: 3"]
+    )
+
+
+@pytest.mark.parametrize("value", ["", "1.0", "1e3", "0x1", " ", "-", "7 "])
+@pytest.mark.parametrize("name", ["seed", "batch-tokens"])
+def test_what_is_no_whole_number_is_refused(name: str, value: str, pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest(f"--invariance-{name}={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in result.errlines if line] == [
+        f"ERROR: --invariance-{name} is {value!r}, but must be a whole number"
+    ]
+
+
+@pytest.mark.xfail(reason="device, dtype and an empty model are looked at only when a test asks for the model")
+@pytest.mark.parametrize("flag", ["device=banana", "dtype=int3", "model="])
+def test_bad_texts_are_usage_errors_at_the_start(flag: str, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_nothing():\n    pass\n")
+    result = pytester.runpytest(f"--invariance-{flag}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    name, _, value = flag.partition("=")
+    result.stderr.fnmatch_lines([f"ERROR: --invariance-{name} is {value!r}, but *"])

@@ -70,11 +70,12 @@ def test_node_ids_and_values_are_quoted_for_a_shell(pytester: pytest.Pytester) -
         repeat(pytester, command).assert_outcomes(failed=1)
 
 
-def test_started_in_a_subfolder_the_replay_works_from_there(suite: pytest.Pytester) -> None:
+@pytest.mark.parametrize("flags", [[], ["-n1"]], ids=["alone", "a worker"])
+def test_started_in_a_subfolder_the_replay_works_from_there(flags: list[str], suite: pytest.Pytester) -> None:
     folder = suite.mkdir("sub")
     (suite.path / "test_suite.py").rename(folder / "test_suite.py")
     os.chdir(folder)
-    (command,) = replays(suite.runpytest("--invariance-model=control:always_first"))
+    (command,) = replays(suite.runpytest_subprocess("--invariance-model=control:always_first", *flags))
     assert Path(command[1].partition("::")[0]).is_file()
     repeat(suite, command).assert_outcomes(failed=1)
 

@@ -100,3 +100,40 @@ def test_a_model_that_fails_in_the_middle(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize("flag", ["-q", "--no-header", "--tb=no", "-qq"])
 def test_section_survives_other_verbosity(flag: str, suite: pytest.Pytester) -> None:
     suite.runpytest("--invariance-model=control:oracle", flag).stdout.fnmatch_lines(["HOLDS     option order*"])
+
+
+def test_the_last_line_of_a_green_session_is_pytests_own(suite: pytest.Pytester) -> None:
+    result = suite.runpytest("--invariance-model=control:oracle")
+    assert result.ret == 0
+    assert result.outlines[-1].startswith("=")
+    assert "1 passed" in result.outlines[-1]
+
+
+@pytest.mark.parametrize("flags", [["-p", "no:terminal"], ["--collect-only"], ["--setup-plan"]], ids=str)
+@pytest.mark.parametrize(("control", "status"), [("oracle", 0), ("always_first", 1)])
+def test_what_hides_the_section_hides_no_failure(
+    flags: list[str], control: str, status: int, suite: pytest.Pytester
+) -> None:
+    result = suite.runpytest(f"--invariance-model=control:{control}", *flags)
+    nothing_runs = flags[0] in ("--collect-only", "--setup-plan")
+    assert result.ret == (0 if nothing_runs else status)
+    assert not [line for line in result.outlines if line.startswith(("HOLDS", "BROKEN"))]
+
+
+def test_findings_are_listed_in_the_order_of_the_tests(suite: pytest.Pytester) -> None:
+    text = (suite.path / "test_suite.py").read_text()
+    suite.makepyfile(test_suite=f"{text}\n\n{text[text.index('def test_') :].replace('test_order', 'test_again')}")
+    result = suite.runpytest("--invariance-model=control:oracle")
+    places = [line.rpartition("  [")[2] for line in result.outlines if line.startswith("HOLDS")]
+    assert places == ["test_suite.py::test_order]", "test_suite.py::test_again]"]
+
+
+def test_color_says_the_verdict(suite: pytest.Pytester) -> None:
+    shown = {
+        control: suite.runpytest(f"--invariance-model=control:{control}", "--color=yes").stdout.str()
+        for control in ("oracle", "always_first", "uniform")
+    }
+    for control, (colour, verdict) in {
+        "oracle": (32, "HOLDS"), "always_first": (31, "BROKEN"), "uniform": (33, "UNDECIDED")
+    }.items():  # fmt: skip
+        assert f"\x1b[{colour}m{verdict}" in shown[control]

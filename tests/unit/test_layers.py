@@ -103,3 +103,35 @@ def test_files_and_functions_are_small(path: Path) -> None:
 
 def test_no_module_is_called_utils() -> None:
     assert not {"utils", "helpers", "manager", "common"} & {name.rpartition(".")[2] for name in MODULES}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: name_of(path) or "__init__")
+def test_every_import_is_one_that_the_tests_above_can_read(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            if node.module == "pytest_llminvariance":  # the lazy names of the package would lead to any row
+                assert {alias.name for alias in node.names} <= MODULES.keys()
+        if isinstance(node, ast.Import):
+            assert "pytest_llminvariance" not in {alias.name for alias in node.names}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            # the package's own lazy names, and factories of users
+            assert name_of(path) in ("", "models.loading")
+
+
+def test_the_rows_are_those_of_the_design() -> None:
+    assert len(set().union(*ROWS)) == sum(map(len, ROWS))
+    assert (PACKAGE / "plugin.py").is_file(), "the walk above would pass on an empty folder"
+    assert len(MODULES) > 30
+
+
+def test_an_upward_import_a_lazy_one_and_one_for_types_would_be_seen() -> None:
+    source = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from pytest_llminvariance.checks import check
+def late():
+    import pytest_llminvariance.plugin
+    from pytest_llminvariance import assertions
+"""
+    assert own(ast.parse(source)) == {"checks", "plugin", "assertions"}
