@@ -98,7 +98,7 @@ def _dequantise(source: Path, staging: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from pytest_llminvariance.models.transformers import quiet
+    from pytest_llminvariance.models.hub import quiet
 
     where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     with quiet():

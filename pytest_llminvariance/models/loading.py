@@ -84,7 +84,7 @@ def _check_settings(device: str, dtype: str, batch_tokens: int | None, threads: 
 
 
 def _load_transformers(parsed: ModelSpec, settings: dict[str, Any], trust_remote_code: bool) -> Model:  # noqa: FBT001
-    from pytest_llminvariance.models.transformers import load_transformers
+    from pytest_llminvariance.models.hub import load_transformers
 
     if parsed.scheme == "hf":
         return load_transformers(

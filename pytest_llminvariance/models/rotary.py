@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["depends_on_length", "reset_rotary", "rotary_settings"]
+__all__ = ["depends_on_length", "length_class", "reset_rotary", "rotary_settings"]
+
+LENGTH_DEPENDENT = ("dynamic", "longrope")
 
 
 def rotary_settings(config: Any) -> list[dict[str, Any]]:
@@ -16,7 +18,27 @@ def rotary_settings(config: Any) -> list[dict[str, Any]]:
 
 def depends_on_length(config: Any) -> bool:
     """Return whether a prompt's numbers depend on the longest prompt of its pass."""
-    return any(part.get("rope_type", part.get("type")) in ("dynamic", "longrope") for part in rotary_settings(config))
+    return any(part.get("rope_type", part.get("type")) in LENGTH_DEPENDENT for part in rotary_settings(config))
+
+
+def length_class(config: Any, n_tokens: int) -> tuple[int, ...]:
+    """Return what prompts must have in common to share a pass.
+
+    `longrope` has one set of frequencies up to the length that the model was first trained on and another
+    beyond it; `dynamic` has another set for every length beyond it.
+    """
+    text = config.get_text_config()
+    found = []
+    for part in rotary_settings(config):
+        kind = part.get("rope_type", part.get("type"))
+        original = part.get("original_max_position_embeddings") or getattr(
+            text, "original_max_position_embeddings", None
+        )
+        if kind == "longrope":
+            found.append(int(n_tokens > (original or text.max_position_embeddings)))
+        elif kind == "dynamic":
+            found.append(max(n_tokens, text.max_position_embeddings))
+    return tuple(found)
 
 
 def reset_rotary(network: Any) -> None:

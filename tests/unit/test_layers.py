@@ -19,11 +19,18 @@ ROWS = [
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
     {"plugin", "bound", "cli", "selftest"},
 ]
+TORCH = {
+    f"models.{name}"
+    for name in (
+        "demo", "devices", "fingerprint", "gates", "generation", "hub", "passes", "scoring", "transformers",
+        "tree_attention",
+    )
+}  # fmt: skip
 HOMES = {
     "pytest": {"plugin", "options"},
     "hypothesis": {"strategies", "hypothesis_profile"},
-    "torch": {"models.transformers", "models.demo"},
-    "transformers": {"models.transformers", "models.demo"},
+    "torch": TORCH,
+    "transformers": TORCH,
     "typer": {"cli"},
     "scipy": {"audit.metrics", "guards"},
 }
