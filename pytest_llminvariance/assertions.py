@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pytest_llminvariance.audit.metrics import DELTA_NATS, flip
 from pytest_llminvariance.checks import Measured, Questions, in_search, measure
 from pytest_llminvariance.designs import Design
+from pytest_llminvariance.draws import orbit_to_prefetch
 from pytest_llminvariance.engine import ask, read_reply
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.evidence import make_example
@@ -176,7 +177,9 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
     """Assert that two presentations of one question get the same answer; for use inside `@given`.
 
     Only a certain difference is a failure: ties and unreadable answers never stop a search. A search is no
-    evidence that a property holds.
+    evidence that a property holds. Where only orders of up to four options are drawn, all orders are asked
+    with the first example, in one pass; else an example costs the presentations that it names. What was
+    asked before costs nothing.
 
     Raises:
         InvarianceError: if the answers differ; its message starts the same for every pair.
@@ -190,7 +193,8 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
         raise UsageError("the two presentations show different options, so their answers cannot be compared")
     run, way = current_run.get(), resolve_readout(readout, check_model(model))
     memo = {} if run.memo is None else run.memo
-    replies = ask(model, [request_for(shown, way) for shown in (a, b)], memo).replies
+    more = orbit_to_prefetch(a, b) if run.memo is not None and in_search() else []
+    replies = ask(model, [request_for(shown, way) for shown in (a, b, *more)], memo).replies[:2]
     answers = [read_reply(reply, shown, way) for reply, shown in zip(replies, (a, b), strict=True)]
     differs = bool(flip(answers[0], answers[1], DELTA_NATS).low)
     if run.recorder is not None:

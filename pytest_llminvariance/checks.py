@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -41,6 +41,7 @@ from pytest_llminvariance.guards import (
 )
 from pytest_llminvariance.models.protocol import Model, Request, check_model, request_for, resolve_readout
 from pytest_llminvariance.presentation import DEFAULT_TEMPLATE, Template, as_template
+from pytest_llminvariance.progress import progress_bar
 from pytest_llminvariance.properties import Plan, Property, ReadoutAgreement, as_property
 from pytest_llminvariance.questions import Question, as_questions
 from pytest_llminvariance.runs import current_run, recorded
@@ -203,7 +204,7 @@ class _Asking:
         strange = [request_for(shown, self.readout) for row in foreign for shown in row]
         memo = current_run.get().memo
         memo = {} if memo is None else memo
-        asked = ask(self.model, [*planned, *strange], memo, _progress(self.made.title))
+        asked = ask(self.model, [*planned, *strange], memo, progress_bar(self.made.title))
         replies = iter(asked.replies)
         evidence = tuple(
             read(
@@ -322,20 +323,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-def _progress(title: str) -> Callable[[int, int], None] | None:
-    """Return a progress bar for a terminal, or nothing where nobody looks."""
-    if not sys.stderr.isatty():
-        return None
-    from tqdm import tqdm
-
-    bar = tqdm(desc=title, unit="prompt", leave=False)
-
-    def advance(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-
-    return advance

@@ -6,7 +6,8 @@ depends on what is remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance.audit.distribution import AnswerDistribution
@@ -19,16 +20,18 @@ from pytest_llminvariance.models.protocol import (
     OptionReply,
     Reply,
     Request,
+    StreamingModel,
     TextReply,
 )
 from pytest_llminvariance.presentation import Presentation
 
-__all__ = ["CHUNK", "Asked", "Memo", "ask", "read_reply"]
+__all__ = ["CHUNK", "Asked", "Key", "Memo", "Step", "ask", "read_reply"]
 
-CHUNK = 256
-"""Requests handed to a model at a time: bounds what is lost when it fails, and paces the progress bar."""
+CHUNK = 1_024
+"""Requests handed to a model at a time: bounds the memory of planning."""
 
 Memo = MutableMapping[tuple[str, str, Request], Reply]
+Key = tuple[str, str, Request]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +40,79 @@ class Asked:
 
     replies: tuple[Reply, ...]
     tokens: int
-    """Tokens that were sent to the model now; nothing for what was remembered."""
+    """Tokens that went through the model now; nothing for what was remembered."""
     fresh: int
     """Requests that were sent to the model now."""
 
 
-def ask(
-    model: Model, requests: Sequence[Request], memo: Memo, progress: Callable[[int, int], None] | None = None
-) -> Asked:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far asking has come: for a progress bar."""
+
+    questions: int
+    """Questions of which everything was answered."""
+    questions_total: int
+    sent_tokens: int
+    """Tokens that went through the model so far."""
+    prompt_tokens: int
+    """Tokens of the prompts answered so far, as a loop over single prompts would send them."""
+
+
+class _Cost:
+    """Counts tokens: by the model's own count where it keeps one, else by its replies."""
+
+    def __init__(self, model: Model) -> None:
+        self._usage = getattr(model, "usage", None)
+        self._before = self._usage.sent_tokens if self._usage is not None else 0
+        self.prompt_tokens = 0
+
+    @property
+    def sent_tokens(self) -> int:
+        return self._usage.sent_tokens - self._before if self._usage is not None else self.prompt_tokens
+
+
+def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callable[[Step], None] | None = None) -> Asked:
     """Return one reply per request; equal requests, and requests asked before, are not sent again.
 
     Memory grows with the number of distinct requests. What was answered is remembered even if a later
-    chunk fails.
+    pass fails.
     """
     keys = [(model.name, model.fingerprint, request) for request in requests]
     fresh = [key for key in dict.fromkeys(keys) if key not in memo]
-    tokens = 0
+    cost, left = _Cost(model), Counter(key[2].presentation.question for key in fresh)
+    n_questions = len(left)
     for start in range(0, len(fresh), CHUNK):
         chunk = fresh[start : start + CHUNK]
-        replies = model.answer([request for _, _, request in chunk])
-        if len(replies) != len(chunk):
-            raise ModelError(
-                f"{model.name} gave {len(replies)} answers to {len(chunk)} requests, but must give one for each"
-            )
-        for key, reply in zip(chunk, replies, strict=True):
-            if not isinstance(reply, LabelReply | OptionReply | TextReply | MissingReply):
-                raise ModelError(f"{model.name} answered with {reply!r}, which is no reply")
-            memo[key] = reply
-            tokens += reply.n_tokens
-        if progress is not None:
-            progress(min(start + CHUNK, len(fresh)), len(fresh))
-    return Asked(tuple(memo[key] for key in keys), tokens, len(fresh))
+        for answered in _passes(model, chunk):
+            memo.update(answered)
+            cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
+            left -= Counter(key[2].presentation.question for key in answered)
+            if progress is not None:
+                progress(Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens))
+    return Asked(tuple(memo[key] for key in keys), cost.sent_tokens, len(fresh))
+
+
+def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:
+    """Yield replies as they come: after every pass where the model says so, else all at once."""
+    requests = [request for _, _, request in keys]
+    if isinstance(model, StreamingModel):
+        n_answered = 0
+        for batch in model.answers(requests):
+            n_answered += len(batch)
+            yield {keys[index]: _checked(model, reply) for index, reply in batch}
+    else:
+        replies = model.answer(requests)
+        n_answered = len(replies)
+        if n_answered == len(keys):
+            yield {key: _checked(model, reply) for key, reply in zip(keys, replies, strict=True)}
+    if n_answered != len(keys):
+        raise ModelError(f"{model.name} gave {n_answered} answers to {len(keys)} requests, but must give one for each")
+
+
+def _checked(model: Model, reply: object) -> Reply:
+    if not isinstance(reply, LabelReply | OptionReply | TextReply | MissingReply):
+        raise ModelError(f"{model.name} answered with {reply!r}, which is no reply")
+    return reply
 
 
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:

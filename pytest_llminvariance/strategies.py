@@ -7,11 +7,15 @@ time and at once when it remembers, which a deadline reports as flaky.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
+from hypothesis import currently_in_test_context
 from hypothesis import strategies as st
+from hypothesis.control import current_build_context
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
+from pytest_llminvariance.draws import Kind, drew
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.hypothesis_profile import default_without_deadline
 from pytest_llminvariance.presentation import DEFAULT_LAYOUT, Layout, Presentation, Template, as_template, check_labels
@@ -19,6 +23,8 @@ from pytest_llminvariance.questions import Question, as_questions
 from pytest_llminvariance.transforms import LABEL_SETS, LAYOUTS
 
 __all__ = ["labels", "layouts", "option_orders", "presentations", "questions"]
+
+Drawn = TypeVar("Drawn")
 
 default_without_deadline()
 
@@ -28,7 +34,7 @@ def option_orders(k: int | Question) -> SearchStrategy[tuple[int, ...]]:
     n = len(k.options) if isinstance(k, Question) else k
     if isinstance(n, bool) or not isinstance(n, int) or n < 2:
         raise InvalidArgument(f"option_orders({k!r}): needs a Question or a number of options from 2")
-    return st.permutations(range(n)).map(tuple)
+    return _noted("orders", st.permutations(range(n)).map(tuple))
 
 
 def labels(k: int | Question, label_sets: Sequence[Sequence[str]] = LABEL_SETS) -> SearchStrategy[tuple[str, ...]]:
@@ -40,14 +46,14 @@ def labels(k: int | Question, label_sets: Sequence[Sequence[str]] = LABEL_SETS) 
         raise InvalidArgument(f"labels({k!r}): {error}") from error
     if not sets:
         raise InvalidArgument(f"labels({k!r}): no label set has {n} labels")
-    return st.sampled_from(list(dict.fromkeys(sets)))
+    return _noted("labels", st.sampled_from(list(dict.fromkeys(sets))))
 
 
 def layouts(of: Sequence[Layout] = LAYOUTS) -> SearchStrategy[Layout]:
     """Draw one of the layouts; shrinks towards the first."""
     if not of or not all(isinstance(layout, Layout) for layout in of):
         raise InvalidArgument(f"layouts({of!r}): needs one or more Layout objects")
-    return st.sampled_from(list(of))
+    return _noted("layouts", st.sampled_from(list(of)))
 
 
 def presentations(
@@ -73,7 +79,7 @@ def presentations(
         _drawn(option_orders(question) if orders is None else orders),
         _drawn(labels),
         _drawn(DEFAULT_LAYOUT if layouts is None and ways is None else layouts),
-        st.none() if ways is None else st.sampled_from(ways),
+        st.none() if ways is None else _noted("templates", st.sampled_from(ways)),
     )
 
 
@@ -93,6 +99,17 @@ def _presentation(
     template: Template | None,
 ) -> Presentation:
     return Presentation(question, order=order, labels=shown_labels, layout=layout, template=template)
+
+
+def _noted(kind: Kind, strategy: SearchStrategy[Drawn]) -> SearchStrategy[Drawn]:
+    """Return the strategy, noting for the example that runs what was drawn; it draws and shrinks the same."""
+
+    def note(value: Drawn) -> Drawn:
+        if currently_in_test_context():
+            drew(kind, current_build_context().data)
+        return value
+
+    return strategy.map(note)
 
 
 def _drawn(part: object) -> SearchStrategy[object]:

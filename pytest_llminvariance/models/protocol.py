@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -28,6 +28,7 @@ __all__ = [
     "Readout",
     "Reply",
     "Request",
+    "StreamingModel",
     "TextReply",
     "TextRequest",
     "check_model",
@@ -155,6 +156,15 @@ class Model(Protocol):
 
     def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """Return one reply per request, in the order of the requests."""
+        ...
+
+
+@runtime_checkable
+class StreamingModel(Model, Protocol):
+    """A model that says what it has after every pass, so that nothing finished is lost and progress shows."""
+
+    def answers(self, requests: Sequence[Request]) -> Iterator[Sequence[tuple[int, Reply]]]:
+        """Yield (index of the request, reply) pairs, each request once, in any order."""
         ...
 
 

@@ -1,0 +1,49 @@
+"""What the strategies drew for the example that Hypothesis is running, so that a whole orbit can be asked at once.
+
+Knows nothing of Hypothesis: the strategies write it down, the assertions read it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from contextvars import ContextVar
+from typing import Literal, NamedTuple
+
+from pytest_llminvariance.presentation import Presentation
+
+__all__ = ["PREFETCHED_ORDERS", "Kind", "drew", "orbit_to_prefetch"]
+
+PREFETCHED_ORDERS = 24
+"""Orbits of up to so many orders, those of four options, are asked whole."""
+
+Kind = Literal["orders", "labels", "layouts", "templates"]
+
+
+class _Drawn(NamedTuple):
+    example: object
+    kinds: frozenset[Kind]
+
+
+_drawn: ContextVar[_Drawn] = ContextVar("llminvariance_drawn", default=_Drawn(None, frozenset()))  # noqa: B039 - frozen
+
+
+def drew(kind: Kind, example: object) -> None:
+    """Note that a strategy drew a part of a presentation; `example` tells one example from the next."""
+    before = _drawn.get()
+    kinds = before.kinds if before.example is example else frozenset()
+    _drawn.set(_Drawn(example, kinds | {kind}))
+
+
+def orbit_to_prefetch(a: Presentation, b: Presentation) -> list[Presentation]:
+    """Return the orders of `b` that a search over orders will come to, or nothing.
+
+    Only where orders are all that was drawn for this example: a product of transforms has too many
+    presentations to guess the next, so there each example costs what it asks.
+    """
+    if _drawn.get().kinds - {"orders"} or b != a.replace(order=b.order):
+        return []
+    k = len(b.order)
+    if math.factorial(k) > PREFETCHED_ORDERS:
+        return []
+    return [b.replace(order=order) for order in itertools.permutations(range(k))]
