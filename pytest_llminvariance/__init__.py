@@ -30,6 +30,7 @@ _HOMES = {
     "load_model": "models.loading",
     "controls": "models.controls",
     "symmetrized": "models.symmetrized",
+    "assert_batch_invariant": "assertions",
     "assert_invariant": "assertions",
     "assert_order_symmetric": "assertions",
     "assert_prompt_insensitive": "assertions",
@@ -38,6 +39,8 @@ _HOMES = {
     "assert_tracks": "assertions",
     "check": "checks",
     "FindingList": "recorders",
+    "NoiseFloor": "audit.noise",
+    "noise_floor": "noise",
     "run": "runs",
     "find_counterexample": "search",
     "Finding": "verdict",
@@ -58,12 +61,14 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are in one table
 
 if TYPE_CHECKING:
     from pytest_llminvariance import strategies as strategies
+    from pytest_llminvariance.assertions import assert_batch_invariant as assert_batch_invariant
     from pytest_llminvariance.assertions import assert_invariant as assert_invariant
     from pytest_llminvariance.assertions import assert_order_symmetric as assert_order_symmetric
     from pytest_llminvariance.assertions import assert_prompt_insensitive as assert_prompt_insensitive
     from pytest_llminvariance.assertions import assert_readouts_agree as assert_readouts_agree
     from pytest_llminvariance.assertions import assert_same_answer as assert_same_answer
     from pytest_llminvariance.assertions import assert_tracks as assert_tracks
+    from pytest_llminvariance.audit.noise import NoiseFloor as NoiseFloor
     from pytest_llminvariance.checks import check as check
     from pytest_llminvariance.errors import CapabilityError as CapabilityError
     from pytest_llminvariance.errors import LLMInvarianceError as LLMInvarianceError
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.loading import load_model as load_model
     from pytest_llminvariance.models.protocol import Model as Model
     from pytest_llminvariance.models.symmetrized import symmetrized as symmetrized
+    from pytest_llminvariance.noise import noise_floor as noise_floor
     from pytest_llminvariance.presentation import Layout as Layout
     from pytest_llminvariance.presentation import Presentation as Presentation
     from pytest_llminvariance.presentation import Template as Template

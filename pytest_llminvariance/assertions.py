@@ -10,17 +10,18 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pytest_llminvariance.audit.metrics import DELTA_NATS, flip
-from pytest_llminvariance.checks import Measured, Questions, in_search, measure
+from pytest_llminvariance.audit.metrics import flip
+from pytest_llminvariance.checks import Measured, in_search, measure
 from pytest_llminvariance.designs import Design
 from pytest_llminvariance.draws import orbit_to_prefetch
 from pytest_llminvariance.engine import ask, read_reply
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.evidence import make_example
 from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
+from pytest_llminvariance.noise import delta_nats
 from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.properties import Invariance, Probe, Property, as_property
-from pytest_llminvariance.questions import Question
+from pytest_llminvariance.questions import Question, Questions
 from pytest_llminvariance.report.message import failure_message, same_answer_message
 from pytest_llminvariance.runs import current_run, recorded
 from pytest_llminvariance.search import find_counterexample
@@ -28,6 +29,7 @@ from pytest_llminvariance.transforms import Reorder, Transform
 from pytest_llminvariance.verdict import Finding, InvarianceError, UndecidedError, Verdict
 
 __all__ = [
+    "assert_batch_invariant",
     "assert_invariant",
     "assert_order_symmetric",
     "assert_prompt_insensitive",
@@ -173,6 +175,29 @@ def assert_tracks(
     return _assert(made, model, [pair[0] for pair in edits], tolerance, None, readout, template, "suite", 1)
 
 
+def assert_batch_invariant(
+    model: Model,
+    questions: Questions,
+    *,
+    tolerance: float = 0.01,
+    batches: int = 3,
+    readout: Readout = "auto",
+    template: str | Template | None = None,
+) -> Finding:
+    """Assert that a prompt gets the same answer alone and in the company of others.
+
+    Each question is asked alone and in `batches` different batches, the first of them all questions together.
+    The guard `replicates` wants 59 pairs in all, so 20 questions with three batches are enough.
+
+    Raises:
+        InvarianceError: if the share of batches after which the answer changed exceeds the tolerance.
+        UndecidedError: if it is undecided and the policy is `fail`.
+    """
+    __tracebackhide__ = True
+    made = as_property("batch", {"batches": batches})
+    return _assert(made, model, questions, tolerance, None, readout, template, "suite", 1)
+
+
 def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:
     """Assert that two presentations of one question get the same answer; for use inside `@given`.
 
@@ -196,11 +221,12 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
     more = orbit_to_prefetch(a, b) if run.memo is not None and in_search() else []
     replies = ask(model, [request_for(shown, way) for shown in (a, b, *more)], memo).replies[:2]
     answers = [read_reply(reply, shown, way) for reply, shown in zip(replies, (a, b), strict=True)]
-    differs = bool(flip(answers[0], answers[1], DELTA_NATS).low)
+    delta = delta_nats(model, way)
+    differs = bool(flip(answers[0], answers[1], delta).low)
     if run.recorder is not None:
         run.recorder.searched(differs)
     if differs:
-        example = make_example(Probe(a), answers[0], Probe(b), answers[1])
+        example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
         raise InvarianceError(same_answer_message(example, model.name, way, run.replay))
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llminvariance import assertions
-from pytest_llminvariance.checks import Questions, check
+from pytest_llminvariance.audit.noise import NoiseFloor
+from pytest_llminvariance.checks import check
 from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.noise import noise_floor
 from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.properties import Property
-from pytest_llminvariance.questions import Question
+from pytest_llminvariance.questions import Question, Questions
 from pytest_llminvariance.transforms import Transform
 from pytest_llminvariance.verdict import Finding
 
@@ -49,6 +51,15 @@ class Checks:
         """Assert that readouts agree."""
         __tracebackhide__ = True
         return assertions.assert_readouts_agree(self.model, questions, **settings)
+
+    def assert_batch_invariant(self, questions: Questions, **settings: Any) -> Finding:
+        """Assert that a prompt gets the same answer alone and in the company of others."""
+        __tracebackhide__ = True
+        return assertions.assert_batch_invariant(self.model, questions, **settings)
+
+    def noise_floor(self, questions: Questions, **settings: Any) -> NoiseFloor:
+        """Measure how far answers move when only the company of a prompt changes."""
+        return noise_floor(self.model, questions, **settings)
 
     def assert_tracks(self, edits: Sequence[tuple[Question, Question]], **settings: Any) -> Finding:
         """Assert that edits which change the meaning change the answer."""

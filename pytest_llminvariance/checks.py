@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -35,22 +35,24 @@ from pytest_llminvariance.evidence import (
 from pytest_llminvariance.guards import (
     foreign_presentations,
     inside_frame,
+    noise_guard,
+    replicates_guard,
     reply_guards,
     responsiveness,
     sentinel_guard,
 )
-from pytest_llminvariance.models.protocol import Model, Request, check_model, request_for, resolve_readout
+from pytest_llminvariance.models.protocol import Model, Reply, Request, check_model, request_for, resolve_readout
+from pytest_llminvariance.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
 from pytest_llminvariance.presentation import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.progress import progress_bar
-from pytest_llminvariance.properties import Plan, Property, ReadoutAgreement, as_property
-from pytest_llminvariance.questions import Question, as_questions
+from pytest_llminvariance.properties import BatchAgreement, Plan, Property, ReadoutAgreement, as_property
+from pytest_llminvariance.questions import Question, Questions, as_questions
 from pytest_llminvariance.runs import current_run, recorded
 from pytest_llminvariance.transforms import Transform
 from pytest_llminvariance.verdict import Finding, Guard, as_tolerance, decide
 
-__all__ = ["Measured", "Questions", "check", "in_search", "measure"]
+__all__ = ["Measured", "check", "in_search", "measure"]
 
-Questions = Question | Iterable[Question]
 N_SENTINELS = 3
 
 
@@ -144,7 +146,7 @@ def _judged(answers: _Answers, made: Property, metric: Metric, limit: Fraction, 
     """Measure, guard and decide: numbers only, nothing is asked."""
     evidence, values = answers.evidence, measure_questions(answers.evidence, metric)
     effect = effect_of(evidence, metric, values)
-    guards = [*reply_guards(evidence), *answers.guards(made, metric, limit)]
+    guards = [*reply_guards(evidence, of_engine=isinstance(made, BatchAgreement)), *answers.guards(made, metric, limit)]
     causes, n_answers = tally(evidence)
     verdict, reasons = decide(effect, limit, guards, causes, n_answers)
     examples = examples_by_distance(evidence, wants_change=metric.name == "unchanged")
@@ -179,11 +181,14 @@ class _Answers:
     evidence: tuple[Evidence, ...]
     foreign: tuple[tuple[Any, ...], ...]
     tokens: int
-    sentinel: Guard | None
+    runtime: tuple[Guard, ...]
+    """Guards on the engine: noise between batches, and drift while it was asked."""
 
     def guards(self, made: Property, metric: Metric, limit: Fraction) -> list[Guard]:
-        found = [self.sentinel] if self.sentinel else []
-        if made.metric != "unchanged":
+        found = list(self.runtime)
+        if isinstance(made, BatchAgreement):
+            found.append(replicates_guard(len(self.evidence) * made.batches))
+        if _needs_response(made):
             found.append(responsiveness(self.evidence, self.foreign, metric, limit))
         return found
 
@@ -197,27 +202,49 @@ class _Asking:
     made: Property
 
     def ask(self, plans: Sequence[Plan]) -> _Answers:
-        foreign = foreign_presentations(plans, current_run.get().seed) if self.made.metric != "unchanged" else ()
+        foreign = foreign_presentations(plans, current_run.get().seed) if _needs_response(self.made) else ()
         planned = [
             request_for(probe.presentation, probe.readout or self.readout) for plan in plans for probe in plan.probes
         ]
         strange = [request_for(shown, self.readout) for row in foreign for shown in row]
         memo = current_run.get().memo
         memo = {} if memo is None else memo
-        asked = ask(self.model, [*planned, *strange], memo, progress_bar(self.made.title))
-        replies = iter(asked.replies)
+        noise = self._noise(plans)
+        delta = 0.0 if isinstance(self.made, BatchAgreement) else delta_nats(self.model, self.readout)
+        replicated = self._replicated(plans)
+        wanted = [*planned, *strange] if replicated is None else strange
+        asked = ask(self.model, wanted, memo, progress_bar(self.made.title))
+        replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
         evidence = tuple(
             read(
                 plan,
                 [next(replies) for _ in plan.probes],
                 self.readout,
                 must_differ=self.made.compares_prompts and not inside_frame(plan, self.model),
+                delta_nats=delta,
             )
             for plan in plans
         )
         answers = tuple(tuple(read_reply(next(replies), shown, self.readout) for shown in row) for row in foreign)
         again, tokens = self._sentinels(planned, memo) if asked.fresh else (None, 0)
-        return _Answers(evidence, answers, asked.tokens + tokens, again)
+        return _Answers(evidence, answers, asked.tokens + tokens, tuple(filter(None, (noise, again))))
+
+    def _noise(self, plans: Sequence[Plan]) -> Guard | None:
+        """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
+        known = current_run.get().noise
+        found = (known or {}).get((self.model.name, self.model.fingerprint, self.readout))
+        if found is None and getattr(self.model, "is_noisy", False):
+            shown = list(dict.fromkeys(probe.presentation for plan in plans for probe in plan.probes))
+            found = measure_noise(self.model, shown[:MAX_PROMPTS], self.readout)
+        return None if found is None else noise_guard(found)
+
+    def _replicated(self, plans: Sequence[Plan]) -> list[Reply] | None:
+        """Return the replies to every plan's probes, asked alone and in batches, where that is the property."""
+        if not isinstance(self.made, BatchAgreement):
+            return None
+        requests = [request_for(plan.probes[0].presentation, self.readout) for plan in plans]
+        rows = replicas(self.model, requests, self.made.batches)
+        return [row[index] for index in range(len(plans)) for row in rows]
 
     def _sentinels(self, planned: Sequence[Request], memo: Memo) -> tuple[Guard, int]:
         chosen = list(dict.fromkeys(planned))
@@ -231,6 +258,11 @@ def in_search() -> bool:
     """Return whether Hypothesis is running an example right now; never imports Hypothesis."""
     hypothesis = sys.modules.get("hypothesis")
     return bool(hypothesis and hypothesis.currently_in_test_context())
+
+
+def _needs_response(made: Property) -> bool:
+    """Whether a model that never changes its answer would pass without having earned it."""
+    return made.metric != "unchanged" and not isinstance(made, BatchAgreement)
 
 
 def _refuse_inside_search(made: Property) -> None:

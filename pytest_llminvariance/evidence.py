@@ -49,17 +49,21 @@ class Evidence:
     sent: tuple[str, ...]
     reached: bool
     """False where the transform never reached the model, so that its answers say nothing."""
+    delta_nats: float = DELTA_NATS
+    """Log-probabilities closer than this are a tie: the engine's own noise."""
 
     @property
     def causes(self) -> tuple[str, ...]:
         """Why answers are open, one entry per open answer."""
         if not self.reached:
             return ("not reached",) * len(self.answers)
-        open_answers = [answer for answer in self.answers if len(answer.outcomes(DELTA_NATS)) > 1]
+        open_answers = [answer for answer in self.answers if len(answer.outcomes(self.delta_nats)) > 1]
         return tuple("tie" if answer.is_known else answer.status for answer in open_answers)
 
 
-def read(plan: Plan, replies: Sequence[Reply], readout: str, *, must_differ: bool) -> Evidence:
+def read(
+    plan: Plan, replies: Sequence[Reply], readout: str, *, must_differ: bool, delta_nats: float = DELTA_NATS
+) -> Evidence:
     """Take replies back to contents. With `must_differ`, fewer than two distinct prompts sent are no evidence."""
     answers = tuple(
         read_reply(reply, probe.presentation, probe.readout or readout)
@@ -67,13 +71,14 @@ def read(plan: Plan, replies: Sequence[Reply], readout: str, *, must_differ: boo
     )
     sent = tuple(reply.sent_sha256 for reply in replies)
     known = [digest for digest in sent if digest]
-    return Evidence(plan, answers, sent, reached=not must_differ or len(set(known)) >= 2 or len(known) < 2)
+    reached = not must_differ or len(set(known)) >= 2 or len(known) < 2
+    return Evidence(plan, answers, sent, reached, delta_nats)
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
     """Return the metric of each question; what did not reach the model may be anything."""
     return tuple(
-        metric.measure(item.answers, item.plan.question.keyed_scores, DELTA_NATS)
+        metric.measure(item.answers, item.plan.question.keyed_scores, item.delta_nats)
         if item.reached and len(item.answers) > 1
         else UNKNOWN
         for item in evidence
@@ -119,7 +124,7 @@ def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[flo
     n_open = 0
     for item in evidence:
         for index in item.plan.balanced or ():
-            outcomes = item.answers[index].outcomes(DELTA_NATS)
+            outcomes = item.answers[index].outcomes(item.delta_nats)
             order = item.plan.probes[index].presentation.order
             if min(outcomes) < 0 or not item.answers[index].is_known:
                 n_open += 1
@@ -181,12 +186,12 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
         for shown, index in by_presentation.items():
             turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
             if turned is not None and index < turned:
-                counts[_kept(shown, item.answers[index], item.answers[turned])] += 1
+                counts[_kept(shown, item, index, turned)] += 1
     return counts if any(counts.values()) else None
 
 
-def _kept(shown: Presentation, before: AnswerDistribution, after: AnswerDistribution) -> str:
-    first, second = before.outcomes(DELTA_NATS), after.outcomes(DELTA_NATS)
+def _kept(shown: Presentation, item: Evidence, index: int, turned: int) -> str:
+    first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
     if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
         return "other"
     (a,), (b,) = first, second
@@ -206,8 +211,8 @@ def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
             if metric.name == "disagreement"
             else [(answers[0], answer) for answer in answers[1:]]
         )
-        flips = sum(int(flip(a, b, DELTA_NATS).low) for a, b in pairs) if item.reached else 0
-        same = sum(int(1 - flip(a, b, DELTA_NATS).high) for a, b in pairs) if item.reached else 0
+        flips = sum(int(flip(a, b, item.delta_nats).low) for a, b in pairs) if item.reached else 0
+        same = sum(int(1 - flip(a, b, item.delta_nats).high) for a, b in pairs) if item.reached else 0
         changed += same if metric.name == "unchanged" else flips
         total += len(pairs)
     return f"{changed:,} of {total:,} {metric.unit}"
@@ -233,31 +238,32 @@ def examples_by_distance(evidence: Sequence[Evidence], *, wants_change: bool) ->
     for place, item in enumerate(evidence):
         first = item.plan.probes[0]
         for index, answer in enumerate(item.answers[1:], start=1):
-            value = flip(item.answers[0], answer, DELTA_NATS)
+            value = flip(item.answers[0], answer, item.delta_nats)
             hit = (1 - value.high) if wants_change else value.low
             if item.reached and hit:
                 probe = item.plan.probes[index]
-                found.append(
-                    (_distance(first, probe), place, index, make_example(first, item.answers[0], probe, answer))
-                )
+                example = make_example(first, item.answers[0], probe, answer, item.delta_nats)
+                found.append((_distance(first, probe), place, index, example))
     return [example for *_, example in sorted(found, key=lambda entry: entry[:3])]
 
 
-def make_example(first: Probe, before: AnswerDistribution, second: Probe, after: AnswerDistribution) -> Example:
+def make_example(
+    first: Probe, before: AnswerDistribution, second: Probe, after: AnswerDistribution, delta_nats: float = DELTA_NATS
+) -> Example:
     """Return the record of two presentations and their answers."""
     return Example(
         question=first.presentation.question.name,
         stem=first.presentation.question.stem,
         change=_change(first, second),
         distance=_distance(first, second),
-        before=shown(first.presentation, before),
-        after=shown(second.presentation, after),
+        before=shown(first.presentation, before, delta_nats),
+        after=shown(second.presentation, after, delta_nats),
     )
 
 
-def shown(presentation: Presentation, answer: AnswerDistribution) -> Shown:
+def shown(presentation: Presentation, answer: AnswerDistribution, delta_nats: float = DELTA_NATS) -> Shown:
     """Return a presentation and its answer as content and as shown."""
-    outcomes = sorted(answer.outcomes(DELTA_NATS))
+    outcomes = sorted(answer.outcomes(delta_nats))
     chosen = [content for content in outcomes if content >= 0]
     label: str | None = None
     if not answer.is_known or not chosen:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from pytest_llminvariance.audit.distribution import AnswerDistribution
-from pytest_llminvariance.audit.metrics import DELTA_NATS, METRICS, Metric, mean_interval
+from pytest_llminvariance.audit.metrics import METRICS, Metric, mean_interval
+from pytest_llminvariance.audit.noise import MIN_PAIRS, NoiseFloor
 from pytest_llminvariance.evidence import Evidence
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Model, OptionReply, Reply, TextReply
 from pytest_llminvariance.presentation import Presentation
@@ -19,7 +20,15 @@ from pytest_llminvariance.properties import Plan
 from pytest_llminvariance.questions import Question
 from pytest_llminvariance.verdict import Guard
 
-__all__ = ["foreign_presentations", "inside_frame", "reply_guards", "responsiveness", "sentinel_guard"]
+__all__ = [
+    "foreign_presentations",
+    "inside_frame",
+    "noise_guard",
+    "replicates_guard",
+    "reply_guards",
+    "responsiveness",
+    "sentinel_guard",
+]
 
 MIN_FOREIGN = 12
 """Foreign stems asked in all, at least: with fewer, a fixed answer could agree by accident."""
@@ -87,7 +96,7 @@ def responsiveness(
     measure = (METRICS["flip_rate"] if metric.pooled or metric.name == "unchanged" else metric).measure
     values = [
         mean_interval(
-            [measure((item.answers[0], answer), item.plan.question.keyed_scores, DELTA_NATS) for answer in answers]
+            [measure((item.answers[0], answer), item.plan.question.keyed_scores, item.delta_nats) for answer in answers]
         )
         for item, answers in zip(evidence, foreign, strict=True)
     ]
@@ -99,8 +108,11 @@ def responsiveness(
     )
 
 
-def reply_guards(evidence: Sequence[Evidence]) -> list[Guard]:
-    """Return the guards that the check's own answers decide: something to compare, mass, preference, accuracy."""
+def reply_guards(evidence: Sequence[Evidence], *, of_engine: bool = False) -> list[Guard]:
+    """Return the guards that the check's own answers decide: something to compare, mass, preference, accuracy.
+
+    A property of the engine alone says nothing of what the model knows, so it needs no accuracy.
+    """
     planned = Guard(
         name="planned",
         passed=all(len(item.answers) > 1 for item in evidence),
@@ -109,7 +121,8 @@ def reply_guards(evidence: Sequence[Evidence]) -> list[Guard]:
         else "nothing to compare: a question has fewer than two presentations",
         blocks="both",
     )
-    return [planned, *_reached(evidence), _mass(evidence), _preference(evidence), _accuracy(evidence)]
+    known = [] if of_engine else [_accuracy(evidence)]
+    return [planned, *_reached(evidence), _mass(evidence), _preference(evidence), *known]
 
 
 def _reached(evidence: Sequence[Evidence]) -> list[Guard]:
@@ -135,8 +148,8 @@ def _mass(evidence: Sequence[Evidence]) -> Guard:
 
 
 def _preference(evidence: Sequence[Evidence]) -> Guard:
-    answers = [answer for item in evidence for answer in item.answers]
-    decided = sum(len(answer.outcomes(DELTA_NATS)) == 1 for answer in answers)
+    answers = [(answer, item.delta_nats) for item in evidence for answer in item.answers]
+    decided = sum(len(answer.outcomes(delta)) == 1 for answer, delta in answers)
     says = f"{decided:,} of {len(answers):,} answers prefer one option"
     return Guard(name="preference", passed=decided > 0, text=says if decided else f"no preference at all: {says}")
 
@@ -151,7 +164,7 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
         for probe, answer in zip(item.plan.probes, item.answers, strict=True):
             correct = probe.presentation.question.answer
             if correct is not None:
-                hits += answer.outcomes(DELTA_NATS) == {correct}
+                hits += answer.outcomes(item.delta_nats) == {correct}
                 total += 1
                 chance += Fraction(1, answer.k)
     if not total:
@@ -173,6 +186,20 @@ def inside_frame(plan: Plan, model: Model) -> bool:
     first = plan.probes[0].presentation
     same = all(probe.presentation.replace(order=first.order) == first for probe in plan.probes)
     return same and {probe.presentation.order for probe in plan.probes} <= set(frame_orders(len(first.order)))
+
+
+def noise_guard(found: NoiseFloor) -> Guard:
+    """Require that the same prompt's margin moves by at most 0.1 nat between batches."""
+    passed = not found.margin_max_nats > MAX_DRIFT_NATS
+    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32'"
+    return Guard(name="noise", passed=passed, text=str(found) if passed else bad, blocks="both")
+
+
+def replicates_guard(n_pairs: int) -> Guard:
+    """Require enough pairs to know the largest change between batches."""
+    says = f"{n_pairs} replicate pairs (at least {MIN_PAIRS})"
+    passed = n_pairs >= MIN_PAIRS
+    return Guard(name="replicates", passed=passed, text=says if passed else f"{says}: give more questions or batches")
 
 
 def sentinel_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:

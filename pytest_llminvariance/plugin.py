@@ -24,6 +24,7 @@ FIXTURES = ("invariance_model", "invariance")
 SETTINGS = pytest.StashKey[Settings]()
 RECORDER = pytest.StashKey[SessionRecorder]()
 MEMO = pytest.StashKey[dict[Any, Any]]()
+NOISE = pytest.StashKey[dict[Any, Any]]()
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -43,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = read_settings(config)
     config.stash[RECORDER] = SessionRecorder(directory, worker.get("workerid", "main"))
     config.stash[MEMO] = {}
+    config.stash[NOISE] = {}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -75,7 +77,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
-    run = Run(settings.seed, settings.undecided, recorder, config.stash[MEMO], _replay(item))
+    run = Run(settings.seed, settings.undecided, recorder, config.stash[MEMO], _replay(item), config.stash[NOISE])
     token = current_run.set(run)
     try:
         return (yield)

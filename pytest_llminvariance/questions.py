@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import QuestionError
 
-__all__ = ["Question", "check_unique"]
+__all__ = ["Question", "Questions", "as_questions", "check_unique"]
 
 
 MAX_SCORE = 1e9
@@ -217,7 +217,10 @@ def check_unique(questions: Sequence[Question], where: str = "questions") -> tup
     return tuple(questions)
 
 
-def as_questions(questions: Question | Iterable[Question]) -> tuple[Question, ...]:
+Questions = Question | Iterable[Question]
+
+
+def as_questions(questions: Questions) -> tuple[Question, ...]:
     """Return one question or many as a checked, non-empty tuple."""
     if isinstance(questions, Question):
         return (questions,)

@@ -9,13 +9,14 @@ in a notebook. The default records nothing and remembers nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pytest_llminvariance.errors import UsageError
 
 if TYPE_CHECKING:
+    from pytest_llminvariance.audit.noise import NoiseFloor
     from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.recorders import Recorder
     from pytest_llminvariance.verdict import Finding
@@ -35,6 +36,8 @@ class Run(NamedTuple):
     """Answers by model and request; `None` remembers only within one check."""
     replay: str | None = None
     """The command that repeats the current test."""
+    noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
+    """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
 
 
 current_run: ContextVar[Run] = ContextVar("llminvariance_run", default=Run())  # noqa: B039 - frozen
@@ -51,7 +54,7 @@ def run(*, seed: int = 0, undecided: UndecidedPolicy = "fail", recorder: Recorde
     """
     if undecided not in get_args(UndecidedPolicy):
         raise UsageError(f"undecided is {undecided!r}, but must be one of {', '.join(get_args(UndecidedPolicy))}")
-    made = Run(seed=seed, undecided=undecided, recorder=recorder, memo={})
+    made = Run(seed=seed, undecided=undecided, recorder=recorder, memo={}, noise={})
     token = current_run.set(made)
     try:
         yield made

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llminvariance.audit.metrics import DELTA_NATS, flip
+from pytest_llminvariance.audit.metrics import flip
 from pytest_llminvariance.designs import Order, adjacent_swaps, identity
 from pytest_llminvariance.engine import ask, read_reply
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.evidence import make_example
 from pytest_llminvariance.models.protocol import Model, check_model, request_for, resolve_readout
+from pytest_llminvariance.noise import delta_nats
 from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.properties import Probe
 from pytest_llminvariance.questions import Question
@@ -55,7 +56,7 @@ def find_counterexample(
     memo = {} if memo is None else memo
     written = Presentation(question, template=template)
     first = ask(model, [request_for(written, way)], memo)
-    base = read_reply(first.replies[0], written, way)
+    base, delta = read_reply(first.replies[0], written, way), delta_nats(model, way)
     seen: set[Order] = {written.order}
     shell: list[Order] = [identity(len(question.options))]
     asked, tokens, distance = 1, first.tokens, 0
@@ -71,6 +72,6 @@ def find_counterexample(
         asked, tokens = asked + len(shell), tokens + found.tokens
         for presentation, reply in zip(shown, found.replies, strict=True):
             answer = read_reply(reply, presentation, way)
-            if flip(base, answer, DELTA_NATS).low:
-                return Search(make_example(Probe(written), base, Probe(presentation), answer), asked, tokens)
+            if flip(base, answer, delta).low:
+                return Search(make_example(Probe(written), base, Probe(presentation), answer, delta), asked, tokens)
     return Search(None, asked, tokens)

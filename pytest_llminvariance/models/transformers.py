@@ -89,6 +89,18 @@ class TransformersModel:
         return int(value * max(stretched, default=1)) if value else None
 
     @property
+    def plain(self) -> TransformersModel:
+        """The same model, asked prompt by prompt in padded batches and with its own attention: for comparison."""
+        return TransformersModel(
+            self.name, self._live(), self._tokenizer, chat=self.chat, batch_tokens=self.batch_tokens, packed=False
+        )
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether rounding can move an answer by more than 1e-4 nat, so that its noise floor must be measured."""
+        return self.dtype != "float32"
+
+    @property
     def usage(self) -> Usage:
         """Tokens asked for and tokens sent so far."""
         return self._scorer.usage

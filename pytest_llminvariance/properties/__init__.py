@@ -20,6 +20,7 @@ from pytest_llminvariance.transforms import LABEL_SETS, LAYOUTS, Product, Reform
 
 __all__ = [
     "PROPERTY_NAMES",
+    "BatchAgreement",
     "Invariance",
     "Plan",
     "Probe",
@@ -154,6 +155,31 @@ class ReadoutAgreement:
         return "readouts:" + ",".join(self.readouts)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchAgreement:
+    """The same prompt must give the same answer alone and in every company."""
+
+    batches: int = 3
+    name: str = field(default="batch", init=False)
+    title: str = field(default="batch invariance", init=False)
+    metric: str = field(default="flip_rate", init=False)
+    compares_prompts: bool = field(default=False, init=False)
+    samples_the_orbit: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batches, bool) or not isinstance(self.batches, int) or self.batches < 1:
+            raise UsageError(f"batches is {self.batches!r}, but must be a whole number from 1")
+
+    def plan(self, question: Question, template: str | Template | None) -> Plan:
+        """Plan the question as written, alone and once for each batch."""
+        shown = Presentation(question, template=template)
+        return Plan(question, (Probe(shown),) * (1 + self.batches), f"alone and in {self.batches} batches", self.spec())
+
+    def spec(self) -> str:
+        """Return how many batches."""
+        return f"batch:{self.batches}"
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class Tracking:
     """An edit that changes the meaning must change the answer."""
@@ -244,6 +270,10 @@ def _tracks(*, edits: Sequence[tuple[Question, Question]]) -> Property:
     return Tracking(edits)
 
 
+def _batch(*, batches: int = 3) -> Property:
+    return BatchAgreement(batches)
+
+
 _MAKERS: Mapping[str, Callable[..., Property]] = {
     "option_order": _option_order,
     "prompt": _prompt,
@@ -251,6 +281,7 @@ _MAKERS: Mapping[str, Callable[..., Property]] = {
     "layout": _layout,
     "readouts": _readouts,
     "tracks": _tracks,
+    "batch": _batch,
 }
 PROPERTY_NAMES: tuple[str, ...] = tuple(_MAKERS)
 _TRANSFORM_NAMES = {Reorder: "option_order", Relabel: "labels", Reformat: "layout", Reword: "prompt"}

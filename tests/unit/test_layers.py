@@ -14,7 +14,7 @@ ROWS = [
     {"audit", "verdict"},
     {"models"},
     {"engine"},
-    {"checks", "draws", "evidence", "guards", "progress", "runs", "recorders"},
+    {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
     {"plugin", "bound", "cli", "selftest"},
