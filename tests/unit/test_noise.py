@@ -19,7 +19,7 @@ from pytest_llminvariance import (
     run,
 )
 from pytest_llminvariance.audit.metrics import DELTA_NATS
-from pytest_llminvariance.models.protocol import Capability, LabelReply, Reply, Request, TextReply
+from pytest_llminvariance.models.protocol import Capability, LabelReply, Reply, Request, TextReply, sent_digest
 from pytest_llminvariance.noise import delta_nats
 
 
@@ -55,7 +55,7 @@ class Engine:
         values[best], values[rival] = -0.5, -0.5 - self.margin_nats
         if company:
             values[rival] += self.noise_nats
-        return LabelReply(tuple(values[content] for content in shown.order), "sent", 1)
+        return LabelReply(tuple(values[content] for content in shown.order), sent_digest(request.messages), 1)
 
 
 def test_a_silent_engine_has_no_noise() -> None:
