@@ -111,12 +111,12 @@ def test_fewer_than_59_pairs_are_refused(pairs: object) -> None:
 
 
 def test_measured_noise_counts_as_a_tie_from_then_on() -> None:
-    engine = Engine(0.03, margin_nats=0.02)
+    engine = Engine(0.015, margin_nats=0.02)
     with run():
         before = check("option_order", engine, QUESTIONS, tolerance=0.05)
         assert delta_nats(engine, "label") == DELTA_NATS
         noise_floor(engine, QUESTIONS)
-        assert delta_nats(engine, "label") == pytest.approx(0.03)
+        assert delta_nats(engine, "label") == pytest.approx(0.015)
         after = check("option_order", engine, QUESTIONS, tolerance=0.05)
     assert before.verdict is Verdict.HOLDS
     assert after.verdict is Verdict.UNDECIDED
