@@ -17,10 +17,11 @@ from pytest_llminvariance.models.passes import GateClosedError, PaddedPath, Path
 from pytest_llminvariance.models.rotary import depends_on_length
 from pytest_llminvariance.models.tree import Reading, causal, grow
 
-__all__ = ["Proof", "prefix_gate", "prove", "prove_windows", "tree_gate"]
+__all__ = ["Proof", "declared_windows", "prefix_gate", "probe_readings", "prove", "prove_windows", "tree_gate"]
 
 LAYER_KINDS = frozenset({"full_attention", "sliding_attention"})
 TOLERANCE_NATS = 1e-4
+WINDOW_NAMES = ("sliding_window", "attention_chunk_size", "attention_window_size")
 COLUMNS = 64
 """Vocabulary entries compared at each row of a probe."""
 
@@ -66,6 +67,13 @@ def tree_gate(config: Any) -> str | None:
 def prefix_gate(config: Any) -> str | None:
     """Return why a configuration rules out keeping keys and values of a shared beginning, or `None`."""
     return "rotary embedding that depends on the prompt's length" if depends_on_length(config) else None
+
+
+def declared_windows(config: Any) -> set[int]:
+    """Return the lengths at which layers stop looking back, as the configuration tells them."""
+    text = config.get_text_config()
+    found = (getattr(text, name, None) for name in WINDOW_NAMES)
+    return {value for value in found if isinstance(value, int)}
 
 
 def probe_readings(vocabulary: int, trunk: int = 12, branches: int = 3, twigs: int = 2) -> list[Reading]:
@@ -127,13 +135,13 @@ def _rounding_noise(plain: PaddedPath, readings: Sequence[Reading], alone: Seque
     return noise
 
 
-def prove_windows(path: TreePath, plain: PaddedPath, window: int) -> Proof:
+def prove_windows(path: Path, plain: PaddedPath, window: int) -> Proof:
     """Compare again on branching prompts that are longer than the window.
 
     Raises:
         GateClosedError: as `prove`.
     """
-    vocabulary = int(path.network.config.get_text_config().vocab_size)
+    vocabulary = int(plain.network.config.get_text_config().vocab_size)
     return prove(path, plain, probe_readings(vocabulary, trunk=window + 8, branches=2, twigs=1))
 
 

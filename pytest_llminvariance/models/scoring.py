@@ -11,6 +11,7 @@ import torch
 
 from pytest_llminvariance.models.gates import (
     Proof,
+    declared_windows,
     prefix_gate,
     probe_readings,
     prove,
@@ -67,11 +68,11 @@ class Scorer:
         self.closed: list[str] = []
         """Why faster paths are not used, one line a path."""
         self._plain = PaddedPath(network, pad)
-        self._wants_sharing = shared
-        self._reusable: bool | None = None
+        self._proven: dict[str, int] = {TreePath.name: 0, PrefixPath.name: 0, PaddedPath.name: 0}
+        """Tokens of the longest prompt that a path was proven with."""
+        self._reuse = PrefixPath(network, pad) if shared else None
         self._faster: list[Path] = [TreePath(network), PrefixPath(network, pad)] if shared else []
         self._path: Path | None = None
-        self._proven_windows: set[int] = set()
 
     @property
     def path(self) -> Path:
@@ -94,17 +95,23 @@ class Scorer:
         proof = "" if self.proof is None else f" ({self.proof})"
         return "; ".join([f"{path.name}{proof}", *self.closed])
 
-    @property
-    def shares_beginnings(self) -> bool:
-        """Whether keys and values of a shared beginning were proven to be reusable for this model."""
-        if self._reusable is None:
-            self._reusable = self._wants_sharing and self._opens(PrefixPath(self.network, self._plain.pad))
-        return self._reusable
+    def shares_beginnings(self, n_tokens: int) -> bool:
+        """Return whether keys and values of a shared beginning can be reused for prompts of this length."""
+        if self._reuse is None:
+            return False
+        try:
+            if not self._proven[self._reuse.name]:
+                self._prove(self._reuse)
+            self._prove_length(self._reuse, n_tokens)
+        except Exception:  # as in `path`
+            self._reuse = None
+            return False
+        return True
 
     def release(self) -> None:
         """Let go of the model."""
         self.network = self._plain.network = None
-        self._faster, self._path = [], self._plain
+        self._faster, self._path, self._reuse = [], self._plain, None
 
     def count(self, asked_tokens: int, sent_tokens: int) -> None:
         """Add a pass to what was used."""
@@ -116,9 +123,9 @@ class Scorer:
         """Yield what each pass brought, until every reading was answered once.
 
         Raises:
-            TooLargeError: if one sequence alone does not fit into memory.
+            TooLargeError: if one sequence alone does not fit into memory; all others are answered before.
         """
-        left = set(range(len(readings)))
+        left, too_large = set(range(len(readings))), []
         while left:
             for group in self._plan(readings, sorted(left)):
                 try:
@@ -130,11 +137,15 @@ class Scorer:
                     if not out_of_memory(error):
                         raise
                     if len(group) == 1:
-                        raise TooLargeError(group[0]) from error
+                        too_large += group
+                        left -= set(group)
+                        continue
                     self.shrink(sum(len(readings[index].tokens) for index in group))
                     break
                 left -= set(group)
                 yield found
+        if too_large:
+            raise TooLargeError(min(too_large))
 
     def _plan(self, readings: Sequence[Reading], left: Sequence[int]) -> Iterator[list[int]]:
         """Yield groups of indices; a pass never mixes prompts whose numbers depend on one another's length."""
@@ -149,8 +160,10 @@ class Scorer:
 
     def _send(self, group: Sequence[int], readings: Sequence[Reading]) -> list[Scored]:
         chosen = [readings[index] for index in group]
-        self._prove_length(max(len(item.tokens) for item in chosen))
-        sent = self.path.send(chosen)
+        path = self.path
+        if path is not self._plain:
+            self._prove_length(path, max(len(item.tokens) for item in chosen))
+        sent = path.send(chosen)
         self.count(sum(len(item.tokens) for item in chosen), sent.n_tokens)
         return [Scored(index, value) for index, value in zip(group, sent.values, strict=True)]
 
@@ -161,39 +174,32 @@ class Scorer:
         if reason is not None:
             raise GateClosedError(reason)
         readings = probe_readings(int(config.get_text_config().vocab_size))
-        if not isinstance(path, TreePath):
-            return prove(path, self._plain, readings)
-        usual, path.block_nodes = path.block_nodes, PROBE_BLOCK_NODES
-        proof = prove(path, self._plain, readings)
-        path.block_nodes = usual
-        longest = max(len(item.tokens) for item in readings)
-        self._proven_windows = {window for window in path.windows if window < longest}
+        if isinstance(path, TreePath):
+            usual, path.block_nodes = path.block_nodes, PROBE_BLOCK_NODES
+            proof = prove(path, self._plain, readings)
+            path.block_nodes = usual
+        else:
+            proof = prove(path, self._plain, readings)
+        self._proven[path.name] = max(len(item.tokens) for item in readings)
         return proof
 
-    def _prove_length(self, n_tokens: int) -> None:
-        """Prove a sliding window before the first prompt that is longer than it."""
-        path = self.path
-        if not isinstance(path, TreePath):
-            return
-        declared = getattr(self.network.config.get_text_config(), "sliding_window", None)
-        windows = path.windows | ({declared} if isinstance(declared, int) else set())
-        for window in sorted(windows - self._proven_windows):
-            if window < n_tokens:
+    def _prove_length(self, path: Path, n_tokens: int) -> None:
+        """Prove each sliding window before the first prompt that is longer than it."""
+        windows = declared_windows(self.network.config) | (path.windows if isinstance(path, TreePath) else set())
+        for window in sorted(windows):
+            if not self._proven[path.name] <= window < n_tokens:
+                continue
+            try:
                 self.proof = prove_windows(path, self._plain, window)
-                self._proven_windows.add(window)
+            except Exception as error:  # as in `path`
+                raise GateClosedError(str(error)) from error
+            self._proven[path.name] = window + 1
 
     def _close(self, error: Exception) -> None:
         """Take the next slower path from here on."""
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         self.closed.append(f"no {self._faster.pop(0).name}: {reason}")
         self._path = self.proof = None
-
-    def _opens(self, path: Path) -> bool:
-        try:
-            self._prove(path)
-        except Exception:  # as in `path`
-            return False
-        return True
 
     def shrink(self, n_tokens: int) -> None:
         """Halve the tokens of a pass after a pass of `n_tokens` ran out of memory, and remember it."""

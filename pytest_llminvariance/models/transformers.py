@@ -203,7 +203,7 @@ class TransformersModel:
             try:
                 texts, sent = generate(
                     self._live(), self._tokenizer, [prompts[n] for n in group], news[group[0]],
-                    pad=self._pad(), share=self._scorer.shares_beginnings,
+                    pad=self._pad(), share=self._scorer.shares_beginnings(len(prompts[group[0]])),
                 )  # fmt: skip
             except RuntimeError as error:
                 if not out_of_memory(error):

@@ -176,5 +176,6 @@ def attending(network: Any, tree_pass: TreePass) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+        logging.set_verbosity_error()
         network.set_attn_implementation(before)
         logging.set_verbosity(loudness)

@@ -10,51 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-import transformers as hf
 
 from pytest_llminvariance import Presentation, Question, load_model
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, OptionReply, OptionRequest
 from pytest_llminvariance.models.transformers import TransformersModel
+from tests.model.tiny_configs import REFUSED, TREE
 
-SIZE = {
-    "vocab_size": 300,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-    "pad_token_id": 0,
-}
-LONG = {"max_position_embeddings": 2048, "original_max_position_embeddings": 128}
-CONFIGS: dict[str, Callable[[], Any]] = {
-    "llama": lambda: hf.LlamaConfig(**SIZE),
-    "qwen3": lambda: hf.Qwen3Config(**SIZE, head_dim=8),
-    "mistral with a window": lambda: hf.MistralConfig(**SIZE, sliding_window=8, head_dim=8),
-    "gemma 3": lambda: hf.Gemma3TextConfig(**SIZE, head_dim=8, sliding_window=8),
-    "gpt-2": lambda: hf.GPT2Config(vocab_size=300, n_embd=32, n_layer=3, n_head=4, bos_token_id=0, eos_token_id=0),
-    "mixtral": lambda: hf.MixtralConfig(**SIZE, num_local_experts=4, num_experts_per_tok=2),
-    "bloom (alibi)": lambda: hf.BloomConfig(
-        vocab_size=300, hidden_size=32, n_layer=3, n_head=4, bos_token_id=0, eos_token_id=0
-    ),
-    "phi-3 with long rope": lambda: hf.Phi3Config(
-        **SIZE,
-        **LONG,
-        rope_parameters={
-            "rope_type": "longrope",
-            "rope_theta": 10000.0,
-            "short_factor": [1.0] * 4,
-            "long_factor": [4.0, 8.0, 16.0, 32.0],
-            "original_max_position_embeddings": 128,
-        },
-    ),
-    "llama with dynamic rope": lambda: hf.LlamaConfig(
-        **SIZE,
-        max_position_embeddings=128,
-        rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
-    ),
-}
+NAMES = [*TREE, *REFUSED]
 
 
 def questions() -> list[Question]:
@@ -65,7 +27,7 @@ def questions() -> list[Question]:
 @pytest.fixture
 def load(tiny_folder: Callable[[Any], Path]) -> Callable[[str], TransformersModel]:
     def make(name: str) -> TransformersModel:
-        folder = str(tiny_folder(CONFIGS[name]()))
+        folder = str(tiny_folder({**TREE, **REFUSED}[name]()))
         model = load_model(folder, device="cpu", dtype="float32", batch_tokens=100_000)
         assert isinstance(model, TransformersModel)
         return model
@@ -73,7 +35,7 @@ def load(tiny_folder: Callable[[Any], Path]) -> Callable[[str], TransformersMode
     return make
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_batches_equal_single_prompts(name: str, load: Callable[[str], TransformersModel]) -> None:
     model = load(name)
     requests = [LabelRequest(Presentation(question)) for question in questions()]
@@ -110,7 +72,7 @@ def by_hand(model: TransformersModel, presentation: Presentation, option: str) -
 
 
 def test_small_batches_equal_large_ones(tiny_folder: Callable[[Any], Path]) -> None:
-    folder = str(tiny_folder(CONFIGS["llama"]()))
+    folder = str(tiny_folder(TREE["llama"]()))
     requests = [LabelRequest(Presentation(question)) for question in questions()]
     found = []
     for batch_tokens in (1, 300, 100_000):
