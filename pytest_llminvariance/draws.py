@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import weakref
 from contextvars import ContextVar
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,8 @@ Kind = Literal["orders", "labels", "layouts", "templates"]
 
 
 class _Drawn(NamedTuple):
-    example: object
+    example: weakref.ref[object] | None
+    """Weak: an example holds the test's arguments, and with them the model."""
     kinds: frozenset[Kind]
 
 
@@ -31,8 +33,8 @@ _drawn: ContextVar[_Drawn] = ContextVar("llminvariance_drawn", default=_Drawn(No
 def drew(kind: Kind, example: object) -> None:
     """Note that a strategy drew a part of a presentation; `example` tells one example from the next."""
     before = _drawn.get()
-    kinds = before.kinds if before.example is example else frozenset()
-    _drawn.set(_Drawn(example, kinds | {kind}))
+    same = before.example is not None and before.example() is example
+    _drawn.set(_Drawn(weakref.ref(example), (before.kinds if same else frozenset()) | {kind}))
 
 
 def orbit_to_prefetch(a: Presentation, b: Presentation) -> list[Presentation]:

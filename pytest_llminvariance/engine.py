@@ -7,8 +7,9 @@ depends on what is remembered.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from pytest_llminvariance.audit.distribution import AnswerDistribution
 from pytest_llminvariance.audit.parsing import Outcome, parse_choice
@@ -25,13 +26,26 @@ from pytest_llminvariance.models.protocol import (
 )
 from pytest_llminvariance.presentation import Presentation
 
-__all__ = ["CHUNK", "Asked", "Key", "Memo", "Step", "ask", "read_reply"]
+__all__ = ["CHUNK", "Asked", "BulkMemo", "Key", "Memo", "Step", "ask", "read_reply"]
 
 CHUNK = 1_024
 """Requests handed to a model at a time: bounds the memory of planning."""
 
 Memo = MutableMapping[tuple[str, str, Request], Reply]
 Key = tuple[str, str, Request]
+
+
+@runtime_checkable
+class BulkMemo(Protocol):
+    """A memory that is faster with many answers at a time."""
+
+    def fetch(self, keys: Iterable[Key], *, durable: bool) -> None:
+        """Make the answers to these requests ready, where they are known; `durable` ones outlive the session."""
+        ...
+
+    def store(self, answers: Mapping[Key, Reply], *, durable: bool) -> None:
+        """Remember a batch of answers, for good when this returns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +92,16 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     pass fails.
     """
     keys = [(model.name, model.fingerprint, request) for request in requests]
+    durable = bool(getattr(model, "cacheable", False))
+    if isinstance(memo, BulkMemo):
+        memo.fetch(keys, durable=durable)
     fresh = [key for key in dict.fromkeys(keys) if key not in memo]
     cost, left = _Cost(model), Counter(key[2].presentation.question for key in fresh)
     n_questions = len(left)
     for start in range(0, len(fresh), CHUNK):
         chunk = fresh[start : start + CHUNK]
         for answered in _passes(model, chunk):
-            memo.update(answered)
+            _remember(memo, answered, durable=durable)
             cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
             left -= Counter(key[2].presentation.question for key in answered)
             if progress is not None:
@@ -107,6 +124,13 @@ def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:
             yield {key: _checked(model, reply) for key, reply in zip(keys, replies, strict=True)}
     if n_answered != len(keys):
         raise ModelError(f"{model.name} gave {n_answered} answers to {len(keys)} requests, but must give one for each")
+
+
+def _remember(memo: Memo, answered: Mapping[Key, Reply], *, durable: bool) -> None:
+    if isinstance(memo, BulkMemo):
+        memo.store(answered, durable=durable)
+    else:
+        memo.update(answered)
 
 
 def _checked(model: Model, reply: object) -> Reply:

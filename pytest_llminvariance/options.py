@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -29,6 +30,18 @@ def _positive(value: str) -> int:
     if (number := _integer(value)) < 1:
         raise ValueError("must be a whole number from 1")
     return number
+
+
+def _boolean(value: str) -> bool:
+    if value.lower() not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+        raise ValueError("must be true or false")
+    return value.lower() in ("true", "yes", "on", "1")
+
+
+def _cache(value: str) -> str:
+    if value not in ("auto", "off") and Path(value).exists() and not Path(value).is_dir():
+        raise ValueError("must be auto, off, or a folder; this is a file")
+    return value
 
 
 def _policy(value: str) -> str:
@@ -61,7 +74,19 @@ class Settings:
         "fail", _policy, "POLICY", "what an UNDECIDED check does: fail (default), skip or warn"
     )
     batch_tokens: int | None = _setting(
-        None, _positive, "N", "padded tokens of one forward pass, which bounds memory (CPU 1024, GPU 16384)"
+        None, _positive, "N", "tokens of one forward pass, which bounds memory (CPU 1024, GPU by free memory)"
+    )
+    cache: str = _setting(
+        "auto", _cache, "WHERE", "where answers are remembered: auto (your cache folder), off, or a folder"
+    )
+    deterministic: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "let torch use only deterministic algorithms and no TF32; slower on a GPU",
+    )
+    device_map: str | None = _setting(
+        None, _text, "MAP", "spread a model over several GPUs: auto, balanced, sequential (needs accelerate)"
     )
 
 
@@ -75,7 +100,10 @@ def add_options(parser: pytest.Parser) -> None:
     for item in _fields():
         text = item.metadata["help"]
         flag = "--invariance-" + item.name.replace("_", "-")
-        group.addoption(flag, dest=f"invariance_{item.name}", metavar=item.metadata["metavar"], default=None, help=text)
+        shape: dict[str, Any] = {"metavar": item.metadata["metavar"]}
+        if item.metadata["parse"] is _boolean:
+            shape = {"action": "store_const", "const": "true"}
+        group.addoption(flag, dest=f"invariance_{item.name}", default=None, help=text, **shape)
         parser.addini(f"invariance_{item.name}", text, default="")
 
 
@@ -105,6 +133,7 @@ def repeated_flags(config: pytest.Config) -> list[str]:
     for item in _fields():
         given = config.getoption(f"invariance_{item.name}")
         if given is not None and item.name != "seed":
-            flags.append(f"--invariance-{item.name.replace('_', '-')}={given}")
+            flag = f"--invariance-{item.name.replace('_', '-')}"
+            flags.append(flag if item.metadata["parse"] is _boolean else f"{flag}={given}")
     overrides = config.getoption("override_ini") or ()
     return flags + [f"--override-ini={text}" for text in overrides if text.startswith("invariance_")]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FIXTURES = ("invariance_model", "invariance")
 SETTINGS = pytest.StashKey[Settings]()
 RECORDER = pytest.StashKey[SessionRecorder]()
-MEMO = pytest.StashKey[dict[Any, Any]]()
+MEMO = pytest.StashKey[Any]()
 NOISE = pytest.StashKey[dict[Any, Any]]()
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -77,7 +77,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
-    run = Run(settings.seed, settings.undecided, recorder, config.stash[MEMO], _replay(item), config.stash[NOISE])
+    run = Run(settings.seed, settings.undecided, recorder, _memo(item), _replay(item), config.stash[NOISE])
     token = current_run.set(run)
     try:
         return (yield)
@@ -140,6 +140,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Collect all workers' records; a check that never finished fails the session, in one last red line."""
     config = session.config
+    close = getattr(config.stash[MEMO], "close", None)
+    if close is not None:
+        close()
     if hasattr(config, "workerinput"):
         return (yield)
     records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=True)
@@ -184,6 +187,9 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
             revision=settings.revision,
             batch_tokens=settings.batch_tokens,
             threads=_threads(request.config),
+            deterministic=settings.deterministic,
+            device_map=settings.device_map,
+            worker=_worker(request.config),
         )
         facts = (model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
     except LLMInvarianceError as error:
@@ -192,6 +198,7 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
         pytest.fail(problem, pytrace=False)
     request.config.stash[RECORDER].model(*facts)
     yield model
+    _note_engine(request.config, model)
     release = getattr(model, "release", None)
     if release is not None:
         release()
@@ -215,8 +222,40 @@ def _replay(item: pytest.Item) -> str:
     return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *repeated_flags(item.config)])
 
 
+def _memo(item: pytest.Item) -> Any:
+    """Return the session's memory of answers; with answers on disk behind it once a test uses the model."""
+    stash = item.config.stash
+    if isinstance(stash[MEMO], dict) and _uses_fixture(item):
+        from pytest_llminvariance.cache import open_cache
+
+        worker = getattr(item.config, "workerinput", {}).get("workerid", "main")
+        stash[MEMO] = open_cache(stash[SETTINGS].cache, worker)
+    return stash[MEMO]
+
+
+def _note_engine(config: pytest.Config, model: Model) -> None:
+    """Write down how prompts were sent, and what was remembered."""
+    usage, memo = getattr(model, "usage", None), config.stash[MEMO]
+    config.stash[RECORDER].engine(
+        model.name,
+        {
+            "path": model.describe_path() if hasattr(model, "describe_path") else "",
+            "sent_tokens": usage.sent_tokens if usage else 0,
+            "asked_tokens": usage.asked_tokens if usage else 0,
+            "remembered": getattr(memo, "hits", 0),
+            "folder": str(getattr(memo, "folder", None) or ""),
+        },
+    )
+
+
 def _uses_fixture(item: pytest.Item) -> bool:
     return any(name in getattr(item, "fixturenames", ()) for name in FIXTURES)
+
+
+def _worker(config: pytest.Config) -> tuple[int, int] | None:
+    """Return index and count of the workers, or `None` outside xdist."""
+    given = getattr(config, "workerinput", {})
+    return (int(given["workerid"].removeprefix("gw")), int(given["workercount"])) if "workercount" in given else None
 
 
 def _threads(config: pytest.Config) -> int | None:

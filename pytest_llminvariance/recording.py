@@ -81,6 +81,10 @@ class SessionRecorder:
         facts = {"name": name, "fingerprint": fingerprint, "device": device, "dtype": dtype}
         self._write({"kind": "model", "id": f"{name} {fingerprint}", **facts})
 
+    def engine(self, model: str, facts: Mapping[str, Any]) -> None:
+        """Note what the engine did in this process."""
+        self._write({"kind": "engine", "id": self._worker, "model": model, **facts})
+
     def started(self, title: str) -> str:
         """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
         index = self._calls[self._where] = self._calls.get(self._where, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def load_transformers(
     threads: int | None = None,
     packed: bool = True,
     deterministic: bool = False,
-    device_map: str | dict[str, Any] | None = None,
+    device_map: str | Mapping[str, Any] | None = None,
     worker: tuple[int, int] | None = None,
     trust_remote_code: bool = False,
 ) -> TransformersModel:
@@ -67,7 +68,7 @@ def load_transformers(
 
 
 def _load(
-    target: str, name: str, dtype: str, device_map: str | dict[str, Any] | None, where: dict[str, Any]
+    target: str, name: str, dtype: str, device_map: str | Mapping[str, Any] | None, where: dict[str, Any]
 ) -> tuple[Any, Any]:
     """Return network and tokenizer, complete and causal by their configuration."""
     more = {} if device_map is None else {"device_map": device_map}

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -28,6 +29,10 @@ def load_model(
     prompt_format: PromptFormat = "auto",
     batch_tokens: int | None = None,
     threads: int | None = None,
+    packed: bool = True,
+    deterministic: bool = False,
+    device_map: str | Mapping[str, Any] | None = None,
+    worker: tuple[int, int] | None = None,
     trust_remote_code: bool = False,
 ) -> Model:
     """Load the model that `spec` names.
@@ -36,8 +41,12 @@ def load_model(
     `python:module:factory`, or a scheme that an installed package adds under the entry-point group
     `pytest_llminvariance.models`. `device` is auto, cpu, cuda, cuda:N or mps; `dtype` auto, float32,
     bfloat16 or float16. `prompt_format` chat insists on the model's chat template, plain never uses it.
-    `batch_tokens` bounds the padded tokens of one forward pass, and with them memory; `threads` the CPU
-    threads. Code from a hub repository is only run with `trust_remote_code=True`.
+    `batch_tokens` bounds the tokens of one forward pass, and with them memory; `threads` the CPU threads.
+    With `packed=False` prompts that share a beginning are sent whole, in padded batches. `deterministic` lets
+    torch use only algorithms that give the same bits every time, and no TF32, in this process from then on.
+    `device_map` (`auto`, or a mapping as transformers takes it) spreads a model over several GPUs. `worker` is
+    (index, count) of processes that share this machine: they take the CUDA devices in turn. Code from a hub
+    repository is only run with `trust_remote_code=True`.
 
     Raises:
         UsageError: for a bad spec or setting.
@@ -57,6 +66,10 @@ def load_model(
         "prompt_format": prompt_format,
         "batch_tokens": batch_tokens,
         "threads": threads,
+        "packed": packed,
+        "deterministic": deterministic,
+        "device_map": device_map,
+        "worker": worker,
     }
     if parsed.scheme in ("hf", "demo"):
         return _load_transformers(parsed, settings, trust_remote_code)

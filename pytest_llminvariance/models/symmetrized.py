@@ -60,6 +60,11 @@ class SymmetrizedModel:
         """Log-probabilities can be averaged, texts cannot."""
         return self.inner.capabilities & AVERAGED
 
+    @property
+    def cacheable(self) -> bool:
+        """Whether answers may be kept on disk: as the inner model's."""
+        return bool(getattr(self.inner, "cacheable", False))
+
     def frame_orders(self, k: int) -> tuple[Order, ...]:
         """Return the orders over which the average is taken: invariance holds by construction inside them.
 

@@ -111,12 +111,8 @@ class TransformersModel:
         return self._scorer.batch_tokens
 
     def describe_path(self) -> str:
-        """Return one line: how prompts are sent, what was measured to allow it, and why not faster.
-
-        Measures on first use, which takes a few short passes.
-        """
-        self._live()
-        return self._scorer.describe()
+        """Return one line: how prompts are sent, what was measured to allow it, and why not faster."""
+        return self._scorer.describe() if self.usage.passes else "nothing was asked"
 
     def release(self) -> None:
         """Let go of the weights; on a GPU, hand cached memory back."""

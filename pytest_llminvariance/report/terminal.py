@@ -36,6 +36,7 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
         parts = [f"model {model['name']}", f"fingerprint {model['fingerprint'][:16]}"]
         parts += [f"{key} {model[key]}" for key in ("device", "dtype") if model.get(key)]
         yield ", ".join(parts), ""
+    yield from ((line, "") for line in engine_lines(_of_kind(records, "engine")))
     findings = _of_kind(records, "finding")
     for record in findings:
         summary = record["finding"]
@@ -54,6 +55,18 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
             f"{open_ones} of {len(findings)} checks UNDECIDED and let pass (--invariance-undecided={undecided})",
             "yellow",
         )
+
+
+def engine_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how prompts were sent and what was remembered, summed over workers."""
+    asked, sent = (sum(record[name] for record in records) for name in ("asked_tokens", "sent_tokens"))
+    for path in dict.fromkeys(record["path"] for record in records if record["path"] and record["asked_tokens"]):
+        yield f"engine {path}"
+    if asked:
+        yield f"tokens {sent:,} sent for {asked:,} in all prompts ({1 - sent / asked:.0%} saved)"
+    remembered = sum(record["remembered"] for record in records)
+    if remembered:
+        yield f"cache  {remembered:,} answers remembered from {records[0]['folder']}"
 
 
 def _of_kind(records: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:

@@ -16,6 +16,9 @@ VALUES = {
     "seed": ("7", "-3"),
     "undecided": ("skip", "warn"),
     "batch_tokens": ("64", "128"),
+    "cache": ("off", "somewhere"),
+    "deterministic": ("true", ""),
+    "device_map": ("auto", "balanced"),
 }
 NAMES = [item.name for item in dataclasses.fields(Settings)]
 SHOW = """
@@ -104,11 +107,12 @@ def test_the_table_above_knows_every_setting() -> None:
 def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester: pytest.Pytester) -> None:
     ini, flag = VALUES[name]
     default = getattr(Settings(), name)
-    kind = int if name in ("seed", "batch_tokens") else str
+    kind = {"seed": int, "batch_tokens": int, "deterministic": bool}.get(name, str)
     assert f"{name}={default!r}" in shown(pytester)
     pytester.makeini(f"[pytest]\ninvariance_{name} = {ini}\n")
     assert f"{name}={kind(ini)!r}" in shown(pytester, "--strict-config")
-    assert f"{name}={kind(flag)!r}" in shown(pytester, f"--invariance-{name.replace('_', '-')}={flag}")
+    given = f"--invariance-{name.replace('_', '-')}" + (f"={flag}" if flag else "")
+    assert f"{name}={kind(flag or 'true')!r}" in shown(pytester, given)
     pytester.makeini(f"[pytest]\ninvariance_{name} =\n")
     assert f"{name}={default!r}" in shown(pytester)
 

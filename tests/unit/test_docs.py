@@ -20,9 +20,13 @@ README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 
 
+def value(item: dataclasses.Field[object]) -> str:
+    return f"={item.metadata['metavar']}" if item.metadata["metavar"] else ""
+
+
 def test_settings_table_equals_the_settings() -> None:
     rows = [
-        f"| `--invariance-{item.name.replace('_', '-')}={item.metadata['metavar']}` | `invariance_{item.name}` "
+        f"| `--invariance-{item.name.replace('_', '-')}{value(item)}` | `invariance_{item.name}` "
         f"| {item.metadata['help']} |"
         for item in dataclasses.fields(Settings)
     ]

@@ -9,11 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
-    {"errors"},
+    {"errors", "folders"},
     {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
     {"audit", "verdict"},
     {"models"},
-    {"engine"},
+    {"engine", "cache"},
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
@@ -31,6 +31,7 @@ HOMES = {
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
+    "sqlite3": {"cache"},
     "typer": {"cli"},
     "scipy": {"audit.metrics", "guards"},
 }
