@@ -1,0 +1,121 @@
+"""Greedy texts: batches with a shared beginning say what prompts generated alone say, and end where they should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_llminvariance import Presentation, Question, load_model
+from pytest_llminvariance.models import generation
+from pytest_llminvariance.models.generation import answer_part, text_batches
+from pytest_llminvariance.models.protocol import TextReply, TextRequest
+from pytest_llminvariance.models.transformers import TransformersModel
+from tests.model.tiny_configs import REFUSED, TREE
+
+QUESTIONS = [
+    Question("stem " * length + f"{n}?", ["red", "green", "blue", "gold"]) for n, length in enumerate((20, 20, 45))
+]
+ORDERS = [(0, 1, 2, 3), (3, 2, 1, 0), (1, 0, 3, 2), (2, 3, 0, 1)]
+REQUESTS = [TextRequest(Presentation(q, order=order), max_new_tokens=7) for q in QUESTIONS for order in ORDERS]
+
+
+@torch.inference_mode()
+def alone(model: TransformersModel, request: TextRequest) -> str:
+    """One prompt, one token at a time, the whole prompt again for each."""
+    tokenizer, network = model._tokenizer, model._live()
+    ids: list[int] = tokenizer(request.messages[0].content + "\nAnswer:")["input_ids"]
+    start = len(ids)
+    while len(ids) < start + request.max_new_tokens and (len(ids) == start or ids[-1] != tokenizer.eos_token_id):
+        ids.append(int(network(torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+    text: str = tokenizer.decode(ids[start:], skip_special_tokens=True)
+    return text
+
+
+def load(folder: Path, **settings: Any) -> TransformersModel:
+    model = load_model(folder, device="cpu", dtype="float32", **settings)
+    assert isinstance(model, TransformersModel)
+    return model
+
+
+NAMES = ["llama", "gemma 3", "gpt-2", "gpt-oss", "mistral with a window", "bloom (alibi)", "mamba 2", "qwen 3 next"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "llama with dynamic rope", "phi-3 with long rope"])
+def test_batches_say_what_single_prompts_say(name: str, tiny_folder: Callable[[Any], Path]) -> None:
+    model = load(tiny_folder({**TREE, **REFUSED}[name]()))
+    replies = model.answer(REQUESTS)
+    for request, reply in zip(REQUESTS, replies, strict=True):
+        assert isinstance(reply, TextReply)
+        assert reply.text == alone(model, request)
+
+
+def test_a_shared_beginning_is_sent_once(tiny_folder: Callable[[Any], Path]) -> None:
+    folder = tiny_folder(TREE["llama"]())
+    model, plain = load(folder), load(folder, packed=False)
+    assert [r.text for r in model.answer(REQUESTS)] == [r.text for r in plain.answer(REQUESTS)]  # type: ignore[union-attr]
+    assert plain.usage.sent_tokens == plain.usage.asked_tokens == model.usage.asked_tokens
+    assert model.usage.sent_tokens < 0.7 * plain.usage.sent_tokens
+
+
+def test_prompts_of_one_length_share_a_batch_and_others_do_not() -> None:
+    prompts = [(1, 2, 3), (1, 2), (4, 5, 6), (1, 9), (7, 8, 9)]
+    assert text_batches(prompts, [5] * 5, 100) == [[1, 3], [0, 2, 4]]
+    assert text_batches(prompts, [5] * 5, 6) == [[1, 3], [0, 2], [4]]
+    assert text_batches(prompts, [5, 5, 5, 5, 9], 100) == [[1, 3], [0, 2], [4]]
+    assert text_batches([], [], 100) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("B\nQuestion: And then?", "B\n"),
+        ("B. red\nQ 2: more", "B. red\n"),
+        ("B\nUser: thanks", "B\n"),
+        ("B because the question: is easy", "B because the question: is easy"),
+        ("Question: B", "Question: B"),
+        ("<think>Hm\nQuestion: what?</think>B", "<think>Hm\nQuestion: what?</think>B"),
+        ("Hm\nQuestion: what?</think>B", "Hm\nQuestion: what?</think>B"),
+        ("", ""),
+    ],
+)
+def test_an_answer_ends_where_a_next_question_begins(text: str, kept: str) -> None:
+    assert answer_part(text) == kept
+
+
+class Script:
+    """A network that generates given texts, a letter a step; counts its steps."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts, self.steps = texts, 0
+        self.device = torch.device("cpu")
+
+    def generate(self, input_ids: torch.Tensor, max_new_tokens: int, stopping_criteria: Any, **_: Any) -> torch.Tensor:
+        ids, done = input_ids, torch.zeros(len(input_ids), dtype=torch.bool)
+        for step in range(max_new_tokens):
+            self.steps += 1
+            column = [ord(text[step]) if not done[row] else ord("#") for row, text in enumerate(self.texts)]
+            ids = torch.cat([ids, torch.tensor(column)[:, None]], dim=1)
+            done = done | stopping_criteria(ids, None)
+            if done.all():
+                break
+        return ids
+
+
+class Letters:
+    def batch_decode(self, rows: Sequence[Any], skip_special_tokens: bool) -> list[str]:
+        return ["".join(map(chr, row)) for row in rows]
+
+
+def test_a_batch_ends_with_its_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "reset_rotary", lambda network: None)
+    network = Script(["A\nQuestion: next one", "The answer is\nUser: B", "no end at all, it goes"])
+    texts, sent = generation.generate(network, Letters(), [(1,), (2,), (3,)], 20, pad=0, share=False)
+    assert texts == ["A\n", "The answer is\n", "no end at all, it go"]
+    assert (network.steps, sent) == (20, 3)
+    network = Script(["A\nQuestion: next one", "B\nQuestion: next one"])
+    assert generation.generate(network, Letters(), [(1,), (2,)], 20, pad=0, share=False)[0] == ["A\n", "B\n"]
+    assert network.steps == len("A\nQuestion:")
