@@ -26,7 +26,8 @@ from pytest_llminvariance import load_model
 from pytest_llminvariance.models.demo import demo_folder
 from pytest_llminvariance.models.label_tokens import LabelTokens
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, Model, Reply
-from pytest_llminvariance.models.transformers import PLAIN_CUE, quiet
+from pytest_llminvariance.models.hub import quiet
+from pytest_llminvariance.models.transformers import PLAIN_CUE
 
 BATCH = 8
 TOP_LOGPROBS = 20
@@ -141,16 +142,12 @@ Contestant = Callable[[Sequence[LabelRequest]], Answered]
 def ask_counted(model: Model, requests: Sequence[LabelRequest]) -> tuple[Sequence[Reply], int]:
     """Return our replies and the tokens sent for them: the model's own count where it keeps one."""
 
-    def counter() -> int | None:
-        value = getattr(getattr(model, "stats", None), "tokens_sent", None)
-        return value if isinstance(value, int) else None
-
-    before = counter()
+    usage = getattr(model, "usage", None)
+    before = usage.sent_tokens if usage is not None else 0
     replies = model.answer(requests)
-    after = counter()
-    if after is None:
+    if usage is None:
         return replies, sum(reply.n_tokens for reply in replies)
-    return replies, after - before if before is not None and after > before else after
+    return replies, usage.sent_tokens - before
 
 
 def ours(bench: Bench) -> Contestant:
