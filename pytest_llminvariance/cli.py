@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.cache import AnswerCache
 
 app = typer.Typer(
     name="llminvariance",
@@ -42,6 +45,74 @@ def selftest(
     for line in table_lines(cells):
         typer.echo(line)
     raise typer.Exit(int(any(not cell.agrees for cell in cells)))
+
+
+cache_app = typer.Typer(
+    name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True
+)
+app.add_typer(cache_app)
+Folder = Annotated[
+    str,
+    typer.Option("--folder", metavar="PLACE", help="auto (what LLMINVARIANCE_ANSWERS or your cache says) or a folder."),
+]
+
+
+@cache_app.command("path")
+def cache_path(folder: Folder = "auto") -> None:
+    """Print where answers are kept."""
+    typer.echo(str(_answer_cache(folder).folder))
+
+
+@cache_app.command("info")
+def cache_info(folder: Folder = "auto") -> None:
+    """Print how many answers are kept, of which models, and how much room they take."""
+    cache = _answer_cache(folder)
+    found = cache.info()
+    typer.echo(
+        f"{found.path}: {found.entries:,} answers, {_readable(found.bytes)} of at most {_readable(cache.max_bytes)}"
+    )
+    for fingerprint, entries in sorted(found.models.items(), key=lambda item: -item[1]):
+        typer.echo(f"  {entries:>10,}  model {fingerprint[:16]}")
+
+
+@cache_app.command("clear")
+def cache_clear(
+    folder: Folder = "auto",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002
+) -> None:
+    """Remove all answers that are kept."""
+    from pytest_llminvariance.errors import UsageError
+
+    cache = _answer_cache(folder)
+    found = cache.info()
+    if not yes:
+        typer.confirm(f"Remove {found.entries:,} answers ({_readable(found.bytes)}) from {found.path}?", abort=True)
+    try:
+        cache.clear()
+    except UsageError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{found.entries:,} answers removed")
+
+
+def _answer_cache(setting: str) -> AnswerCache:
+    from pytest_llminvariance.cache import AnswerCache
+    from pytest_llminvariance.folders import answers_folder
+
+    folder = answers_folder(setting)
+    if folder is None:
+        typer.echo("the cache is off: no answers are kept (LLMINVARIANCE_ANSWERS=off)")
+        raise typer.Exit
+    return AnswerCache(folder)
+
+
+def _readable(size: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ depends on what is remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from pytest_llminvariance.audit.distribution import AnswerDistribution
 from pytest_llminvariance.audit.parsing import Outcome, parse_choice
@@ -23,12 +24,27 @@ from pytest_llminvariance.models.protocol import (
 )
 from pytest_llminvariance.presentation import Presentation
 
-__all__ = ["CHUNK", "Asked", "Memo", "ask", "read_reply"]
+__all__ = ["CHUNK", "Asked", "Memo", "Persistent", "ask", "read_reply"]
 
 CHUNK = 256
 """Requests handed to a model at a time: bounds what is lost when it fails, and paces the progress bar."""
 
-Memo = MutableMapping[tuple[str, str, Request], Reply]
+Key = tuple[str, str, Request]
+Memo = MutableMapping[Key, Reply]
+
+
+@runtime_checkable
+class Persistent(Protocol):
+    """A memory with a disk behind it, which is read and written many answers at a time."""
+
+    def persist(self, fingerprint: str) -> None:
+        """Keep the answers of a model."""
+
+    def fetch(self, keys: Iterable[Key]) -> None:
+        """Read what is known of many keys."""
+
+    def store(self, items: Mapping[Key, Reply]) -> None:
+        """Commit many answers before returning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,7 @@ def ask(
     chunk fails.
     """
     keys = [(model.name, model.fingerprint, request) for request in requests]
+    _recall(model, keys, memo)
     fresh = [key for key in dict.fromkeys(keys) if key not in memo]
     tokens = 0
     for start in range(0, len(fresh), CHUNK):
@@ -60,14 +77,28 @@ def ask(
             raise ModelError(
                 f"{model.name} gave {len(replies)} answers to {len(chunk)} requests, but must give one for each"
             )
-        for key, reply in zip(chunk, replies, strict=True):
+        for reply in replies:
             if not isinstance(reply, LabelReply | OptionReply | TextReply | MissingReply):
                 raise ModelError(f"{model.name} answered with {reply!r}, which is no reply")
-            memo[key] = reply
             tokens += reply.n_tokens
+        _remember(dict(zip(chunk, replies, strict=True)), memo)
         if progress is not None:
             progress(min(start + CHUNK, len(fresh)), len(fresh))
     return Asked(tuple(memo[key] for key in keys), tokens, len(fresh))
+
+
+def _recall(model: Model, keys: Sequence[Key], memo: Memo) -> None:
+    if isinstance(memo, Persistent):
+        if getattr(model, "cacheable", False):
+            memo.persist(model.fingerprint)
+        memo.fetch(keys)
+
+
+def _remember(answers: Mapping[Key, Reply], memo: Memo) -> None:
+    if isinstance(memo, Persistent):
+        memo.store(answers)
+    else:
+        memo.update(answers)
 
 
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:

@@ -31,6 +31,12 @@ def _positive(value: str) -> int:
     return number
 
 
+def _place(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must be auto, off or a folder")
+    return value
+
+
 def _policy(value: str) -> str:
     if value not in get_args(UndecidedPolicy):
         raise ValueError(f"must be one of {', '.join(get_args(UndecidedPolicy))}")
@@ -63,6 +69,13 @@ class Settings:
     batch_tokens: int | None = _setting(
         None, _positive, "N", "padded tokens of one forward pass, which bounds memory (CPU 1024, GPU 16384)"
     )
+    cache: str = _setting(
+        "auto", _place, "PLACE", "where answers are kept between sessions: auto (your cache folder), off, or a folder"
+    )
+
+
+# what changes no verdict, or is in the replay line anyway
+NOT_REPEATED = ("seed", "cache")
 
 
 def _fields() -> tuple[dataclasses.Field[Any], ...]:
@@ -100,11 +113,11 @@ def read_settings(config: pytest.Config) -> Settings:
 
 
 def repeated_flags(config: pytest.Config) -> list[str]:
-    """Return what was given on the command line, apart from the seed, for the replay line."""
+    """Return what was given on the command line, apart from seed and cache, for the replay line."""
     flags = []
     for item in _fields():
         given = config.getoption(f"invariance_{item.name}")
-        if given is not None and item.name != "seed":
+        if given is not None and item.name not in NOT_REPEATED:
             flags.append(f"--invariance-{item.name.replace('_', '-')}={given}")
     overrides = config.getoption("override_ini") or ()
     return flags + [f"--override-ini={text}" for text in overrides if text.startswith("invariance_")]

