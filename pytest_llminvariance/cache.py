@@ -136,11 +136,14 @@ class AnswerCache(MutableMapping[Key, Reply]):
         """Return what all files in the folder hold; makes none."""
         models: dict[str, int] = {}
         for file in self._files():
-            for fingerprint, entries in (self._safely(file.entries) or {}).items():
-                models[fingerprint] = models.get(fingerprint, 0) + entries
+            if file is not self._file:
+                file.moves_left = 0  # what its owner is writing may look damaged from another machine
+            with contextlib.suppress(sqlite3.Error, OSError):
+                for fingerprint, entries in file.entries().items():
+                    models[fingerprint] = models.get(fingerprint, 0) + entries
             file.close()
-        sizes = [path.stat().st_size for path in self.folder.glob(FILES)]
-        return CacheInfo(self.folder, sum(models.values()), sum(sizes), models)
+        sizes = sum(map(_size, self.folder.glob(FILES)))
+        return CacheInfo(self.folder, sum(models.values()), sizes, models)
 
     def clear(self) -> None:
         """Forget everything, on disk too.
@@ -227,6 +230,13 @@ class AnswerCache(MutableMapping[Key, Reply]):
 def _row(key: Key, reply: Reply) -> Row | None:
     digest, text = row_key(key[1], key[2]), encoded(key[2], reply)
     return None if digest is None or text is None else Row(digest, key[1], text)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # another process has closed the database and removed it
+        return 0
 
 
 def _plain(name: str) -> str:

@@ -70,7 +70,8 @@ class AnswerFile:
         self.path = path
         self._wal, self._warn = wal, warn
         self._connection: sqlite3.Connection | None = None
-        self._inode, self._pid, self._moved_aside = 0, os.getpid(), 0
+        self._inode, self._pid = 0, os.getpid()
+        self.moves_left = MAX_MOVED_ASIDE
         self._lock = threading.RLock()
         self._of_the_parent: list[sqlite3.Connection | None] = []
 
@@ -155,7 +156,7 @@ class AnswerFile:
                     return _transaction(self._open(), begin, work)
                 except sqlite3.DatabaseError as error:
                     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
-                    if code in CORRUPT and self._moved_aside < MAX_MOVED_ASIDE:
+                    if code in CORRUPT and self.moves_left:
                         self._move_aside(str(error))
                     elif code in BUSY and time.monotonic() < deadline:
                         time.sleep(pause_s)
@@ -191,7 +192,7 @@ class AnswerFile:
         from filelock import FileLock
 
         self.close()
-        self._moved_aside += 1
+        self.moves_left -= 1
         with FileLock(f"{self.path}.lock", timeout=BUSY_S):
             if not self.path.exists() or self.path.stat().st_ino != self._inode:
                 return

@@ -50,6 +50,12 @@ def counted(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
+def go(pytester: pytest.Pytester, *flags: str) -> pytest.RunResult:
+    """Run pytest: in a process of its own only where others are started or warnings are errors."""
+    apart = {"-n1", "-n2", "-W"} & set(flags)
+    return (pytester.runpytest_subprocess if apart else pytester.runpytest)(MODEL, *flags)
+
+
 def asked(pytester: pytest.Pytester) -> int:
     file = pytester.path / "counted"
     return len(file.read_text().split()) if file.exists() else 0
@@ -64,17 +70,17 @@ def cache_lines(result: pytest.RunResult) -> list[str]:
 
 
 @pytest.mark.parametrize("control", ["oracle", "always_first"])
-@pytest.mark.parametrize("flags", [[], ["-n0"], ["-n2"]], ids=str)
+@pytest.mark.parametrize("flags", [[], ["-n2"]], ids=str)
 def test_a_second_run_asks_nothing_and_says_the_same(
     flags: list[str], control: str, counted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTROL", control)
-    without = counted.runpytest_subprocess(MODEL, "--invariance-cache=off", *flags)
+    without = go(counted, "--invariance-cache=off", *flags)
     assert cache_lines(without) == []
     before = asked(counted)
-    first = counted.runpytest_subprocess(MODEL, "--invariance-cache=kept", *flags)
+    first = go(counted, "--invariance-cache=kept", *flags)
     first_asked = asked(counted) - before
-    again = counted.runpytest_subprocess(MODEL, "--invariance-cache=kept", *flags)
+    again = go(counted, "--invariance-cache=kept", *flags)
     assert asked(counted) == before + first_asked, "the second run asked"
     assert verdicts(without) == verdicts(first) == verdicts(again) != []
     assert without.ret == first.ret == again.ret
@@ -89,22 +95,22 @@ def test_a_second_run_asks_nothing_and_says_the_same(
 
 
 def test_what_is_new_is_asked(counted: pytest.Pytester) -> None:
-    counted.runpytest_subprocess(MODEL, "--invariance-cache=kept")
+    go(counted, "--invariance-cache=kept")
     before = asked(counted)
     text = (counted.path / "test_suite.py").read_text()
     (counted.path / "test_suite.py").write_text(text.replace("range(12)]", "range(13)]"))
-    result = counted.runpytest_subprocess(MODEL, "--invariance-cache=kept")
+    result = go(counted, "--invariance-cache=kept")
     assert asked(counted) > before
     (line,) = cache_lines(result)
     assert not line.endswith(" 0 asked")
 
 
 def test_another_fingerprint_is_another_model(counted: pytest.Pytester) -> None:
-    counted.runpytest_subprocess(MODEL, "--invariance-cache=kept")
+    go(counted, "--invariance-cache=kept")
     before = asked(counted)
     text = (counted.path / "counting.py").read_text()
     (counted.path / "counting.py").write_text(text.replace("weights-1", "weights-2"))
-    counted.runpytest_subprocess(MODEL, "--invariance-cache=kept")
+    go(counted, "--invariance-cache=kept")
     assert asked(counted) == 2 * before
 
 
@@ -124,11 +130,9 @@ def test_the_flag_is_a_path_from_where_pytest_was_started_and_the_ini_key_one_fr
     import os
 
     os.chdir(below)
-    counted.runpytest_subprocess(
-        MODEL, "--rootdir", str(counted.path), "-c", str(counted.path / "tox.ini"), "test_suite.py"
-    )
-    counted.runpytest_subprocess(
-        MODEL,
+    go(counted, "--rootdir", str(counted.path), "-c", str(counted.path / "tox.ini"), "test_suite.py")
+    go(
+        counted,
         "--rootdir",
         str(counted.path),
         "-c",
@@ -143,40 +147,40 @@ def test_the_flag_is_a_path_from_where_pytest_was_started_and_the_ini_key_one_fr
 def test_auto_is_the_users_cache_folder(counted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LLMINVARIANCE_ANSWERS")
     monkeypatch.setenv("LLMINVARIANCE_CACHE", str(counted.path / "user"))
-    counted.runpytest_subprocess(MODEL)
+    go(counted)
     assert (counted.path / "user" / "answers" / "answers.sqlite").exists()
 
 
 def test_these_tests_keep_nothing_of_the_developers(counted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMINVARIANCE_CACHE", str(counted.path / "user"))
-    assert cache_lines(counted.runpytest_subprocess(MODEL)) == []
+    assert cache_lines(go(counted)) == []
     assert not (counted.path / "user").exists()
 
 
 @pytest.mark.parametrize("flags", [[], ["-W", "error"], ["-n2"]], ids=str)
 def test_a_place_that_cannot_be_used_fails_no_test(flags: list[str], counted: pytest.Pytester) -> None:
     (counted.path / "kept").write_text("a file where the folder should be")
-    result = counted.runpytest_subprocess(MODEL, "--invariance-cache=kept", *flags)
+    result = go(counted, "--invariance-cache=kept", *flags)
     result.assert_outcomes(passed=5)
     (line,) = cache_lines(result)
     assert re.search(r"asked, .*kept, not kept: .*File exists", line)
-    if "-W" not in flags:
+    if "-n2" in flags:  # the other two run where warnings are errors
         assert "AnswerCacheWarning: answers are not kept in" in result.stdout.str()
 
 
 def test_a_corrupt_file_fails_no_test(counted: pytest.Pytester) -> None:
     counted.mkdir("kept").joinpath("answers.sqlite").write_bytes(b"no database " * 1000)
-    result = counted.runpytest_subprocess(MODEL, "--invariance-cache=kept", "-n2", "-W", "error")
+    result = go(counted, "--invariance-cache=kept", "-n2", "-W", "error")
     result.assert_outcomes(passed=5)
     before = asked(counted)
-    assert counted.runpytest_subprocess(MODEL, "--invariance-cache=kept").ret == 0
+    assert go(counted, "--invariance-cache=kept").ret == 0
     assert asked(counted) == before
     assert [path.name for path in (counted.path / "kept").glob("*.corrupt-?")] == ["answers.sqlite.corrupt-1"]
 
 
 def test_the_place_is_not_in_the_replay_line(counted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTROL", "always_first")
-    result = counted.runpytest_subprocess(MODEL, "--invariance-cache=kept")
+    result = go(counted, "--invariance-cache=kept")
     replay = next(line for line in result.outlines if "replay:" in line)
     assert MODEL in replay
     assert "cache" not in replay
@@ -201,18 +205,18 @@ def test_a_worker_that_dies_loses_no_answer(counted: pytest.Pytester) -> None:
     text = (counted.path / "test_suite.py").read_text()
     dying = "\n\ndef test_z_dies():\n    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     (counted.path / "test_suite.py").write_text(text + dying)
-    result = counted.runpytest_subprocess(MODEL, "--invariance-cache=kept", "-n1", "--max-worker-restart=0")
+    result = go(counted, "--invariance-cache=kept", "-n1", "--max-worker-restart=0")
     assert result.ret == 1
     before = asked(counted)
     (counted.path / "test_suite.py").write_text(text)
-    counted.runpytest_subprocess(MODEL, "--invariance-cache=kept").assert_outcomes(passed=5)
+    go(counted, "--invariance-cache=kept").assert_outcomes(passed=5)
     assert asked(counted) == before
 
 
 @pytest.fixture
 def kept(counted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LLMINVARIANCE_ANSWERS", str(counted.path / "kept"))
-    counted.runpytest_subprocess(MODEL).assert_outcomes(passed=5)
+    go(counted).assert_outcomes(passed=5)
     return counted.path / "kept"
 
 

@@ -65,8 +65,8 @@ def filled(folder: Path, numbers: Sequence[int] = range(5)) -> Items:
 
 
 @pytest.fixture(autouse=True)
-def quiet_is_an_error() -> Iterator[None]:
-    """A warning that is swallowed because warnings are errors would go unseen here."""
+def warnings_are_shown() -> Iterator[None]:
+    """As errors they would be swallowed by the cache, which fails no test, and go unseen here."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", AnswerCacheWarning)
         yield
@@ -597,8 +597,13 @@ def test_the_damaged_file_of_another_worker_is_passed_over(tmp_path: Path) -> No
     with opened(tmp_path, network=True, worker="mine") as cache:
         cache.fetch(items([1, 2]))
         assert dict(cache) == items([1])
+        assert cache.info().entries == 1
         assert cache.trouble is None
-    assert other.exists()
+        assert other.exists()
+        with pytest.warns(AnswerCacheWarning, match="is damaged"):
+            cache.clear()
+        assert cache.info().entries == 0
+        assert not list(tmp_path.glob("*.corrupt-*")), "what is to be cleared may go"
 
 
 def test_a_local_file_is_in_wal_mode(tmp_path: Path) -> None:
