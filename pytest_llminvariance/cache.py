@@ -78,7 +78,8 @@ class AnswerCache(MutableMapping[Key, Reply]):
         if not isinstance(self.max_bytes, int) or self.max_bytes < 1:
             raise UsageError(f"max_bytes is {max_bytes!r}, but must be a whole number from 1")
         self._network = on_network(self.folder) if network is None else network
-        own = f"answers-{_plain(socket.gethostname())}-{_plain(worker or 'main')}.sqlite"
+        self._host = f"answers-{_plain(socket.gethostname())}-"
+        own = f"{self._host}{_plain(worker or 'main')}.sqlite"
         self._file = AnswerFile(self.folder / (own if self._network else LOCAL), wal=not self._network, warn=_warn)
         self._clock = clock
         self._memory: dict[Key, Reply] = {}
@@ -195,7 +196,8 @@ class AnswerCache(MutableMapping[Key, Reply]):
         found = self._file.read(digests)
         for path in self._others():
             missing = [digest for digest in digests if digest not in found]
-            found.update(read_other(path, missing) if missing else {})
+            if missing:
+                found.update(read_other(path, missing, same_host=path.name.startswith(self._host)))
         return found
 
     def _write(self, rows: list[Row]) -> None:

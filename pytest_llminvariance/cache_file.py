@@ -205,10 +205,15 @@ class AnswerFile:
         self._warn(f"{self.path} is damaged ({reason}); it was moved to {self.path.name}.corrupt-{number}")
 
 
-def read_other(path: Path, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return the replies in another worker's file; nothing where it cannot be read."""
+def read_other(path: Path, keys: Sequence[bytes], *, same_host: bool) -> dict[bytes, bytes]:
+    """Return the replies in another worker's file; nothing where it cannot be read.
+
+    What a killed worker left half done is rolled back first, if it ran on this machine: locks between machines
+    cannot be trusted to tell a dead writer from one at work.
+    """
+    mode = "rw" if same_host else "ro"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=1.0)) as connection:
             connection.text_factory = bytes
             return dict(_select(connection, keys))
     except sqlite3.Error:
