@@ -179,7 +179,7 @@ def assert_batch_invariant(
     model: Model,
     questions: Questions,
     *,
-    tolerance: float = 0.01,
+    tolerance: float = 0.05,
     batches: int = 3,
     readout: Readout = "auto",
     template: str | Template | None = None,

@@ -1,216 +1,181 @@
-"""Answers remembered on disk: SQLite, written as they come, bounded in size.
+"""A memory of answers that outlasts the session: a dictionary in front of SQLite.
 
-An answer is stored under the model's fingerprint and what was asked: the rendered messages and what the readout
-reads. The fingerprint covers weights, tokenizer and chat template, so equal messages are equal tokens, and a
-remembered answer costs no tokenising. Only models that call themselves `cacheable` are stored; their fingerprint
-must cover everything that determines an answer.
-
-Every batch of answers is one transaction in write-ahead mode: a process that is killed loses none that was stored.
-(A power cut may lose the last ones.) On a network file system each worker writes a file of its own and reads all.
+Only models that say `cacheable = True` are written down: their fingerprint determines their answers. The
+cache never fails a check: what cannot be read is asked again, and where nothing can be written, answers
+are remembered for the session only, with one warning.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
-import json
 import os
+import re
 import socket
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from pytest_llminvariance.engine import Key
-from pytest_llminvariance.folders import cache_folder, is_network_file_system
-from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
+from pytest_llminvariance.cache_file import AnswerFile, Row, read_other
+from pytest_llminvariance.cache_rows import decoded, encoded, row_key
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.folders import on_network
+from pytest_llminvariance.models.protocol import Reply, Request
 
-__all__ = [
-    "MAX_BYTES",
-    "AnswerCache",
-    "CacheInfo",
-    "CacheWarning",
-    "answer_key",
-    "answers_folder",
-    "clear",
-    "info",
-    "open_cache",
-]
+__all__ = ["AnswerCache", "AnswerCacheWarning", "CacheInfo"]
 
-FORMAT = 1
-"""Counted up whenever keys or stored answers change their meaning."""
-MAX_BYTES = 1 << 30
-EVICT_TO = 0.9
-BUSY_S = 30.0
-AT_ONCE = 500
-"""Keys in one query; SQLite bounds the number of parameters."""
-KINDS: Mapping[str, type[LabelReply] | type[OptionReply] | type[TextReply]] = {
-    "label": LabelReply,
-    "option": OptionReply,
-    "text": TextReply,
-}
-SCHEMA = """
-create table if not exists answers (
-    key blob primary key, model text not null, answer text not null, size integer not null, used real not null
-) without rowid;
-create index if not exists answers_used on answers (used);
-"""
+DEFAULT_MAX_BYTES = 2**30
+MAX_BYTES_VARIABLE = "LLMINVARIANCE_ANSWERS_MAX_BYTES"
+LOCAL = "answers.sqlite"
+FILES = "answers*.sqlite*"
+"""The database, what SQLite keeps beside it, and what was moved aside."""
+
+Key = tuple[str, str, Request]
+T = TypeVar("T")
 
 
-class CacheWarning(UserWarning):
-    """Answers cannot be remembered on disk; nothing else changes."""
+class AnswerCacheWarning(UserWarning):
+    """Answers cannot be kept between sessions, or some were lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """What a folder of remembered answers holds."""
+    """What a cache holds."""
 
-    folder: Path
-    files: int
-    answers: int
-    n_bytes: int
+    path: Path
+    entries: int
+    bytes: int
+    """Of all files, those moved aside included."""
     models: Mapping[str, int]
-    """Answers by the beginning of the model's fingerprint."""
-
-
-def answers_folder(cache: Path) -> Path:
-    """Return the folder of answers in a cache folder."""
-    return cache / f"answers-{FORMAT}"
-
-
-def answer_key(fingerprint: str, request: Request) -> bytes:
-    """Return SHA-256 over everything that determines an answer.
-
-    Fields of a request beyond its presentation (the number of new tokens, and whatever a sampled request adds)
-    all count, so no two draws share a key.
-    """
-    shown = request.presentation
-    settings = {
-        item.name: getattr(request, item.name) for item in dataclasses.fields(request) if item.name != "presentation"
-    }
-    reads = {"label": shown.labels, "option": shown.shown_options}.get(request.capability, ())
-    asked = {
-        "format": FORMAT,
-        "fingerprint": fingerprint,
-        "kind": request.capability,
-        "messages": [[message.role, message.content] for message in request.messages],
-        "reads": list(reads),
-        "settings": settings,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
-
-
-def encode(reply: Reply) -> str | None:
-    """Return a reply as JSON, or `None` for what must be asked again."""
-    if isinstance(reply, MissingReply):
-        return None
-    kind = next(kind for kind, made in KINDS.items() if isinstance(reply, made))
-    return json.dumps({"kind": kind, **dataclasses.asdict(reply)})
-
-
-def decode(text: str) -> Reply | None:
-    """Return a stored reply, or `None` where the text is none."""
-    try:
-        data = json.loads(text)
-        sent, n_tokens = str(data["sent_sha256"]), int(data["n_tokens"])
-        if data["kind"] == "text":
-            return TextReply(str(data["text"]), sent, n_tokens)
-        values = tuple(float(value) for value in data["logprobs_nats"])
-        if data["kind"] == "label":
-            return LabelReply(values, sent, n_tokens)
-        lengths = tuple(int(value) for value in data["option_tokens"])
-        return OptionReply(values, lengths, sent, n_tokens) if len(lengths) == len(values) else None
-    except (ValueError, KeyError, TypeError):
-        return None
+    """Answers by fingerprint."""
 
 
 class AnswerCache(MutableMapping[Key, Reply]):
-    """Answers in memory, in front of those on disk.
+    """Replies by (model name, fingerprint, request).
 
-    Memory grows with the distinct answers of the session; the files stay below `max_bytes`, the least recently
-    used answers go first. Where the folder cannot be written, answers stay in memory, with one warning.
+    What `persist` named is also looked up and written in `folder`; `len` and iteration show only what this
+    session has seen. `max_bytes` bounds the file, and each worker's file on a network file system, where
+    several machines may share the folder; `None` reads LLMINVARIANCE_ANSWERS_MAX_BYTES or takes 1 GiB.
+
+    Raises:
+        UsageError: if `max_bytes` is below 1.
     """
 
     def __init__(
-        self, folder: Path | None, *, max_bytes: int = MAX_BYTES, worker: str = "main", network: bool | None = None
+        self,
+        folder: str | Path,
+        *,
+        max_bytes: int | None = None,
+        worker: str | None = None,
+        network: bool | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self.folder = folder
-        self.max_bytes = max_bytes
-        self.hits = 0
-        """Answers that came from disk."""
+        self.folder = Path(folder)
+        self.max_bytes = _max_bytes() if max_bytes is None else max_bytes
+        if not isinstance(self.max_bytes, int) or self.max_bytes < 1:
+            raise UsageError(f"max_bytes is {max_bytes!r}, but must be a whole number from 1")
+        self._network = on_network(self.folder) if network is None else network
+        self._host = f"answers-{_plain(socket.gethostname())}-"
+        own = f"{self._host}{_plain(worker or 'main')}.sqlite"
+        self._file = AnswerFile(self.folder / (own if self._network else LOCAL), wal=not self._network, warn=_warn)
+        self._clock = clock
         self._memory: dict[Key, Reply] = {}
+        self._fingerprints: set[str] = set()
+        self._absent: set[Key] = set()
         self._used: set[bytes] = set()
-        self._store: _Store | None = None
-        self._others: list[_Store] = []
-        self._worker = worker
-        self._network = network
-        self._opened = folder is None
+        self.trouble: str | None = None
+        """Why nothing is kept any more, where that is so."""
+        self.recalled = 0
+        """Answers found on disk."""
+        self.asked = 0
+        """Answers of persisted models that were not there and came from the model."""
 
-    def fetch(self, keys: Iterable[Key], *, durable: bool) -> None:
-        """Read the answers to many requests at once; what is not `durable` is never looked for on disk."""
-        if not durable or not self._on_disk():
+    def persist(self, fingerprint: str) -> None:
+        """Keep the answers of a model between sessions."""
+        self._fingerprints.add(fingerprint)
+
+    def fetch(self, keys: Iterable[Key]) -> None:
+        """Read what is on disk for `keys` at once, so that looking them up is fast."""
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._memory and key[1] in self._fingerprints]
+        if not wanted or self.trouble:
             return
-        wanted: dict[bytes, list[Key]] = {}
-        for key in dict.fromkeys(keys):
-            if key not in self._memory:
-                wanted.setdefault(answer_key(key[1], key[2]), []).append(key)
-        for store in (*filter(None, [self._store]), *self._others):
-            try:
-                for digest, text in store.read(list(wanted)):
-                    reply = decode(text)
-                    if reply is not None:
-                        same = wanted.pop(digest)
-                        self._memory.update(dict.fromkeys(same, reply))
-                        self._used.add(digest)
-                        self.hits += len(same)
-            except sqlite3.Error as error:
-                self._failed(store, error)
+        digests = {key: digest for key in wanted if (digest := row_key(key[1], key[2])) is not None}
+        found = self._safely(lambda: self._read(list(digests.values()))) or {}
+        for key, digest in digests.items():
+            reply = decoded(key[2], found[digest]) if digest in found else None
+            if reply is not None:
+                self._memory[key] = reply
+                self._used.add(digest)
+                self.recalled += 1
+        self._absent = {key for key in wanted if key not in self._memory}
 
-    def store(self, answers: Mapping[Key, Reply], *, durable: bool) -> None:
-        """Remember a batch of answers; those that are `durable` on disk, in one transaction, done when this returns."""
-        self._memory.update(answers)
-        if not durable or not self._on_disk() or self._store is None:
-            return
-        texts = [(key, encode(reply)) for key, reply in answers.items()]
-        rows = [(answer_key(key[1], key[2]), key[1], text) for key, text in texts if text is not None]
-        try:
-            self._store.write(rows)
-        except sqlite3.Error as error:
-            self._failed(self._store, error)
+    def store(self, items: Mapping[Key, Reply]) -> None:
+        """Remember answers; those to keep are committed in one transaction before this returns."""
+        self._memory.update(items)
+        kept = {key: reply for key, reply in items.items() if key[1] in self._fingerprints}
+        self.asked += len(kept)
+        rows = [row for key, reply in kept.items() if (row := _row(key, reply))]
+        if rows and not self.trouble:
+            self._safely(lambda: self._write(rows))
 
-    def _failed(self, store: _Store, error: sqlite3.Error) -> None:
-        """Go on without a file that cannot be used; a damaged one is moved aside for the next session."""
-        store.close()
-        if store is self._store:
-            self._store = None
-        else:
-            self._others.remove(store)
-        if is_damage(error):
-            _move_aside(store.path, error)
-        else:
-            _warn(store.path, error)
+    def flush(self) -> None:
+        """Write down what was used, and remove what was not if the bound is passed."""
+        used, self._used = self._used, set()
+        if used and not self.trouble:
+            self._safely(lambda: self._file.touch(used, self._now()))
+            self._safely(lambda: self._file.evict(self.max_bytes))
 
     def close(self) -> None:
-        """Note what was used, keep the size bound, and let go of the files."""
-        if self._store is not None:
-            self._store.touch(self._used)
-            self._store.evict(self.max_bytes)
-        for store in (*filter(None, (self._store,)), *self._others):
-            store.close()
-        self._store, self._others = None, []
+        """Flush and let go of the file; a later use opens it again."""
+        self.flush()
+        self._safely(self._file.close)
+
+    def info(self) -> CacheInfo:
+        """Return what all files in the folder hold; makes none."""
+        models: dict[str, int] = {}
+        for file in self._files():
+            if file is not self._file:
+                file.moves_left = 0  # what its owner is writing may look damaged from another machine
+            with contextlib.suppress(sqlite3.Error, OSError):
+                for fingerprint, entries in file.entries().items():
+                    models[fingerprint] = models.get(fingerprint, 0) + entries
+            file.close()
+        sizes = sum(map(_size, self.folder.glob(FILES)))
+        return CacheInfo(self.folder, sum(models.values()), sizes, models)
+
+    def clear(self) -> None:
+        """Forget everything, on disk too.
+
+        Raises:
+            UsageError: if the files cannot be cleared.
+        """
+        self._memory.clear()
+        self._used.clear()
+        try:
+            for file in self._files():
+                file.clear()
+                file.close()
+            for path in self.folder.glob("answers*.sqlite.corrupt-*"):
+                path.unlink()
+        except (sqlite3.Error, OSError) as error:
+            raise UsageError(f"{str(self.folder)!r} cannot be cleared: {error}. Remove the folder") from error
 
     def __getitem__(self, key: Key) -> Reply:
+        if key not in self._memory and key not in self._absent:
+            self.fetch([key])
         return self._memory[key]
 
     def __setitem__(self, key: Key, reply: Reply) -> None:
-        self._memory[key] = reply
+        self.store({key: reply})
 
     def __delitem__(self, key: Key) -> None:
         del self._memory[key]
+        digest = row_key(key[1], key[2]) if key[1] in self._fingerprints else None
+        if digest is not None and not self.trouble:
+            self._safely(lambda: self._file.delete([digest]))
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._memory)
@@ -218,178 +183,78 @@ class AnswerCache(MutableMapping[Key, Reply]):
     def __len__(self) -> int:
         return len(self._memory)
 
-    def _on_disk(self) -> bool:
-        """Open the files on first use, so that sessions without a model to remember touch none."""
-        if not self._opened and self.folder is not None:
-            self._opened = True
-            self._open(self.folder, is_network_file_system(self.folder) if self._network is None else self._network)
-        return self._store is not None or bool(self._others)
+    def __enter__(self) -> AnswerCache:
+        return self
 
-    def _open(self, folder: Path, network: bool) -> None:  # noqa: FBT001
-        name = f"answers-{socket.gethostname()}-{self._worker}.sqlite" if network else "answers.sqlite"
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _now(self) -> int:
+        return int(1000 * self._clock())
+
+    def _read(self, digests: list[bytes]) -> dict[bytes, bytes]:
+        found = self._file.read(digests)
+        for path in self._others():
+            missing = [digest for digest in digests if digest not in found]
+            if missing:
+                found.update(read_other(path, missing, same_host=path.name.startswith(self._host)))
+        return found
+
+    def _write(self, rows: list[Row]) -> None:
+        self._file.write(rows, self._now())
+        if self._file.is_over(self.max_bytes):
+            used, self._used = self._used, set()
+            self._file.touch(used, self._now())  # what was used in this session is not the oldest
+            self._file.evict(self.max_bytes)
+
+    def _others(self) -> list[Path]:
+        if not self._network:
+            return []
+        return [path for path in sorted(self.folder.glob("answers*.sqlite")) if path != self._file.path]
+
+    def _files(self) -> list[AnswerFile]:
+        return [
+            self._file if path == self._file.path else AnswerFile(path, wal=path.name == LOCAL, warn=_warn)
+            for path in sorted(self.folder.glob("answers*.sqlite"))
+        ]
+
+    def _safely(self, work: Callable[[], T]) -> T | None:
+        """Return what `work` gives; if it fails, go on without the disk and say so once."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._store = _open_store(folder / name, wal=not network)
-            others = [path for path in sorted(folder.glob("answers*.sqlite")) if path.name != name]
-            self._others = [store for path in others if (store := _open_reader(path)) is not None]
-        except (OSError, sqlite3.Error) as error:
-            _warn(folder, error)
+            return work()
+        except (sqlite3.Error, OSError) as error:
+            if self.trouble is None:
+                self.trouble = str(error)
+                _warn(f"answers are not kept in {self.folder}: {error}. They are remembered for this session only")
+            return None
 
 
-class _Store:
-    """One file of answers."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-
-    def read(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, str]]:
-        for start in range(0, len(digests), AT_ONCE):
-            part = digests[start : start + AT_ONCE]
-            marks = ",".join("?" * len(part))
-            yield from self._connection.execute(f"select key, answer from answers where key in ({marks})", part)  # noqa: S608
-
-    def write(self, rows: Sequence[tuple[bytes, str, str]]) -> None:
-        """Write rows in one transaction."""
-        now = time.time()
-        with self._connection:
-            self._connection.executemany(
-                "insert or replace into answers values (?, ?, ?, ?, ?)",
-                [(key, model, text, len(key) + len(model) + len(text), now) for key, model, text in rows],
-            )
-
-    def touch(self, digests: Iterable[bytes]) -> None:
-        now = time.time()
-        with _ignoring_errors(self.path), self._connection:
-            self._connection.executemany("update answers set used = ? where key = ?", [(now, key) for key in digests])
-
-    def evict(self, max_bytes: int) -> None:
-        """Drop the least recently used answers until the file fits; one transaction."""
-        with _ignoring_errors(self.path):
-            (pages,), (free,), (page_bytes,) = (
-                self._connection.execute(f"pragma {name}").fetchone()
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-            n_bytes = (pages - free) * page_bytes
-            if n_bytes <= max_bytes:
-                return
-            with self._connection:
-                self._connection.execute("begin immediate")
-                (total,) = self._connection.execute("select sum(size) from answers").fetchone()
-                self._connection.execute(
-                    "delete from answers where key in (select key from (select key, sum(size) over "
-                    "(order by used desc, key rows unbounded preceding) as kept from answers) where kept > ?)",
-                    (int(total * EVICT_TO * max_bytes / n_bytes),),
-                )
-            self._connection.execute("vacuum")
-
-    def close(self) -> None:
-        with _ignoring_errors(self.path):
-            self._connection.close()
+def _row(key: Key, reply: Reply) -> Row | None:
+    digest, text = row_key(key[1], key[2]), encoded(key[2], reply)
+    return None if digest is None or text is None else Row(digest, key[1], text)
 
 
-class _ignoring_errors:  # noqa: N801 - used like a function
-    """Turn a failure of the cache into a warning: no test fails because of it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, sqlite3.Error | OSError):
-            _warn(self._path, error)
-            return True
-        return False
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether an error says that the file is no sound database, rather than that it cannot be reached."""
-    return isinstance(error, sqlite3.DatabaseError) and any(
-        words in str(error) for words in ("malformed", "not a database", "no such table", "no such column")
-    )
-
-
-def _open_store(path: Path, *, wal: bool) -> _Store:
-    """Open a file for writing; one that is damaged is moved aside and begun anew."""
+def _size(path: Path) -> int:
     try:
-        return _Store(path, _connect(path, wal=wal))
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        _move_aside(path, error)
-        return _Store(path, _connect(path, wal=wal))
+        return path.stat().st_size
+    except OSError:  # another process has closed the database and removed it
+        return 0
 
 
-def _move_aside(path: Path, error: Exception) -> None:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-        number += 1
-    with contextlib.suppress(FileNotFoundError):  # another worker may have been first
-        os.replace(path, aside)
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    _say(f"{path} is damaged ({error}); it was moved to {aside.name}")
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", name)[:64] or "_"
 
 
-def _connect(path: Path, *, wal: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_S)
-    try:
-        connection.execute(f"pragma journal_mode = {'wal' if wal else 'delete'}")
-        connection.execute(f"pragma synchronous = {'normal' if wal else 'full'}")
-        connection.executescript(SCHEMA)
-        connection.execute("select key, model, answer, size, used from answers limit 1").fetchall()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _warn(text: str) -> None:
+    # under -W error a warning is an exception, and a cache must not fail a test
+    with contextlib.suppress(AnswerCacheWarning):
+        warnings.warn(AnswerCacheWarning(text), stacklevel=2)
 
 
-def _open_reader(path: Path) -> _Store | None:
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
-        connection.execute("select 1 from answers limit 1")
-    except sqlite3.Error:
-        return None
-    return _Store(path, connection)
-
-
-def _warn(path: Path, error: Exception) -> None:
-    _say(f"answers cannot be remembered in {path}: {error}. They stay in memory for this session")
-
-
-def _say(text: str) -> None:
-    """Warn, but never raise: where warnings are errors, a cache that fails must not fail a test."""
-    with contextlib.suppress(CacheWarning):
-        warnings.warn(CacheWarning(text), stacklevel=3)
-
-
-def open_cache(setting: str, worker: str) -> AnswerCache:
-    """Return the cache that a setting names: `auto` (the user's cache folder), `off`, or a folder."""
-    if setting == "off":
-        return AnswerCache(None)
-    return AnswerCache(answers_folder(cache_folder() if setting == "auto" else Path(setting)), worker=worker)
-
-
-def info(folder: Path) -> CacheInfo:
-    """Return what a folder of remembered answers holds."""
-    models: dict[str, int] = {}
-    paths = sorted(folder.glob("answers*.sqlite"))
-    for path in paths:
-        store = _open_reader(path)
-        if store is not None:
-            rows: Any = store._connection.execute("select model, count(*) from answers group by model")
-            for model, count in rows:
-                models[model[:16]] = models.get(model[:16], 0) + count
-            store.close()
-    n_bytes = sum(path.stat().st_size for path in folder.glob("answers*.sqlite*"))
-    return CacheInfo(folder, len(paths), sum(models.values()), n_bytes, models)
-
-
-def clear(folder: Path) -> int:
-    """Delete all remembered answers of a folder; return how many there were."""
-    count = info(folder).answers
-    for path in folder.glob("answers*.sqlite*"):
-        path.unlink()
-    return count
+def _max_bytes() -> int:
+    given = os.environ.get(MAX_BYTES_VARIABLE, "")
+    if re.fullmatch(r"[1-9]\d*", given):
+        return int(given)
+    if given:
+        _warn(f"{MAX_BYTES_VARIABLE} is {given!r}, but must be a whole number from 1; {DEFAULT_MAX_BYTES} is used")
+    return DEFAULT_MAX_BYTES

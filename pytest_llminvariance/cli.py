@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.cache import AnswerCache
 
 app = typer.Typer(
     name="llminvariance",
@@ -45,51 +47,72 @@ def selftest(
     raise typer.Exit(int(any(not cell.agrees for cell in cells)))
 
 
-cache_app = typer.Typer(help="Answers remembered on this machine.", no_args_is_help=True)
-app.add_typer(cache_app, name="cache")
-Where = Annotated[
-    str, typer.Option("--invariance-cache", metavar="WHERE", help="auto (your cache folder), or a folder.")
+cache_app = typer.Typer(
+    name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True
+)
+app.add_typer(cache_app)
+Folder = Annotated[
+    str,
+    typer.Option("--folder", metavar="PLACE", help="auto (what LLMINVARIANCE_ANSWERS or your cache says) or a folder."),
 ]
 
 
 @cache_app.command("path")
-def cache_path(where: Where = "auto") -> None:
-    """Print the folder of remembered answers."""
-    typer.echo(_answers(where))
+def cache_path(folder: Folder = "auto") -> None:
+    """Print where answers are kept."""
+    typer.echo(str(_answer_cache(folder).folder))
 
 
 @cache_app.command("info")
-def cache_info(where: Where = "auto") -> None:
-    """Show how many answers are remembered, of which models, and how much space they take."""
-    from pytest_llminvariance.cache import MAX_BYTES, info
-
-    found = info(_answers(where))
-    typer.echo(f"folder   {found.folder}")
-    typer.echo(f"answers  {found.answers:,} in {found.files} file{'s' if found.files != 1 else ''}")
-    typer.echo(f"size     {found.n_bytes / 2**20:,.1f} MiB of at most {MAX_BYTES / 2**20:,.0f} MiB a file")
-    for model, count in sorted(found.models.items(), key=lambda entry: -entry[1]):
-        typer.echo(f"model    {model}  {count:,} answers")
+def cache_info(folder: Folder = "auto") -> None:
+    """Print how many answers are kept, of which models, and how much room they take."""
+    cache = _answer_cache(folder)
+    found = cache.info()
+    typer.echo(
+        f"{found.path}: {found.entries:,} answers, {_readable(found.bytes)} of at most {_readable(cache.max_bytes)}"
+    )
+    for fingerprint, entries in sorted(found.models.items(), key=lambda item: -item[1]):
+        typer.echo(f"  {entries:>10,}  model {fingerprint[:16]}")
 
 
 @cache_app.command("clear")
 def cache_clear(
-    where: Where = "auto",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    folder: Folder = "auto",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002
 ) -> None:
-    """Delete all remembered answers; the next run asks the model again."""
-    from pytest_llminvariance.cache import clear, info
+    """Remove all answers that are kept."""
+    from pytest_llminvariance.errors import UsageError
 
-    folder = _answers(where)
-    if not yes and info(folder).answers:
-        typer.confirm(f"Delete {info(folder).answers:,} answers in {folder}?", abort=True)
-    typer.echo(f"deleted {clear(folder):,} answers in {folder}")
+    cache = _answer_cache(folder)
+    found = cache.info()
+    if not yes:
+        typer.confirm(f"Remove {found.entries:,} answers ({_readable(found.bytes)}) from {found.path}?", abort=True)
+    try:
+        cache.clear()
+    except UsageError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{found.entries:,} answers removed")
 
 
-def _answers(where: str) -> Path:
-    from pytest_llminvariance.cache import answers_folder
-    from pytest_llminvariance.folders import cache_folder
+def _answer_cache(setting: str) -> AnswerCache:
+    from pytest_llminvariance.cache import AnswerCache
+    from pytest_llminvariance.folders import answers_folder
 
-    return answers_folder(cache_folder() if where == "auto" else Path(where))
+    folder = answers_folder(setting)
+    if folder is None:
+        typer.echo("the cache is off: no answers are kept (LLMINVARIANCE_ANSWERS=off)")
+        raise typer.Exit
+    return AnswerCache(folder)
+
+
+def _readable(size: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
 
 
 def main() -> None:

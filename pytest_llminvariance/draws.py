@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Literal, NamedTuple
 
 from pytest_llminvariance.presentation import Presentation
+from pytest_llminvariance.runs import current_run
 
 __all__ = ["PREFETCHED_ORDERS", "Kind", "drew", "orbit_to_prefetch"]
 
@@ -22,19 +23,22 @@ Kind = Literal["orders", "labels", "layouts", "templates"]
 
 
 class _Drawn(NamedTuple):
+    run: int
+    """Tells one test from the next."""
     example: weakref.ref[object] | None
     """Weak: an example holds the test's arguments, and with them the model."""
     kinds: frozenset[Kind]
 
 
-_drawn: ContextVar[_Drawn] = ContextVar("llminvariance_drawn", default=_Drawn(None, frozenset()))  # noqa: B039 - frozen
+_drawn: ContextVar[_Drawn] = ContextVar("llminvariance_drawn", default=_Drawn(0, None, frozenset()))  # noqa: B039 - frozen
 
 
 def drew(kind: Kind, example: object) -> None:
     """Note that a strategy drew a part of a presentation; `example` tells one example from the next."""
     before = _drawn.get()
     same = before.example is not None and before.example() is example
-    _drawn.set(_Drawn(weakref.ref(example), (before.kinds if same else frozenset()) | {kind}))
+    kinds = (before.kinds if same else frozenset()) | {kind}
+    _drawn.set(_Drawn(id(current_run.get()), weakref.ref(example), kinds))
 
 
 def orbit_to_prefetch(a: Presentation, b: Presentation) -> list[Presentation]:
@@ -43,7 +47,9 @@ def orbit_to_prefetch(a: Presentation, b: Presentation) -> list[Presentation]:
     Only where orders are all that was drawn for this example: a product of transforms has too many
     presentations to guess the next, so there each example costs what it asks.
     """
-    if _drawn.get().kinds - {"orders"} or b != a.replace(order=b.order):
+    drawn = _drawn.get()
+    others = drawn.kinds - {"orders"} if drawn.run == id(current_run.get()) else ()
+    if others or b != a.replace(order=b.order):
         return []
     k = len(b.order)
     if math.factorial(k) > PREFETCHED_ORDERS:

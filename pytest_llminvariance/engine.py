@@ -26,26 +26,29 @@ from pytest_llminvariance.models.protocol import (
 )
 from pytest_llminvariance.presentation import Presentation
 
-__all__ = ["CHUNK", "Asked", "BulkMemo", "Key", "Memo", "Step", "ask", "read_reply"]
+__all__ = ["CHUNK", "Asked", "Key", "Memo", "Persistent", "Step", "ask", "read_reply"]
 
-CHUNK = 1_024
-"""Requests handed to a model at a time: bounds the memory of planning."""
+CHUNK = 256
+"""Requests handed to a model at a time: bounds what is lost when it fails, and paces the progress bar."""
+STREAMED_CHUNK = 1_024
+"""The same for a model that says what it has after every pass: bounds the memory of planning."""
 
-Memo = MutableMapping[tuple[str, str, Request], Reply]
 Key = tuple[str, str, Request]
+Memo = MutableMapping[Key, Reply]
 
 
 @runtime_checkable
-class BulkMemo(Protocol):
-    """A memory that is faster with many answers at a time."""
+class Persistent(Protocol):
+    """A memory with a disk behind it, which is read and written many answers at a time."""
 
-    def fetch(self, keys: Iterable[Key], *, durable: bool) -> None:
-        """Make the answers to these requests ready, where they are known; `durable` ones outlive the session."""
-        ...
+    def persist(self, fingerprint: str) -> None:
+        """Keep the answers of a model."""
 
-    def store(self, answers: Mapping[Key, Reply], *, durable: bool) -> None:
-        """Remember a batch of answers, for good when this returns."""
-        ...
+    def fetch(self, keys: Iterable[Key]) -> None:
+        """Read what is known of many keys."""
+
+    def store(self, items: Mapping[Key, Reply]) -> None:
+        """Commit many answers before returning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +95,15 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     pass fails.
     """
     keys = [(model.name, model.fingerprint, request) for request in requests]
-    durable = bool(getattr(model, "cacheable", False))
-    if isinstance(memo, BulkMemo):
-        memo.fetch(keys, durable=durable)
+    _recall(model, keys, memo)
     fresh = [key for key in dict.fromkeys(keys) if key not in memo]
     cost, left = _Cost(model), Counter(key[2].presentation.question for key in fresh)
     n_questions = len(left)
-    for start in range(0, len(fresh), CHUNK):
-        chunk = fresh[start : start + CHUNK]
+    size = STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
+    for start in range(0, len(fresh), size):
+        chunk = fresh[start : start + size]
         for answered in _passes(model, chunk):
-            _remember(memo, answered, durable=durable)
+            _remember(answered, memo)
             cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
             left -= Counter(key[2].presentation.question for key in answered)
             if progress is not None:
@@ -126,17 +128,24 @@ def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:
         raise ModelError(f"{model.name} gave {n_answered} answers to {len(keys)} requests, but must give one for each")
 
 
-def _remember(memo: Memo, answered: Mapping[Key, Reply], *, durable: bool) -> None:
-    if isinstance(memo, BulkMemo):
-        memo.store(answered, durable=durable)
-    else:
-        memo.update(answered)
-
-
 def _checked(model: Model, reply: object) -> Reply:
     if not isinstance(reply, LabelReply | OptionReply | TextReply | MissingReply):
         raise ModelError(f"{model.name} answered with {reply!r}, which is no reply")
     return reply
+
+
+def _recall(model: Model, keys: Sequence[Key], memo: Memo) -> None:
+    if isinstance(memo, Persistent):
+        if getattr(model, "cacheable", False):
+            memo.persist(model.fingerprint)
+        memo.fetch(keys)
+
+
+def _remember(answers: Mapping[Key, Reply], memo: Memo) -> None:
+    if isinstance(memo, Persistent):
+        memo.store(answers)
+    else:
+        memo.update(answers)
 
 
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:

@@ -1,17 +1,34 @@
-"""Where this package keeps what it may make again: the demo model and remembered answers."""
+"""Where this package keeps files of its own, and whether that place is on a network."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
-__all__ = ["cache_folder", "is_network_file_system", "parse_mounts"]
+__all__ = ["answers_folder", "cache_folder", "file_system_type", "is_network_type", "on_network"]
 
-NETWORK_TYPES = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "smb3", "smbfs", "virtiofs",
-})  # fmt: skip
+NETWORK_TYPES = frozenset(
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "orangefs",
+        "pvfs2",
+        "smb2",
+        "smb3",
+        "smbfs",
+    ]
+)
 
 
 def cache_folder() -> Path:
@@ -28,29 +45,41 @@ def cache_folder() -> Path:
     return base / "pytest-llminvariance"
 
 
-def is_network_file_system(folder: Path) -> bool:
-    """Return whether a folder lies on a network file system; False where the system does not say."""
+def answers_folder(setting: str = "auto") -> Path | None:
+    """Return the folder that keeps answers between sessions, or `None` where they are not kept.
+
+    `auto` is what LLMINVARIANCE_ANSWERS says (off or a folder), else `answers` in `cache_folder`.
+    """
+    if setting == "auto":
+        setting = os.environ.get("LLMINVARIANCE_ANSWERS") or "auto"
+    if setting == "off":
+        return None
+    return cache_folder() / "answers" if setting == "auto" else Path(setting).expanduser()
+
+
+def on_network(folder: Path) -> bool:
+    """Return whether a folder is on a network file system; known on Linux only, taken for local elsewhere."""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text(errors="replace")
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return False
-    return is_network_type(parse_mounts(mounts, folder.absolute()))
+    return is_network_type(file_system_type(os.path.realpath(folder), mounts))
+
+
+def file_system_type(path: str, mountinfo: str) -> str:
+    """Return the type of the mount that holds an absolute path: the longest mount point, the last of equal ones."""
+    longest, found = -1, ""
+    for line in mountinfo.splitlines():
+        before, dash, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not dash or len(fields) < 5 or not after:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4]).rstrip("/")
+        if (path == point or path.startswith(point + "/")) and len(point) >= longest:
+            longest, found = len(point), after.split(" ")[0]
+    return found
 
 
 def is_network_type(kind: str) -> bool:
-    """Return whether a file-system type is one that several machines write to."""
-    return kind in NETWORK_TYPES or kind.startswith(("nfs", "fuse.gluster", "fuse.ceph", "fuse.s3", "fuse.rclone"))
-
-
-def parse_mounts(mountinfo: str, folder: Path) -> str:
-    """Return the file-system type under a folder, from the text of Linux' mountinfo; empty where none is named."""
-    best, found = -1, ""
-    for line in mountinfo.splitlines():
-        left, dash, right = line.partition(" - ")
-        fields = left.split()
-        if not dash or len(fields) < 5 or not right.split():
-            continue
-        point = Path(fields[4].encode().decode("unicode_escape"))
-        if folder.is_relative_to(point) and len(point.parts) >= best:
-            best, found = len(point.parts), right.split()[0]
-    return found
+    """Return whether files of this type may be shared between machines, so that memory-mapped files are not."""
+    return kind in NETWORK_TYPES or kind.startswith("fuse.")

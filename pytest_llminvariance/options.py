@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -38,9 +37,9 @@ def _boolean(value: str) -> bool:
     return value.lower() in ("true", "yes", "on", "1")
 
 
-def _cache(value: str) -> str:
-    if value not in ("auto", "off") and Path(value).exists() and not Path(value).is_dir():
-        raise ValueError("must be auto, off, or a folder; this is a file")
+def _place(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must be auto, off or a folder")
     return value
 
 
@@ -76,9 +75,6 @@ class Settings:
     batch_tokens: int | None = _setting(
         None, _positive, "N", "tokens of one forward pass, which bounds memory (CPU 1024, GPU by free memory)"
     )
-    cache: str = _setting(
-        "auto", _cache, "WHERE", "where answers are remembered: auto (your cache folder), off, or a folder"
-    )
     deterministic: bool = _setting(
         False,  # noqa: FBT003
         _boolean,
@@ -88,6 +84,13 @@ class Settings:
     device_map: str | None = _setting(
         None, _text, "MAP", "spread a model over several GPUs: auto, balanced, sequential (needs accelerate)"
     )
+    cache: str = _setting(
+        "auto", _place, "PLACE", "where answers are kept between sessions: auto (your cache folder), off, or a folder"
+    )
+
+
+# what changes no verdict, or is in the replay line anyway
+NOT_REPEATED = ("seed", "cache")
 
 
 def _fields() -> tuple[dataclasses.Field[Any], ...]:
@@ -128,11 +131,11 @@ def read_settings(config: pytest.Config) -> Settings:
 
 
 def repeated_flags(config: pytest.Config) -> list[str]:
-    """Return what was given on the command line, apart from the seed, for the replay line."""
+    """Return what was given on the command line, apart from seed and cache, for the replay line."""
     flags = []
     for item in _fields():
         given = config.getoption(f"invariance_{item.name}")
-        if given is not None and item.name != "seed":
+        if given is not None and item.name not in NOT_REPEATED:
             flag = f"--invariance-{item.name.replace('_', '-')}"
             flags.append(flag if item.metadata["parse"] is _boolean else f"{flag}={given}")
     overrides = config.getoption("override_ini") or ()

@@ -18,12 +18,13 @@ from pytest_llminvariance.runs import Run, current_run
 
 if TYPE_CHECKING:
     from pytest_llminvariance.bound import Checks
+    from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.models.protocol import Model
 
 FIXTURES = ("invariance_model", "invariance")
 SETTINGS = pytest.StashKey[Settings]()
 RECORDER = pytest.StashKey[SessionRecorder]()
-MEMO = pytest.StashKey[Any]()
+MEMO = pytest.StashKey["Memo"]()
 NOISE = pytest.StashKey[dict[Any, Any]]()
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -43,7 +44,6 @@ def pytest_configure(config: pytest.Config) -> None:
     directory = Path(worker.get("invariance_run_directory") or new_run_directory())
     config.stash[SETTINGS] = read_settings(config)
     config.stash[RECORDER] = SessionRecorder(directory, worker.get("workerid", "main"))
-    config.stash[MEMO] = {}
     config.stash[NOISE] = {}
 
 
@@ -77,7 +77,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
-    run = Run(settings.seed, settings.undecided, recorder, _memo(item), _replay(item), config.stash[NOISE])
+    run = Run(settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item), config.stash[NOISE])
     token = current_run.set(run)
     try:
         return (yield)
@@ -140,9 +140,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Collect all workers' records; a check that never finished fails the session, in one last red line."""
     config = session.config
-    close = getattr(config.stash[MEMO], "close", None)
-    if close is not None:
-        close()
+    _close_memo(config)
     if hasattr(config, "workerinput"):
         return (yield)
     records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=True)
@@ -212,6 +210,32 @@ def invariance(invariance_model: Model) -> Checks:
     return Checks(invariance_model)
 
 
+def _memo(config: pytest.Config) -> Memo:
+    """Return the session's memory of answers, made when a check first asks for it."""
+    if MEMO not in config.stash:
+        from pytest_llminvariance.folders import answers_folder
+
+        folder = answers_folder(config.stash[SETTINGS].cache)
+        config.stash[MEMO] = {}
+        if folder is not None:
+            from pytest_llminvariance.cache import AnswerCache
+
+            named_in_ini = config.getoption("invariance_cache") is None
+            base = config.rootpath if named_in_ini else config.invocation_params.dir
+            worker = getattr(config, "workerinput", {}).get("workerid")
+            config.stash[MEMO] = AnswerCache(base / folder, worker=worker)
+    return config.stash[MEMO]
+
+
+def _close_memo(config: pytest.Config) -> None:
+    """Write down what the cache holds back, and what it did, where a model's answers were kept."""
+    memo: Any = config.stash.get(MEMO, {})
+    if hasattr(memo, "close"):
+        memo.close()
+        if memo.recalled or memo.asked:
+            config.stash[RECORDER].answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
+
+
 def _replay(item: pytest.Item) -> str:
     """Return the command that repeats a test, for a shell in the folder where pytest was started."""
     from shlex import join
@@ -222,28 +246,15 @@ def _replay(item: pytest.Item) -> str:
     return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *repeated_flags(item.config)])
 
 
-def _memo(item: pytest.Item) -> Any:
-    """Return the session's memory of answers; with answers on disk behind it once a test uses the model."""
-    stash = item.config.stash
-    if isinstance(stash[MEMO], dict) and _uses_fixture(item):
-        from pytest_llminvariance.cache import open_cache
-
-        worker = getattr(item.config, "workerinput", {}).get("workerid", "main")
-        stash[MEMO] = open_cache(stash[SETTINGS].cache, worker)
-    return stash[MEMO]
-
-
 def _note_engine(config: pytest.Config, model: Model) -> None:
     """Write down how prompts were sent, and what was remembered."""
-    usage, memo = getattr(model, "usage", None), config.stash[MEMO]
+    usage = getattr(model, "usage", None)
     config.stash[RECORDER].engine(
         model.name,
         {
             "path": model.describe_path() if hasattr(model, "describe_path") else "",
             "sent_tokens": usage.sent_tokens if usage else 0,
             "asked_tokens": usage.asked_tokens if usage else 0,
-            "remembered": getattr(memo, "hits", 0),
-            "folder": str(getattr(memo, "folder", None) or ""),
         },
     )
 

@@ -85,6 +85,10 @@ class SessionRecorder:
         """Note what the engine did in this process."""
         self._write({"kind": "engine", "id": self._worker, "model": model, **facts})
 
+    def answers(self, recalled: int, asked: int, place: str, trouble: str | None) -> None:
+        """Note how many answers came from the cache, and how many were asked."""
+        self._write({"kind": "cache", "recalled": recalled, "asked": asked, "place": place, "trouble": trouble})
+
     def started(self, title: str) -> str:
         """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
         index = self._calls[self._where] = self._calls.get(self._where, 0) + 1

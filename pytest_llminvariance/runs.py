@@ -9,13 +9,15 @@ in a notebook. The default records nothing and remembers nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pytest_llminvariance.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_llminvariance.audit.noise import NoiseFloor
     from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.recorders import Recorder
@@ -32,20 +34,34 @@ class Run(NamedTuple):
     seed: int = 0
     undecided: UndecidedPolicy = "fail"
     recorder: Recorder | None = None
-    memo: Memo | None = None
-    """Answers by model and request; `None` remembers only within one check."""
+    memory: Callable[[], Memo] | None = None
+    """Gives the answers by model and request, made when first asked for; `None` remembers only within one check."""
     replay: str | None = None
     """The command that repeats the current test."""
     noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
     """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
+
+    @property
+    def memo(self) -> Memo | None:
+        """Answers by model and request."""
+        return self.memory() if self.memory else None
 
 
 current_run: ContextVar[Run] = ContextVar("llminvariance_run", default=Run())  # noqa: B039 - frozen
 
 
 @contextlib.contextmanager
-def run(*, seed: int = 0, undecided: UndecidedPolicy = "fail", recorder: Recorder | None = None) -> Iterator[Run]:
+def run(
+    *,
+    seed: int = 0,
+    undecided: UndecidedPolicy = "fail",
+    recorder: Recorder | None = None,
+    cache: bool | str | Path = False,
+) -> Iterator[Run]:
     """Give the checks inside a seed, a policy, and a memory of answers.
+
+    Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
+    a path in a folder of your choice.
 
     For notebooks and scripts::
 
@@ -54,12 +70,26 @@ def run(*, seed: int = 0, undecided: UndecidedPolicy = "fail", recorder: Recorde
     """
     if undecided not in get_args(UndecidedPolicy):
         raise UsageError(f"undecided is {undecided!r}, but must be one of {', '.join(get_args(UndecidedPolicy))}")
-    made = Run(seed=seed, undecided=undecided, recorder=recorder, memo={}, noise={})
+    memo = _memo(cache)
+    made = Run(seed=seed, undecided=undecided, recorder=recorder, memory=lambda: memo, noise={})
     token = current_run.set(made)
     try:
         yield made
     finally:
         current_run.reset(token)
+        close = getattr(memo, "close", None)
+        if close is not None:
+            close()
+
+
+def _memo(cache: bool | str | Path) -> Memo:  # noqa: FBT001
+    if cache is False:
+        return {}
+    from pytest_llminvariance.cache import AnswerCache
+    from pytest_llminvariance.folders import answers_folder
+
+    folder = answers_folder("auto" if cache is True else str(cache))
+    return {} if folder is None else AnswerCache(folder)
 
 
 class recorded:  # noqa: N801 - used like a function

@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
+CACHE = "test_cache.py"
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,20 @@ MUTATIONS = [
              ("test_bad_input_checks.py",)),
     Mutation("the farthest example", "evidence.py", "sorted(found, key=lambda entry: entry[:3])",
              "sorted(found, key=lambda entry: entry[:3], reverse=True)", (VACUOUS,)),
+    Mutation("kept answers without the model's fingerprint", "cache_rows.py", '"fingerprint": fingerprint', '"fingerprint": ""',
+             (CACHE,)),
+    Mutation("one kept answer for every draw", "cache_rows.py", "{name: getattr(request, name) for name in fields}", "{}",
+             (CACHE,)),
+    Mutation("labels left out of the key", "cache_rows.py", '"labels": shown.labels', '"labels": ()', (CACHE,)),
+    Mutation("answers of every model kept", "cache.py", "for key, reply in items.items() if key[1] in self._fingerprints}",
+             "for key, reply in items.items()}", (CACHE,)),
+    Mutation("damaged replies believed", "cache_rows.py",
+             "return reply if _answers(reply, len(request.presentation.order)) else None", "return reply", (CACHE,)),
+    Mutation("the newest answers evicted", "cache_file.py", "ORDER BY used, key", "ORDER BY used DESC, key", (CACHE,)),
+    Mutation("a chunk kept only at the end", "cache.py", "            self._safely(lambda: self._write(rows))\n",
+             "            self._late = [*getattr(self, '_late', []), *rows]\n", (CACHE,)),
+    Mutation("a batch half written", "cache_file.py", 'self._run("BEGIN IMMEDIATE", work)\n\n    def touch',
+             'self._run("", work)\n\n    def touch', (CACHE,)),
     Mutation("a sequence read from one that does not begin with it", "models/batching.py",
              "if carrier < 0 or sequences[carrier][: len(tokens)] != tokens:", "if carrier < 0:", ("test_batching.py",)),
 ]  # fmt: skip

@@ -36,7 +36,7 @@ def fingerprint_of(network: Any, tokenizer: Any, *, chat: bool, shared: bool) ->
         "chat_template": tokenizer.chat_template if chat else None,
         "attention": [network.config._attn_implementation, shared],
         "arithmetic": [torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()],
-        "device": network.device.type,
+        "device": _device_name(network.device),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
@@ -45,6 +45,13 @@ def fingerprint_of(network: Any, tokenizer: Any, *, chat: bool, shared: bool) ->
     vocabulary = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
     digest.update(vocabulary.encode())
     return digest.hexdigest()
+
+
+def _device_name(device: torch.device) -> str:
+    """Return what rounds: the kind of GPU, or the instructions that the CPU has."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
 
 
 def _digest(tensor: torch.Tensor) -> bytes:

@@ -137,6 +137,9 @@ class Model(Protocol):
     `fingerprint` must change whenever answers could change (weights, tokenizer, chat template, dtype);
     answers are remembered by it. `sent_sha256` of a reply is the digest of the bytes that were really sent,
     made where they are sent: it shows whether a transform reached the model at all.
+
+    A model whose fingerprint, messages, labels and options as shown determine the reply may say
+    `cacheable = True`: then its answers are kept between sessions (`cache`). It is not part of the protocol.
     """
 
     @property

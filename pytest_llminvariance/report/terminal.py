@@ -31,7 +31,7 @@ def finding_line(summary: Mapping[str, Any]) -> str:
 
 
 def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iterator[tuple[str, str]]:
-    """Yield (line, colour) for the section: models, findings, searches, what did not finish, a count."""
+    """Yield (line, colour) for the section: models, findings, searches, what did not finish, cache, a count."""
     for model in _of_kind(records, "model"):
         parts = [f"model {model['name']}", f"fingerprint {model['fingerprint'][:16]}"]
         parts += [f"{key} {model[key]}" for key in ("device", "dtype") if model.get(key)]
@@ -49,6 +49,8 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
         yield f"UNDECIDED {record['title']}: started and did not finish: worker died  [{record['where']}]", "red"
     for record in _of_kind(records, "failed"):
         yield f"ERROR     {record['title']}: {record['reason'].splitlines()[0][:200]}  [{record['where']}]", "red"
+    if cached := _of_kind(records, "cache"):
+        yield _cache_line(cached), ""
     open_ones = sum(record["finding"]["verdict"] == "UNDECIDED" for record in findings)
     if open_ones and undecided != "fail":
         yield (
@@ -58,15 +60,19 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
 
 
 def engine_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield how prompts were sent and what was remembered, summed over workers."""
+    """Yield how prompts were sent, and how many of their tokens, summed over workers."""
     asked, sent = (sum(record[name] for record in records) for name in ("asked_tokens", "sent_tokens"))
-    for path in dict.fromkeys(record["path"] for record in records if record["path"] and record["asked_tokens"]):
-        yield f"engine {path}"
+    for path in dict.fromkeys(record["path"] for record in records if record["asked_tokens"]):
+        yield f"engine: {path}"
     if asked:
-        yield f"tokens {sent:,} sent for {asked:,} in all prompts ({1 - sent / asked:.0%} saved)"
-    remembered = sum(record["remembered"] for record in records)
-    if remembered:
-        yield f"cache  {remembered:,} answers remembered from {records[0]['folder']}"
+        yield f"tokens: {sent:,} sent for prompts of {asked:,} ({1 - sent / asked:.0%} saved)"
+
+
+def _cache_line(records: Sequence[Mapping[str, Any]]) -> str:
+    recalled, asked = (sum(record[name] for record in records) for name in ("recalled", "asked"))
+    trouble = next((f", not kept: {record['trouble']}" for record in records if record["trouble"]), "")
+    answers = f"{recalled:,} answer{'s' if recalled != 1 else ''} remembered, {asked:,} asked"
+    return f"cache: {answers}, {records[0]['place']}{trouble}"
 
 
 def _of_kind(records: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:

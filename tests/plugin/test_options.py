@@ -16,9 +16,9 @@ VALUES = {
     "seed": ("7", "-3"),
     "undecided": ("skip", "warn"),
     "batch_tokens": ("64", "128"),
-    "cache": ("off", "somewhere"),
     "deterministic": ("true", ""),
     "device_map": ("auto", "balanced"),
+    "cache": ("off", "answers"),
 }
 NAMES = [item.name for item in dataclasses.fields(Settings)]
 SHOW = """
@@ -66,6 +66,7 @@ def test_ini_keys_and_the_flag_wins(pytester: pytest.Pytester) -> None:
         ("--invariance-seed=x", "--invariance-seed is 'x', but must be a whole number"),
         ("--invariance-batch-tokens=0", "--invariance-batch-tokens is '0', but must be a whole number from 1"),
         ("--invariance-undecided=pass", "--invariance-undecided is 'pass', but must be one of fail, skip, warn"),
+        ("--invariance-cache=", "--invariance-cache is '', but must be auto, off or a folder"),
     ],
 )
 def test_bad_values_are_one_line_usage_errors(flag: str, says: str, pytester: pytest.Pytester) -> None:

@@ -172,7 +172,7 @@ ARGUMENTS = [
         "property unknown",
         lambda _: check("order", ORACLE, RED, tolerance=0.1),
         UsageError,
-        "there is no property 'order'; the properties are option_order, prompt, labels, layout, readouts, tracks",
+        "there is no property 'order'; the properties are option_order, prompt, labels, layout, readouts, tracks, batch",
     ),
     Misuse(
         "options for an object",

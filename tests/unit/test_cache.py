@@ -1,31 +1,30 @@
-"""Answers on disk: the same back, never another's, safe against kills, damage, full disks and many workers."""
+"""The cache of answers: what comes back is what was stored, and nothing that goes wrong reaches a check."""
 
 from __future__ import annotations
 
+import dataclasses
+import errno
+import itertools
 import json
 import math
 import os
-import signal
 import sqlite3
-import stat
-import subprocess
-import sys
-import time
+import tempfile
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from pytest_llminvariance import Layout, Presentation, Question, Template
-from pytest_llminvariance.cache import AnswerCache, CacheWarning, answer_key, clear, decode, encode, info
-from pytest_llminvariance.cli import app
-from pytest_llminvariance.engine import Key, ask
-from pytest_llminvariance.folders import is_network_type, parse_mounts
+from pytest_llminvariance import Presentation, Question, UsageError, controls
+from pytest_llminvariance.cache import AnswerCache, AnswerCacheWarning
+from pytest_llminvariance.cache_rows import decoded, encoded, row_key
+from pytest_llminvariance.engine import ask
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     LabelRequest,
@@ -33,342 +32,688 @@ from pytest_llminvariance.models.protocol import (
     OptionReply,
     OptionRequest,
     Reply,
+    Request,
     TextReply,
     TextRequest,
 )
+from pytest_llminvariance.presentation import Layout
+from pytest_llminvariance.runs import run
 
-QUESTION = Question("Which one?", ["red", "blue", "green"])
-REPLY = LabelReply((-0.5, -1.5, -math.inf), "ab12", 7)
-
-
-def key(n: int = 0, fingerprint: str = "f" * 64) -> Key:
-    return ("model", fingerprint, LabelRequest(Presentation(Question(f"Which is {n}?", ["red", "blue"]))))
+F = "fingerprint"
+Items = dict[tuple[str, str, Request], Reply]
 
 
-def stored(folder: Path, keys: list[Key], **settings: Any) -> list[Key]:
-    """Return which keys a fresh session finds on disk."""
-    cache = AnswerCache(folder, **settings)
-    cache.fetch(keys, durable=True)
-    found = [k for k in keys if k in cache]
-    cache.close()
-    return found
+def label(n: int = 0, options: Sequence[str] = ("yes", "no")) -> LabelRequest:
+    return LabelRequest(Presentation(Question(f"stem {n}?", options)))
 
 
-FLOATS = st.floats(max_value=0, allow_nan=False)
-REPLIES = st.one_of(
-    st.builds(LabelReply, st.lists(FLOATS).map(tuple), st.text(), st.integers(0, 10**6)),
-    st.lists(st.tuples(FLOATS, st.integers(1, 99))).flatmap(
-        lambda rows: st.builds(
-            OptionReply, st.just(tuple(a for a, _ in rows)), st.just(tuple(b for _, b in rows)), st.text(), st.just(3)
-        )
-    ),
-    st.builds(TextReply, st.text(), st.text(), st.integers(0, 10**6)),
-)
+def items(numbers: Sequence[int], fingerprint: str = F) -> Items:
+    return {("model", fingerprint, label(n)): LabelReply((-n / 3, -math.inf), f"sent {n}", n) for n in numbers}
 
 
-@given(REPLIES)
-def test_a_reply_comes_back_as_it_was(reply: Reply) -> None:
-    text = encode(reply)
-    assert text is not None
-    assert decode(text) == reply
+def opened(folder: Path, **arguments: Any) -> AnswerCache:
+    cache = AnswerCache(folder, **{"network": False, **arguments})
+    cache.persist(F)
+    return cache
+
+
+def filled(folder: Path, numbers: Sequence[int] = range(5)) -> Items:
+    answers = items(numbers)
+    with opened(folder) as cache:
+        cache.store(answers)
+    return answers
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_shown() -> Iterator[None]:
+    """As errors they would be swallowed by the cache, which fails no test, and go unseen here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AnswerCacheWarning)
+        yield
+
+
+# what comes back
+
+numbers = st.floats(max_value=0, allow_nan=False) | st.just(-math.inf)
+tokens = st.integers(0, 10**6)
+
+
+@st.composite
+def answered(draw: st.DrawFn) -> tuple[Request, Reply]:
+    options = draw(st.lists(st.text("abcdeé ", min_size=1, max_size=5).map(str.strip).filter(bool), min_size=2, max_size=5, unique_by=str.casefold))  # fmt: skip
+    shown = Presentation(Question(draw(st.text("ab?\n\"'é", min_size=1).filter(str.strip)), options))
+    k, sent, n = len(options), draw(st.text()), draw(tokens)
+    values = tuple(draw(st.lists(numbers, min_size=k, max_size=k)))
+    kind = draw(st.sampled_from(["label", "option", "text"]))
+    if kind == "label":
+        return LabelRequest(shown), LabelReply(values, sent, n)
+    if kind == "text":
+        return TextRequest(shown, draw(st.integers(1, 99))), TextReply(draw(st.text()), sent, n)
+    lengths = tuple(draw(st.lists(st.integers(1, 50), min_size=k, max_size=k)))
+    return OptionRequest(shown), OptionReply(values, lengths, sent, n)
+
+
+@settings(max_examples=40, deadline=None)  # each opens a file twice
+@given(st.lists(answered(), max_size=6), st.text(max_size=3))
+def test_what_was_stored_comes_back_exactly(pairs: list[tuple[Request, Reply]], fingerprint: str) -> None:
+    stored: Items = {("name", fingerprint, request): reply for request, reply in pairs}
+    with tempfile.TemporaryDirectory() as folder:
+        for written in (True, False):
+            with AnswerCache(folder, network=False) as cache:
+                cache.persist(fingerprint)
+                if written:
+                    cache.store(stored)
+                cache.fetch(stored)
+                assert dict(cache) == stored
+                assert repr(dict(cache)) == repr(stored), "0.0 is not -0.0, and 1 is not True"
+                assert cache.trouble is None
+        assert cache.recalled == len(stored)
+
+
+def test_it_is_a_mapping(tmp_path: Path) -> None:
+    known = filled(tmp_path)
+    key = next(iter(known))
+    with opened(tmp_path) as cache:
+        assert len(cache) == 0
+        assert key in cache
+        assert cache[key] == known[key]
+        assert list(cache) == [key]
+        absent = next(iter(items([99])))
+        assert absent not in cache
+        assert cache.get(absent) is None
+        cache[absent] = LabelReply((0.0, -1.0), "s")
+        assert cache.pop(absent) == LabelReply((0.0, -1.0), "s")
+        del cache[key]
+        assert key not in cache
+    with opened(tmp_path) as cache:
+        assert key not in cache
+        assert absent not in cache
+        assert cache.info().entries == len(known) - 1
+
+
+def test_the_name_of_a_model_does_not_matter_the_fingerprint_does(tmp_path: Path) -> None:
+    ((_, _, request), reply), *_ = filled(tmp_path).items()
+    with opened(tmp_path) as cache:
+        cache.persist("other")
+        assert cache["renamed", F, request] == reply
+        assert ("model", "other", request) not in cache
+
+
+def test_missing_answers_and_models_that_do_not_say_so_are_not_kept(tmp_path: Path) -> None:
+    missing: Items = {("m", F, label(1)): MissingReply("time-out")}
+    with opened(tmp_path) as cache:
+        cache.store(missing)
+        cache.store(items([2], "not cacheable"))
+        assert len(cache) == 2, "both are remembered for the session"
+        assert not list(tmp_path.iterdir()), "and no file was made"
+    with opened(tmp_path) as cache:
+        assert next(iter(missing)) not in cache
+        cache.persist("not cacheable")
+        assert next(iter(items([2], "not cacheable"))) not in cache
+
+
+def test_many_are_fetched_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = filled(tmp_path, range(1201))
+    with opened(tmp_path) as cache:
+        cache.fetch([*known, *known, *items([5000])])
+        monkeypatch.setattr(cache._file, "read", None)  # from here on nothing is read
+        assert [cache[key] for key in known] == list(known.values())
+        assert next(iter(items([5000]))) not in cache
+        assert cache.recalled == 1201
+
+
+def test_what_another_process_stored_in_the_meantime_is_found(tmp_path: Path) -> None:
+    with opened(tmp_path) as one, opened(tmp_path) as two:
+        key, reply = next(iter(items([1]).items()))
+        one.fetch([key])
+        assert key not in one
+        two.store({key: reply})
+        one.fetch([key])
+        assert one[key] == reply
+
+
+# keys
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a sampled answer may be asked with in a later version."""
+
+    presentation: Presentation
+    seed: int
+    index: int
+    temperature: float
+    capability: ClassVar[str] = "text"
+
+    @property
+    def messages(self) -> Any:
+        return self.presentation.render()
+
+
+SHOWN = Presentation(Question("Which?", ["red", "blue", "green"]))
+DIFFERENT: dict[str, Any] = {
+    "label": LabelRequest(SHOWN),
+    "option": OptionRequest(SHOWN),
+    "text": TextRequest(SHOWN),
+    "longer": TextRequest(SHOWN, 33),
+    "order": LabelRequest(SHOWN.replace(order=(1, 0, 2))),
+    "labels": LabelRequest(SHOWN.replace(labels=("1", "2", "3"))),
+    "layout": LabelRequest(SHOWN.replace(layout=Layout("({label}) "))),
+    "template": LabelRequest(SHOWN.replace(template="{stem} {options}")),
+    "stem": LabelRequest(Presentation(Question("Which one?", ["red", "blue", "green"]))),
+    "draw": Sampled(SHOWN, 0, 0, 1.0),
+    "another draw": Sampled(SHOWN, 0, 1, 1.0),
+    "another seed": Sampled(SHOWN, 1, 0, 1.0),
+    "hotter": Sampled(SHOWN, 0, 0, 1.5),
+}
+
+
+def test_whatever_can_change_the_answer_changes_the_key() -> None:
+    keys = {name: row_key(F, request) for name, request in DIFFERENT.items()}
+    assert None not in keys.values()
+    assert len(set(keys.values())) == len(DIFFERENT)
+    assert {row_key("other", request) for request in DIFFERENT.values()}.isdisjoint(keys.values())
+
+
+def test_what_the_model_never_sees_does_not_change_the_key() -> None:
+    named = Presentation(Question("Which?", ["red", "blue", "green"], id="q1", answer=1))
+    assert row_key(F, LabelRequest(named)) == row_key(F, LabelRequest(SHOWN))
+
+
+def test_labels_that_are_not_in_the_prompt_count_too() -> None:
+    bare = {"template": "{stem}\n{options}", "layout": Layout("- ")}
+    one, two = SHOWN.replace(**bare), SHOWN.replace(**bare, labels=("x", "y", "z"))
+    assert one.render() == two.render()
+    assert row_key(F, LabelRequest(one)) != row_key(F, LabelRequest(two))
+
+
+def test_a_key_is_the_same_in_every_process() -> None:
+    known = row_key(F, DIFFERENT["label"])
+    assert known is not None
+    assert known.hex() == "903b9ac52dee2e91959b2d883403ae20531f46ec1a7c60698fc7f3bf69bf26ce", (
+        "whoever changes keys counts FORMAT up and writes the new key here"
+    )
+
+
+def test_a_request_that_cannot_be_written_has_no_key(tmp_path: Path) -> None:
+    odd: Any = Sampled(SHOWN, 0, 0, object())  # type: ignore[arg-type]
+    assert row_key(F, odd) is None
+    with opened(tmp_path) as cache:
+        cache.store({("m", F, odd): TextReply("a", "s")})
+        assert cache["m", F, odd] == TextReply("a", "s")
+        assert cache.trouble is None
+    assert not list(tmp_path.iterdir())
+
+
+# damage
+
+GOOD = json.dumps({"kind": "label", "logprobs_nats": [-1.0, -2.0], "sent_sha256": "s", "n_tokens": 3})
+
+
+def test_the_good_row_is_read() -> None:
+    assert decoded(label(), GOOD) == LabelReply((-1.0, -2.0), "s", 3)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", "null", '{"kind": "label"}', '{"kind": "label", "logprobs_nats": "x", "sent_sha256": "", "n_tokens": 1}',
-     '{"kind": "option", "logprobs_nats": [1], "option_tokens": [], "sent_sha256": "", "n_tokens": 1}',
-     '{"kind": "other", "sent_sha256": "", "n_tokens": 1}'],
+    [
+        "", "{", "null", "[]", "3", '"text"', "\udcff", b"\xff\xfe", b"", GOOD[:-1], GOOD + "}", "[" * 100_000,
+        GOOD.replace("label", "option"), GOOD.replace('"label"', '"new"'), GOOD.replace('"label"', "null"),
+        GOOD.replace("[-1.0, -2.0]", "[-1.0]"), GOOD.replace("[-1.0, -2.0]", "[-1.0, -2.0, -3.0]"),
+        GOOD.replace("-2.0", "NaN"), GOOD.replace("-2.0", '"-2.0"'), GOOD.replace("-2.0", "null"),
+        GOOD.replace("-2.0", "true"), GOOD.replace("[-1.0, -2.0]", "null"), GOOD.replace("[-1.0, -2.0]", "{}"),
+        GOOD.replace('"s"', "7"), GOOD.replace("3}", "null}"), GOOD.replace("3}", "true}"),
+        GOOD.replace('"n_tokens"', '"tokens"'), GOOD.replace("{", '{"more": 1, '),
+    ],
 )  # fmt: skip
-def test_what_is_no_reply_is_absent(text: str) -> None:
-    assert decode(text) is None
+def test_a_damaged_row_is_absent(text: str | bytes) -> None:
+    assert decoded(label(), text) is None
 
 
-def test_a_second_session_finds_the_answers(tmp_path: Path) -> None:
-    first = AnswerCache(tmp_path)
-    first.store({key(n): REPLY for n in range(1_200)}, durable=True)
-    first.close()
-    second = AnswerCache(tmp_path)
-    second.fetch([key(n) for n in range(1_300)], durable=True)
-    assert sum(key(n) in second for n in range(1_300)) == 1_200
-    assert second[key(3)] == REPLY
-    assert second.hits == 1_200
-
-
-def test_missing_answers_and_those_of_other_models_stay_in_memory(tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path / "new")
-    cache.store({key(1): REPLY}, durable=False)
-    assert not (tmp_path / "new").exists()  # nothing durable, no file
-    cache.store({key(2): MissingReply("time-out"), key(3): REPLY}, durable=True)
-    assert cache[key(1)] == REPLY
-    assert cache[key(2)] == MissingReply("time-out")
-    cache.close()
-    assert stored(tmp_path / "new", [key(1), key(2), key(3)]) == [key(3)]
-
-
-SHOWN = Presentation(QUESTION)
-DIFFERENT = {
-    "as it is": LabelRequest(SHOWN),
-    "another order": LabelRequest(SHOWN.replace(order=(1, 0, 2))),
-    "other labels": LabelRequest(SHOWN.replace(labels=("1", "2", "3"))),
-    "another template": LabelRequest(Presentation(QUESTION, template=Template("{stem}\n{options}\nSay:"))),
-    "a system message": LabelRequest(
-        Presentation(QUESTION, template=Template("{stem}\n{options}", system="Be short."))
-    ),
-    "another layout": LabelRequest(SHOWN.replace(layout=Layout(enumerator="({label}) "))),
-    "another readout": OptionRequest(SHOWN),
-    "a text": TextRequest(SHOWN),
-    "a longer text": TextRequest(SHOWN, max_new_tokens=33),
-}
-
-
-def test_whatever_changes_an_answer_changes_the_key() -> None:
-    keys = {name: answer_key("f", request) for name, request in DIFFERENT.items()}
-    assert len(set(keys.values())) == len(keys)
-    assert answer_key("g", LabelRequest(SHOWN)) != keys["as it is"]
-
-
-def test_a_sampled_request_has_a_key_for_every_draw() -> None:
-    import dataclasses
-
-    @dataclasses.dataclass(frozen=True)
-    class Sampled(TextRequest):
-        seed: int = 0
-        index: int = 0
-
-    draws = [Sampled(SHOWN, seed=seed, index=index) for seed in range(3) for index in range(4)]
-    assert len({answer_key("f", draw) for draw in draws}) == 12
-
-
-def test_equal_prompts_share_an_answer_whatever_their_question_is_called(tmp_path: Path) -> None:
-    one, other = (LabelRequest(Presentation(Question("Which one?", ["red", "blue"], id=name))) for name in "ab")
-    cache = AnswerCache(tmp_path)
-    cache.store({("m", "f", one): REPLY}, durable=True)
-    cache.close()
-    assert stored(tmp_path, [("m", "f", one), ("m", "f", other)]) == [("m", "f", one), ("m", "f", other)]
-
-
-def test_the_least_recently_used_answers_go_first(tmp_path: Path) -> None:
-    for part in range(4):
-        cache = AnswerCache(tmp_path)
-        cache.store({key(n): REPLY for n in range(500 * part, 500 * part + 500)}, durable=True)
-        cache.fetch([key(n) for n in range(500)], durable=True)  # the first ones are used every time
-        cache.close()
-    size = info(tmp_path).n_bytes
-    cache = AnswerCache(tmp_path, max_bytes=size // 2)
-    cache.fetch([key(n) for n in range(500)], durable=True)
-    cache.close()
-    left = {k[2].presentation.question.stem for k in stored(tmp_path, [key(n) for n in range(2_000)])}
-    assert info(tmp_path).n_bytes <= size // 2
-    assert {f"Which is {n}?" for n in range(500)} <= left
-    assert 500 < len(left) < 1_200
-    assert "Which is 600?" not in left
-
-
-@pytest.mark.parametrize("damage", ["garbage", "cut off", "another table"])
-def test_a_damaged_file_is_moved_aside_and_begun_anew(tmp_path: Path, damage: str) -> None:
-    cache = AnswerCache(tmp_path)
-    cache.store({key(n): REPLY for n in range(3_000)}, durable=True)
-    cache.close()
-    file = tmp_path / "answers.sqlite"
-    if damage == "garbage":
-        file.write_bytes(b"no database" * 1_000)
-    elif damage == "cut off":
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    else:
-        file.unlink()
-        sqlite3.connect(file).execute("create table answers (x)").connection.commit()
-
-    def session() -> None:
-        cache = AnswerCache(tmp_path)
-        cache.fetch([key(n) for n in range(3_000)], durable=True)
-        cache.store({key(1): REPLY}, durable=True)
-        assert cache[key(1)] == REPLY
-        cache.close()
-
-    with pytest.warns(CacheWarning, match=r"is damaged .* moved to answers.sqlite.corrupt-1"):
-        session()
-    session()  # where a cut showed only when the lost part was read, the file is begun anew now
-    assert stored(tmp_path, [key(1)]) == [key(1)]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="folders are not read-only there")
-def test_a_folder_that_cannot_be_written_leaves_answers_in_memory(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    cache = AnswerCache(tmp_path / "file" / "below")
-    with pytest.warns(CacheWarning, match="answers cannot be remembered in .* They stay in memory"):
-        cache.store({key(1): REPLY}, durable=True)
-    with warnings.catch_warnings(record=True) as more:
-        cache.store({key(2): REPLY}, durable=True)
-    assert cache[key(2)] == REPLY
-    assert not more
-
-
-def test_a_cache_that_fails_raises_nothing_where_warnings_are_errors(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    cache = AnswerCache(tmp_path / "file" / "below")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        cache.store({key(1): REPLY}, durable=True)
-    assert cache[key(1)] == REPLY
-
-
-def test_a_disk_that_is_full_fails_no_test(tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path)
-    cache.store({key(0): REPLY}, durable=True)
-    assert cache._store is not None
-    cache._store._connection.execute("pragma max_page_count = 1")
-    with pytest.warns(CacheWarning, match="full"):
-        cache.store({key(n): REPLY for n in range(5_000)}, durable=True)
-    cache.store({key(9_999): REPLY}, durable=True)
-    assert cache[key(4_999)] == REPLY
-    cache.close()
-
-
-WRITER = """
-import sys, time
-from pathlib import Path
-from tests.unit.test_cache import REPLY, key
-from pytest_llminvariance.cache import AnswerCache
-cache = AnswerCache(Path(sys.argv[1]), network=sys.argv[4] == "network", worker=sys.argv[2])
-first, step = int(sys.argv[2]), 7
-for n in range(first, first + int(sys.argv[3]), step):
-    cache.store({key(m): REPLY for m in range(n, n + step)}, durable=True)
-    print(n + step, flush=True)
-cache.close()
-"""
-
-
-def writer(folder: Path, first: int, count: int, mode: str = "local") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(folder), str(first), str(count), mode]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-
-def sound(folder: Path) -> bool:
-    return all(
-        sqlite3.connect(file).execute("pragma integrity_check").fetchone() == ("ok",)
-        for file in folder.glob("*.sqlite")
+@pytest.mark.parametrize("lengths", ["[1]", "[1, 0]", "[1, 2.0]", "[1, true]", "null", "[1, 2, 3]"])
+def test_damaged_token_counts_are_absent(lengths: str) -> None:
+    text = json.dumps(
+        {"kind": "option", "logprobs_nats": [-1.0, -2.0], "option_tokens": [1, 1], "sent_sha256": "s", "n_tokens": 3}
     )
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
-def test_a_killed_process_loses_no_answer_that_it_had_stored(tmp_path: Path) -> None:
-    expected: list[Key] = []
-    for round_ in range(12):
-        pair = [writer(tmp_path, 100_000 * (2 * round_ + n), 100_000) for n in range(2)]
-        for process in pair:
-            assert process.stdout is not None
-            assert process.stdout.readline()  # it has begun to write
-        time.sleep(0.01 * round_)
-        for number, process in enumerate(pair):
-            process.send_signal(signal.SIGKILL)
-            lines = process.communicate()[0].split("\n")
-            done = max((int(line) for line in lines[:-1] if line), default=None)
-            begin = 100_000 * (2 * round_ + number)
-            expected += [key(n) for n in range(begin, done or begin + 7)]
-    assert sound(tmp_path)
-    assert stored(tmp_path, expected) == expected
-    assert len(expected) >= 24 * 7
-
-
-@pytest.mark.parametrize("mode", ["local", "network"])
-def test_eight_processes_at_once(tmp_path: Path, mode: str) -> None:
-    processes = [writer(tmp_path, 10_000 * n, 350, mode) for n in range(8)]
-    assert all(process.communicate(timeout=120)[0] for process in processes)
-    assert [process.returncode for process in processes] == [0] * 8
-    keys = [key(10_000 * n + m) for n in range(8) for m in range(350)]
-    assert stored(tmp_path, keys, network=mode == "network") == keys
-    assert len(list(tmp_path.glob("*.sqlite"))) == (1 if mode == "local" else 9)
-    assert sound(tmp_path)
-
-
-def test_readers_and_writers_in_threads(tmp_path: Path) -> None:
-    def work(n: int) -> int:
-        cache = AnswerCache(tmp_path)
-        cache.store({key(10 * n + m): REPLY for m in range(10)}, durable=True)
-        cache.fetch([key(m) for m in range(80)], durable=True)
-        cache.close()
-        return cache.hits
-
-    with ThreadPoolExecutor(8) as threads:
-        assert max(threads.map(work, range(8))) <= 70
-    assert len(stored(tmp_path, [key(m) for m in range(80)])) == 80
-
-
-MOUNTS = """\
-22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/root rw
-40 22 0:35 / /home rw shared:20 - nfs4 server:/home rw,vers=4.2
-41 40 259:9 / /home/me/local\\040disk rw shared:21 - xfs /dev/nvme1 rw
-42 22 0:40 / /scratch rw - lustre mds:/fs rw
-broken line
-"""
+    request = OptionRequest(label().presentation)
+    assert decoded(request, text) is not None
+    assert decoded(request, text.replace("[1, 1]", lengths)) is None
 
 
 @pytest.mark.parametrize(
-    ("folder", "kind", "network"),
+    "reply",
     [
-        ("/var/cache", "ext4", False),
-        ("/home/me/.cache", "nfs4", True),
-        ("/home/me/local disk/cache", "xfs", False),
-        ("/homestead", "ext4", False),
-        ("/scratch/x", "lustre", True),
+        LabelReply((-1.0,), "s"), LabelReply((math.nan, -1.0), "s"), TextReply("a", "s"), MissingReply("why"),
+        LabelReply((object(), -1.0), "s"), LabelReply([-1.0, -2.0], "s"),  # type: ignore[arg-type]
     ],
-)
-def test_network_file_systems_are_known_by_the_longest_mount(folder: str, kind: str, network: bool) -> None:
-    found = parse_mounts(MOUNTS, Path(folder))
-    assert found == kind
-    assert is_network_type(found) is network
+)  # fmt: skip
+def test_what_would_not_come_back_equal_is_not_written(reply: Reply) -> None:
+    assert encoded(label(), reply) is None
 
 
-def test_the_engine_stores_every_pass_before_the_next(tmp_path: Path) -> None:
-    class Breaking:
-        name, fingerprint, capabilities, cacheable = "breaking", "b" * 64, frozenset({"label"}), True
+@pytest.mark.parametrize("damage", ["'{'", "x'fffe'", "CAST(x'ff' AS TEXT)", "7", "zeroblob(9)", "'null'"])
+def test_a_damaged_row_is_asked_again_and_replaced(damage: str, tmp_path: Path) -> None:
+    known = filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE answers SET reply = {damage}")
+    with opened(tmp_path) as cache:
+        cache.fetch(known)
+        assert len(cache) == 0
+        cache.store(known)
+        assert cache.trouble is None
+    with opened(tmp_path) as cache:
+        cache.fetch(known)
+        assert dict(cache) == known
+        assert cache.info().entries == len(known)
 
-        def answer(self, requests: Any) -> list[Reply]:
-            raise AssertionError
 
-        def answers(self, requests: Any) -> Any:
-            yield [(0, REPLY)]
-            assert stored(tmp_path, [("breaking", "b" * 64, requests[0])])
-            raise KeyboardInterrupt
+def spoil(file: Path, how: str) -> None:
+    data = file.read_bytes()
+    file.write_bytes(
+        {
+            "garbage": b"this is no database at all" * 100,
+            "head": b"\x00" * 100 + data[100:],
+            "cut": data[: len(data) // 2],
+            "middle": data[:4096] + b"\xff" * (len(data) - 4096),
+            "short": data[:50],
+        }[how]
+    )
 
-    requests = [key(n)[2] for n in range(3)]
-    with pytest.raises(KeyboardInterrupt):
-        ask(Breaking(), requests, AnswerCache(tmp_path))  # type: ignore[arg-type]
+
+@pytest.mark.parametrize("how", ["garbage", "head", "cut", "middle", "short"])
+@pytest.mark.parametrize("first", ["fetch", "store", "info"])
+def test_a_corrupt_file_is_moved_aside(first: str, how: str, tmp_path: Path) -> None:
+    known = filled(tmp_path, range(400))
+    spoil(tmp_path / "answers.sqlite", how)
+    with opened(tmp_path) as cache:
+        does = {
+            "fetch": lambda: cache.fetch(known),
+            "store": lambda: cache.store(items(range(400, 1200))),
+            "info": lambda: cache.info(),
+        }
+        with pytest.warns(AnswerCacheWarning, match=r"answers.sqlite is damaged .* moved to answers.sqlite.corrupt-1"):
+            does[first]()
+        cache.store(known)
+        assert cache.trouble is None
+    assert (tmp_path / "answers.sqlite.corrupt-1").exists()
+    with opened(tmp_path) as cache:
+        cache.fetch(known)
+        assert dict(cache) == known
 
 
-def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLMINVARIANCE_CACHE", str(tmp_path))
-    run = CliRunner().invoke
-    folder = run(app, ["cache", "path"]).output.strip().replace("\n", "")
-    assert Path(folder).parent == tmp_path
-    assert "answers  0 in 0 files" in run(app, ["cache", "info"]).output
-    cache = AnswerCache(Path(folder))
-    cache.store({key(n): REPLY for n in range(5)}, durable=True)
-    cache.store({key(1, "e" * 64): REPLY}, durable=True)
+def test_each_corrupt_file_gets_a_number_and_clear_removes_them(tmp_path: Path) -> None:
+    for number in (1, 2):
+        filled(tmp_path)
+        spoil(tmp_path / "answers.sqlite", "garbage")
+        with opened(tmp_path) as cache, pytest.warns(AnswerCacheWarning, match=f"corrupt-{number}"):
+            cache.fetch(items([1]))
+    with opened(tmp_path) as cache:
+        cache.clear()
+    assert not list(tmp_path.glob("*.corrupt-*"))
+
+
+def test_a_disk_that_spoils_every_file_is_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path) as cache, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for number in range(6):
+            cache.store(items([number]))
+            cache._file.close()
+            if (tmp_path / "answers.sqlite").exists():
+                spoil(tmp_path / "answers.sqlite", "garbage")
+    assert [str(warning.message)[:30] for warning in told if "not kept" in str(warning.message)] != []
+    assert len(told) == 4, "three files, and that it is given up"
+    assert len(cache) == 6
+
+
+# nowhere to write
+
+
+def only_remembers(cache: AnswerCache) -> None:
+    known = items(range(3))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        cache.fetch(known)
+        cache.store(known)
+        cache.store(items([7]))
+        assert [cache[key] for key in known] == list(known.values())
+        cache.close()
+        cache.fetch(known)
+    assert len(told) == 1
+    assert "are not kept in" in str(told[0].message)
+    assert cache.trouble
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    only_remembers(opened(tmp_path / "file"))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place where nobody can write")
+def test_a_folder_that_cannot_be_made() -> None:
+    only_remembers(opened(Path("/proc/self/answers")))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
+    filled(tmp_path)
+    tmp_path.chmod(0o500)
+    try:
+        only_remembers(opened(tmp_path))
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_file_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path, [50])
+    connect = sqlite3.connect
+
+    def read_only(path: Path, **arguments: Any) -> sqlite3.Connection:
+        return connect(f"{path.as_uri()}?mode=ro", uri=True, **arguments)
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    only_remembers(opened(tmp_path))
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    known = items(range(500))
+    cache.store(items([5000]))
+    cache._file._open().execute("PRAGMA max_page_count = 9")
+    with pytest.warns(AnswerCacheWarning, match="database or disk is full"):
+        cache.store(known)
+    cache.store(items([5001]))
+    assert [cache[key] for key in known] == list(known.values())
     cache.close()
-    shown = run(app, ["cache", "info"]).output
-    assert "answers  6 in 1 file\n" in shown
-    assert "model    ffffffffffffffff  5 answers" in shown
-    assert run(app, ["cache", "clear"], input="n\n").exit_code == 1
-    assert info(Path(folder)).answers == 6
-    assert "deleted 6 answers" in run(app, ["cache", "clear", "--yes"]).output
-    assert info(Path(folder)).answers == 0
-    assert clear(Path(folder)) == 0
+    with opened(tmp_path) as cache:
+        assert next(iter(items([5000]))) in cache
+        assert cache.info().entries == 1, "of the batch that did not fit nothing was written"
 
 
-def test_nothing_is_pickled() -> None:
-    package = Path(__file__).parents[2] / "pytest_llminvariance"
-    for file in package.rglob("*.py"):
-        words = file.read_text()
-        assert not any(word in words for word in ("import pickle", "import shelve", "import marshal", "torch.load("))
+def test_an_error_of_the_operating_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    only_remembers(opened(tmp_path))
 
 
-def test_what_is_stored_is_json_and_private_to_nobody(tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path)
-    cache.store({key(): REPLY}, durable=True)
+def test_under_warnings_as_errors_nothing_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache = opened(tmp_path / "file")
+        cache.store(items([1]))
+    assert cache.trouble
+
+
+def test_a_file_that_others_hold_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_llminvariance.cache_file.BUSY_S", 0.05)
+    filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        cache = opened(tmp_path)
+        with pytest.warns(AnswerCacheWarning, match="database is locked"):
+            cache.store(items([9]))
+        assert next(iter(items([9]))) in cache
+
+
+def test_a_file_that_others_hold_for_a_while_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path)
+    cache = opened(tmp_path)
+    cache.fetch(items([9]))
+    cache._file._open().execute("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        pauses: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr("pytest_llminvariance.cache_file.time.sleep", sleep)
+        cache.store(items([9]))
+    assert len(pauses) == 3
+    assert cache.trouble is None
     cache.close()
-    file = tmp_path / "answers.sqlite"
-    (text,) = sqlite3.connect(file).execute("select answer from answers").fetchone()
-    assert json.loads(text)["kind"] == "label"
-    assert stat.S_ISREG(file.stat().st_mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_after_a_fork_both_go_on(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    cache.store(items([1]))
+    child = os.fork()
+    if child == 0:
+        cache.store(items([2]))
+        cache.close()
+        os._exit(0 if cache.trouble is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    cache.store(items([3]))
+    cache.close()
+    with opened(tmp_path) as cache:
+        cache.fetch(items([1, 2, 3]))
+        assert dict(cache) == items([1, 2, 3])
+
+
+# the bound
+
+
+def test_the_oldest_go_first(tmp_path: Path) -> None:
+    now = 0.0
+
+    def store(turn: int, bound: int) -> int:
+        nonlocal now
+        now += 1
+        with opened(tmp_path, max_bytes=bound, clock=lambda: now) as cache:
+            cache.store(items(range(100 * turn, 100 * turn + 100)))
+            return cache.info().entries
+
+    counts = [store(turn, 2**30) for turn in range(10)]
+    assert counts == list(range(100, 1001, 100))
+    now += 1
+    with opened(tmp_path, clock=lambda: now) as cache:
+        cache.fetch(items(range(100)))  # used again, so not the oldest any more
+    entries = store(10, 150_000)
+    assert 200 < entries < 1000
+    with opened(tmp_path) as cache:
+        kept = [n for n in range(1100) if next(iter(items([n]))) in cache]
+    assert len(kept) == entries
+    assert set(range(100)) <= set(kept), "what was used lately stays"
+    assert set(range(1000, 1100)) <= set(kept), "and the newest"
+    assert min(kept[100:]) >= 1000 - (entries - 200) - 100, "what goes is the oldest"
+
+
+def test_the_file_stays_below_the_bound(tmp_path: Path) -> None:
+    bound = 500_000
+    sizes = []
+    with opened(tmp_path, max_bytes=bound) as cache:
+        for turn in range(80):
+            cache.store(items(range(100 * turn, 100 * turn + 100)))
+            sizes.append((tmp_path / "answers.sqlite").stat().st_size)
+        entries = cache.info().entries
+    assert max(sizes) <= bound
+    assert bound / 2 <= (tmp_path / "answers.sqlite").stat().st_size
+    assert entries < 8000
+    assert len(cache) == 8000, "the session itself forgets nothing"
+
+
+def test_eviction_goes_down_to_nine_tenths_and_not_on_every_write(tmp_path: Path) -> None:
+    with opened(tmp_path, max_bytes=300_000) as cache:
+        counts = []
+        for turn in range(200):
+            cache.store(items(range(20 * turn, 20 * turn + 20)))
+            counts.append(sum(cache._file.entries().values()))
+    drops = [(before, after) for before, after in itertools.pairwise(counts) if after < before]
+    assert drops
+    assert len(drops) < 40
+    for before, after in drops:
+        assert 0.85 <= after / (before + 20) <= 0.95
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
+def test_a_bad_bound_is_refused(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"max_bytes is .*, but must be a whole number from 1"):
+        AnswerCache(tmp_path, max_bytes=value)
+
+
+def test_the_bound_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert AnswerCache(tmp_path).max_bytes == 2**30
+    monkeypatch.setenv("LLMINVARIANCE_ANSWERS_MAX_BYTES", "5000")
+    assert AnswerCache(tmp_path).max_bytes == 5000
+    monkeypatch.setenv("LLMINVARIANCE_ANSWERS_MAX_BYTES", "much")
+    with pytest.warns(AnswerCacheWarning, match="LLMINVARIANCE_ANSWERS_MAX_BYTES is 'much'"):
+        assert AnswerCache(tmp_path).max_bytes == 2**30
+
+
+# network file systems
+
+
+def test_on_a_network_each_worker_has_a_file_and_reads_all(tmp_path: Path) -> None:
+    first, second = items([1, 2]), items([3, 4])
+    with opened(tmp_path, network=True, worker="gw0") as one, opened(tmp_path, network=True, worker="gw/1 x") as two:
+        one.store(first)
+        two.store(second)
+        one.fetch([*first, *second])
+        assert dict(one) == {**first, **second}
+        assert one.recalled == 2
+    names = sorted(path.name for path in tmp_path.glob("*.sqlite*"))
+    assert len(names) == 2, "and no -wal or -shm"
+    assert [name.rpartition("-")[2] for name in names] == ["gw0.sqlite", "gw_1_x.sqlite"]
+    for name in names:
+        with closing(sqlite3.connect(tmp_path / name)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    with opened(tmp_path, network=True) as cache:
+        assert cache.info().entries == 4
+        cache.clear()
+        assert cache.info().entries == 0
+
+
+def test_the_damaged_file_of_another_worker_is_passed_over(tmp_path: Path) -> None:
+    with opened(tmp_path, network=True, worker="good") as cache:
+        cache.store(items([1]))
+    other = tmp_path / "answers-elsewhere-gw0.sqlite"
+    other.write_bytes(b"nothing that can be read" * 99)
+    with opened(tmp_path, network=True, worker="mine") as cache:
+        cache.fetch(items([1, 2]))
+        assert dict(cache) == items([1])
+        assert cache.info().entries == 1
+        assert cache.trouble is None
+        assert other.exists()
+        with pytest.warns(AnswerCacheWarning, match="is damaged"):
+            cache.clear()
+        assert cache.info().entries == 0
+        assert not list(tmp_path.glob("*.corrupt-*")), "what is to be cleared may go"
+
+
+def test_a_local_file_is_in_wal_mode(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+# info and clear
+
+
+def test_info_and_clear(tmp_path: Path) -> None:
+    folder = tmp_path / "answers"
+    with opened(folder) as cache:
+        assert dataclasses.astuple(cache.info()) == (folder, 0, 0, {})
+        assert not folder.exists(), "asking makes nothing"
+        cache.clear()
+        assert not folder.exists()
+        cache.persist("second")
+        cache.store({**items(range(50)), **items(range(20), "second")})
+        found = cache.info()
+        assert found.path == folder
+        assert found.entries == 70
+        assert found.models == {F: 50, "second": 20}
+        assert found.bytes == sum(path.stat().st_size for path in folder.iterdir()) > 0
+        cache.clear()
+        assert len(cache) == 0
+        assert cache.info().models == {}
+        assert next(iter(items([1]))) not in cache
+    assert cache.info().bytes < found.bytes
+
+
+def test_clear_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path)
+    cache = opened(tmp_path)
+    monkeypatch.setattr("pytest_llminvariance.cache_file.BUSY_S", 0.05)
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UsageError, match=r"cannot be cleared: database is locked\. Remove the folder"):
+            cache.clear()
+    cache.close()
+
+
+# with the engine
+
+
+class Counting:
+    """An oracle that counts what it is asked, and fails when it is told to."""
+
+    name, fingerprint, capabilities, cacheable = "counting", "weights-1", frozenset({"label", "text"}), True
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+        self.fail_after: int | None = None
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
+        if self.fail_after is not None and len(self.asked) >= self.fail_after:
+            raise RuntimeError("out of memory")
+        self.asked += requests
+        return controls.oracle().answer(requests)
+
+
+def test_a_second_session_asks_nothing(tmp_path: Path) -> None:
+    model, requests = Counting(), [label(n) for n in range(600)]
+    with AnswerCache(tmp_path, network=False) as cache:
+        first = ask(model, requests, cache)
+        assert (first.fresh, cache.asked, cache.recalled) == (600, 600, 0)
+    with AnswerCache(tmp_path, network=False) as cache:
+        again = ask(model, requests, cache)
+        assert (again.fresh, again.tokens, cache.asked, cache.recalled) == (0, 0, 0, 600)
+    assert again.replies == first.replies
+    assert len(model.asked) == 600
+
+
+def test_what_was_answered_before_a_failure_is_on_disk(tmp_path: Path) -> None:
+    model, requests = Counting(), [label(n) for n in range(600)]
+    model.fail_after = 512
+    cache = AnswerCache(tmp_path, network=False)
+    with pytest.raises(RuntimeError):
+        ask(model, requests, cache)
+    model.fail_after = None
+    with AnswerCache(tmp_path, network=False) as other:  # the first was never closed
+        assert ask(model, requests, other).fresh == 600 - 512
+    cache.close()
+
+
+@pytest.mark.parametrize("says", [False, None])
+def test_a_model_that_does_not_say_so_is_asked_again(says: Any, tmp_path: Path) -> None:
+    model = Counting()
+    model.cacheable = says
+    for _ in range(2):
+        with AnswerCache(tmp_path, network=False) as cache:
+            assert ask(model, [label()], cache).fresh == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_in_a_notebook_answers_are_kept_where_that_is_asked_for(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMINVARIANCE_ANSWERS", str(tmp_path))
+    model = Counting()
+    for _ in range(2):
+        with run(cache=kept) as made:
+            assert made.memo is not None
+            assert made.memo is made.memo
+            ask(model, [label()], made.memo)
+    with run(cache=tmp_path / "elsewhere") as made:
+        assert made.memo is not None
+        ask(model, [label()], made.memo)
+    assert len(model.asked) == (2 if kept else 3)
+    assert (tmp_path / "answers.sqlite").exists() is kept
+    assert (tmp_path / "elsewhere" / "answers.sqlite").exists()

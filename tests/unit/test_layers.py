@@ -13,7 +13,7 @@ ROWS = [
     {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
     {"audit", "verdict"},
     {"models"},
-    {"engine", "cache"},
+    {"engine", "cache", "cache_file", "cache_rows"},
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
@@ -31,8 +31,9 @@ HOMES = {
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
-    "sqlite3": {"cache"},
     "typer": {"cli"},
+    "sqlite3": {"cache", "cache_file"},
+    "pickle": set(),
     "scipy": {"audit.metrics", "guards"},
 }
 # a type checker needs the whole public surface in one place
