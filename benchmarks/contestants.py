@@ -173,7 +173,8 @@ def loop(bench: Bench) -> Contestant:
 
     @torch.inference_mode()
     def answer(requests: Sequence[LabelRequest]) -> Answered:
-        nats, sent = [], 0
+        nats: list[Nats] = []
+        sent = 0
         for request in requests:
             ids = torch.tensor([bench.prompt(request)], device=network.device)
             sent += ids.numel()
@@ -319,7 +320,8 @@ def _vllm(bench: Bench, n_first: int) -> Contestant:
         bodies = [{**fixed, "prompt": bench.prompt(request)} for request in requests]
         replies = [call("/completions", body) for body in bodies[:n_first]]
         replies += pool.map(lambda body: call("/completions", body), bodies[n_first:])
-        nats, sent, knows_cached = [], 0, True
+        nats: list[Nats] = []
+        sent, knows_cached = 0, True
         for reply in replies:
             top = reply["choices"][0]["logprobs"]["top_logprobs"][0]
             nats.append({int(key.removeprefix("token_id:")): value for key, value in top.items()})
