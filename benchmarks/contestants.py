@@ -86,7 +86,7 @@ class Bench:
     @functools.cached_property
     def ours(self) -> Model:
         setting = self.setting
-        return load_model(setting.spec, device=setting.device, dtype=setting.dtype, batch_tokens=setting.batch_tokens)  # type: ignore[arg-type]
+        return load_model(setting.spec, device=setting.device, dtype=setting.dtype, batch_tokens=setting.batch_tokens)
 
     @functools.cached_property
     def folder(self) -> str:
