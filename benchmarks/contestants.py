@@ -239,7 +239,10 @@ def causal(bench: Bench) -> Contestant:
 
 
 def hflm(bench: Bench) -> Contestant:
-    """lm-eval's HFLM, told each label as a continuation, on the peers' model object."""
+    """lm-eval's HFLM, told each label as a continuation, on the peers' model object.
+
+    It moves blanks at the end of the prompt into the continuation and scores them too: README.md.
+    """
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
