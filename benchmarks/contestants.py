@@ -87,7 +87,7 @@ class Bench:
     @functools.cached_property
     def ours(self) -> Model:
         setting = self.setting
-        return load_model(setting.spec, device=setting.device, dtype=setting.dtype, batch_tokens=setting.batch_tokens)  # type: ignore[arg-type]
+        return load_model(setting.spec, device=setting.device, dtype=setting.dtype, batch_tokens=setting.batch_tokens)
 
     @functools.cached_property
     def folder(self) -> str:
@@ -170,7 +170,8 @@ def loop(bench: Bench) -> Contestant:
 
     @torch.inference_mode()
     def answer(requests: Sequence[LabelRequest]) -> Answered:
-        nats, sent = [], 0
+        nats: list[Nats] = []
+        sent = 0
         for request in requests:
             ids = torch.tensor([bench.prompt(request)], device=network.device)
             sent += ids.numel()
@@ -235,7 +236,10 @@ def causal(bench: Bench) -> Contestant:
 
 
 def hflm(bench: Bench) -> Contestant:
-    """lm-eval's HFLM, told each label as a continuation, on the peers' model object."""
+    """lm-eval's HFLM, told each label as a continuation, on the peers' model object.
+
+    It moves blanks at the end of the prompt into the continuation and scores them too: README.md.
+    """
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
@@ -316,7 +320,8 @@ def _vllm(bench: Bench, n_first: int) -> Contestant:
         bodies = [{**fixed, "prompt": bench.prompt(request)} for request in requests]
         replies = [call("/completions", body) for body in bodies[:n_first]]
         replies += pool.map(lambda body: call("/completions", body), bodies[n_first:])
-        nats, sent, knows_cached = [], 0, True
+        nats: list[Nats] = []
+        sent, knows_cached = 0, True
         for reply in replies:
             top = reply["choices"][0]["logprobs"]["top_logprobs"][0]
             nats.append({int(key.removeprefix("token_id:")): value for key, value in top.items()})

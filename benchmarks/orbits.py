@@ -49,8 +49,18 @@ from benchmarks.peak import Peak
 from benchmarks.random_llama import SIZES, random_llama
 from benchmarks.workload import Cell, grid, make_question, requests_for
 
-HEADLINE = {"stems": (20, 200, 600), "options": (4,), "designs": ("all",)}
-FULL = {"stems": (20, 200, 600, 2000), "options": (2, 4, 5, 10), "designs": ("all", "cyclic", "balanced")}
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Axes:
+    """What a run covers where nothing else is asked for."""
+
+    stems: tuple[int, ...]
+    options: tuple[int, ...]
+    designs: tuple[str, ...]
+
+
+HEADLINE = Axes((20, 200, 600), (4,), ("all",))
+FULL = Axes((20, 200, 600, 2000), (2, 4, 5, 10), ("all", "cyclic", "balanced"))
 WARM = Cell(20, 2, "all")
 
 Row = dict[str, Any]
@@ -71,9 +81,9 @@ def main() -> None:
     if arguments.worker:
         print(json.dumps(_worker(arguments)))
         return
-    with _model_spec(arguments) as spec:
+    with model_spec(arguments) as spec:
         arguments.model = spec
-        result = {
+        result: Row = {
             "kind": "orbits",
             "mode": _mode(arguments),
             "where": where(arguments.device),
@@ -94,7 +104,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
     parser.add_argument("--batch-tokens", type=int, help="our engine's tokens in one pass (default: the engine's)")
-    parser.add_argument("--contestants", type=_names, default=tuple(CONTESTANTS), help="comma-separated names")
+    parser.add_argument("--contestants", type=_words, default=tuple(CONTESTANTS), help="comma-separated names")
     parser.add_argument("--vllm-url", help="a vLLM server with prefix caching, such as http://127.0.0.1:8100/v1")
     parser.add_argument("--full", action="store_true", help="the whole grid")
     parser.add_argument("--stems", type=_numbers, help="stem lengths in tokens, comma-separated")
@@ -131,16 +141,15 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
-_names = _words
-
-
 def _mode(arguments: argparse.Namespace) -> str:
     return "growth" if arguments.growth else "memory" if arguments.memory else "time"
 
 
 def _cells(arguments: argparse.Namespace) -> list[Cell]:
     default = FULL if arguments.full else HEADLINE
-    return grid(*(getattr(arguments, name) or default[name] for name in ("stems", "options", "designs")))
+    return grid(
+        arguments.stems or default.stems, arguments.options or default.options, arguments.designs or default.designs
+    )
 
 
 def setting(arguments: argparse.Namespace) -> Setting:
@@ -150,7 +159,8 @@ def setting(arguments: argparse.Namespace) -> Setting:
 
 
 @contextmanager
-def _model_spec(arguments: argparse.Namespace) -> Iterator[str]:
+def model_spec(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield the model to load; random weights are made first, and removed afterwards."""
     if not arguments.random_llama:
         yield arguments.model
         return

@@ -67,7 +67,8 @@ def requests_for(question: Question, design: str) -> list[LabelRequest]:
 
 def tree_nodes(prompts: Iterable[Sequence[int]]) -> int:
     """Return the number of distinct non-empty beginnings: the fewest tokens that can be sent for `prompts`."""
-    nodes, before = 0, ()
+    nodes = 0
+    before: tuple[int, ...] = ()
     for prompt in sorted(tuple(prompt) for prompt in prompts):
         shared = next((n for n, (a, b) in enumerate(zip(prompt, before, strict=False)) if a != b), None)
         nodes += len(prompt) - (min(len(prompt), len(before)) if shared is None else shared)
