@@ -6,8 +6,8 @@
     python -m benchmarks.orbits --memory             # peak memory, each contestant in a process of its own
     python -m benchmarks.orbits --growth             # tokens sent against orders, options and questions
 
-Every round asks a text that was never asked before, of every contestant once, the order of contestants turned
-by one from round to round. A ratio is taken within a round, seconds of a contestant over ours, and the median
+Every round asks a text that was never asked before, of every contestant once, in an order that is drawn anew, with a second
+between them: a server's threads spin for a while after their last answer. A ratio is taken within a round, seconds of a contestant over ours, and the median
 and the range over rounds are shown: above 1, ours is faster. README.md beside this file tells more.
 """
 
@@ -21,6 +21,7 @@ import json
 import logging
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -61,6 +62,7 @@ class Axes:
 
 HEADLINE = Axes((20, 200, 600), (4,), ("all",))
 FULL = Axes((20, 200, 600, 2000), (2, 4, 5, 10), ("all", "cyclic", "balanced"))
+PAUSE_S = 1.0
 WARM = Cell(20, 2, "all")
 
 Row = dict[str, Any]
@@ -209,11 +211,11 @@ def _play(
     for number in range(arguments.warmup + arguments.rounds):
         requests = _requests(bench, cell, arguments.salt, number)
         bench.size(requests)
-        turn = number % max(1, len(names))
         played = {}
-        for name in names[turn:] + names[:turn]:
+        for name in random.Random(f"{arguments.salt}|{number}").sample(names, len(names)):
             bar.set_description(f"{cell.stem_tokens} tokens, {cell.n_options} options, {cell.design}: {name}")
             _settle(arguments.device)
+            time.sleep(PAUSE_S)
             began = time.perf_counter()
             answered = contestants[name](requests)
             _settle(arguments.device)
