@@ -50,15 +50,19 @@ class TreePass:
         self._parts = [_Part.of(self.tree, block, self.device) for block in blocks(self.tree, self.block_nodes)]
 
     def attend(self, query: Any, key: Any, value: Any, scale: float | None, layer: _Layer) -> Any:
-        """Return the attention output (1, heads, nodes, head size)."""
+        """Return the attention output (1, heads, nodes, head size).
+
+        Query heads that share keys are laid end to end as queries of one head, so that keys and values need
+        not be copied for each of them.
+        """
+        _, heads, _, size = query.shape
+        shared = heads // key.shape[1]
         out = torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device=query.device)
-        repeats = query.shape[1] // key.shape[1]
         for part in self._parts:
-            k, v = part.seen(key), part.seen(value)
-            if repeats > 1:
-                k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
-            q = query[:, :, part.start : part.stop]
-            out[:, :, part.start : part.stop] = layer.attention(q, k, v, part.mask(layer.window), scale)
+            n = part.stop - part.start
+            q = query[:, :, part.start : part.stop].reshape(1, key.shape[1], shared * n, size)
+            got = layer.attention(q, part.seen(key), part.seen(value), part.mask(layer.window, shared), scale)
+            out[:, :, part.start : part.stop] = got.reshape(1, heads, n, value.shape[-1])
         return out
 
 
@@ -72,7 +76,7 @@ class _Part:
     """Nodes looked at; `None` where they are simply all nodes up to `stop`."""
     distance: torch.Tensor
     """Depth of the query less depth of the key, (queries, keys); negative where the key is no ancestor."""
-    _masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
+    _masks: dict[tuple[int | None, int], torch.Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tree: Tree, block: Block, device: torch.device) -> _Part:
@@ -90,12 +94,13 @@ class _Part:
         """Return the keys or values that the block looks at, (1, heads, keys, size)."""
         return tensor[:, :, : self.stop] if self.keys is None else tensor.index_select(2, self.keys)
 
-    def mask(self, window: int | None) -> torch.Tensor:
-        """Return who sees whom, True where seen, (queries, keys)."""
-        if window not in self._masks:
+    def mask(self, window: int | None, times: int) -> torch.Tensor:
+        """Return who sees whom, True where seen, (queries, keys), the queries repeated as often as heads share keys."""
+        if (window, times) not in self._masks:
             seen = self.distance >= 0
-            self._masks[window] = seen if window is None else seen & (self.distance < window)
-        return self._masks[window]
+            seen = seen if window is None else seen & (self.distance < window)
+            self._masks[window, times] = seen.repeat(times, 1)
+        return self._masks[window, times]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,9 @@ class _Layer:
             scores = self.softcap * torch.tanh(scores / self.softcap)
         scores = scores.masked_fill(~mask, float("-inf"))
         if self.sinks is not None:
-            column = self.sinks.reshape(1, -1, 1, 1).expand(1, scores.shape[1], scores.shape[2], 1)
+            heads, queries = scores.shape[1:3]
+            shared = self.sinks.numel() // heads
+            column = self.sinks.reshape(1, heads, shared, 1).repeat_interleave(queries // shared, dim=2)
             scores = torch.cat([scores, column.to(scores.dtype)], dim=-1)
         shares = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
         return shares[..., : key.shape[2]] @ value

@@ -128,7 +128,7 @@ def test_a_long_window_is_proven_before_the_first_longer_prompt_and_not_earlier(
 @pytest.fixture
 def ignoring_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     right = tree_attention._Part.mask
-    monkeypatch.setattr(tree_attention._Part, "mask", lambda self, window: right(self, None))
+    monkeypatch.setattr(tree_attention._Part, "mask", lambda self, window, times: right(self, None, times))
 
 
 @pytest.mark.usefixtures("ignoring_windows")
@@ -149,7 +149,9 @@ def test_a_short_window_that_is_ignored_closes_the_gate_at_once() -> None:
 
 
 def test_wrong_attention_closes_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_attention._Part, "mask", lambda self, window: torch.ones_like(self.distance).bool())
+    monkeypatch.setattr(
+        tree_attention._Part, "mask", lambda self, window, times: torch.ones_like(self.distance).bool().repeat(times, 1)
+    )
     scorer = Scorer(network_of(TREE["llama"]()), pad=0, batch_tokens=2_048)
     assert largest_difference(scorer, network_of(TREE["llama"]()), PROMPTS[:8]) <= 1e-4
     assert "no prefix tree: its numbers differ by" in scorer.describe()
