@@ -31,6 +31,10 @@ PLAIN_MARKS = str.maketrans(
     | {mark: plain for marks, plain in (("’‘ʼ", "'"), ("“”«»", '"'), ("‐‑‒–−", "-")) for mark in marks}
     | dict.fromkeys("`\u200b\u200c\u200d\u2060\ufeff", "")
 )
+UNREADABLE = re.compile(
+    r"<\|[^|>]*\|>|</?(?:s|b|i|em|strong|p|think|answer)>|\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{", re.IGNORECASE
+)
+"""Markup that is taken off an answer before it is read."""
 LabelCase = Literal["as_is", "upper", "lower"]
 TEMPLATE_FIELDS = ("context", "stem", "options", "labels", "first_label", "last_label", "first_option", "last_option")
 END_FIELDS = frozenset({"first_label", "last_label", "first_option", "last_option"})
@@ -182,7 +186,7 @@ def fold(text: str) -> str:
 def fold_label(label: str) -> str:
     """Return the form in which labels are compared: folded, no list mark, formula, brackets or stops."""
     form = re.sub(r"\$(\w+)\$", r"\1", fold(label)).strip()
-    return re.sub(r"^(?:[-*>•#]+ +)+", "", form).strip("*_`()[]{}.: ")
+    return " ".join(re.sub(r"^(?:[-*>•#]+ +)+", "", form).strip("*_`()[]{}.: ").split())
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -193,6 +197,11 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
         if not isinstance(label, str) or not label.strip() or label != label.strip():
             raise UsageError(f"the label {label!r} must be text without surrounding blanks")
         _check_text(label, "the label")
+        if UNREADABLE.search(label) or len(label.splitlines()) > 1:
+            raise UsageError(
+                f"the label {label!r} holds markup or several lines, which are taken off an answer before it is read, "
+                "so no answer can name it. Use letters or digits"
+            )
     folded = [fold_label(label) for label in labels]
     for label, form in zip(labels, folded, strict=True):
         if not form:
@@ -336,7 +345,13 @@ def _labels_for(k: int, labels: Sequence[str] | None) -> tuple[str, ...]:
 def _cased(labels: tuple[str, ...], layout: Layout) -> tuple[str, ...]:
     if layout.label_case == "as_is":
         return labels
-    return check_labels([label.upper() if layout.label_case == "upper" else label.lower() for label in labels])
+    cased = [label.upper() if layout.label_case == "upper" else label.lower() for label in labels]
+    try:
+        return check_labels(cased)
+    except UsageError as error:
+        raise UsageError(
+            f"label_case is {layout.label_case!r}, which does not go with {list(labels)!r}: {error}"
+        ) from error
 
 
 def _check_ends(presentation: Presentation) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ def load_questions(path: str | Path) -> tuple[Question, ...]:
     Raises:
         QuestionError: naming file, line, field and reason; nothing is half-read.
     """
-    file = Path(path)
+    file = _path(path)
     rows = list(_rows(file))
     if not rows:
         raise QuestionError(f"{file.name}: holds no questions")
@@ -54,7 +55,7 @@ def load_questionnaire(path: str | Path) -> Questionnaire:
     Raises:
         QuestionError: naming file, item, field and reason.
     """
-    file = Path(path)
+    file = _path(path)
     data = _json(file, _text(file))
     if not isinstance(data, dict) or not {"scale", "items"} <= set(data):
         raise QuestionError(f"{file.name}: must hold an object with 'scale' and 'items'")
@@ -81,6 +82,12 @@ def load_questionnaire(path: str | Path) -> Questionnaire:
         raise QuestionError(f"{file.name}: {error}") from error
 
 
+def _path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise QuestionError(f"path is {path!r} ({type(path).__name__}), but must be the path of a file")
+    return Path(path)
+
+
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
@@ -97,7 +104,7 @@ def _json(file: Path, text: str, line: int | None = None) -> Any:
         raise QuestionError(
             f"{file.name}, line {line or error.lineno}: not JSON ({error.msg} at column {error.colno})"
         ) from error
-    except ValueError as error:  # a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or as many brackets
         raise QuestionError(f"{file.name}{f', line {line}' if line else ''}: cannot be read: {error}") from error
 
 

@@ -143,7 +143,7 @@ def _parse(text: str, where: str, number: int) -> Row:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
-    except ValueError as error:  # a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or as many brackets
         raise UsageError(f"{where}: cannot be read: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("question"), str):
         raise UsageError(f"{where}: the field 'question' is missing. Give the question's id, content hash or stem")

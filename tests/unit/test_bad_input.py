@@ -239,6 +239,18 @@ QUESTIONS = [
         QuestionError,
         "questions is None, but must be a Question or many",
     ),
+    Misuse(
+        "half a surrogate pair in an attribute",
+        lambda _: Question("Who?", ["Ann", "Bob"], attributes={"topic": "\ud800"}),
+        QuestionError,
+        r"question 'Who?': the attribute 'topic' is '\ud800', which holds half a surrogate pair and is no valid text. Read the file as UTF-8",
+    ),
+    Misuse(
+        "attribute name is a number",
+        lambda _: Question("Who?", ["Ann", "Bob"], attributes=of({5: "x"})),
+        QuestionError,
+        "question 'Who?': the attribute name is 5 (int), but must be text",
+    ),
 ]
 
 TRANSFORMS = [

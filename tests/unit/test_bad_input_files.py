@@ -63,6 +63,13 @@ def from_module(folder: Path, content: str) -> object:
         return load_model("python:own_models:make")
 
 
+def in_home(folder: Path) -> object:
+    (folder / "mine").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        return load_model("~/mine", revision="main")
+
+
 QUESTION_FILES = [
     questions("csv without stem", "a.csv", "id,options\n1,a|b\n",
         "a.csv, line 1: the column 'stem' is missing; there are id, options"),
@@ -116,6 +123,8 @@ QUESTION_FILES = [
     questions("ending", "a.txt", GOOD, "a.txt: the ending '.txt' is not known. Use .jsonl, .json or .csv"),
     questions("not UTF-8", "a.jsonl", '{"stem": "Qué?"}'.encode("latin-1"),
         "a.jsonl: is not UTF-8 text (byte 12). Save it as UTF-8"),
+    questions("jsonl endless list", "a.jsonl", "[" * 100_000, "a.jsonl, line 1: cannot be read: maximum recursion depth exceeded<...>"),
+    Misuse("path is a number", lambda _: load_questions(of(5)), QuestionError, "path is 5 (int), but must be the path of a file"),
     Misuse("file is missing", lambda folder: load_questions(folder / "none.jsonl"), QuestionError,
         "'<...>none.jsonl' cannot be read: No such file or directory"),
 ]  # fmt: skip
@@ -140,6 +149,8 @@ INSTRUMENTS = [
         "mini.json: mini, item 1: trait is 5, but must be text. Name what the item measures"),
     instrument("stem is a number", {"scale": SCALE, "items": [{"stem": "I", "trait": "t"}, {"stem": 5, "trait": "t"}]},
         "mini.json: mini, item 2: question: stem is 5 (int), but must be text"),
+    Misuse("path is None", lambda _: load_questionnaire(of(None)), QuestionError,
+        "path is None (NoneType), but must be the path of a file"),
     instrument("options as text", {"scale": {"options": "ab", "scores": [0, 1]}, "items": [{"stem": "I", "trait": "t"}]},
         "mini.json: question 'scale': options is 'ab', but must be a list of two or more texts"),
     instrument("name is a number", {"scale": SCALE, "items": [{"stem": "I", "trait": "t"}], "name": 5},
@@ -176,6 +187,10 @@ REPLAYS = [
         "a.jsonl, line 1: labels is 'AB', but must be a list of texts"),
     replay("template is null", '{"question": "q1", "text": "A", "template": null}',
         "a.jsonl, line 1: template is None, but must be text"),
+    replay("sent_sha256 is a number", '{"question": "q1", "text": "A", "sent_sha256": 5}',
+        "a.jsonl, line 1: sent_sha256 is 5, but must be text"),
+    replay("system is a number", '{"question": "q1", "text": "A", "system": 5}',
+        "a.jsonl, line 1: system is 5, but must be text"),
     replay("layout field", '{"question": "q1", "text": "A", "layout": {"mark": "-"}}', "a.jsonl, line 1: layout is {'mark': '-'}, "
         "but must be an object with fields among enumerator, extra_blank_lines, label_case, separator"),
     replay("layout value", '{"question": "q1", "text": "A", "layout": {"separator": 5}}',
@@ -242,6 +257,10 @@ SPECS = [
         "python:json:loads: the factory raised TypeError: loads() missing 1 required positional argument: 's'", ModelError),
     Misuse("module raises", lambda folder: from_module(folder, "1 / 0"), ModelError,
         "python:own_models:make: the module 'own_models' cannot be imported: ZeroDivisionError: division by zero"),
+    Misuse("module raises an error of its own", lambda folder: from_module(folder, "raise RuntimeError('no key')"), ModelError,
+        "python:own_models:make: the module 'own_models' cannot be imported: RuntimeError: no key"),
+    Misuse("revision of a folder at home", in_home, UsageError,
+        "revision='main' goes with a hub id, not with '~/mine'"),
     Misuse("revision of a folder", lambda folder: load_model(folder, revision="main"), UsageError,
         "revision='main' goes with a hub id, not with '<...>'"),
     spec("revision", "control:oracle", "revision='main' goes with a hub id, not with 'control:oracle'", revision="main"),

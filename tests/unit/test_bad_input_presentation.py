@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +123,92 @@ PRESENTATIONS = [
         lambda _: Layout(enumerator="{number}. "),
         UsageError,
         "enumerator is '{number}. ', but may hold {label} once and no other field",
+    ),
+    *(
+        Misuse(
+            f"label {label!r} is taken off an answer",
+            lambda _, label=label: Presentation(RED, labels=[label, "B", "C"]),  # type: ignore[misc]
+            UsageError,
+            f"the label {label!r} holds markup or several lines, which are taken off an answer before it is read, "
+            "so no answer can name it. Use letters or digits",
+        )
+        for label in ("<b>", "</S>", "<|x|>", "<answer>", r"\boxed{A}", "A\nB")
+    ),
+    Misuse(
+        "labels that look alike",
+        lambda _: Presentation(RED, labels=["-1", "\N{EN DASH}1", "2"]),
+        UsageError,
+        "the label '-1' comes twice in ['-1', '\N{EN DASH}1', '2'] (case and punctuation do not count), but labels must be distinct",
+    ),
+    Misuse(
+        "labels alike in the layout's case",
+        lambda _: Presentation(
+            RED, labels=["i", "\N{LATIN SMALL LETTER DOTLESS I}", "c"], layout=Layout(label_case="upper")
+        ),
+        UsageError,
+        "label_case is 'upper', which does not go with ['i', '\N{LATIN SMALL LETTER DOTLESS I}', 'c']: the label 'I' comes twice<...>",
+    ),
+    Misuse(
+        "half a surrogate pair in a label",
+        lambda _: Presentation(RED, labels=["\ud800", "B", "C"]),
+        UsageError,
+        r"the label is '\ud800', which holds half a surrogate pair and is no valid text",
+    ),
+    *(
+        Misuse(
+            f"half a surrogate pair in a template's {part}",
+            lambda _, given=given: Template(**{"text": "{stem}{options}"} | given),  # type: ignore[misc]
+            UsageError,
+            rf"template {part} is '<...>\udfff', which holds half a surrogate pair and is no valid text",
+        )
+        for part, given in {
+            "text": {"text": "{stem}{options}\udfff"},
+            "name": {"name": "n\udfff"},
+            "system": {"system": "s\udfff"},
+        }.items()
+    ),
+    *(
+        Misuse(
+            f"template's {part} is a number",
+            lambda _, part=part: Template("{stem}{options}", **{part: of(5)}),  # type: ignore[misc]
+            UsageError,
+            f"template {part} is 5{rule}",
+        )
+        for part, rule in {
+            "name": " (int), but must be text",
+            "system": " (int), but must be text",
+            "layout": ", but must be a Layout",
+        }.items()
+    ),
+    Misuse(
+        "template's labels is a number",
+        lambda _: Template("{stem}{options}", labels=of(5)),
+        UsageError,
+        "labels is 5, but must be a list of texts",
+    ),
+    *(
+        Misuse(
+            f"layout is {value!r}",
+            lambda _, value=value: Presentation(RED, layout=of(value)),  # type: ignore[misc]
+            UsageError,
+            f"layout is {value!r}, but must be a Layout",
+        )
+        for value in ("; ", {}, 0)
+    ),
+    *(
+        Misuse(
+            f"layout's {part} is a number",
+            lambda _, part=part: Layout(**{part: of(5)}),  # type: ignore[misc]
+            UsageError,
+            f"{part} is 5 (int), but must be text",
+        )
+        for part in ("enumerator", "separator")
+    ),
+    Misuse(
+        "blank lines is a truth value",
+        lambda _: Layout(extra_blank_lines=True),
+        UsageError,
+        "extra_blank_lines is True, but must be a number from 0 to 10",
     ),
 ]
 

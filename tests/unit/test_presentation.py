@@ -209,7 +209,21 @@ def test_repr_of_more_options_than_letters() -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    ["A. A", "① 1", "(A) A", "*A* A", "`A` A", "A\u200b A", "–1 -1", "’a 'a", "— -", "$A$ A", "ﬁ fi"],
+    [
+        "A. A",
+        "① 1",
+        "(A) A",
+        "*A* A",
+        "`A` A",
+        "A\u200b A",
+        "–1 -1",
+        "’a 'a",
+        "— -",
+        "$A$ A",
+        "ﬁ fi",
+        '“a” "a"',
+        "ß SS",
+    ],
 )
 def test_labels_that_an_answer_cannot_tell_apart_are_refused(labels: str) -> None:
     with pytest.raises(UsageError, match="comes twice"):
@@ -224,6 +238,12 @@ def test_accepted_labels_are_not_read_as_one_another(labels: list[str]) -> None:
         return
     for position, label in enumerate(labels):
         assert parse_choice(label, labels=labels, options=["Xerxes", "Yolanda"]).position in (position, None)
+
+
+@pytest.mark.parametrize("label", ["very  likely", "*B*", "<c>", "-1", "b\u200b"])
+def test_an_answer_that_is_the_label_is_read(label: str) -> None:
+    labels = check_labels(["zz", label])
+    assert parse_choice(label, labels=labels, options=["Xerxes", "Yolanda"]).position == 1
 
 
 def test_template_knows_its_fields() -> None:
