@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 import unicodedata
 from collections.abc import Sequence
@@ -25,9 +26,25 @@ __all__ = [
 ]
 
 LETTERS = tuple(string.ascii_uppercase)
+PLAIN_MARKS = str.maketrans(
+    {"—": " - "}
+    | {mark: plain for marks, plain in (("’‘ʼ", "'"), ("“”«»", '"'), ("‐‑‒–−", "-")) for mark in marks}
+    | dict.fromkeys("`\u200b\u200c\u200d\u2060\ufeff", "")
+)
+UNREADABLE = re.compile(
+    r"<\|[^|>]*\|>|</?(?:s|b|i|em|strong|p|think|answer)>|\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{", re.IGNORECASE
+)
+"""Markup that is taken off an answer before it is read."""
 LabelCase = Literal["as_is", "upper", "lower"]
 TEMPLATE_FIELDS = ("context", "stem", "options", "labels", "first_label", "last_label", "first_option", "last_option")
 END_FIELDS = frozenset({"first_label", "last_label", "first_option", "last_option"})
+
+
+def _check_text(value: object, name: str) -> None:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is {value!r} ({type(value).__name__}), but must be text")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(f"{name} is {value!r}, which holds half a surrogate pair and is no valid text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +70,15 @@ class Layout:
     """Blank lines added before the list."""
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.enumerator, str) and self.enumerator.count("{label}") > 1
-        ) or "{" in self.enumerator.replace("{label}", ""):
+        _check_text(self.enumerator, "enumerator")
+        _check_text(self.separator, "separator")
+        if self.enumerator.count("{label}") > 1 or "{" in self.enumerator.replace("{label}", ""):
             raise UsageError(f"enumerator is {self.enumerator!r}, but may hold {{label}} once and no other field")
-        for name, value in (("enumerator", self.enumerator), ("separator", self.separator)):
-            if not isinstance(value, str):
-                raise UsageError(f"{name} is {value!r}, but must be text")
         if not self.separator:
             raise UsageError("separator is '', but options must be kept apart. Use '\\n' or '; '")
         if self.label_case not in get_args(LabelCase):
             raise UsageError(f"label_case is {self.label_case!r}, but must be one of {', '.join(get_args(LabelCase))}")
-        if not isinstance(self.extra_blank_lines, int) or not 0 <= self.extra_blank_lines <= 10:
+        if type(self.extra_blank_lines) is not int or not 0 <= self.extra_blank_lines <= 10:
             raise UsageError(f"extra_blank_lines is {self.extra_blank_lines!r}, but must be a number from 0 to 10")
 
 
@@ -87,6 +101,11 @@ class Template:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
             raise UsageError(f"template text is {self.text!r}, but must be text with {{stem}} and {{options}}")
+        for what, value in (("text", self.text), ("name", self.name), ("system", self.system)):
+            if value is not None:
+                _check_text(value, f"template {what}")
+        if self.layout is not None:
+            _check_layout(self.layout, "template layout")
         fields = self.fields
         unknown = fields - set(TEMPLATE_FIELDS)
         if unknown:
@@ -125,11 +144,14 @@ class Template:
 
     @property
     def shown_name(self) -> str:
-        """The name, or the beginning of the text and a mark that tells it from others."""
+        """The name, or the text where that is short and all there is, or its beginning and a mark of the whole."""
         if self.name is not None:
             return self.name
-        text = self.text.replace("\n", " ")
-        return text if len(text) <= 40 else f"{text[:24]}… #{hashlib.sha256(self.text.encode()).hexdigest()[:6]}"
+        rest = (self.system, self.labels, self.layout)
+        if rest == (None, None, None) and len(self.text) <= 40 and "\n" not in self.text:
+            return self.text
+        mark = hashlib.sha256(repr((self.text, *rest)).encode()).hexdigest()[:6]
+        return f"{self.text[:24]}{'…' if len(self.text) > 24 else ''} #{mark}".replace("\n", " ")
 
 
 DEFAULT_LAYOUT = Layout()
@@ -137,6 +159,12 @@ DEFAULT_TEMPLATE = Template(
     "{context}{stem}\n\n{options}\n\nAnswer with only one of: {labels}.",
     name="default",
 )
+
+
+def _check_layout(value: object, name: str) -> Layout:
+    if not isinstance(value, Layout):
+        raise UsageError(f"{name} is {value!r}, but must be a Layout")
+    return value
 
 
 def as_template(template: str | Template) -> Template:
@@ -148,10 +176,17 @@ def as_template(template: str | Template) -> Template:
     return Template(template)
 
 
+def fold(text: str) -> str:
+    """Return the form in which texts are compared: NFKC, casefold, straight quotes, no emphasis."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(PLAIN_MARKS)
+    text = re.sub(r"(?<!\w)(?:\*\*|__)|(?:\*\*|__)(?!\w)", "", text)
+    return re.sub(r"(?<!\w)([*_])(\S(?:[^\n*_]*\S)?)\1(?!\w)", r"\2", text)
+
+
 def fold_label(label: str) -> str:
-    """Return the form in which labels are compared: NFKC, casefold, no emphasis, brackets or stops."""
-    form = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
-    return form.strip("*_`()[]{}.: ")
+    """Return the form in which labels are compared: folded, no list mark, formula, brackets or stops."""
+    form = re.sub(r"\$(\w+)\$", r"\1", fold(label)).strip()
+    return " ".join(re.sub(r"^(?:[-*>•#]+ +)+", "", form).strip("*_`()[]{}.: ").split())
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -161,6 +196,12 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     for label in labels:
         if not isinstance(label, str) or not label.strip() or label != label.strip():
             raise UsageError(f"the label {label!r} must be text without surrounding blanks")
+        _check_text(label, "the label")
+        if UNREADABLE.search(label) or len(label.splitlines()) > 1:
+            raise UsageError(
+                f"the label {label!r} holds markup or several lines, which are taken off an answer before it is read, "
+                "so no answer can name it. Use letters or digits"
+            )
     folded = [fold_label(label) for label in labels]
     for label, form in zip(labels, folded, strict=True):
         if not form:
@@ -189,7 +230,7 @@ class Presentation:
     """As shown: in the case that the layout asks for."""
     layout: Layout
     template: Template
-    given_labels: tuple[str, ...] = field(compare=False)
+    given_labels: tuple[str, ...] = field(compare=False, init=False)
     """Before the layout's case, so that another layout starts from them."""
 
     def __init__(
@@ -205,7 +246,9 @@ class Presentation:
             raise UsageError(f"a presentation shows a Question, but was given {question!r}")
         k = len(question.options)
         way = DEFAULT_TEMPLATE if template is None else as_template(template)
-        chosen_layout = layout or way.layout or DEFAULT_LAYOUT
+        chosen_layout = DEFAULT_LAYOUT if way.layout is None else way.layout
+        if layout is not None:
+            chosen_layout = _check_layout(layout, "layout")
         set_field = object.__setattr__
         set_field(self, "question", question)
         set_field(self, "order", identity(k) if order is None else check_order(order, k))
@@ -302,7 +345,13 @@ def _labels_for(k: int, labels: Sequence[str] | None) -> tuple[str, ...]:
 def _cased(labels: tuple[str, ...], layout: Layout) -> tuple[str, ...]:
     if layout.label_case == "as_is":
         return labels
-    return tuple(label.upper() if layout.label_case == "upper" else label.lower() for label in labels)
+    cased = [label.upper() if layout.label_case == "upper" else label.lower() for label in labels]
+    try:
+        return check_labels(cased)
+    except UsageError as error:
+        raise UsageError(
+            f"label_case is {layout.label_case!r}, which does not go with {list(labels)!r}: {error}"
+        ) from error
 
 
 def _check_ends(presentation: Presentation) -> None:

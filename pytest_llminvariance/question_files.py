@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def load_questions(path: str | Path) -> tuple[Question, ...]:
     Raises:
         QuestionError: naming file, line, field and reason; nothing is half-read.
     """
-    file = Path(path)
+    file = _path(path)
     rows = list(_rows(file))
     if not rows:
         raise QuestionError(f"{file.name}: holds no questions")
@@ -53,12 +55,15 @@ def load_questionnaire(path: str | Path) -> Questionnaire:
     Raises:
         QuestionError: naming file, item, field and reason.
     """
-    file = Path(path)
+    file = _path(path)
     data = _json(file, _text(file))
     if not isinstance(data, dict) or not {"scale", "items"} <= set(data):
         raise QuestionError(f"{file.name}: must hold an object with 'scale' and 'items'")
     if not isinstance(data["items"], list) or not isinstance(data["scale"], dict):
         raise QuestionError(f"{file.name}: 'items' must be a list, and 'scale' an object with 'options' and 'scores'")
+    if set(data["scale"]) != {"options", "scores"}:
+        held = ", ".join(map(repr, data["scale"])) or "nothing"
+        raise QuestionError(f"{file.name}: scale must hold 'options' and 'scores': it holds {held}")
     items = []
     for number, row in enumerate(data["items"], start=1):
         where = f"{file.name}, item {number}"
@@ -75,8 +80,12 @@ def load_questionnaire(path: str | Path) -> Questionnaire:
         return Questionnaire(tuple(items), Scale(**data["scale"]), data.get("name", file.stem))
     except QuestionError as error:
         raise QuestionError(f"{file.name}: {error}") from error
-    except TypeError as error:
-        raise QuestionError(f"{file.name}: scale must hold 'options' and 'scores': {error}") from error
+
+
+def _path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise QuestionError(f"path is {path!r} ({type(path).__name__}), but must be the path of a file")
+    return Path(path)
 
 
 def _text(file: Path) -> str:
@@ -95,6 +104,8 @@ def _json(file: Path, text: str, line: int | None = None) -> Any:
         raise QuestionError(
             f"{file.name}, line {line or error.lineno}: not JSON ({error.msg} at column {error.colno})"
         ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or as many brackets
+        raise QuestionError(f"{file.name}{f', line {line}' if line else ''}: cannot be read: {error}") from error
 
 
 def _rows(file: Path) -> Iterator[Row]:
@@ -129,8 +140,8 @@ def _object(row: Any, where: str) -> Mapping[str, Any]:
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
-    columns = list(reader.fieldnames or [])
+    lines = _csv_lines(file)
+    _, columns = next(lines, (1, []))
     _check_columns(columns, file.name)
     numbered = sorted((c for c in columns if _option_number(c)), key=_option_number)
     if "stem" not in columns or not ("options" in columns or numbered):
@@ -138,23 +149,31 @@ def _csv_rows(file: Path) -> Iterator[Row]:
         raise QuestionError(
             f"{file.name}, line 1: the column {missing} is missing; there are {', '.join(columns) or 'none'}"
         )
-    began = 2
+    for began, cells in lines:
+        where = f"{file.name}, line {began}"
+        if len(cells) != len(columns):
+            raise QuestionError(
+                f"{where}: has {'more' if len(cells) > len(columns) else 'fewer'} cells than the header. Quote texts that hold a comma"
+            )
+        yield where, _from_csv(dict(zip(columns, cells, strict=True)), numbered, where)
+
+
+def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not blank, each with the line where it began."""
+    reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
+    began = 1
     try:
-        for row in reader:
+        for cells in reader:
+            if cells:
+                yield began, cells
             began = reader.line_num + 1
-            where = f"{file.name}, line {reader.line_num}"
-            if None in row or None in row.values():
-                raise QuestionError(
-                    f"{where}: has {'more' if None in row else 'fewer'} cells than the header. Quote texts that hold a comma"
-                )
-            yield where, _from_csv(row, numbered, where)
     except csv.Error as error:
         raise QuestionError(f"{file.name}, line {began}: {error}. Close the quote that opens in this row") from error
 
 
 def _option_number(column: str) -> int:
-    head, _, number = column.partition("_")
-    return int(number) if head == "option" and number.isascii() and number.isdigit() else 0
+    found = re.fullmatch(r"option_([1-9][0-9]{0,3})", column)
+    return int(found[1]) if found else 0
 
 
 def _check_columns(columns: list[str], name: str) -> None:

@@ -62,6 +62,8 @@ class Questionnaire:
     name: str = "questionnaire"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise QuestionError(f"questionnaire: name is {self.name!r}, but must be text")
         if isinstance(self.items, str) or not isinstance(self.items, Sequence):
             raise QuestionError(f"{self.name}: items is {self.items!r}, but must be a list of Item")
         if not isinstance(self.scale, Scale):
@@ -69,11 +71,8 @@ class Questionnaire:
         object.__setattr__(self, "items", tuple(self.items))
         if not self.items:
             raise QuestionError(f"{self.name}: there are no items, but an instrument needs at least one")
-        for item in self.items:
-            if not isinstance(item, Item):
-                raise QuestionError(f"{self.name}: {item!r} is a {type(item).__name__}, but must be an Item")
-            if not isinstance(item.trait, str) or not item.trait.strip():
-                raise QuestionError(f"{self.name}: the item {item.stem!r} has no trait. Name what it measures")
+        for number, item in enumerate(self.items, start=1):
+            self._check_item(item, f"{self.name}, item {number}")
         check_unique(self.questions, self.name)
 
     def __iter__(self) -> Iterator[Question]:
@@ -85,17 +84,27 @@ class Questionnaire:
     @property
     def questions(self) -> tuple[Question, ...]:
         """One question per item, in the order of the items."""
-        return tuple(
-            Question(
-                item.stem,
-                self.scale.options,
-                id=item.id,
-                scores=self.scale.scores,
-                reverse_keyed=item.reverse_keyed,
-                attributes={"trait": item.trait},
-            )
-            for item in self.items
+        return tuple(self._question(item) for item in self.items)
+
+    def _question(self, item: Item) -> Question:
+        return Question(
+            item.stem,
+            self.scale.options,
+            id=item.id,
+            scores=self.scale.scores,
+            reverse_keyed=item.reverse_keyed,
+            attributes={"trait": item.trait},
         )
+
+    def _check_item(self, item: object, where: str) -> None:
+        if not isinstance(item, Item):
+            raise QuestionError(f"{where}: {item!r} is a {type(item).__name__}, but must be an Item")
+        if not isinstance(item.trait, str) or not item.trait.strip():
+            raise QuestionError(f"{where}: trait is {item.trait!r}, but must be text. Name what the item measures")
+        try:
+            self._question(item)
+        except QuestionError as error:
+            raise QuestionError(f"{where}: {error}") from error
 
     @property
     def traits(self) -> tuple[str, ...]:

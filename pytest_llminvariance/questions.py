@@ -70,9 +70,7 @@ class Question:
             raise QuestionError(f"{where}: reverse_keyed needs scores, which are not given. Give one score per option")
         set_field(self, "reverse_keyed", reverse_keyed)
         set_field(self, "answer", _answer(answer, self.options, where))
-        if attributes is not None and not isinstance(attributes, Mapping):
-            raise QuestionError(f"{where}: attributes is {attributes!r}, but must map names to values")
-        set_field(self, "attributes", MappingProxyType(dict(attributes or {})))
+        set_field(self, "attributes", _attributes(attributes, where))
 
     @property
     def name(self) -> str:
@@ -194,6 +192,18 @@ def _answer(answer: int | str | None, options: tuple[str, ...], where: str) -> i
             f"{where}: the answer index {answer} is outside 0..{len(options) - 1}; indices count from 0"
         )
     return answer
+
+
+def _attributes(attributes: object, where: str) -> Mapping[str, Any]:
+    if attributes is None:
+        return MappingProxyType({})
+    if not isinstance(attributes, Mapping):
+        raise QuestionError(f"{where}: attributes is {attributes!r}, but must map names to values")
+    for name, value in attributes.items():
+        _text(name, f"{where}: the attribute name")
+        if isinstance(value, str) and value.strip():
+            _text(value, f"{where}: the attribute {name!r}")
+    return MappingProxyType(dict(attributes))
 
 
 def check_unique(questions: Sequence[Question], where: str = "questions") -> tuple[Question, ...]:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_llminvariance.presentation import fold_label
+from pytest_llminvariance.presentation import fold, fold_label
 
 __all__ = [
     "ANSWER",
@@ -40,11 +40,6 @@ __all__ = [
 WORD_LABELS = frozenset("aioeyu")
 _COMMON = frozenset(
     re.findall(r"\w+", "no yes true false none all some any both either neither other never always often it")
-)
-_PLAIN = str.maketrans(
-    {"—": " - "}
-    | {mark: plain for marks, plain in (("’‘ʼ", "'"), ("“”«»", '"'), ("‐‑‒–−", "-")) for mark in marks}
-    | dict.fromkeys("`\u200b\u200c\u200d\u2060\ufeff", "")
 )
 _EDGE_BEFORE = re.compile(r"(?:^|[.,;:!?\n(\"']|\b(?:is|are|be|say|answer))\s*[\"'(]*$")
 _EDGE_AFTER = re.compile(r"[\"')]*\s*(?:[.,;:!\n]|\Z)")
@@ -154,13 +149,6 @@ class ShownQuestion:
 
     def _span(self, found: re.Match[str]) -> Span:
         return Span(found.start(), found.end(), self.forms[" ".join(found[0].split())])
-
-
-def fold(text: str) -> str:
-    """Return the form in which texts are compared: NFKC, casefold, straight quotes, no emphasis."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(_PLAIN)
-    text = re.sub(r"(?<!\w)(?:\*\*|__)|(?:\*\*|__)(?!\w)", "", text)
-    return re.sub(r"(?<!\w)([*_])(\S(?:[^\n*_]*\S)?)\1(?!\w)", r"\2", text)
 
 
 def answer_body(text: str) -> str:

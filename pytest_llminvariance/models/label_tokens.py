@@ -47,9 +47,14 @@ class LabelTokens:
         spelled = tuple(sorted(token for token in found if self._tokenizer.decode([token]).strip() == label))
         if not spelled:
             unknown = getattr(self._tokenizer, "unk_token_id", None)
-            if unknown is not None and self._encode(label) == [unknown]:
+            tokens = self._encode(label)
+            if unknown is not None and unknown in tokens:
                 raise UsageError(f"the label {label!r} is unknown to this model's tokenizer. Use other labels")
-            pieces = [self._tokenizer.decode([token]) for token in self._encode(label)]
+            pieces = [self._tokenizer.decode([token]) for token in tokens]
+            if len(pieces) == 1:
+                raise UsageError(
+                    f"the label {label!r} becomes {pieces[0]!r} in this model's tokenizer. Use labels that it keeps as they are"
+                )
             raise UsageError(
                 f"the label {label!r} is {len(pieces)} tokens for this model ({' + '.join(map(repr, pieces))}), but the label readout "
                 "compares single tokens. Use other labels (letters or single digits), or readout='option' or 'text'"

@@ -56,7 +56,7 @@ def load_model(
     if prompt_format not in get_args(PromptFormat):
         raise UsageError(f"prompt_format is {prompt_format!r}, but must be one of {', '.join(get_args(PromptFormat))}")
     parsed = parse_spec(spec)
-    local = parsed.scheme != "hf" or os.path.isdir(parsed.target)
+    local = parsed.scheme != "hf" or os.path.isdir(os.path.expanduser(parsed.target))
     if revision is not None and local:
         raise UsageError(f"revision={revision!r} goes with a hub id, not with {str(spec)!r}")
     settings: dict[str, Any] = {
@@ -128,8 +128,9 @@ def _from_factory(target: str) -> Model:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError, TypeError) as error:
-        raise ModelError(f"python:{target}: the module {module_name!r} cannot be imported: {error}") from error
+    except Exception as error:  # the module is the user's too
+        reason = str(error) if isinstance(error, ImportError | ValueError) else f"{type(error).__name__}: {error}"
+        raise ModelError(f"python:{target}: the module {module_name!r} cannot be imported: {reason}") from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise ModelError(f"python:{target}: {module_name!r} has no callable {attribute!r}")

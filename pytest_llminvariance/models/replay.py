@@ -5,9 +5,10 @@ Each line of the JSONL file is one answer::
     {"question": "planets-1", "order": [1, 0, 2], "probabilities": [0.7, 0.2, 0.1]}
     {"question": "planets-1", "order": [1, 0, 2], "text": "Answer: B"}
 
-`question` is the id, or the content hash, or the stem; `order`, `labels`, `template` (its name) and
-`layout` (its fields) narrow it down and match anything where they are left out. `probabilities` and
-`logprobs_nats` stand by position as shown. What was not recorded is a missing answer, never a guess.
+`question` is the id, or the content hash, or the stem; `order`, `labels`, `template` (its name or its
+text), `system` (the template's) and `layout` (some of its fields) narrow it down and match anything where
+they are left out. `probabilities` and `logprobs_nats` stand by position as shown. What was not recorded is
+a missing answer, never a guess.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ VALUES: Mapping[str, Capability] = {
     "option_logprobs_nats": "option",
     "text": "text",
 }
-KEYS = ("question", "order", "labels", "template", "layout")
+KEYS = ("question", "order", "labels", "template", "system", "layout")
 EXTRAS = ("option_tokens", "sent_sha256")
 SLACK = 1e-6
+MAX_WHOLE = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Row:
             given.get("order", list(presentation.order)) == list(presentation.order)
             and given.get("labels", list(presentation.labels)) == list(presentation.labels)
             and given.get("template", template.text) in (template.name, template.text)
+            and given.get("system", template.system) == template.system
             and all(layout[name] == value for name, value in given.get("layout", {}).items())
         )
 
@@ -140,6 +143,8 @@ def _parse(text: str, where: str, number: int) -> Row:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or as many brackets
+        raise UsageError(f"{where}: cannot be read: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("question"), str):
         raise UsageError(f"{where}: the field 'question' is missing. Give the question's id, content hash or stem")
     unknown = set(data) - set(KEYS) - set(VALUES) - set(EXTRAS)
@@ -182,24 +187,36 @@ def _check_values(name: str, data: Mapping[str, Any], where: str) -> None:
 
 
 def _check_key(data: Mapping[str, Any], where: str) -> None:
-    order, labels, layout = data.get("order", []), data.get("labels", []), data.get("layout", {})
-    if (
-        not isinstance(order, list)
-        or any(type(n) is not int for n in order)
-        or sorted(order) != list(range(len(order)))
-    ):
+    order, labels = data.get("order", [0, 1]), data.get("labels", [])
+    whole = isinstance(order, list) and all(type(n) is int for n in order)
+    if not whole or not order or sorted(order) != list(range(len(order))):
         raise UsageError(f"{where}: order is {order!r}, but must list each content index 0, 1, ... once")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise UsageError(f"{where}: labels is {labels!r}, but must be a list of texts")
+    for name, nullable in (("template", False), ("system", True), ("sent_sha256", False)):
+        value = data.get(name, "")
+        if not isinstance(value, str) and not (nullable and value is None):
+            raise UsageError(f"{where}: {name} is {value!r}, but must be text")
+    _check_layout(data.get("layout", {}), where)
+
+
+def _check_layout(layout: object, where: str) -> None:
     known = {item.name for item in fields(Layout)}
     if not isinstance(layout, dict) or not set(layout) <= known:
         raise UsageError(
             f"{where}: layout is {layout!r}, but must be an object with fields among {', '.join(sorted(known))}"
         )
+    try:
+        Layout(**layout)
+    except UsageError as error:
+        raise UsageError(f"{where}: layout: {error}") from error
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    """Return whether it is a number; whole ones are bounded, as some do not fit into a float."""
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return type(value) is int and abs(value) < MAX_WHOLE
 
 
 def _as_reply(row: Row, request: Request, name: str) -> Reply:
@@ -225,15 +242,18 @@ class Recorder:
     Its fingerprint is its own, so what a session remembers of the inner model is asked and written again.
 
     Raises:
-        UsageError: if the file is there already and not empty.
+        UsageError: if the file is there already and not empty, or cannot be written.
     """
 
     def __init__(self, inner: Model, path: str | Path) -> None:
         self.inner, self._path = check_model(inner), Path(path)
-        if self._path.exists() and self._path.stat().st_size:
+        if self._path.is_file() and self._path.stat().st_size:
             raise UsageError(f"{str(path)!r} already holds answers. Name a new file, or remove it")
-        self._path.touch()
-        self._written: set[Request] = set()
+        try:
+            self._path.open("a").close()
+        except OSError as error:
+            raise UsageError(f"{str(path)!r} cannot be written: {error.strerror}. Name a file in a folder") from error
+        self._written: set[tuple[Capability, str]] = set()
         self.name, self.capabilities = inner.name, inner.capabilities
         self.fingerprint = f"recorded({inner.fingerprint})"
         if hasattr(inner, "frame_orders"):
@@ -244,21 +264,27 @@ class Recorder:
         replies = self.inner.answer(requests)
         with self._path.open("a", encoding="utf-8") as file:
             for request, reply in zip(requests, replies, strict=True):
-                if request not in self._written and not isinstance(reply, MissingReply):
-                    file.write(json.dumps(_recorded(request.presentation, reply)) + "\n")
-                    self._written.add(request)
+                key = _key(request.presentation)
+                mark = (request.capability, json.dumps(key))  # requests of one mark are one to a replay
+                if mark not in self._written and not isinstance(reply, MissingReply):
+                    file.write(json.dumps({**key, **_recorded(reply)}) + "\n")
+                    self._written.add(mark)
         return replies
 
 
-def _recorded(shown: Presentation, reply: Reply) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _key(shown: Presentation) -> dict[str, Any]:
+    return {
         "question": shown.question.content_hash,
         "order": list(shown.order),
         "labels": list(shown.labels),
         "template": shown.template.text,
+        "system": shown.template.system,
         "layout": asdict(shown.layout),
-        "sent_sha256": reply.sent_sha256,
     }
+
+
+def _recorded(reply: Reply) -> dict[str, Any]:
+    row = {"sent_sha256": reply.sent_sha256}
     if isinstance(reply, TextReply):
         return {**row, "text": reply.text}
     if isinstance(reply, LabelReply):

@@ -32,13 +32,16 @@ def parse_spec(spec: str | os.PathLike[str]) -> ModelSpec:
     r"""Return the parts of a spec.
 
     The scheme ends at the first ":" only if it is a known one, so `C:\models\mine` and names with a
-    colon stay whole. `demo` is the packaged demo model; a folder of that name is `./demo`.
+    colon stay whole. `demo` is the packaged demo model; a folder of that name is `./demo`. A path object
+    is always a folder, never a hub id.
 
     Raises:
         UsageError: for an empty spec, an unknown scheme, or a scheme without a target.
     """
     if isinstance(spec, os.PathLike):
-        return ModelSpec("hf", os.fspath(spec))
+        path = os.fsdecode(spec)
+        bare = not (os.path.isabs(path) or path.startswith((".", "~")))
+        return ModelSpec("hf", os.path.join(os.curdir, path) if bare else path)
     if not isinstance(spec, str) or not spec.strip():
         raise UsageError(
             f"the model spec is {spec!r}, but must name a model: demo, a hub id, a folder, or SCHEME:TARGET"

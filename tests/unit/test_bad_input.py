@@ -1,4 +1,4 @@
-"""Misuse of questions, presentations, transforms and checks: each refused with value, rule and way out."""
+"""Misuse of questions, instruments and transforms: each refused with value, rule and way out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from pytest_llminvariance import (
     Item,
     Layout,
-    Presentation,
     Question,
     Questionnaire,
     Reformat,
@@ -18,14 +17,15 @@ from pytest_llminvariance import (
     Reorder,
     Reword,
     Scale,
-    Template,
     UsageError,
 )
 from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.questions import as_questions
 from tests.unit.bad_input import Misuse, assert_refused
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")
 READ = Question("Who came?", ["Ann", "Bob"], context="Ann came.", id="q1")
+SCALE = Scale(("no", "yes"), (0, 1))
 WAYS = ["{stem}\n{options}\nAnswer:", "{stem}\n{options}\nPick one:"]
 
 
@@ -147,114 +147,109 @@ QUESTIONS = [
         "item without trait",
         lambda _: Questionnaire((Item("I plan.", " "),), Scale(("no", "yes"), (0, 1)), "mini"),
         QuestionError,
-        "mini: the item 'I plan.' has no trait. Name what it measures",
-    ),
-]
-
-PRESENTATIONS = [
-    Misuse(
-        "label not shown",
-        lambda _: Presentation(RED).option_at("D"),
-        UsageError,
-        "the label 'D' is not shown; the labels are A, B, C",
+        "mini, item 1: trait is ' ', but must be text. Name what the item measures",
     ),
     Misuse(
-        "option unknown",
-        lambda _: Presentation(RED).position_of("Pluto"),
-        UsageError,
-        "the option 'Pluto' is not one of ['Venus', 'Mars', 'Jupiter']",
+        "half a surrogate pair",
+        lambda _: Question("Who?", ["Ann", "\ud800"]),
+        QuestionError,
+        r"question 'Who?': option 1 is '\ud800', which holds half a surrogate pair and is no valid text. Read the file as UTF-8",
     ),
     Misuse(
-        "no permutation",
-        lambda _: Presentation(RED, order=[0, 0, 2]),
-        UsageError,
-        "order is [0, 0, 2], but must hold each content index 0..2 once",
+        "options as set",
+        lambda _: Question("Who?", of({"Ann"})),
+        QuestionError,
+        "question 'Who?': options is {'Ann'}, but must be a list of two or more texts",
     ),
     Misuse(
-        "too few labels",
-        lambda _: Presentation(RED, labels="AB"),
-        UsageError,
-        "2 labels (A, B) for 3 options. Give at least 3 labels",
+        "scores is a number",
+        lambda _: Question("Who?", ["Ann", "Bob"], scores=of(5)),
+        QuestionError,
+        "question 'Who?': scores is 5, but must be a list with one number per option",
     ),
     Misuse(
-        "labels equal up to case",
-        lambda _: Presentation(RED, labels=["a", "b", "A"]),
-        UsageError,
-        "the label 'a' comes twice in ['a', 'b', 'A'] (case and punctuation do not count), but labels must be distinct",
+        "score too large for a float",
+        lambda _: Question("Who?", ["Ann", "Bob"], scores=[10**400, 1]),
+        QuestionError,
+        "question 'Who?': the score 1<...>0 is not a number between -1e+09 and 1e+09",
     ),
     Misuse(
-        "label with blanks",
-        lambda _: Presentation(RED, labels=["A ", "B", "C"]),
-        UsageError,
-        "the label 'A ' must be text without surrounding blanks",
+        "scale of letters",
+        lambda _: Scale(of("abc"), (1, 2, 3)),
+        QuestionError,
+        "question 'scale': options is 'abc', but must be a list of two or more texts",
     ),
     Misuse(
-        "no stem",
-        lambda _: Template("{options}"),
-        UsageError,
-        "template '{options}' has no {stem} field, so the question would not be asked",
+        "scale without scores",
+        lambda _: Scale(("no", "yes"), of(None)),
+        QuestionError,
+        "scale: scores is None, but each option needs a score",
     ),
     Misuse(
-        "no options",
-        lambda _: Template("{stem} Choose.", name="short"),
-        UsageError,
-        "template 'short' has no {options} field, so no option would be shown. "
-        "Add it, or name both ends of a scale with first_label, first_option, last_label, last_option",
+        "instrument without scale",
+        lambda _: Questionnaire((Item("I plan.", "order"),), of(None), "mini"),
+        QuestionError,
+        "mini: scale is None, but must be a Scale",
     ),
     Misuse(
-        "unknown field",
-        lambda _: Template("{stem}{options}{hint}", name="short"),
-        UsageError,
-        "template 'short' has the unknown field {hint}; the fields are context, stem, options, labels, "
-        "first_label, last_label, first_option, last_option. Write {{ and }} for braces",
+        "items is a number",
+        lambda _: Questionnaire(of(5), SCALE, "mini"),
+        QuestionError,
+        "mini: items is 5, but must be a list of Item",
     ),
     Misuse(
-        "unbalanced brace",
-        lambda _: Template("{stem}{options} }", name="short"),
-        UsageError,
-        "template 'short' cannot be read: Single '}' encountered in format string. Write {{ and }} for braces",
+        "item is a number",
+        lambda _: Questionnaire(of([5]), SCALE, "mini"),
+        QuestionError,
+        "mini, item 1: 5 is a int, but must be an Item",
     ),
     Misuse(
-        "field with conversion",
-        lambda _: Template("{stem!r}{options}", name="short"),
-        UsageError,
-        "template 'short': the field {stem} must be a plain name",
+        "trait is no text",
+        lambda _: Questionnaire((Item("I plan.", of(5)),), SCALE, "mini"),
+        QuestionError,
+        "mini, item 1: trait is 5, but must be text. Name what the item measures",
     ),
     Misuse(
-        "template is no text",
-        lambda _: Presentation(RED, template=of(5)),
-        UsageError,
-        "template is 5, but must be a Template or its text",
+        "second item is empty",
+        lambda _: Questionnaire((Item("I plan.", "order"), Item("", "order")), SCALE, "mini"),
+        QuestionError,
+        "mini, item 2: question: stem is '', but must not be empty. Write what is to be asked",
     ),
     Misuse(
-        "context not shown",
-        lambda _: Presentation(READ, template="{stem}{options}"),
-        UsageError,
-        "question 'q1' has a context, but the template '{stem}{options}' has no {context} field, so it would not be shown",
+        "instrument's name is no text",
+        lambda _: Questionnaire((Item("I plan.", "order"),), SCALE, of(5)),
+        QuestionError,
+        "questionnaire: name is 5, but must be text",
     ),
     Misuse(
-        "separator empty",
-        lambda _: Layout(separator=""),
-        UsageError,
-        r"separator is '', but options must be kept apart. Use '\n' or '; '",
+        "a file's name in the place of questions",
+        lambda _: as_questions(of("x.jsonl")),
+        QuestionError,
+        "questions is 'x.jsonl', but must be a Question or many. load_questions('x.jsonl') reads a file",
     ),
     Misuse(
-        "unknown case",
-        lambda _: Layout(label_case=of("Upper")),
-        UsageError,
-        "label_case is 'Upper', but must be one of as_is, upper, lower",
+        "a path in the place of questions",
+        lambda _: as_questions(of(Path("x.jsonl"))),
+        QuestionError,
+        "questions is <...>Path('x.jsonl'), but must be a Question or many. load_questions('x.jsonl') reads a file",
     ),
     Misuse(
-        "negative blank lines",
-        lambda _: Layout(extra_blank_lines=-1),
-        UsageError,
-        "extra_blank_lines is -1, but must be a number from 0 to 10",
+        "questions is None",
+        lambda _: as_questions(of(None)),
+        QuestionError,
+        "questions is None, but must be a Question or many",
     ),
     Misuse(
-        "enumerator with field",
-        lambda _: Layout(enumerator="{number}. "),
-        UsageError,
-        "enumerator is '{number}. ', but may hold {label} once and no other field",
+        "half a surrogate pair in an attribute",
+        lambda _: Question("Who?", ["Ann", "Bob"], attributes={"topic": "\ud800"}),
+        QuestionError,
+        r"question 'Who?': the attribute 'topic' is '\ud800', which holds half a surrogate pair and is no valid text. Read the file as UTF-8",
+    ),
+    Misuse(
+        "attribute name is a number",
+        lambda _: Question("Who?", ["Ann", "Bob"], attributes=of({5: "x"})),
+        QuestionError,
+        "question 'Who?': the attribute name is 5 (int), but must be text",
     ),
 ]
 
@@ -316,6 +311,6 @@ TRANSFORMS = [
 ]
 
 
-@pytest.mark.parametrize("misuse", [*QUESTIONS, *PRESENTATIONS, *TRANSFORMS], ids=lambda misuse: misuse.id)
+@pytest.mark.parametrize("misuse", [*QUESTIONS, *TRANSFORMS], ids=lambda misuse: misuse.id)
 def test_is_refused(misuse: Misuse, tmp_path: Path) -> None:
     assert_refused(misuse, tmp_path)

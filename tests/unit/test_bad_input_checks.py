@@ -109,7 +109,7 @@ ARGUMENTS = [
         "context not shown",
         lambda _: assert_order_symmetric(ORACLE, [RED, READ], template=WAYS[0]),
         UsageError,
-        "question 'q1' has a context, but the template '{stem} {options} Answer:' has no {context} field, "
+        "question 'q1' has a context, but the template '{stem} {options} Answer: #<...>' has no {context} field, "
         "so it would not be shown",
     ),
     Misuse(

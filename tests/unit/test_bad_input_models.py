@@ -20,6 +20,7 @@ from pytest_llminvariance import (
     check,
     load_model,
 )
+from pytest_llminvariance.models.label_tokens import LabelTokens
 from pytest_llminvariance.models.transformers import TransformersModel
 from tests.unit.bad_input import Misuse, assert_refused
 from tests.unit.tiny_models import llama_config, save_llama, save_t5, save_tokenizer
@@ -32,6 +33,20 @@ NO_SYSTEM = (
     "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
     "{{ m.content }}{% endfor %}"
 )
+
+
+class Lowering:
+    """A tokenizer of lower-case characters, which knows no circled numbers."""
+
+    unk_token_id = 0
+
+    def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
+        return {"input_ids": [0 if character > "~" else ord(character.lower()) for character in text]}
+
+    def decode(self, tokens: list[int]) -> str:
+        return "".join(chr(token) if token else "<unk>" for token in tokens)
+
+
 FOLDER_RULE = "Give a hub id, or a folder with config.json, tokenizer and weights"
 SINGLE = (
     "but the label readout compares single tokens. "
@@ -109,6 +124,18 @@ MISUSES = [
         lambda folder: assert_order_symmetric(llama(folder), TEN, template=NUMBERED, orders="cyclic"),
         UsageError,
         f"the label '10' is 2 tokens for this model ('1' + '0'), {SINGLE}",
+    ),
+    Misuse(
+        "label unknown to the tokenizer",
+        lambda _: LabelTokens(Lowering()).columns(["①"]),
+        UsageError,
+        "the label '①' is unknown to this model's tokenizer. Use other labels",
+    ),
+    Misuse(
+        "label changed by the tokenizer",
+        lambda _: LabelTokens(Lowering()).columns(["A"]),
+        UsageError,
+        "the label 'A' becomes 'a' in this model's tokenizer. Use labels that it keeps as they are",
     ),
     Misuse(
         "prompt too long",

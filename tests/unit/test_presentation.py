@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import pickle
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Layout, Presentation, Question, Template, UsageError
-from pytest_llminvariance.presentation import Message
+from pytest_llminvariance.audit.parsing import parse_choice
+from pytest_llminvariance.presentation import Message, check_labels
 
 PLANETS = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"])
 PLAN = Question("I plan ahead.", ["strongly disagree", "neutral", "strongly agree"], scores=[1, 2, 3])
@@ -169,11 +171,79 @@ def test_survives_pickling() -> None:
 
 
 def test_template_is_named_by_its_beginning() -> None:
-    assert Template("{stem}\n{options} and an end").shown_name == "{stem} {options} and an end"
+    assert Template("{stem} {options} and an end").shown_name == "{stem} {options} and an end"
+    assert Template("{stem}\n{options} and an end").shown_name.startswith("{stem} {options} and an … #")
     long = [Template("{stem}\n{options} and a long end to it, " + end).shown_name for end in ("one", "two")]
     assert long[0].startswith("{stem} {options} and a l… #")
     assert long[0] != long[1]
     assert LIKERT["legend"].shown_name == "legend"
+
+
+def test_unnamed_templates_that_differ_have_different_names() -> None:
+    text = "{stem} {options}"
+    templates = [
+        Template(text),
+        Template("{stem}\n{options}"),
+        Template(text, system="Be kind."),
+        Template(text, labels=DIGITS),
+        Template(text, layout=Layout(separator="; ")),
+    ]
+    assert len({template.shown_name for template in templates}) == len(templates)
+
+
+def test_case_of_a_layout_does_not_stay_with_the_labels() -> None:
+    lower = Presentation(PLANETS, layout=Layout(label_case="lower"))
+    assert lower.labels == ("a", "b", "c")
+    assert lower.replace(layout=Layout()) == Presentation(PLANETS)
+    assert hash(lower.replace(layout=Layout())) == hash(Presentation(PLANETS))
+    assert pickle.loads(pickle.dumps(lower)).replace(layout=Layout()).labels == ("A", "B", "C")
+    assert dataclasses.replace(lower, order=(1, 0, 2)).labels == ("a", "b", "c")
+    assert "given_labels" not in repr(lower)
+
+
+def test_repr_of_more_options_than_letters() -> None:
+    many = Question("Which?", [f"option {n}" for n in range(30)])
+    shown = Presentation(many, labels=[f"L{n}" for n in range(30)])
+    assert eval(repr(shown)) == shown
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "A. A",
+        "① 1",
+        "(A) A",
+        "*A* A",
+        "`A` A",
+        "A\u200b A",
+        "–1 -1",
+        "’a 'a",
+        "— -",
+        "$A$ A",
+        "ﬁ fi",
+        '“a” "a"',
+        "ß SS",
+    ],
+)
+def test_labels_that_an_answer_cannot_tell_apart_are_refused(labels: str) -> None:
+    with pytest.raises(UsageError, match="comes twice"):
+        check_labels(labels.split(" "))
+
+
+@given(st.lists(st.text("aA1.()*_`$-–—’'“\"①\u200b[]:", min_size=1, max_size=3), min_size=2, max_size=2))
+def test_accepted_labels_are_not_read_as_one_another(labels: list[str]) -> None:
+    try:
+        check_labels(labels)
+    except UsageError:
+        return
+    for position, label in enumerate(labels):
+        assert parse_choice(label, labels=labels, options=["Xerxes", "Yolanda"]).position in (position, None)
+
+
+@pytest.mark.parametrize("label", ["very  likely", "*B*", "<c>", "-1", "b\u200b"])
+def test_an_answer_that_is_the_label_is_read(label: str) -> None:
+    labels = check_labels(["zz", label])
+    assert parse_choice(label, labels=labels, options=["Xerxes", "Yolanda"]).position == 1
 
 
 def test_template_knows_its_fields() -> None:

@@ -101,6 +101,16 @@ def test_csv_rows_may_have_different_numbers_of_options(tmp_path: Path) -> None:
     assert [len(question.options) for question in load_questions(write(tmp_path, "a.csv", text))] == [2, 3]
 
 
+def test_csv_answer_may_be_an_index_unless_it_is_an_option(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "stem,options,answer\nWho?,a|b,1\nHow many?,1|0,1\n")
+    assert [question.answer for question in load_questions(file)] == [1, 0]
+
+
+def test_line_separators_inside_a_text_do_not_end_the_line(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.jsonl", '{"stem": "Who\u2028\u0085?", "options": ["a", "b"]}\r\n')
+    assert load_questions(file)[0].stem == "Who\u2028\u0085?"
+
+
 def test_csv_other_columns_are_attributes(tmp_path: Path) -> None:
     text = "stem,options,topic,level\nWho?,a|b,people,\n"
     (question,) = load_questions(write(tmp_path, "a.csv", text))

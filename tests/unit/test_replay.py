@@ -13,19 +13,23 @@ import pytest
 from pytest_llminvariance import (
     Finding,
     Model,
+    Presentation,
     Question,
     Relabel,
     Reword,
     Template,
     Transform,
     UndecidedError,
+    UsageError,
     Verdict,
     assert_order_symmetric,
     check,
     controls,
     load_model,
     run,
+    symmetrized,
 )
+from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, TextReply, TextRequest
 from pytest_llminvariance.models.replay import Recorder
 from tests.unit.bad_input import write
 
@@ -89,6 +93,70 @@ def test_recorder_has_the_models_name_and_a_fingerprint_of_its_own(tmp_path: Pat
     model = Recorder(controls.oracle(), tmp_path / "a.jsonl")
     assert (model.name, model.fingerprint) == ("oracle", "recorded(control:oracle)")
     assert model.capabilities == controls.oracle().capabilities
+
+
+def test_a_recorder_keeps_the_frame_of_its_model(tmp_path: Path) -> None:
+    model = Recorder(symmetrized(controls.oracle(), "reversed"), tmp_path / "a.jsonl")
+    assert model.frame_orders(3) == ((0, 1, 2), (2, 1, 0))
+    assert not hasattr(Recorder(controls.oracle(), tmp_path / "b.jsonl"), "frame_orders")
+
+
+def test_what_a_replay_cannot_tell_apart_is_written_once(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    model = Recorder(controls.oracle(), file)
+    assert file.read_text() == ""
+    shown, renamed = Presentation(WHO), Presentation(Question("Who?", WHO.options, id="q2", answer="Bob"))
+    model.answer([TextRequest(shown), TextRequest(shown), LabelRequest(shown)])
+    model.answer([TextRequest(shown), TextRequest(shown, 64), TextRequest(renamed)])
+    assert len(file.read_text().splitlines()) == 2
+    (reply,) = load_model(f"replay:{file}").answer([TextRequest(shown)])
+    assert reply == dataclasses.replace(model.inner.answer([TextRequest(shown)])[0], n_tokens=0)
+
+
+@pytest.mark.parametrize(
+    "templates",
+    [
+        (Template("{stem} {options} 1", name="same"), Template("{stem} {options} 2", name="same")),
+        (Template("{stem} {options} with a long end 1"), Template("{stem} {options} with a long end 2")),
+        (Template("{stem} {options}", system="Be kind."), Template("{stem} {options}", system="Be brief.")),
+        (Template("{stem} {options}", system="Be kind."), Template("{stem} {options}")),
+    ],
+    ids=["name", "beginning", "text", "system or none"],
+)
+def test_templates_that_share_something_are_told_apart(tmp_path: Path, templates: tuple[Template, ...]) -> None:
+    requests = [TextRequest(Presentation(WHO, template=template)) for template in templates]
+    direct = Recorder(controls.oracle(), tmp_path / "a.jsonl").answer(requests)
+    replayed = load_model(f"replay:{tmp_path / 'a.jsonl'}").answer(requests)
+    assert [reply.sent_sha256 for reply in replayed] == [reply.sent_sha256 for reply in direct]
+
+
+def test_recorder_refuses_a_file_that_it_cannot_begin(tmp_path: Path) -> None:
+    used = write(tmp_path, "used.jsonl", "{}\n")
+    with pytest.raises(UsageError, match=r"used\.jsonl' already holds answers\. Name a new file, or remove it$"):
+        Recorder(controls.oracle(), used)
+    for path in (tmp_path, tmp_path / "none" / "a.jsonl"):
+        with pytest.raises(UsageError, match=r"cannot be written: .*\. Name a file in a folder$"):
+            Recorder(controls.oracle(), path)
+
+
+def test_line_separators_inside_a_text_do_not_end_the_line(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.jsonl", '{"question": "q1", "text": "B\u2028\u0085!"}\n')
+    (reply,) = load_model(f"replay:{file}").answer([TextRequest(Presentation(WHO))])
+    assert isinstance(reply, TextReply)
+    assert reply.text == "B\u2028\u0085!"
+
+
+def test_an_id_that_is_the_stem_matches_a_row_once(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.jsonl", '{"question": "Who?", "layout": {"separator": "\\n"}, "text": "B"}')
+    same = Question("Who?", WHO.options, id="Who?")
+    (reply,) = load_model(f"replay:{file}").answer([TextRequest(Presentation(same))])
+    assert isinstance(reply, TextReply)
+
+
+def test_probabilities_of_zero_can_be_recorded(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.jsonl", '{"question": "q1", "logprobs_nats": [-Infinity, 0.0000001, -Infinity]}')
+    (reply,) = load_model(f"replay:{file}").answer([LabelRequest(Presentation(WHO))])
+    assert isinstance(reply, LabelReply)
 
 
 def partly_recorded(folder: Path, keep: Callable[[list[int]], bool]) -> Finding:

@@ -42,6 +42,12 @@ def test_parts(text: str, scheme: str, target: str) -> None:
     assert parse_spec(text) == ModelSpec(scheme, target)
 
 
+def test_a_path_is_a_folder_and_never_a_hub_id(tmp_path: Path) -> None:
+    assert parse_spec(Path("demo")) == ModelSpec("hf", "./demo")
+    assert parse_spec(Path("../mine")) == ModelSpec("hf", "../mine")
+    assert parse_spec(tmp_path) == ModelSpec("hf", str(tmp_path))
+
+
 @pytest.mark.parametrize("scheme", ["openai", "systemone", "decision"])
 def test_planned_schemes_say_so(scheme: str) -> None:
     with pytest.raises(UsageError, match=rf"the scheme '{scheme}' is not supported by this version yet"):

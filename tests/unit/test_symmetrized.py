@@ -15,6 +15,8 @@ from pytest_llminvariance import (
     Model,
     Presentation,
     Question,
+    Template,
+    UsageError,
     Verdict,
     assert_order_symmetric,
     check,
@@ -194,6 +196,13 @@ def test_the_frame_is_a_group() -> None:
         assert identity(4) in orders
         products = {tuple(a[index] for index in b) for a in orders for b in orders}
         assert products == orders
+
+
+@pytest.mark.parametrize("frame", ["cyclic", "all"])
+def test_a_scale_of_which_only_the_ends_are_named_needs_the_frame_reversed(frame: Frame) -> None:
+    ends = Template("{stem} {first_label} {first_option} {last_label} {last_option}", name="ends")
+    with pytest.raises(UsageError, match=r"the template 'ends' names only the ends .*\. Use frame='reversed'$"):
+        symmetrized(controls.oracle(), frame).answer([LabelRequest(Presentation(WHO, template=ends))])
 
 
 def test_texts_are_refused() -> None:
