@@ -16,12 +16,13 @@ import torch
 from pytest_llminvariance.models.passes import GateClosedError, PaddedPath, Path, TreePath, Values
 from pytest_llminvariance.models.rotary import depends_on_length
 from pytest_llminvariance.models.tree import Reading, causal, grow
+from pytest_llminvariance.models.tree_attention import exchange
 
 __all__ = ["Proof", "declared_windows", "prefix_gate", "probe_readings", "prove", "prove_windows", "tree_gate"]
 
 LAYER_KINDS = frozenset({"full_attention", "sliding_attention"})
 TOLERANCE_NATS = 1e-4
-WINDOW_NAMES = ("sliding_window", "attention_chunk_size", "attention_window_size")
+WINDOW_NAMES = ("sliding_window", "attention_window_size", "window_size", "local_attention", "attention_chunk_size")
 COLUMNS = 64
 """Vocabulary entries compared at each row of a probe."""
 
@@ -61,6 +62,10 @@ def tree_gate(config: Any) -> str | None:
         return f"layers of kind {', '.join(sorted(map(str, strange)))}"
     if getattr(text, "attention_chunk_size", None):
         return "chunked attention"
+    if getattr(text, "index_topk", None):
+        return "sparse attention"
+    if not isinstance(getattr(text, "num_hidden_layers", None), int):
+        return "the configuration does not say how many layers there are"
     return None
 
 
@@ -73,7 +78,7 @@ def declared_windows(config: Any) -> set[int]:
     """Return the lengths at which layers stop looking back, as the configuration tells them."""
     text = config.get_text_config()
     found = (getattr(text, name, None) for name in WINDOW_NAMES)
-    return {value for value in found if isinstance(value, int)}
+    return {value for value in found if isinstance(value, int) and value > 0}
 
 
 def probe_readings(vocabulary: int, trunk: int = 12, branches: int = 3, twigs: int = 2) -> list[Reading]:
@@ -127,11 +132,11 @@ def _rounding_noise(plain: PaddedPath, readings: Sequence[Reading], alone: Seque
     network = plain.network
     own = network.config._attn_implementation
     if network.dtype != torch.float32 and own != "eager":
-        network.set_attn_implementation("eager")
+        exchange(network, "eager")
         try:
             noise = max(noise, _largest(alone, _alone(plain, readings)))
         finally:
-            network.set_attn_implementation(own)
+            exchange(network, own)
     return noise
 
 

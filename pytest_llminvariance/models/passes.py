@@ -6,6 +6,7 @@ everything. All give the same numbers up to rounding; whether the first two do f
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -130,7 +131,7 @@ class TreePath:
     def __init__(self, network: Any, block_nodes: int = BLOCK_NODES) -> None:
         self.network = network
         self.block_nodes = block_nodes
-        self.layers = int(network.config.get_text_config().num_hidden_layers)
+        self.layers = getattr(network.config.get_text_config(), "num_hidden_layers", None)
         self.windows: set[int] = set()
 
     def plan(self, readings: Sequence[Reading], limit_tokens: int) -> Iterator[list[int]]:
@@ -181,8 +182,11 @@ def forward(network: Any, ids: torch.Tensor, rows: Sequence[int], **more: Any) -
     """Return logits (sequences, rows, vocabulary); the model's own head, so that its caps and scales hold."""
     keep = torch.tensor(rows, device=network.device)
     more.setdefault("use_cache", False)
-    logits: torch.Tensor = network(input_ids=ids.to(network.device), logits_to_keep=keep, **more).logits
-    return logits
+    taken = inspect.signature(network.forward).parameters.values()
+    if any(part.name == "logits_to_keep" or part.kind is part.VAR_KEYWORD for part in taken):
+        more["logits_to_keep"] = keep
+    logits: torch.Tensor = network(input_ids=ids.to(network.device), **more).logits
+    return logits if logits.shape[1] == len(rows) else logits[:, keep]  # some models give all rows whatever they get
 
 
 def read(logits: torch.Tensor, at: Sequence[Sequence[int]], readings: Sequence[Reading]) -> list[Values]:

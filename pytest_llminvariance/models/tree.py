@@ -105,7 +105,8 @@ def packs(sequences: Sequence[Reading], limit_tokens: int, *, limit_rows: int, s
 
     Sequences stand in lexicographic order, so those that share a beginning are neighbours. A cut between
     neighbours sends their shared beginning twice. So a tree may grow to `stretch` times the limit while the
-    cut would cost more than half of what comes next; a single sequence is never cut.
+    cut would cost more than half of what comes next; a single sequence is never cut, and is sent once for all
+    that are equal to it.
     """
     group: list[int] = []
     nodes = rows = 0
@@ -113,12 +114,13 @@ def packs(sequences: Sequence[Reading], limit_tokens: int, *, limit_rows: int, s
     for index in sorted(range(len(sequences)), key=lambda index: sequences[index].tokens):
         now = sequences[index]
         shared = common_prefix(before, now.tokens)
+        new = len(now.tokens) - shared
         most = limit_tokens * (stretch if 2 * shared > len(now.tokens) else 1)
-        if group and (nodes + len(now.tokens) - shared > most or rows + len(now.rows) > limit_rows):
+        if group and ((new and nodes + new > most) or rows + len(now.rows) > limit_rows):
             yield group
-            group, nodes, rows, shared = [], 0, 0, 0
+            group, nodes, rows, new = [], 0, 0, len(now.tokens)
         group.append(index)
-        nodes, rows = nodes + len(now.tokens) - shared, rows + len(now.rows)
+        nodes, rows = nodes + new, rows + len(now.rows)
         before = now.tokens
     if group:
         yield group

@@ -22,7 +22,7 @@ from transformers.utils import logging
 
 from pytest_llminvariance.models.tree import Block, Tree, blocks
 
-__all__ = ["BLOCK_NODES", "TreePass", "attending"]
+__all__ = ["BLOCK_NODES", "TreePass", "attending", "exchange"]
 
 NAME = "llminvariance_tree"
 BLOCK_NODES = 128
@@ -174,15 +174,21 @@ def attending(network: Any, tree_pass: TreePass) -> Iterator[None]:
         Exception: whatever transformers raises for a model whose attention cannot be exchanged.
     """
     AttentionInterface.register(NAME, _tree_attention)
-    before, loudness = network.config._attn_implementation, logging.get_verbosity()
+    before = network.config._attn_implementation
     token = _current.set(tree_pass)
     try:
-        logging.set_verbosity_error()  # it warns where a model cannot, which the number of calls shows anyway
-        network.set_attn_implementation(NAME)
-        logging.set_verbosity(loudness)
+        exchange(network, NAME)
         yield
     finally:
         _current.reset(token)
-        logging.set_verbosity_error()
-        network.set_attn_implementation(before)
+        exchange(network, before)
+
+
+def exchange(network: Any, name: str) -> None:
+    """Set a model's attention implementation, quietly: what cannot be exchanged shows in the number of calls."""
+    loudness = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        network.set_attn_implementation(name)
+    finally:
         logging.set_verbosity(loudness)

@@ -68,8 +68,13 @@ def test_packs_hold_every_sequence_once_within_the_limits(given_: list[Reading],
     assert sorted(index for group in groups for index in group) == list(range(len(given_)))
     for group in groups:
         members = [given_[index] for index in group]
-        assert len(group) == 1 or len(grow(members).tokens) <= 4 * limit
+        assert len({item.tokens for item in members}) == 1 or len(grow(members).tokens) <= 4 * limit
         assert len(group) == 1 or sum(len(item.rows) for item in members) <= rows
+
+
+def test_a_prompt_over_the_limit_is_sent_once_for_all_who_ask_it() -> None:
+    long = Reading((1,) * 50, (49,), ((0,),))
+    assert len(list(packs([long] * 5, 5, limit_rows=99))) == 1
 
 
 @given(readings())
