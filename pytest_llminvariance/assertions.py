@@ -250,8 +250,11 @@ def _assert(
     run = current_run.get()
     if finding.verdict is Verdict.BROKEN:
         raise InvarianceError(failure_message(finding, run.replay), finding)
-    if finding.verdict is Verdict.UNDECIDED and run.undecided == "fail" and not in_search():
-        raise UndecidedError(failure_message(finding, run.replay), finding)
+    if finding.verdict is Verdict.UNDECIDED and not in_search():
+        if run.undecided == "fail":
+            raise UndecidedError(failure_message(finding, run.replay), finding)
+        if run.recorder is not None:
+            run.recorder.let_pass(finding)
     return finding
 
 

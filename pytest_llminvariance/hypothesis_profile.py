@@ -5,6 +5,7 @@ Called by Hypothesis itself through its entry-point group, at the end of `import
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 __all__ = ["PROFILE", "register", "without_deadline"]
 
 PROFILE = "llminvariance"
+HYPOTHESIS_DEADLINE = datetime.timedelta(milliseconds=200)
+"""What Hypothesis sets where nobody chose."""
 
 
 def register() -> None:
@@ -27,17 +30,22 @@ def register() -> None:
 
 
 def without_deadline(items: Iterable[Any]) -> None:
-    """Take the deadline off Hypothesis tests among pytest items that have no settings of their own.
+    """Take the deadline off Hypothesis tests among pytest items, unless the user chose one for the test.
 
     A model is slow when first asked and instant when it remembers, which a deadline takes for flakiness.
-    Tests with `@settings(...)` of their own take it from the default profile, which `strategies` changes.
+    `@settings(...)` cannot be applied twice, so the settings that `@given` left on the test are replaced.
+    A deadline that equals the default counts as not chosen.
     """
     from hypothesis import is_hypothesis_test, settings
 
+    usual = {HYPOTHESIS_DEADLINE, settings.default.deadline if settings.default else None}
     for item in items:
         test = getattr(item, "obj", None)
-        if is_hypothesis_test(test) and not hasattr(test, "_hypothesis_internal_use_settings"):
-            settings(deadline=None)(test)
+        if is_hypothesis_test(test):
+            function: Any = getattr(test, "__func__", test)
+            own = getattr(function, "_hypothesis_internal_use_settings", None)
+            if own is not None and own.deadline in usual:
+                function._hypothesis_internal_use_settings = settings(own, deadline=None)
 
 
 def default_without_deadline() -> None:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from pytest_llminvariance.device_names import device_problem, dtype_problem
 from pytest_llminvariance.runs import UndecidedPolicy
 
 __all__ = ["Settings", "add_options", "read_settings"]
@@ -43,6 +44,24 @@ def _place(value: str) -> str:
     return value
 
 
+def _model(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must name a model")
+    return value
+
+
+def _device(value: str) -> str:
+    if problem := device_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _dtype(value: str) -> str:
+    if problem := dtype_problem(value):
+        raise ValueError(problem)
+    return value
+
+
 def _policy(value: str) -> str:
     if value not in get_args(UndecidedPolicy):
         raise ValueError(f"must be one of {', '.join(get_args(UndecidedPolicy))}")
@@ -59,13 +78,13 @@ class Settings:
 
     model: str | None = _setting(
         None,
-        _text,
+        _model,
         "SPEC",
         "model to test: demo, a hub id or folder, replay:FILE, control:NAME, python:MODULE:FACTORY",
     )
-    device: str = _setting("auto", _text, "DEVICE", "auto, cpu, cuda, cuda:N or mps")
+    device: str = _setting("auto", _device, "DEVICE", "auto, cpu, cuda, cuda:N or mps")
     dtype: str = _setting(
-        "auto", _text, "DTYPE", "auto, float32, bfloat16 or float16; the demo model's auto is float32"
+        "auto", _dtype, "DTYPE", "auto, float32, bfloat16 or float16; the demo model's auto is float32"
     )
     revision: str | None = _setting(None, _text, "REV", "revision of a hub model")
     seed: int = _setting(0, _integer, "N", "seed of the session, shown in every failure")

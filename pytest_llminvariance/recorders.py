@@ -22,6 +22,10 @@ class Recorder(Protocol):
         """Store a finding and return it with its id."""
         ...
 
+    def let_pass(self, finding: Finding) -> None:
+        """Note that an assertion was UNDECIDED and did not raise, by the policy."""
+        ...
+
     def failed(self, finding_id: str, reason: str) -> None:
         """Note that a check ended in an error of its own, without a finding."""
         ...
@@ -49,6 +53,9 @@ class FindingList:
         finding = dataclasses.replace(finding, id=finding_id)
         self.findings.append(finding)
         return finding
+
+    def let_pass(self, finding: Finding) -> None:
+        """Keep nothing: the finding is in the list."""
 
     def failed(self, finding_id: str, reason: str) -> None:
         """Keep nothing: the error itself reaches the caller."""

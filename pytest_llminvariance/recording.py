@@ -106,13 +106,17 @@ class SessionRecorder:
         scope: Any = "test" if self._scope == "test" else "session"
         finding = dataclasses.replace(finding, id=finding_id, scope=scope)
         self._write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})
-        if scope == "session" and finding.verdict == "UNDECIDED":
-            self.undecided_fixtures[self._scope] = f"{finding.title}: {'; '.join(finding.reasons)}"
         if self._scope == "test":
             self._properties.append((PROPERTY_NAME, _bounded(finding.summary())))
-            if finding.verdict == "UNDECIDED":
-                self.undecided_in_test.append(f"{finding.title}: {'; '.join(finding.reasons)}")
         return finding
+
+    def let_pass(self, finding: Finding) -> None:
+        """Note that an assertion was UNDECIDED and did not raise."""
+        text = f"{finding.title}: {'; '.join(finding.reasons)}"
+        if self._scope == "test":
+            self.undecided_in_test.append(text)
+        else:
+            self.undecided_fixtures[self._scope] = text
 
     def failed(self, finding_id: str, reason: str) -> None:
         """Note that a check ended in an error of its own."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pytest_llminvariance.device_names import device_problem, dtype_problem
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.protocol import Model, check_model
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
 
-__all__ = ["DTYPES", "PromptFormat", "load_model"]
+__all__ = ["PromptFormat", "load_model"]
 
 PromptFormat = Literal["auto", "chat", "plain"]
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load_model(
@@ -87,10 +86,9 @@ def load_model(
 
 
 def _check_settings(device: str, dtype: str, batch_tokens: int | None, threads: int | None) -> None:
-    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", device):
-        raise UsageError(f"device is {device!r}, but must be auto, cpu, cuda, cuda:N or mps")
-    if dtype not in DTYPES:
-        raise UsageError(f"dtype is {dtype!r}, but must be one of {', '.join(DTYPES)}")
+    for given, name, problem in ((device, "device", device_problem(device)), (dtype, "dtype", dtype_problem(dtype))):
+        if problem is not None:
+            raise UsageError(f"{name} is {given!r}, but {problem}")
     for name, value in (("batch_tokens", batch_tokens), ("threads", threads)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise UsageError(f"{name} is {value!r}, but must be a whole number from 1")

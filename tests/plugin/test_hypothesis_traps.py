@@ -154,7 +154,6 @@ OWN_STRATEGY = """
 """
 
 
-@pytest.mark.xfail(reason="without_deadline takes every @given test for one with settings of its own: it does nothing")
 @pytest.mark.parametrize("own", ["", "@settings(max_examples=60)"])
 def test_no_deadline_without_our_strategies_either(own: str, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(slow=SLOW, test_it=OWN_STRATEGY.format(settings=own))

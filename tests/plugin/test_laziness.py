@@ -13,7 +13,10 @@ LIST_MODULES = """
         with open({name!r}, "w") as file:
             file.write("\\n".join(sys.modules))
 """
-LIGHT = {f"pytest_llminvariance{name}" for name in ("", ".errors", ".options", ".plugin", ".recording", ".runs")}
+LIGHT = {
+    f"pytest_llminvariance{name}"
+    for name in ("", ".device_names", ".errors", ".options", ".plugin", ".recording", ".runs")
+}
 HEAVY = {"numpy", "scipy", "torch", "transformers", "hypothesis", "tqdm", "typer"}
 
 

@@ -146,7 +146,6 @@ def test_what_is_no_whole_number_is_refused(name: str, value: str, pytester: pyt
     ]
 
 
-@pytest.mark.xfail(reason="device, dtype and an empty model are looked at only when a test asks for the model")
 @pytest.mark.parametrize("flag", ["device=banana", "dtype=int3", "model="])
 def test_bad_texts_are_usage_errors_at_the_start(flag: str, pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_nothing():\n    pass\n")

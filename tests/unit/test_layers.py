@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
-    {"errors", "folders"},
+    {"device_names", "errors", "folders"},
     {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
     {"audit", "verdict"},
     {"models"},
