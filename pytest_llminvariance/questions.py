@@ -200,7 +200,8 @@ def _attributes(attributes: object, where: str) -> Mapping[str, Any]:
     if not isinstance(attributes, Mapping):
         raise QuestionError(f"{where}: attributes is {attributes!r}, but must map names to values")
     for name, value in attributes.items():
-        _text(name, f"{where}: the attribute name")
+        if not isinstance(name, str) or name.strip():
+            _text(name, f"{where}: the attribute name")
         if isinstance(value, str) and value.strip():
             _text(value, f"{where}: the attribute {name!r}")
     return MappingProxyType(dict(attributes))

@@ -109,7 +109,7 @@ def test_another_fingerprint_is_another_model(counted: pytest.Pytester) -> None:
     go(counted, "--invariance-cache=kept")
     before = asked(counted)
     text = (counted.path / "counting.py").read_text()
-    (counted.path / "counting.py").write_text(text.replace("weights-1", "weights-2"))
+    (counted.path / "counting.py").write_text(text.replace("weights-1", "weights-two"))
     go(counted, "--invariance-cache=kept")
     assert asked(counted) == 2 * before
 
