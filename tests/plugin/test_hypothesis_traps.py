@@ -249,4 +249,5 @@ def test_in_ci_two_sessions_ask_the_same(pytester: pytest.Pytester, monkeypatch:
 def test_an_invariance_error_in_a_search_leaves_no_line_of_ours_in_the_traceback(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=SEARCH.format(settings=""))
     result = pytester.runpytest("--invariance-model=control:always_first", "-k", "search")
-    assert [line for line in result.outlines if re.match(r".*pytest_llminvariance/\w+\.py", line)] == []
+    # Hypothesis may list lines that only failing examples ran, after an E: that is no traceback
+    assert [line for line in result.outlines if re.match(r"\S*pytest_llminvariance/\w+\.py:\d+", line)] == []
