@@ -14,6 +14,7 @@ from pytest_llminvariance.audit.metrics import Interval
 from pytest_llminvariance.errors import LLMInvarianceError, UsageError
 
 __all__ = [
+    "Decision",
     "Example",
     "Finding",
     "Guard",
@@ -89,6 +90,25 @@ class QuestionEffect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """How a verdict came about: everything was asked, or a test stopped early."""
+
+    method: Literal["exhaustive", "sequential"]
+    alpha: float
+    """The risk that the check was given, and has spent: 0 where it was declared exhaustive."""
+    n: int
+    """Questions counted when it stopped."""
+    n_planned: int
+    """Questions of the suite, or the budget of draws."""
+    log_e_holds: float | None = None
+    """Log of the evidence that the mean is within the tolerance, in nats; `None` where nothing was tested."""
+    log_e_broken: float | None = None
+    """Log of the evidence that the mean is above the tolerance, in nats."""
+    note: str = ""
+    """Why it is exhaustive, or what would probably decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """The record of one check: everything needed to print, store or compare it."""
 
@@ -123,7 +143,8 @@ class Finding:
     versions: Mapping[str, str]
     claim: str = "suite"
     risk_limit: float | None = None
-    """`None`: everything planned was asked, so no error from sampling is possible."""
+    """The session's; `None`: everything planned was asked, so no error from sampling is possible."""
+    decision: Decision | None = None
     schema_version: int = SCHEMA_VERSION
     id: str = ""
     """Made of node id, call index, attempt and worker by the session that records it."""
