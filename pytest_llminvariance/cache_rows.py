@@ -40,12 +40,16 @@ def row_key(fingerprint: str, request: Request) -> bytes | None:
         "messages": [[message.role, message.content] for message in request.messages],
         "labels": shown.labels,
         "options": shown.shown_options,
-        "fields": {name: getattr(request, name) for name in fields},
+        "fields": {name: _as_plain(getattr(request, name)) for name in fields},
     }
     try:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
     except (TypeError, ValueError):
         return None
+
+
+def _as_plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def encoded(request: Request, reply: Reply) -> str | None:

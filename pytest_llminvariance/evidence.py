@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from pytest_llminvariance.verdict import Example, QuestionEffect, Shown
 __all__ = [
     "expected_scores",
     "kept_under_reversal",
+    "majority",
     "Evidence",
     "choice_shares",
     "count_words",
@@ -284,6 +286,22 @@ def shown(presentation: Presentation, answer: AnswerDistribution, delta_nats: fl
         answer_label=label,
         prompt="\n".join(message.content for message in presentation.render()),
     )
+
+
+def majority(item: Evidence, samples: int) -> Evidence:
+    """Return the evidence with one answer a presentation: what most of its draws say, unreadable where they tie."""
+    probes, answers = [], []
+    for start in range(0, len(item.answers), samples):
+        row = item.answers[start : start + samples]
+        counts = Counter(answer.probabilities.index(1.0) for answer in row if answer.status == "chosen")
+        ranked = counts.most_common(2)
+        clear = ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1])
+        k = row[0].k
+        answers.append(
+            AnswerDistribution.chosen(ranked[0][0], k) if clear else AnswerDistribution.nothing(k, "unparsed")
+        )
+        probes.append(dataclasses.replace(item.plan.probes[start], draw=None))
+    return dataclasses.replace(item, plan=dataclasses.replace(item.plan, probes=tuple(probes)), answers=tuple(answers))
 
 
 def _distance(first: Probe, second: Probe) -> tuple[int, int]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from pytest_llminvariance.audit.distribution import AnswerDistribution
-from pytest_llminvariance.audit.metrics import METRICS, Metric, mean_interval
+from pytest_llminvariance.audit.metrics import METRICS, Interval, Metric, Number, mean_interval
 from pytest_llminvariance.audit.noise import MIN_PAIRS, NoiseFloor
 from pytest_llminvariance.evidence import Evidence
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Model, OptionReply, Reply, TextReply
@@ -21,8 +21,11 @@ from pytest_llminvariance.questions import Question
 from pytest_llminvariance.verdict import Guard
 
 __all__ = [
-    "foreign_presentations",
+    "Foreign",
+    "ForeignStems",
     "inside_frame",
+    "movement_bound",
+    "movements",
     "noise_guard",
     "replicates_guard",
     "reply_guards",
@@ -37,6 +40,9 @@ MAX_DRIFT_NATS = 0.1
 MIN_MASS = 0.5
 GUESSING_RISK = 0.05
 """Chance that a model which guesses passes for one that knows; above the mean alone it would be a half."""
+
+Foreign = Sequence[Sequence[AnswerDistribution]]
+"""Answers under foreign stems to one question: by stem, then by draw."""
 
 DONORS: tuple[Question, ...] = tuple(
     Question(stem, ("yes", "no"))
@@ -58,23 +64,33 @@ DONORS: tuple[Question, ...] = tuple(
 """Stems for suites with few questions of their own; their options are never used."""
 
 
-def foreign_presentations(plans: Sequence[Plan], seed: int) -> tuple[tuple[Presentation, ...], ...]:
-    """Return, for each question, its presentation as written under the stems of others.
+class ForeignStems:
+    """The stems of other questions, to ask each question's options under.
 
     Others are the next in a seeded cycle through the suite (a derangement), then packaged donors where the
     suite is small; together at least 12 over the suite.
     """
-    questions = [plan.question for plan in plans]
-    cycle = sorted(questions, key=lambda q: hashlib.sha256(f"{seed}|{q.content_hash}".encode()).digest())
-    each = math.ceil(MIN_FOREIGN / len(questions))
-    rows = []
-    for plan in plans:
-        start = cycle.index(plan.question)
-        others = [*cycle[start + 1 :], *cycle[:start], *DONORS]
-        about = (plan.question.stem, plan.question.context)
-        distinct = list(dict.fromkeys((o.stem, o.context) for o in others if (o.stem, o.context) != about))[:each]
-        rows.append(tuple(_under(plan.probes[0].presentation, stem, context) for stem, context in distinct))
-    return tuple(rows)
+
+    def __init__(self, questions: Sequence[Question], seed: int) -> None:
+        self._cycle = sorted(questions, key=lambda q: hashlib.sha256(f"{seed}|{q.content_hash}".encode()).digest())
+        self._place = {question.content_hash: index for index, question in enumerate(self._cycle)}
+        self._each = math.ceil(MIN_FOREIGN / len(questions))
+
+    def under(self, plan: Plan) -> tuple[Presentation, ...]:
+        """Return the plan's presentation as written under foreign stems."""
+        start, about = self._place[plan.question.content_hash], (plan.question.stem, plan.question.context)
+        distinct: dict[tuple[str, str | None], None] = {}
+        for other in self._others(start):
+            if len(distinct) == self._each:
+                break
+            if (other.stem, other.context) != about:
+                distinct[other.stem, other.context] = None
+        return tuple(_under(plan.probes[0].presentation, stem, context) for stem, context in distinct)
+
+    def _others(self, start: int) -> Iterator[Question]:
+        n = len(self._cycle)
+        yield from (self._cycle[(start + step) % n] for step in range(1, n))
+        yield from DONORS
 
 
 def _under(shown: Presentation, stem: str, context: str | None) -> Presentation:
@@ -83,29 +99,38 @@ def _under(shown: Presentation, stem: str, context: str | None) -> Presentation:
     return shown.replace(question=shown.question.under(Question(stem, shown.question.options, context=context)))
 
 
-def responsiveness(
-    evidence: Sequence[Evidence],
-    foreign: Sequence[Sequence[AnswerDistribution]],
-    metric: Metric,
-    tolerance: Fraction,
-) -> Guard:
-    """Require that another stem moves the answer by more than max(0.10, twice the tolerance).
-
-    Measured with the check's own metric where that compares two answers. Ties do not count as movement.
-    """
+def movements(parts: Sequence[tuple[Evidence, Foreign]], metric: Metric, samples: int) -> list[Interval]:
+    """Return how far each question's answer moves under foreign stems, by the metric where it compares two answers."""
     measure = (METRICS["flip_rate"] if metric.pooled or metric.name == "unchanged" else metric).measure
-    values = [
+    return [
         mean_interval(
-            [measure((item.answers[0], answer), item.plan.question.keyed_scores, item.delta_nats) for answer in answers]
+            [
+                measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
+                for answers in foreign
+            ]
         )
-        for item, answers in zip(evidence, foreign, strict=True)
+        for item, foreign in parts
     ]
-    moved, bound = mean_interval(values).low, max(MIN_MOVEMENT, 2 * tolerance)
-    passed = moved > bound
-    says = f"under another question's stem the answer moves by {float(moved):.2g} (must exceed {float(bound):.2g})"
-    return Guard(
-        name="responsive", passed=passed, text=says if passed else f"the model hardly reads the question: {says}"
+
+
+def movement_bound(tolerance: Fraction) -> Fraction:
+    """Return what another stem must move the answer by: more than max(0.10, twice the tolerance)."""
+    return max(MIN_MOVEMENT, 2 * tolerance)
+
+
+def responsiveness(moved: Number, bound: Fraction, *, passed: bool, at_least: bool = False) -> Guard:
+    """Require that another stem moves the answer by more than the bound. Ties do not count as movement.
+
+    `moved` is the mean over all questions, or with `at_least` its lower bound where not all were asked.
+    """
+    amount = f"{'at least ' if at_least else ''}{float(moved):.2g}"
+    says = f"under another question's stem the answer moves by {amount} (must exceed {float(bound):.2g})"
+    bad = (
+        f"that the model reads the question is not shown: {says}"
+        if at_least
+        else f"the model hardly reads the question: {says}"
     )
+    return Guard(name="responsive", passed=passed, text=says if passed else bad)
 
 
 def reply_guards(evidence: Sequence[Evidence], *, of_engine: bool = False) -> list[Guard]:

@@ -62,6 +62,16 @@ def _dtype(value: str) -> str:
     return value
 
 
+def _risk(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number <= 0.5:
+        raise ValueError("must be a number above 0 and at most 0.5")
+    return number
+
+
 def _policy(value: str) -> str:
     if value not in get_args(UndecidedPolicy):
         raise ValueError(f"must be one of {', '.join(get_args(UndecidedPolicy))}")
@@ -90,6 +100,28 @@ class Settings:
     seed: int = _setting(0, _integer, "N", "seed of the session, shown in every failure")
     undecided: UndecidedPolicy = _setting(
         "fail", _policy, "POLICY", "what an UNDECIDED check does: fail (default), skip or warn"
+    )
+    risk_limit: float | None = _setting(
+        None,
+        _risk,
+        "RISK",
+        "largest chance that any verdict of the session is wrong because not everything was asked, such as 0.05; "
+        "checks then stop as soon as they can tell (default: everything planned is asked)",
+    )
+    check_risk: float | None = _setting(
+        None, _risk, "RISK", "risk of each test, in place of its share of the risk limit; replay lines use it"
+    )
+    exhaustive: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "ask everything planned, whatever the risk limit says",
+    )
+    manifest: str | None = _setting(
+        None,
+        _place,
+        "FILE",
+        "shares of the risk limit by test, written by `llminvariance plan` (default: invariance-plan.json beside the ini file)",
     )
     batch_tokens: int | None = _setting(
         None, _positive, "N", "tokens of one forward pass, which bounds memory (CPU 1024, GPU by free memory)"

@@ -17,15 +17,21 @@ from pytest_llminvariance.recording import SessionRecorder, new_run_directory, r
 from pytest_llminvariance.runs import Run, current_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_llminvariance.bound import Checks
     from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.models.protocol import Model
+    from pytest_llminvariance.risk import ItemRisk, SeedLedger
+    from pytest_llminvariance.session_risk import Collected, SessionRisk
 
 FIXTURES = ("invariance_model", "invariance")
 SETTINGS = pytest.StashKey[Settings]()
 RECORDER = pytest.StashKey[SessionRecorder]()
 MEMO = pytest.StashKey["Memo"]()
 NOISE = pytest.StashKey[dict[Any, Any]]()
+RISK = pytest.StashKey["SessionRisk"]()
+SEEDS = pytest.StashKey["SeedLedger"]()
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
 
 
@@ -45,6 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = read_settings(config)
     config.stash[RECORDER] = SessionRecorder(directory, worker.get("workerid", "main"))
     config.stash[NOISE] = {}
+    config.addinivalue_line(
+        "markers",
+        "invariance(weight=1.0, exhaustive=False): the test's weight when the risk limit is shared; exhaustive tests ask everything",
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,13 +68,16 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     settings = config.stash[SETTINGS]
     if settings.model is None:
         return None
-    return f"invariance: model {settings.model}, seed {settings.seed}, everything planned is asked (no sampling risk)"
+    return f"invariance: model {settings.model}, seed {settings.seed}, {_risk(config).words()}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Take Hypothesis' deadline off tests that use the model."""
+@pytest.hookimpl(tryfirst=True)  # before -k and --lf take tests away
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Share the risk limit, and take Hypothesis' deadline off tests that use the model."""
     from sys import modules
 
+    if config.stash[SETTINGS].model is not None or any(map(_uses_fixture, items)):
+        _share_risk(config, items)
     using = [item for item in items if _uses_fixture(item)]
     if using and "hypothesis" in modules:
         from pytest_llminvariance.hypothesis_profile import without_deadline
@@ -77,7 +90,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
-    run = Run(settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item), config.stash[NOISE])
+    risk = config.stash[RISK].of(item.nodeid) if RISK in config.stash else None
+    run = Run(
+        settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item, risk), risk,
+        lambda: _seeds(config), config.stash[NOISE],
+    )  # fmt: skip
     token = current_run.set(run)
     try:
         return (yield)
@@ -90,6 +107,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin a test, or another attempt at it."""
     attempt = getattr(item, "execution_count", 1)
+    if (risk := current_run.get().risk) is not None:
+        risk.begin()
     item.config.stash[RECORDER].begin(item.nodeid, attempt, item.user_properties)
 
 
@@ -101,9 +120,11 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     recorder = request.config.stash[RECORDER]
     where = f"{fixturedef.baseid or '.'}::{fixturedef.argname} ({fixturedef.scope} fixture)"
     before = recorder.enter_scope(where, fixturedef.argname)
+    token = current_run.set(current_run.get()._replace(risk=None))  # a fixture is no test: it has no share
     try:
         return (yield)
     finally:
+        current_run.reset(token)
         recorder.leave_scope(before)
 
 
@@ -227,6 +248,52 @@ def _memo(config: pytest.Config) -> Memo:
     return config.stash[MEMO]
 
 
+def _risk(config: pytest.Config) -> SessionRisk:
+    """Return the session's risk, with the manifest where there is one."""
+    if RISK not in config.stash:
+        from pytest_llminvariance.errors import UsageError
+        from pytest_llminvariance.session_risk import MANIFEST_NAME, SessionRisk, read_manifest
+
+        settings = config.stash[SETTINGS]
+        limit = None if settings.exhaustive else settings.risk_limit
+        named = settings.manifest
+        path = config.invocation_params.dir / named if named else config.rootpath / MANIFEST_NAME
+        try:
+            manifest = read_manifest(path) if named or (limit and path.is_file()) else None
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
+        check_risk = None if settings.exhaustive else settings.check_risk
+        config.stash[RISK] = SessionRisk(limit, check_risk, manifest)
+    return config.stash[RISK]
+
+
+def _share_risk(config: pytest.Config, items: list[pytest.Item]) -> None:
+    from pytest_llminvariance.errors import UsageError
+
+    try:
+        _risk(config).collect(collected(items))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def collected(items: list[pytest.Item]) -> Iterator[Collected]:
+    """Yield what the risk's shares depend on: the fixtures and the marker of each test."""
+    from pytest_llminvariance.session_risk import Collected
+
+    for item in items:
+        marker = item.get_closest_marker("invariance")
+        told = marker.kwargs if marker else {}
+        yield Collected(item.nodeid, _uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
+
+
+def _seeds(config: pytest.Config) -> SeedLedger:
+    if SEEDS not in config.stash:
+        from pytest_llminvariance.risk import SeedLedger
+
+        config.stash[SEEDS] = SeedLedger(getattr(_memo(config), "folder", None))
+    return config.stash[SEEDS]
+
+
 def _close_memo(config: pytest.Config) -> None:
     """Write down what the cache holds back, and what it did, where a model's answers were kept."""
     memo: Any = config.stash.get(MEMO, {})
@@ -236,14 +303,17 @@ def _close_memo(config: pytest.Config) -> None:
             config.stash[RECORDER].answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
 
 
-def _replay(item: pytest.Item) -> str:
+def _replay(item: pytest.Item, risk: ItemRisk | None) -> str:
     """Return the command that repeats a test, for a shell in the folder where pytest was started."""
     from shlex import join
 
     settings = item.config.stash[SETTINGS]
     _, colons, rest = item.nodeid.partition("::")
     file = os.path.relpath(item.path, item.config.invocation_params.dir)
-    return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *repeated_flags(item.config)])
+    flags = repeated_flags(item.config)
+    if risk is not None and risk.limit is not None and risk.share and settings.check_risk is None:
+        flags.append(f"--invariance-check-risk={risk.share!r}")  # its share depends on what else was collected
+    return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *flags])
 
 
 def _note_engine(config: pytest.Config, model: Model) -> None:

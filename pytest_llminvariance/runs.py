@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.audit.noise import NoiseFloor
     from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.recorders import Recorder
+    from pytest_llminvariance.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.verdict import Finding
 
 __all__ = ["Run", "UndecidedPolicy", "current_run", "recorded", "run"]
@@ -38,6 +39,10 @@ class Run(NamedTuple):
     """Gives the answers by model and request, made when first asked for; `None` remembers only within one check."""
     replay: str | None = None
     """The command that repeats the current test."""
+    risk: ItemRisk | None = None
+    """The share of the session's risk that the current test may spend; `None`: everything planned is asked."""
+    seeds: Callable[[], SeedLedger] | None = None
+    """Gives the seeds that suites were first asked with; `None` notices no second seed."""
     noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
     """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
 
@@ -57,8 +62,12 @@ def run(
     undecided: UndecidedPolicy = "fail",
     recorder: Recorder | None = None,
     cache: bool | str | Path = False,
+    risk_limit: float | None = None,
 ) -> Iterator[Run]:
     """Give the checks inside a seed, a policy, and a memory of answers.
+
+    With a `risk_limit` a check may stop before everything is asked; the limit is the largest chance that any
+    verdict inside is wrong by that.
 
     Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
     a path in a folder of your choice.
@@ -70,8 +79,12 @@ def run(
     """
     if undecided not in get_args(UndecidedPolicy):
         raise UsageError(f"undecided is {undecided!r}, but must be one of {', '.join(get_args(UndecidedPolicy))}")
-    memo = _memo(cache)
-    made = Run(seed=seed, undecided=undecided, recorder=recorder, memory=lambda: memo, noise={})
+    from pytest_llminvariance.risk import DEFAULT_RISK, ItemRisk, SeedLedger, as_risk_limit
+
+    limit, memo = as_risk_limit(risk_limit), _memo(cache)
+    risk = ItemRisk(limit, limit or DEFAULT_RISK)
+    seeds = SeedLedger(getattr(memo, "folder", None))
+    made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {})
     token = current_run.set(made)
     try:
         yield made

@@ -14,6 +14,7 @@ from pytest_llminvariance.audit.metrics import Interval
 from pytest_llminvariance.errors import LLMInvarianceError, UsageError
 
 __all__ = [
+    "CERTAIN",
     "Decision",
     "Example",
     "Finding",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+CERTAIN = 1e9
+"""Log of the evidence where no answer to come can change the verdict: as large as JSON needs it."""
 
 
 class Verdict(enum.StrEnum):
@@ -104,6 +107,10 @@ class Decision:
     """Log of the evidence that the mean is within the tolerance, in nats; `None` where nothing was tested."""
     log_e_broken: float | None = None
     """Log of the evidence that the mean is above the tolerance, in nats."""
+    lower: float | None = None
+    """Lower end of the mean, wrong with probability at most alpha; `None` where everything was asked."""
+    upper: float | None = None
+    """Upper end of the mean, wrong with probability at most alpha."""
     note: str = ""
     """Why it is exhaustive, or what would probably decide."""
 
@@ -155,7 +162,8 @@ class Finding:
     @builtins.property
     def is_exact(self) -> bool:
         """True where everything planned was asked and nothing was left open."""
-        return self.risk_limit is None and self.effect.is_exact
+        asked_all = self.decision is None or self.decision.method == "exhaustive"
+        return asked_all and self.effect.is_exact
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: the same findings give the same bytes."""
@@ -205,21 +213,29 @@ def as_tolerance(tolerance: object) -> Fraction:
 
 
 def decide(
-    effect: Interval, tolerance: Fraction, guards: Sequence[Guard], causes: Mapping[str, int], n_answers: int
+    effect: Interval,
+    tolerance: Fraction,
+    guards: Sequence[Guard],
+    causes: Mapping[str, int],
+    n_answers: int,
+    shown: Verdict | None = None,
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Return the verdict on an exact claim, and the reasons where it is UNDECIDED.
+    """Return the verdict, and the reasons where it is UNDECIDED.
 
-    BROKEN needs the lower end above the tolerance; HOLDS the upper end within it, and every guard.
+    BROKEN needs the lower end above the tolerance; HOLDS the upper end within it, and every guard. Where not
+    everything was asked, `shown` is what a test has shown at its risk, and stands in for the two ends.
     """
     failed = [guard for guard in guards if guard.passed is False]
     blocking = [guard.text for guard in failed if guard.blocks == "both"]
     if blocking:
         return Verdict.UNDECIDED, tuple(blocking)
-    if effect.low > tolerance:
+    if shown is Verdict.BROKEN or (shown is None and effect.low > tolerance):
         return Verdict.BROKEN, ()
-    if effect.high <= tolerance:
+    if shown is not None or effect.high <= tolerance:
         withheld = tuple(guard.text for guard in failed if guard.blocks == "HOLDS")
-        return (Verdict.UNDECIDED, withheld) if withheld else (Verdict.HOLDS, ())
+        if withheld or shown is Verdict.UNDECIDED:
+            return Verdict.UNDECIDED, withheld
+        return Verdict.HOLDS, ()
     shares = ", ".join(f"{cause} {_share(count, n_answers)}" for cause, count in sorted(causes.items()))
     return Verdict.UNDECIDED, (
         f"the effect lies between {float(effect.low):.2g} and {float(effect.high):.2g}, on both sides of the tolerance"

@@ -6,6 +6,7 @@ differ, `high` what may differ. BROKEN is decided on `low`, HOLDS on `high`.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +22,10 @@ __all__ = [
     "METRICS",
     "Interval",
     "Metric",
+    "excess_disagreement",
     "flip",
     "mean_interval",
+    "of_all_orders",
     "position_bias",
     "position_shares",
     "trait_shift",
@@ -68,6 +71,8 @@ class Metric:
     needs_scores: bool = False
     needs_full_design: bool = False
     pooled: bool = False
+    least: float = 0.0
+    """The smallest value that it can take; the largest is 1."""
 
 
 def flip(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
@@ -164,6 +169,51 @@ def _unchanged(answers: Answers, scores: Sequence[float] | None, delta_nats: flo
     return _flip_rate(answers, scores, delta_nats).complement()
 
 
+def excess_disagreement(samples: int) -> Metric:
+    """Return the metric on answers that hold `samples` draws of each presentation, one presentation after the other.
+
+    H = mean disagreement between draws of different presentations, minus that between different draws of one.
+    It lies in [-1/samples, 1] and is 0 on average for a sampler that cannot see the presentation; it is
+    quadratic in probabilities, so `sqrt(H)` is on their scale.
+    """
+
+    def measure(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+        del scores
+        rows = [answers[start : start + samples] for start in range(0, len(answers), samples)]
+        within = mean_interval([flip(a, b, delta_nats) for row in rows for a, b in itertools.combinations(row, 2)])
+        between = mean_interval(
+            [flip(a, b, delta_nats) for p, q in itertools.combinations(rows, 2) for a in p for b in q]
+        )
+        return Interval(between.low - within.high, between.high - within.low)
+
+    words = "answers differ between presentations beyond repeated asking by"
+    return Metric("excess_disagreement", words, "", measure, least=-1 / samples)
+
+
+def of_all_orders(metric: Metric) -> Metric:
+    """Return a metric over pairs as an estimate for all orders, from a sample that holds the one as written.
+
+    D = (2 / M) F + ((M - 2) / M) D_rest with M = k! orders, F the mean over pairs with the presentation as
+    written and D_rest over pairs of the others: unbiased where the others are drawn uniformly. The flip rate
+    is unbiased as it is.
+    """
+    if metric.name == "flip_rate":
+        return metric
+
+    def measure(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+        first = mean_interval([metric.measure((answers[0], b), scores, delta_nats) for b in answers[1:]])
+        if len(answers) == 2:
+            return first if answers[0].k == 2 else UNKNOWN
+        rest = metric.measure(answers[1:], scores, delta_nats)
+        share = Fraction(2, math.factorial(answers[0].k))
+        return Interval(
+            share * first.low + (1 - share) * rest.low,
+            share * first.high + (1 - share) * rest.high,
+        )
+
+    return dataclasses.replace(metric, measure=measure)
+
+
 def _pooled(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     """Stand in for metrics that pool all questions; the value of one question alone is not defined."""
     del answers, scores, delta_nats
@@ -201,6 +251,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 needs_scores=True,
                 needs_full_design=True,
             ),
+            excess_disagreement(2),
             Metric("unchanged", "the answer stayed the same in", "answer-changing edits", _unchanged),
         )
     }

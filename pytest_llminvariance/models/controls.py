@@ -85,15 +85,28 @@ class Control:
         n_tokens = sum(len(message.content.split()) for message in request.messages)
         if isinstance(request, TextRequest):
             probabilities = (self.write or self.respond)(request.presentation)
-            best = max(probabilities)
-            text = request.presentation.labels[list(probabilities).index(best)] if best > 0 else REFUSAL
-            return TextReply(text, sent, n_tokens)
+            return TextReply(_written(request, probabilities), sent, n_tokens)
         logprobs = tuple(math.log(p) if p > 0 else -math.inf for p in probabilities)
         if isinstance(request, LabelRequest):
             return LabelReply(logprobs, sent, n_tokens)
         if all(p == 0 for p in probabilities):
             return MissingReply("refuses to say any option", sent, n_tokens)
         return OptionReply(logprobs, (1,) * len(logprobs), sent, n_tokens)
+
+
+def _written(request: TextRequest, probabilities: Sequence[float]) -> str:
+    """Return the likeliest label, or the sampled one; what is missing to 1 is a refusal."""
+    labels, draw = request.presentation.labels, request.draw
+    if draw is None:
+        best = max(probabilities)
+        return labels[list(probabilities).index(best)] if best > 0 else REFUSAL
+    told = f"{draw.seed}|{draw.index}|{draw.temperature}|{_prompt(request.presentation)}"
+    point = _unit(told)
+    for label, probability in zip(labels, probabilities, strict=True):
+        point -= probability
+        if point < 0:
+            return label
+    return REFUSAL
 
 
 @dataclass(frozen=True, slots=True)

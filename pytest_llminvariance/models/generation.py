@@ -1,14 +1,16 @@
-"""Greedy texts in batches that share no padding and, where it pays, the beginning of their prompts."""
+"""Texts, greedy or sampled, in batches that share no padding and, where it pays, the beginning of their prompts."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from pytest_llminvariance.models.protocol import Draw
 from pytest_llminvariance.models.rotary import depends_on_length, reset_rotary
 from pytest_llminvariance.models.tree import Reading, shared_beginning
 
@@ -47,9 +49,16 @@ def text_batches(prompts: Sequence[tuple[int, ...]], n_new: Sequence[int], limit
 
 @torch.inference_mode()
 def generate(
-    network: Any, tokenizer: Any, prompts: Sequence[tuple[int, ...]], n_new: int, *, pad: int, share: bool
+    network: Any,
+    tokenizer: Any,
+    prompts: Sequence[tuple[int, ...]],
+    n_new: int,
+    *,
+    pad: int,
+    share: bool,
+    draws: Sequence[Draw | None] = (),
 ) -> tuple[list[str], int]:
-    """Return the greedy continuation of each prompt, and the prompt tokens that were sent.
+    """Return the continuation of each prompt, greedy or as its draw says, and the prompt tokens that were sent.
 
     The prompts have one length. A row ends at the end-of-text token, at `n_new` tokens, or where a next
     question begins; the batch ends with its last row.
@@ -65,6 +74,8 @@ def generate(
         state.batch_repeat_interleave(len(prompts))
         more["past_key_values"] = state
     ended = _NextQuestion(tokenizer, ids.shape[1])
+    if any(draws):
+        more["logits_processor"] = LogitsProcessorList([_Sampler(draws, prompts)])
     out = network.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -81,6 +92,34 @@ def generate(
     rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(out[:, ids.shape[1] :])]
     texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
     return [answer_part(text) for text in texts], common + len(prompts) * (ids.shape[1] - common)
+
+
+class _Sampler(LogitsProcessor):  # type: ignore[misc] # transformers is not followed by the type checker
+    """Samples each row by itself: the likeliest token after Gumbel noise is a draw from softmax(logits / T).
+
+    A row's noise comes from its own seed, index and prompt, so its company changes nothing and the same draw
+    comes back. Source: Maddison, Tarlow and Minka, A* Sampling (2014).
+    """
+
+    def __init__(self, draws: Sequence[Draw | None], prompts: Sequence[tuple[int, ...]]) -> None:
+        self.draws = draws
+        self.sources = [draw and _source(draw, prompt) for draw, prompt in zip(draws, prompts, strict=True)]
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        rows = []
+        for row, draw, source in zip(scores, self.draws, self.sources, strict=True):
+            if draw is None:
+                rows.append(row.double())
+                continue
+            uniform = torch.rand(row.shape, generator=source, dtype=torch.float64).clamp_min(1e-300)
+            rows.append(row.double() / draw.temperature - (-uniform.log()).log().to(row.device))
+        return torch.stack(rows)
+
+
+def _source(draw: Draw, prompt: tuple[int, ...]) -> torch.Generator:
+    told = f"{draw.seed}|{draw.index}|{draw.temperature}|{prompt}"
+    seed = int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big", signed=True)
+    return torch.Generator().manual_seed(seed)
 
 
 class _NextQuestion(StoppingCriteria):  # type: ignore[misc] # transformers is not followed by the type checker

@@ -19,6 +19,7 @@ from pytest_llminvariance.presentation import Message, Presentation
 __all__ = [
     "READOUTS",
     "Capability",
+    "Draw",
     "LabelReply",
     "LabelRequest",
     "MissingReply",
@@ -69,11 +70,24 @@ class OptionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """One of several sampled answers to the same prompt.
+
+    The same seed, index and prompt give the same answer again; another index gives an independent one.
+    """
+
+    seed: int
+    index: int
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class TextRequest:
-    """Asks for a greedily generated answer."""
+    """Asks for a generated answer: greedy, or sampled where `draw` says which sample."""
 
     presentation: Presentation
     max_new_tokens: int = 32
+    draw: Draw | None = None
     capability: ClassVar[Capability] = "text"
 
     @property
@@ -206,12 +220,14 @@ def resolve_readout(readout: str, model: Model) -> str:
     return readout
 
 
-def request_for(presentation: Presentation, readout: str) -> Request:
-    """Return the request that reads `presentation` by `readout`.
+def request_for(presentation: Presentation, readout: str, draw: Draw | None = None) -> Request:
+    """Return the request that reads `presentation` by `readout`; a `draw` is for texts only.
 
     Raises:
-        UsageError: for the label readout of a presentation that shows no labels.
+        UsageError: for the label readout of a presentation that shows no labels, or a draw of anything but a text.
     """
+    if draw is not None and readout != "text":
+        raise UsageError(f"readout={readout!r} gives probabilities, so nothing is sampled. Use readout='text'")
     if readout == "label":
         if not presentation.shows_labels:
             raise UsageError(
@@ -220,7 +236,7 @@ def request_for(presentation: Presentation, readout: str) -> Request:
             )
         return LabelRequest(presentation)
     if readout == "text":
-        return TextRequest(presentation)
+        return TextRequest(presentation, draw=draw)
     if readout not in ("option", "option_sum"):
         raise UsageError(f"readout is {readout!r}, but a request needs one of {', '.join(READOUTS)}")
     return OptionRequest(presentation)

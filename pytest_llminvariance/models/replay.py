@@ -7,7 +7,7 @@ Each line of the JSONL file is one answer::
 
 `question` is the id, or the content hash, or the stem; `order`, `labels`, `template` (its name or its
 text), `system` (the template's) and `layout` (some of its fields) narrow it down and match anything where
-they are left out. `probabilities` and `logprobs_nats` stand by position as shown. What was not recorded is
+they are left out; `draw` is the number of a sampled answer. `probabilities` and `logprobs_nats` stand by position as shown. What was not recorded is
 a missing answer, never a guess.
 """
 
@@ -46,7 +46,7 @@ VALUES: Mapping[str, Capability] = {
     "option_logprobs_nats": "option",
     "text": "text",
 }
-KEYS = ("question", "order", "labels", "template", "system", "layout")
+KEYS = ("question", "order", "labels", "template", "system", "layout", "draw")
 EXTRAS = ("option_tokens", "sent_sha256")
 SLACK = 1e-6
 MAX_WHOLE = 10**9
@@ -73,6 +73,10 @@ class Row:
             and all(layout[name] == value for name, value in given.get("layout", {}).items())
         )
 
+    def is_draw(self, request: Request) -> bool:
+        """Return whether this row is the sampled answer that is asked for, or a greedy one as asked."""
+        return self.key.get("draw") == _draw_index(request)
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayModel:
@@ -96,7 +100,7 @@ class ReplayModel:
             for name in dict.fromkeys(names)
             if name is not None
             for row in self.rows.get(name, ())
-            if row.kind == request.capability and row.matches(presentation)
+            if row.kind == request.capability and row.matches(presentation) and row.is_draw(request)
         ]
         if not found:
             return MissingReply("not recorded")
@@ -197,7 +201,13 @@ def _check_key(data: Mapping[str, Any], where: str) -> None:
         value = data.get(name, "")
         if not isinstance(value, str) and not (nullable and value is None):
             raise UsageError(f"{where}: {name} is {value!r}, but must be text")
+    if type(data.get("draw", 0)) is not int:
+        raise UsageError(f"{where}: draw is {data['draw']!r}, but must be the number of a sampled answer")
     _check_layout(data.get("layout", {}), where)
+
+
+def _draw_index(request: Request) -> int | None:
+    return request.draw.index if isinstance(request, TextRequest) and request.draw is not None else None
 
 
 def _check_layout(layout: object, where: str) -> None:
@@ -264,7 +274,7 @@ class Recorder:
         replies = self.inner.answer(requests)
         with self._path.open("a", encoding="utf-8") as file:
             for request, reply in zip(requests, replies, strict=True):
-                key = _key(request.presentation)
+                key = _key(request)
                 mark = (request.capability, json.dumps(key))  # requests of one mark are one to a replay
                 if mark not in self._written and not isinstance(reply, MissingReply):
                     file.write(json.dumps({**key, **_recorded(reply)}) + "\n")
@@ -272,7 +282,8 @@ class Recorder:
         return replies
 
 
-def _key(shown: Presentation) -> dict[str, Any]:
+def _key(request: Request) -> dict[str, Any]:
+    shown, index = request.presentation, _draw_index(request)
     return {
         "question": shown.question.content_hash,
         "order": list(shown.order),
@@ -280,6 +291,7 @@ def _key(shown: Presentation) -> dict[str, Any]:
         "template": shown.template.text,
         "system": shown.template.system,
         "layout": asdict(shown.layout),
+        **({} if index is None else {"draw": index}),
     }
 
 

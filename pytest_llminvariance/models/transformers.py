@@ -200,6 +200,7 @@ class TransformersModel:
                 texts, sent = generate(
                     self._live(), self._tokenizer, [prompts[n] for n in group], news[group[0]],
                     pad=self._pad(), share=self._scorer.shares_beginnings(len(prompts[group[0]])),
+                    draws=[requests[n][1].draw for n in group],
                 )  # fmt: skip
             except RuntimeError as error:
                 if not out_of_memory(error):

@@ -37,6 +37,8 @@ class Probe:
 
     presentation: Presentation
     readout: str | None = None
+    draw: int | None = None
+    """Which of several sampled answers; `None` for the one answer that is not sampled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,15 @@ def finding_line(summary: Mapping[str, Any]) -> str:
     else:
         effect = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
     tolerance = percent(summary["tolerance"]) if summary["count"] else f"{summary['tolerance']:.2g}"
-    n = summary["questions_asked"]
+    n, planned = summary["questions_asked"], summary["questions_planned"]
+    asked = f"{n:,}" if n == planned else f"{n:,} of {planned:,}"
     line = (
         f"{summary['verdict']:<9} {summary['title']}: {summary['metric']} {effect}, tolerance {tolerance}, "
-        f"{n} question{'s' if n != 1 else ''}, {summary['design']}"
+        f"{asked} question{'s' if planned != 1 else ''}, {summary['design']}"
     )
+    decision = summary.get("decision")
+    if decision and decision["method"] == "sequential":
+        line += f", risk {decision['alpha']:.2g}"
     return line + (f" - {summary['reasons'][0]}" if summary["reasons"] else "")
 
 

@@ -11,14 +11,17 @@ PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
     {"device_names", "errors", "folders"},
     {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
-    {"audit", "verdict"},
+    {"audit", "stats", "verdict"},
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
-    {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
+    {
+        "asking", "checks", "deciding", "draws", "evidence", "guards", "judging", "noise", "planning", "progress",
+        "recorders", "risk", "runs", "stopping",
+    },
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "selftest"},
-]
+    {"plugin", "bound", "cli", "selftest", "session_risk"},
+]  # fmt: skip
 TORCH = {
     f"models.{name}"
     for name in (

@@ -1,0 +1,134 @@
+"""What a check asks: its plans, foreign stems for the responsiveness guard, replicas, sentinels at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pytest_llminvariance.engine import Memo, Persistent, ask, read_reply
+from pytest_llminvariance.evidence import Evidence, read
+from pytest_llminvariance.guards import Foreign, ForeignStems, inside_frame, noise_guard, sentinel_guard
+from pytest_llminvariance.models.protocol import Draw, Model, Reply, Request, request_for
+from pytest_llminvariance.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
+from pytest_llminvariance.progress import progress_bar
+from pytest_llminvariance.properties import BatchAgreement, Plan, Property
+from pytest_llminvariance.questions import Question
+from pytest_llminvariance.runs import current_run
+from pytest_llminvariance.verdict import Guard
+
+__all__ = ["Asking", "Part", "needs_response"]
+
+N_SENTINELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came back for one plan."""
+
+    evidence: Evidence
+    foreign: Foreign
+
+
+@dataclass(slots=True)
+class Asking:
+    """Asks one model for one check, plan by plan, and counts what that costs."""
+
+    model: Model
+    readout: str
+    made: Property
+    questions: Sequence[Question]
+    samples: int = 1
+    tokens: int = field(default=0, init=False)
+    fresh: int = field(default=0, init=False)
+    """Requests that were sent now."""
+    _memo: Memo = field(init=False)
+    _stems: ForeignStems | None = field(init=False)
+    _asked: dict[Request, None] = field(default_factory=dict, init=False)
+    _delta: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        run = current_run.get()
+        memo = run.memo
+        self._memo = {} if memo is None else memo
+        self._stems = ForeignStems(self.questions, run.seed) if needs_response(self.made) else None
+
+    def measure_noise(self, plans: Sequence[Plan]) -> Guard | None:
+        """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
+        known = current_run.get().noise
+        found = (known or {}).get((self.model.name, self.model.fingerprint, self.readout))
+        if found is None and getattr(self.model, "is_noisy", False) and self.samples == 1:
+            shown = list(dict.fromkeys(probe.presentation for plan in plans for probe in plan.probes))
+            found = measure_noise(self.model, shown[:MAX_PROMPTS], self.readout)
+        own = isinstance(self.made, BatchAgreement)
+        self._delta = 0.0 if own else delta_nats(self.model, self.readout)
+        return None if found is None else noise_guard(found)
+
+    def parts(self, plans: Sequence[Plan]) -> list[Part]:
+        """Ask everything that is planned, and its foreign stems, at once."""
+        planned = [request for plan in plans for request in self._planned(plan)]
+        strange = [request for plan in plans for request in self._strange(plan)]
+        self._asked.update(dict.fromkeys(planned))
+        replicated = self._replicated(plans)
+        wanted = [*planned, *strange] if replicated is None else strange
+        asked = ask(self.model, wanted, self._memo, progress_bar(self.made.title))
+        self.tokens, self.fresh = self.tokens + asked.tokens, self.fresh + asked.fresh
+        replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
+        evidence = [self._evidence(plan, [next(replies) for _ in plan.probes]) for plan in plans]
+        return [Part(item, self._foreign(item.plan, replies)) for item in evidence]
+
+    def knows(self, plan: Plan) -> bool:
+        """Return whether every answer to a plan is remembered."""
+        requests = [*self._planned(plan), *self._strange(plan)]
+        keys = [(self.model.name, self.model.fingerprint, request) for request in requests]
+        if isinstance(self._memo, Persistent):
+            self._memo.fetch(keys)
+        return all(key in self._memo for key in keys)
+
+    def sentinels(self) -> Guard | None:
+        """Ask a few prompts again at the end, where anything was asked now."""
+        if not self.fresh:
+            return None
+        chosen = list(self._asked)
+        chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
+        before = ask(self.model, chosen, self._memo).replies
+        again = ask(self.model, chosen, {})
+        self.tokens += again.tokens
+        return sentinel_guard(before, again.replies)
+
+    def _planned(self, plan: Plan) -> Iterator[Request]:
+        for probe in plan.probes:
+            yield request_for(probe.presentation, probe.readout or self.readout, _draw(probe.draw))
+
+    def _strange(self, plan: Plan) -> Iterator[Request]:
+        for shown in self._stems.under(plan) if self._stems else ():
+            for probe in plan.probes[: self.samples]:
+                yield request_for(shown, self.readout, _draw(probe.draw))
+
+    def _evidence(self, plan: Plan, replies: Sequence[Reply]) -> Evidence:
+        must_differ = self.made.compares_prompts and not inside_frame(plan, self.model)
+        return read(plan, replies, self.readout, must_differ=must_differ, delta_nats=self._delta)
+
+    def _foreign(self, plan: Plan, replies: Iterator[Reply]) -> Foreign:
+        if self._stems is None:
+            return ()
+        return tuple(
+            tuple(read_reply(next(replies), shown, self.readout) for _ in range(self.samples))
+            for shown in self._stems.under(plan)
+        )
+
+    def _replicated(self, plans: Sequence[Plan]) -> list[Reply] | None:
+        """Return the replies to every plan's probes, asked alone and in batches, where that is the property."""
+        if not isinstance(self.made, BatchAgreement):
+            return None
+        requests = [request_for(plan.probes[0].presentation, self.readout) for plan in plans]
+        rows = replicas(self.model, requests, self.made.batches)
+        return [row[index] for index in range(len(plans)) for row in rows]
+
+
+def needs_response(made: Property) -> bool:
+    """Return whether a model that never changes its answer would pass without having earned it."""
+    return made.metric != "unchanged" and not isinstance(made, BatchAgreement)
+
+
+def _draw(index: int | None) -> Draw | None:
+    return None if index is None else Draw(current_run.get().seed, index)

@@ -1,0 +1,203 @@
+"""The betting test: fair games, certainty, bounds by inversion, one by one equal to all at once."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from pytest_llminvariance import UsageError
+from pytest_llminvariance.stats.betting import FRACTIONS, Capital, MeanTest, bounds, crossing, log_capital
+from pytest_llminvariance.stats.forecast import expected_share, fewest_values, forecast_words
+from tests.calibration.cells import cells, run_cell, run_sessions
+from tests.calibration.exact import distinct_orders, enumerate_orders, suites
+
+SIDES = ("above", "within")
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_fair_game_wins_nothing_and_rarely_much(side):
+    seen = 0
+    for values in suites():
+        found = enumerate_orders(values, side)
+        seen += found.orders
+        assert found.mean_capital == pytest.approx(1, abs=1e-12), values
+        assert all(share <= alpha for alpha, share in found.crossed.items()), values
+    assert seen > 8_000
+
+
+def test_enumeration_meets_each_order_once():
+    orders = list(distinct_orders((Fraction(0), Fraction(0), Fraction(1), Fraction(1, 2))))
+    assert len(orders) == len(set(orders)) == 12
+
+
+def test_worst_cells_in_short():
+    """1,000 simulations of each cell; `python -m tests.calibration` does 20,000."""
+    todo = [(cell, alpha) for alpha in (0.05, 0.01) for cell in cells() if cell.n <= 200]
+    bad = [found for cell, alpha in todo if not (found := run_cell(cell, alpha, 1_000, len(todo))).passes]
+    assert bad == []
+
+
+def test_the_cells_can_fail():
+    """The mixture errs less than alpha (about 2% at .05), so the cells see a fourfold alpha, not a doubled one."""
+    cell = next(cell for cell in cells() if cell.n == 1000 and "just above" in cell.name)
+    fourfold = run_cell(cell, 0.20, 1_000, 1)
+    assert fourfold.wrong >= int(binom.isf(0.01, 1_000, 0.05)) + 1
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.001])
+@pytest.mark.parametrize(("value", "said"), [(0.0, "within"), (1.0, "above")])
+def test_it_is_shown_with_the_first_capital_that_reaches_one_over_alpha(alpha, value, said):
+    test, capitals = MeanTest(0.05, alpha, None), []
+    while test.add(value, value) is None:
+        capitals.append(max(test.above.log_capital, test.within.log_capital))
+    assert test.shown == said
+    assert max(capitals, default=0.0) < math.log(1 / alpha) <= max(test.above.log_capital, test.within.log_capital)
+
+
+def test_sessions_in_short():
+    wrong = run_sessions(60, 40, 1000, 0.05)
+    assert wrong < int(binom.isf(0.001, 60, 0.05)) + 1
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("n_planned", [None, 300])
+def test_one_by_one_equals_all_at_once(side, n_planned):
+    rng = np.random.default_rng(4)
+    values = rng.beta(0.4, 4, 300)
+    capital = Capital(0.07, side, n_planned)
+    slow = [capital.add(float(value)) for value in values]
+    fast = log_capital(values, n_planned, 0.07, side)
+    finite = np.isfinite(slow)
+    assert finite.any()
+    assert np.allclose(np.asarray(slow)[finite], fast[finite], atol=1e-9)
+    assert (np.isfinite(fast) == finite).all()
+
+
+def test_blocks_do_not_show():
+    rng = np.random.default_rng(5)
+    values = (rng.random(10_000) < 0.05).astype(float)
+    capital = Capital(0.05, "within", 10_000)
+    slow = [capital.add(value) for value in values]
+    assert np.allclose(log_capital(values, 10_000, 0.05, "within")[-1], slow[-1], atol=1e-7)
+
+
+def test_certainty_above_and_within():
+    test = MeanTest(Fraction(1, 10), 0.0, 20)
+    shown = [test.add(Fraction(1), Fraction(1)) for _ in range(3)]
+    assert shown == [None, None, "above"], "2 of 20 may be accepted, 3 may not, whatever follows"
+    test = MeanTest(Fraction(1, 10), 0.0, 20)
+    shown = [test.add(Fraction(0), Fraction(0)) for _ in range(18)]
+    assert shown == [None] * 17 + ["within"], "with two to come the mean cannot pass 2 of 20"
+
+
+def test_counts_are_compared_as_fractions():
+    """sum([.1, .2, 0]) / 3 <= .1 is False in floats."""
+    test = MeanTest(Fraction(1, 10), 0.0, 3)
+    for value in (Fraction(1, 10), Fraction(2, 10), Fraction(0)):
+        last = test.add(value, value)
+    assert last == "within"
+
+
+def test_tolerance_zero_is_a_claim_about_all():
+    test = MeanTest(Fraction(0), 0.05, 1000)
+    assert [test.add(Fraction(0), Fraction(0)) for _ in range(999)] == [None] * 999
+    assert test.add(Fraction(0), Fraction(0)) == "within"
+    test = MeanTest(Fraction(0), 0.05, 1000)
+    assert test.add(Fraction(1, 24), Fraction(1, 24)) == "above"
+
+
+def test_open_values_help_neither_side():
+    test = MeanTest(Fraction(1, 20), 0.05, 500)
+    assert {test.add(Fraction(0), Fraction(1)) for _ in range(500)} == {None}
+    assert test.above.log_peak == 0.0
+    assert test.within.log_peak == 0.0
+
+
+@pytest.mark.parametrize("n_planned", [None, 400])
+def test_bounds_are_the_means_that_are_not_rejected(n_planned):
+    rng = np.random.default_rng(6)
+    values = rng.beta(0.5, 8, 200)
+    found = bounds(values, values, n_planned, 0.05)
+    assert 0 <= found.lower < values.mean() < found.upper <= 1
+    for mean, side, rejected in (
+        (found.lower - 1e-6, "above", True),
+        (found.lower + 1e-6, "above", False),
+        (found.upper + 1e-6, "within", True),
+        (found.upper - 1e-6, "within", False),
+    ):
+        assert (crossing(values, n_planned, mean, side, 0.05) is not None) is rejected, (mean, side)
+
+
+def test_bounds_say_what_the_test_says():
+    rng = np.random.default_rng(7)
+    for _ in range(60):
+        values = (rng.random(150) < rng.choice([0.0, 0.02, 0.05, 0.1, 0.3])).astype(float)
+        test = MeanTest(0.05, 0.05, 400)
+        shown = next((said for value in values if (said := test.add(value, value)) is not None), None)
+        counted = values[: test.above.n]
+        found = bounds(counted, counted, 400, 0.05)
+        assert (shown == "within") == (found.upper <= 0.05)
+        assert (shown == "above") == (found.lower >= 0.05)
+
+
+def test_bounds_of_everything_are_the_mean():
+    values = np.array([0.0, 1.0, 0.5, 0.25])
+    found = bounds(values, values, 4, 0.05)
+    assert found.lower == pytest.approx(values.mean())
+    assert found.upper == pytest.approx(values.mean())
+
+
+def test_a_suite_has_no_more_values_than_planned():
+    capital = Capital(0.1, "above", 1)
+    capital.add(0.0)
+    with pytest.raises(UsageError, match="value 2 of 1 planned"):
+        capital.add(0.0)
+
+
+@pytest.mark.parametrize(("bound", "alpha"), [(-0.1, 0.05), (1.1, 0.05), (0.1, 1.0), (0.1, -0.2)])
+def test_bad_numbers_are_refused(bound, alpha):
+    with pytest.raises(UsageError):
+        MeanTest(bound, alpha, 10)
+
+
+def test_fewest_values_is_where_the_best_answers_decide():
+    n = fewest_values(0.05, 0.05, 1000, "within")
+    test = MeanTest(0.05, 0.05, 1000)
+    assert [test.add(0.0, 0.0) for _ in range(n)] == [None] * (n - 1) + ["within"]
+    assert 60 < n < 100
+    assert fewest_values(0.05, 0.05, 1000, "above") < 5
+    assert fewest_values(0.05, 0.0, 1000, "above") == 1000
+
+
+def test_expected_cost_is_near_the_published_one():
+    """Section 11 of the rules: 85, 315 and 168 of 1,000 at tolerance .05 and alpha .05, for other bets."""
+    asked = [expected_share(effect, 0.05, 0.05, 1000).mean for effect in (0.0, 0.025, 0.1)]
+    assert 60 <= asked[0] <= 110
+    assert 200 <= asked[1] <= 420
+    assert 90 <= asked[2] <= 250
+    assert expected_share(0.05, 0.05, 0.05, 1000).all_share < 1
+
+
+def test_forecast_says_what_would_decide():
+    test = MeanTest(0.05, 0.01, None)
+    for _ in range(30):
+        test.add(0.0, 0.0)
+    words = forecast_words(test, "draw")
+    assert words.startswith("HOLDS would take about ")
+    needed = int(words.split("about ")[1].split()[0])
+    for _ in range(needed - 30):
+        test.add(0.0, 0.0)
+    assert test.shown == "within"
+    test = MeanTest(0.5, 0.01, None)
+    for number in range(60):
+        test.add(float(number % 2), float(number % 2))
+    assert "no end is in sight" in forecast_words(test, "draw")
+
+
+def test_fractions_are_fixed():
+    """Another mixture is another test: bounds of stored findings would not be comparable."""
+    assert FRACTIONS == (0.02, 0.05, 0.10, 0.20, 0.30, 0.45, 0.60, 0.75, 0.90, 0.99)
