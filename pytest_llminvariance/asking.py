@@ -76,10 +76,13 @@ class Asking:
         evidence = [self._evidence(plan, [next(replies) for _ in plan.probes]) for plan in plans]
         return [Part(item, self._foreign(item.plan, replies)) for item in evidence]
 
+    def requests(self, plan: Plan) -> list[Request]:
+        """Return everything that a plan asks, foreign stems too."""
+        return [*self._planned(plan), *self._strange(plan)]
+
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
-        requests = [*self._planned(plan), *self._strange(plan)]
-        keys = [(self.model.name, self.model.fingerprint, request) for request in requests]
+        keys = [(self.model.name, self.model.fingerprint, request) for request in self.requests(plan)]
         if isinstance(self._memo, Persistent):
             self._memo.fetch(keys)
         return all(key in self._memo for key in keys)

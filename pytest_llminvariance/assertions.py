@@ -16,9 +16,11 @@ from pytest_llminvariance.designs import Design
 from pytest_llminvariance.draws import orbit_to_prefetch
 from pytest_llminvariance.engine import ask, read_reply
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.estimate import announce, search_estimate
 from pytest_llminvariance.evidence import make_example
 from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
 from pytest_llminvariance.noise import delta_nats
+from pytest_llminvariance.planning import Claim
 from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.properties import Invariance, Probe, Property, as_property
 from pytest_llminvariance.questions import Question, Questions
@@ -39,7 +41,15 @@ __all__ = [
 ]
 
 MetricName = Literal[
-    "flip_rate", "disagreement", "tv", "js_distance", "score_gap", "score_shift", "position_bias", "trait_shift"
+    "flip_rate",
+    "disagreement",
+    "tv",
+    "js_distance",
+    "score_gap",
+    "score_shift",
+    "position_bias",
+    "trait_shift",
+    "excess_disagreement",
 ]
 SEARCHED_QUESTIONS = 3
 
@@ -49,19 +59,22 @@ def assert_order_symmetric(
     questions: Questions,
     *,
     tolerance: float = 0.05,
-    metric: MetricName = "flip_rate",
+    metric: MetricName | None = None,
     orders: Design = "auto",
     n: int | None = None,
     readout: Readout = "auto",
     template: str | Template | None = None,
-    claim: str = "suite",
+    claim: Claim = "suite",
     samples: int = 1,
 ) -> Finding:
     """Assert that the answer, as content, stays the same under orders of the options.
 
     `orders` is a design: `all` (up to 6 options), `cyclic`, `reversed`, `balanced` (each option equally
     often at each position and directly after each other one), `sample` with `n` drawn orders, or `auto`
-    (all up to 4 options, balanced above).
+    (all up to 4 options, balanced above). The metric is `flip_rate`, or `excess_disagreement` with `samples`
+    of 2 or more sampled answers to each prompt. `claim` says what the verdict is about: `suite` (these
+    questions, the planned presentations), `orbit` (all orders, from samples), `population` (questions like
+    these; clusters by `attributes["cluster"]`); see docs/statistics.md.
 
     Raises:
         InvarianceError: if the property is broken.
@@ -79,11 +92,11 @@ def assert_prompt_insensitive(
     *,
     templates: Sequence[str | Template],
     tolerance: float = 0.05,
-    metric: MetricName = "flip_rate",
+    metric: MetricName | None = None,
     orders: Design | None = None,
     n: int | None = None,
     readout: Readout = "auto",
-    claim: str = "suite",
+    claim: Claim = "suite",
     samples: int = 1,
 ) -> Finding:
     """Assert that the answer, as content, stays the same under equivalent ways of asking.
@@ -110,10 +123,10 @@ def assert_invariant(
     *,
     under: Transform,
     tolerance: float = 0.05,
-    metric: MetricName = "flip_rate",
+    metric: MetricName | None = None,
     readout: Readout = "auto",
     template: str | Template | None = None,
-    claim: str = "suite",
+    claim: Claim = "suite",
     samples: int = 1,
 ) -> Finding:
     """Assert that the answer stays the same under any transform, or a product of them (`Relabel() * Reorder()`).
@@ -217,6 +230,8 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
     if a.question.options != b.question.options:
         raise UsageError("the two presentations show different options, so their answers cannot be compared")
     run, way = current_run.get(), resolve_readout(readout, check_model(model))
+    if run.on_plan is not None:
+        announce(run, search_estimate(model, [request_for(shown, way) for shown in (a, b)]))
     memo = {} if run.memo is None else run.memo
     more = orbit_to_prefetch(a, b) if run.memo is not None and in_search() else []
     replies = ask(model, [request_for(shown, way) for shown in (a, b, *more)], memo).replies[:2]

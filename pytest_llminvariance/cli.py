@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli_plan import plan
+
 if TYPE_CHECKING:
     from pytest_llminvariance.cache import AnswerCache
 
@@ -46,6 +48,8 @@ def selftest(
         typer.echo(line)
     raise typer.Exit(int(any(not cell.agrees for cell in cells)))
 
+
+app.command("plan")(plan)
 
 cache_app = typer.Typer(
     name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True

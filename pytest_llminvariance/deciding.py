@@ -8,6 +8,7 @@ from fractions import Fraction
 from pytest_llminvariance.asking import Asking, Part, needs_response
 from pytest_llminvariance.audit.metrics import Metric
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.estimate import announce, estimate
 from pytest_llminvariance.guards import movement_bound, reply_guards
 from pytest_llminvariance.judging import Answers
 from pytest_llminvariance.planning import Overview, Planner
@@ -26,7 +27,11 @@ def decide_by_asking(asking: Asking, planner: Planner, metric: Metric, limit: Fr
     run = current_run.get()
     allowed = (run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)).next()
     must_test = planner.draws_units or planner.claim == "population"
-    units = [] if metric.pooled else planner.units(metric, limit, run.seed, asking.model.fingerprint)
+    fingerprint = "" if run.on_plan else asking.model.fingerprint
+    units = [] if metric.pooled else planner.units(metric, limit, run.seed, fingerprint)
+    if run.on_plan is not None:
+        stops = must_test or (_why_never(asking, metric, allowed) is None and len(units) > 1)
+        announce(run, estimate(asking, planner, metric, limit, overview, allowed, stops=stops))
     why_all = _why_everything(asking, planner, metric, overview, allowed, units)
     planned = {"questions": len(planner.questions), "presentations": overview.n_presentations}
     if why_all is not None and not must_test:
@@ -71,12 +76,8 @@ def _why_everything(
 ) -> str | None:
     """Return why a check asks everything; `None` where it may stop before."""
     run, model = current_run.get(), asking.model
-    if allowed.limit is None:
-        return "everything planned is asked"
-    if metric.pooled or isinstance(asking.made, BatchAgreement):
-        return f"{metric.name if metric.pooled else asking.made.title} is decided on everything"
-    if not allowed.may_stop:
-        return allowed.note or "declared exhaustive"
+    if (why := _why_never(asking, metric, allowed)) is not None:
+        return why
     if len(units) < 2:
         return "one question has nothing to stop before"
     if all(asking.knows(plan) for unit in units for plan in unit.plans()):
@@ -88,6 +89,15 @@ def _why_everything(
             f"seed {run.seed} is a second one for this suite (first {first}), and the best of many seeds is no evidence"
         )
     return None
+
+
+def _why_never(asking: Asking, metric: Metric, allowed: Allowance) -> str | None:
+    """Return why a check asks everything whatever its questions; `None` where that depends."""
+    if allowed.limit is None:
+        return "everything planned is asked"
+    if metric.pooled or isinstance(asking.made, BatchAgreement):
+        return f"{metric.name if metric.pooled else asking.made.title} is decided on everything"
+    return None if allowed.may_stop else allowed.note or "declared exhaustive"
 
 
 def _present(*guards: Guard | None) -> tuple[Guard, ...]:

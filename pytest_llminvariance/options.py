@@ -123,6 +123,12 @@ class Settings:
         "FILE",
         "shares of the risk limit by test, written by `llminvariance plan` (default: invariance-plan.json beside the ini file)",
     )
+    plan: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "ask nothing: show what each test's first check would cost, and whether it can decide",
+    )
     batch_tokens: int | None = _setting(
         None, _positive, "N", "tokens of one forward pass, which bounds memory (CPU 1024, GPU by free memory)"
     )
@@ -141,7 +147,7 @@ class Settings:
 
 
 # what changes no verdict, or is in the replay line anyway
-NOT_REPEATED = ("seed", "cache")
+NOT_REPEATED = ("seed", "cache", "plan", "manifest")
 
 
 def _fields() -> tuple[dataclasses.Field[Any], ...]:

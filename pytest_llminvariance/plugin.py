@@ -17,7 +17,7 @@ from pytest_llminvariance.recording import SessionRecorder, new_run_directory, r
 from pytest_llminvariance.runs import Run, current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_llminvariance.bound import Checks
     from pytest_llminvariance.engine import Memo
@@ -93,7 +93,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     risk = config.stash[RISK].of(item.nodeid) if RISK in config.stash else None
     run = Run(
         settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item, risk), risk,
-        lambda: _seeds(config), config.stash[NOISE],
+        lambda: _seeds(config), config.stash[NOISE], _planner(item) if settings.plan else None,
     )  # fmt: skip
     token = current_run.set(run)
     try:
@@ -209,8 +209,10 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
             deterministic=settings.deterministic,
             device_map=settings.device_map,
             worker=_worker(request.config),
+            weights=not settings.plan,
         )
-        facts = (model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
+        fingerprint = "" if settings.plan else model.fingerprint
+        facts = (model.name, fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
     except LLMInvarianceError as error:
         model, problem = None, f"{type(error).__name__}: {error}"
     if model is None:
@@ -284,6 +286,16 @@ def collected(items: list[pytest.Item]) -> Iterator[Collected]:
         marker = item.get_closest_marker("invariance")
         told = marker.kwargs if marker else {}
         yield Collected(item.nodeid, _uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
+
+
+def _planner(item: pytest.Item) -> Callable[[dict[str, Any]], None]:
+    """Return what notes a check's cost and ends the test, so that nothing is asked."""
+
+    def on_plan(found: dict[str, Any]) -> None:
+        item.config.stash[RECORDER].planned(found)
+        pytest.skip("planned, nothing was asked (--invariance-plan)")
+
+    return on_plan
 
 
 def _seeds(config: pytest.Config) -> SeedLedger:

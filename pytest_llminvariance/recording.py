@@ -89,6 +89,10 @@ class SessionRecorder:
         """Note how many answers came from the cache, and how many were asked."""
         self._write({"kind": "cache", "recalled": recalled, "asked": asked, "place": place, "trouble": trouble})
 
+    def planned(self, found: dict[str, Any]) -> None:
+        """Note what a check would cost, where nothing is asked."""
+        self._write({"kind": "planned", **self._place(), **found})
+
     def started(self, title: str) -> str:
         """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
         index = self._calls[self._where] = self._calls.get(self._where, 0) + 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from pytest_llminvariance.errors import UsageError
 
@@ -45,6 +45,9 @@ class Run(NamedTuple):
     """Gives the seeds that suites were first asked with; `None` notices no second seed."""
     noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
     """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
+
+    on_plan: Callable[[dict[str, Any]], None] | None = None
+    """Takes what a check would cost and ends the test: nothing is asked. `None`: checks are made."""
 
     @property
     def memo(self) -> Memo | None:

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.devices import (
+    CPU_BATCH_TOKENS,
     Worker,
     batch_tokens_for,
     be_deterministic,
@@ -38,8 +39,11 @@ def load_transformers(
     device_map: str | Mapping[str, Any] | None = None,
     worker: tuple[int, int] | None = None,
     trust_remote_code: bool = False,
+    weights: bool = True,
 ) -> TransformersModel:
     """Load a causal language model from a hub id or folder; see `load_model`."""
+    if not weights:
+        return _without_weights(target, name, prompt_format, batch_tokens, {"revision": revision, "trust_remote_code": trust_remote_code})  # fmt: skip
     place = choose_device(device, None if worker is None else Worker(*worker))
     if threads is not None:
         torch.set_num_threads(threads)
@@ -65,6 +69,25 @@ def load_transformers(
         batch_tokens=batch_tokens or batch_tokens_for(network),
         packed=packed,
     )
+
+
+def _without_weights(
+    target: str, name: str, prompt_format: str, batch_tokens: int | None, where: dict[str, Any]
+) -> TransformersModel:
+    """Return a model that can count tokens and nothing else: configuration and tokenizer."""
+    config, tokenizer = _described(target, where)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    chat = bool(tokenizer.chat_template) and prompt_format != "plain"
+    return TransformersModel(name, network, tokenizer, chat=chat, batch_tokens=batch_tokens or CPU_BATCH_TOKENS)
+
+
+def _described(target: str, where: dict[str, Any]) -> tuple[Any, Any]:
+    try:
+        return AutoConfig.from_pretrained(target, **where), AutoTokenizer.from_pretrained(target, **where)
+    except Exception as error:  # files of any shape are read here, and each reader raises its own kind
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ModelError(f"the model {target!r} cannot be described: {reason}") from error
 
 
 def _load(

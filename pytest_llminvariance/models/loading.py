@@ -33,6 +33,7 @@ def load_model(
     device_map: str | Mapping[str, Any] | None = None,
     worker: tuple[int, int] | None = None,
     trust_remote_code: bool = False,
+    weights: bool = True,
 ) -> Model:
     """Load the model that `spec` names.
 
@@ -45,7 +46,8 @@ def load_model(
     torch use only algorithms that give the same bits every time, and no TF32, in this process from then on.
     `device_map` (`auto`, or a mapping as transformers takes it) spreads a model over several GPUs. `worker` is
     (index, count) of processes that share this machine: they take the CUDA devices in turn. Code from a hub
-    repository is only run with `trust_remote_code=True`.
+    repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
+    tokens and nothing else.
 
     Raises:
         UsageError: for a bad spec or setting.
@@ -71,7 +73,7 @@ def load_model(
         "worker": worker,
     }
     if parsed.scheme in ("hf", "demo"):
-        return _load_transformers(parsed, settings, trust_remote_code)
+        return _load_transformers(parsed, {**settings, "weights": weights}, trust_remote_code)
     if parsed.scheme == "control":
         from pytest_llminvariance.models.controls import control
 

@@ -32,7 +32,7 @@ from pytest_llminvariance.models.protocol import (
 )
 from pytest_llminvariance.models.rotary import rotary_settings
 from pytest_llminvariance.models.scoring import Scorer, TooLargeError, Usage, out_of_memory
-from pytest_llminvariance.models.tree import Reading
+from pytest_llminvariance.models.tree import Reading, grow, packs
 
 __all__ = ["TransformersModel"]
 
@@ -114,6 +114,21 @@ class TransformersModel:
         """Return one line: how prompts are sent, what was measured to allow it, and why not faster."""
         return self._scorer.describe() if self.usage.passes else "nothing was asked"
 
+    def planned_tokens(self, requests: Sequence[Request]) -> tuple[int, int]:
+        """Return the tokens of all prompts, and those that a prefix tree would send for them; nothing is asked.
+
+        Texts count with all tokens that they may have. Needs tokenizer and configuration, no weights.
+        """
+        jobs = [self._label_job(n, item) for n, item in enumerate(requests) if isinstance(item, LabelRequest)]
+        jobs += [self._option_job(n, item) for n, item in enumerate(requests) if isinstance(item, OptionRequest)]
+        readings = [reading for job in jobs for reading in job.readings]
+        prompt, sent = sum(len(item.tokens) for item in readings), 0
+        for group in packs(readings, self.batch_tokens, limit_rows=self.batch_tokens):
+            sent += len(grow([readings[index] for index in group]).tokens)
+        texts = [item for item in requests if isinstance(item, TextRequest)]
+        written = sum(len(self._prompt(item)) + item.max_new_tokens for item in texts)
+        return prompt + written, sent + written
+
     def release(self) -> None:
         """Let go of the weights; on a GPU, hand cached memory back."""
         self._fingerprint = self.fingerprint if self._network is not None else self._fingerprint
@@ -130,6 +145,8 @@ class TransformersModel:
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs after every pass, each request once, in any order."""
+        if self.device == "meta":
+            raise ModelError(f"{self.name} was loaded without weights: it can count tokens, but cannot answer")
         jobs: list[_Job] = []
         for index, request in enumerate(requests):
             if isinstance(request, LabelRequest):

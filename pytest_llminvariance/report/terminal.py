@@ -45,6 +45,9 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
     for record in findings:
         summary = record["finding"]
         yield f"{finding_line(summary)}  [{record['where']}]", COLOURS[summary["verdict"]]
+    yield from ((line, "") for line in plan_lines(_of_kind(records, "planned")))
+    if spent := risk_line(findings):
+        yield spent, ""
     for record in _of_kind(records, "search"):
         n = record["pairs"]
         end = "found a counter-example" if record["found"] else "no counter-example (a search is no evidence for HOLDS)"
@@ -70,6 +73,44 @@ def engine_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"engine: {path}"
     if asked:
         yield f"tokens: {sent:,} sent for prompts of {asked:,} ({1 - sent / asked:.0%} saved)"
+
+
+def plan_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what each check would cost, and the sum; a test shows its first check only."""
+    for record in records:
+        tokens, whole = record["expected_tokens"], record["sent_tokens"]
+        if record["method"] == "search":
+            yield f"PLANNED   {record['title']}: {record['presentations']} presentations, {whole:,} tokens  [{record['where']}]"
+            continue
+        cost = f"{whole:,} tokens" if record["method"] == "exhaustive" else _expected(tokens, whole)
+        yield (
+            f"PLANNED   {record['title']}: {record['metric']}, tolerance {record['tolerance']:.2g}, "
+            f"{record['questions']:,} questions, {record['presentations']:,} presentations, {cost}"
+            + (f", risk {record['alpha']:.2g}" if record["alpha"] else "")
+            + f"  [{record['where']}]"
+        )
+        if record["trouble"]:
+            yield f"          {record['trouble']}"
+    if records:
+        most = sum(record["sent_tokens"] for record in records)
+        prompt = sum(record["prompt_tokens"] for record in records)
+        yield f"planned: {len(records)} checks, at most {most:,} tokens sent for prompts of {prompt:,}; nothing was asked"
+
+
+def _expected(tokens: Mapping[str, int], whole: int) -> str:
+    return (
+        "tokens " + ", ".join(f"{n:,} if the effect is {name}" for name, n in tokens.items()) + f", {whole:,} at worst"
+    )
+
+
+def risk_line(findings: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the risk that verdicts have spent, or `None` where everything was asked."""
+    spent = [record["finding"]["decision"]["alpha"] for record in findings if record["finding"].get("decision")]
+    limits = [record["finding"]["risk_limit"] for record in findings if record["finding"].get("risk_limit")]
+    if not any(spent):
+        return None
+    of = f" of the limit {max(limits):g}" if limits else ""
+    return f"risk: {sum(spent):.2g}{of} spent by {sum(alpha > 0 for alpha in spent)} checks that could stop early"
 
 
 def _cache_line(records: Sequence[Mapping[str, Any]]) -> str:

@@ -17,16 +17,15 @@ __all__ = ["Expected", "expected_share", "fewest_values", "forecast_words"]
 SIMULATIONS = 25
 
 
-def fewest_values(bound: float, alpha: float, n_planned: int, side: Side) -> int:
-    """Return after how many values the best possible answers decide; `n_planned` where nothing is sooner."""
-    if alpha <= 0:
-        return n_planned
+def fewest_values(bound: float, alpha: float, n_planned: int, side: Side, at_most: int | None = None) -> int | None:
+    """Return after how many values the best possible answers decide; `None` where that is after `at_most`."""
+    most = n_planned if at_most is None else min(n_planned, at_most)
     capital = Capital(bound, side, n_planned)
-    for number in range(1, n_planned + 1):
+    for number in range(1, most + 1):
         capital.add(1.0 if side == "above" else 0.0)
         if capital.shows(alpha):
             return number
-    return n_planned
+    return n_planned if at_most is None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,11 @@ VALUES = {
     "revision": ("main", "v1.0"),
     "seed": ("7", "-3"),
     "undecided": ("skip", "warn"),
+    "risk_limit": ("0.05", "0.1"),
+    "check_risk": ("0.01", "0.002"),
+    "exhaustive": ("true", ""),
+    "manifest": ("plan.json", "other.json"),
+    "plan": ("true", ""),
     "batch_tokens": ("64", "128"),
     "deterministic": ("true", ""),
     "device_map": ("auto", "balanced"),
@@ -108,7 +113,8 @@ def test_the_table_above_knows_every_setting() -> None:
 def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester: pytest.Pytester) -> None:
     ini, flag = VALUES[name]
     default = getattr(Settings(), name)
-    kind = {"seed": int, "batch_tokens": int, "deterministic": bool}.get(name, str)
+    kinds = {"seed": int, "batch_tokens": int, "risk_limit": float, "check_risk": float}
+    kind = kinds.get(name, bool if default is False else str)
     assert f"{name}={default!r}" in shown(pytester)
     pytester.makeini(f"[pytest]\ninvariance_{name} = {ini}\n")
     assert f"{name}={kind(ini)!r}" in shown(pytester, "--strict-config")

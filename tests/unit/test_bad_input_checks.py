@@ -129,7 +129,7 @@ ARGUMENTS = [
         lambda _: assert_order_symmetric(ORACLE, RED, metric=of("flips")),
         UsageError,
         "there is no metric 'flips'; the metrics are flip_rate, disagreement, tv, js_distance, score_gap, score_shift, "
-        "position_bias, trait_shift, unchanged",
+        "position_bias, trait_shift, excess_disagreement, unchanged",
     ),
     Misuse(
         "metric needs scores",
@@ -148,7 +148,7 @@ ARGUMENTS = [
         "excess over noise",
         lambda _: assert_order_symmetric(ORACLE, RED, metric=of("excess_disagreement")),
         UsageError,
-        "metric='excess_disagreement' needs samples >= 2, which this version does not draw. Use 'flip_rate' or 'tv'",
+        "metric='excess_disagreement' compares repeated answers: give samples=3, or at least 2",
     ),
     Misuse(
         "metric of edits",
@@ -157,16 +157,17 @@ ARGUMENTS = [
         "metric 'unchanged' cannot be used for option order. Use 'flip_rate'",
     ),
     Misuse(
-        "claim about a population",
-        lambda _: assert_order_symmetric(ORACLE, RED, claim="population"),
+        "claim about the world",
+        lambda _: assert_order_symmetric(ORACLE, RED, claim=of("world")),
         UsageError,
-        "claim is 'population', but this version knows only 'suite': these questions and the planned presentations",
+        "claim is 'world', but must be one of suite, orbit, population",
     ),
     Misuse(
         "three samples",
-        lambda _: assert_order_symmetric(ORACLE, RED, samples=3),
+        lambda _: assert_order_symmetric(ORACLE, RED, samples=3, metric="flip_rate"),
         UsageError,
-        "samples is 3, but this version reads every prompt once (samples=1), without sampling",
+        "samples=3 draws answers at random, and 'flip_rate' would count the noise as the property's fault. "
+        "Use metric='excess_disagreement', which takes off what repeated asking alone changes",
     ),
     Misuse(
         "property unknown",

@@ -15,12 +15,12 @@ ROWS = [
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
     {
-        "asking", "checks", "deciding", "draws", "evidence", "guards", "judging", "noise", "planning", "progress",
+        "asking", "checks", "deciding", "draws", "estimate", "evidence", "guards", "judging", "noise", "planning", "progress",
         "recorders", "risk", "runs", "stopping",
     },
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "selftest", "session_risk"},
+    {"plugin", "bound", "cli", "cli_plan", "manifest", "selftest", "session_risk"},
 ]  # fmt: skip
 TORCH = {
     f"models.{name}"
@@ -30,11 +30,11 @@ TORCH = {
     )
 }  # fmt: skip
 HOMES = {
-    "pytest": {"plugin", "options"},
+    "pytest": {"plugin", "options", "manifest"},
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli"},
+    "typer": {"cli", "cli_plan"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.metrics", "guards"},
