@@ -4,6 +4,7 @@
 implementation with the signature of `independent.log_evidence`, so that one that is wrong can be seen to fail.
 """
 
+# ruff: noqa: N806 - N is the papers' size of the population
 from __future__ import annotations
 
 import math
