@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
     {"device_names", "errors", "folders"},
     {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
-    {"audit", "verdict"},
+    {"audit", "stats", "verdict"},
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
@@ -34,7 +34,8 @@ HOMES = {
     "typer": {"cli"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
-    "scipy": {"audit.metrics", "guards"},
+    "scipy": {"audit.metrics", "guards", "stats.paired"},
+    "statsmodels": {"stats.paired"},
 }
 # a type checker needs the whole public surface in one place
 LONG_FILES: set[str] = set()
