@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from pytest_llminvariance.stats.paired import (
     tost_paired,
 )
 
-needs_statsmodels = pytest.mark.skipif("not __import__('importlib.util').util.find_spec('statsmodels')")
+needs_statsmodels = pytest.mark.skipif(find_spec("statsmodels") is None, reason="the extra stats is not installed")
 Pairs = tuple[list[Any], list[Any]]
 
 
@@ -56,10 +57,13 @@ DRUGS = [
     for _ in range(count)
 ]  # fmt: skip
 # Conover, Practical Nonparametric Statistics (1999), section 4.6: three sports fans predict 12 games; T = 2.8, 2 df
-FANS = [[int(digit) for digit in row] for row in "111 111 010 110 000 111 111 110 001 010 111 111".split()]
+FANS = [
+    (1, 1, 1), (1, 1, 1), (0, 1, 0), (1, 1, 0), (0, 0, 0), (1, 1, 1),
+    (1, 1, 1), (1, 1, 0), (0, 0, 1), (0, 1, 0), (1, 1, 1), (1, 1, 1),
+]  # fmt: skip
 # Stuart, Biometrika 42 (1955) 412-416: unaided distance vision of 7,477 women, right eye against left; 11.96, 3 df
 VISION = pairs_of([[1520, 266, 124, 66], [234, 1512, 432, 78], [117, 362, 1772, 205], [36, 82, 179, 492]])
-# Fleiss, Statistical Methods for Rates and Proportions (1981), section 8.3: two diagnosticians; 14.00, 2 df
+# Fleiss, Statistical Methods for Rates and Proportions (1981), chapter 8: two diagnosticians; 14.00, 2 df
 DIAGNOSES = pairs_of([[35, 5, 0], [15, 20, 5], [10, 5, 5]], ["schizophrenia", "affective", "other"])
 # Uebersax, documentation of the program MH 1.2: a category in perfect agreement; .667, 1 df, p = .414
 PERFECT = pairs_of([[30, 0, 0], [0, 10, 2], [0, 4, 8]])
@@ -84,7 +88,7 @@ def test_mcnemar_as_published(pairs: Pairs, both: tuple[int, int], p_value: floa
 
 @needs_statsmodels
 @pytest.mark.parametrize(("answers", "q", "p_value"), [(DRUGS, 8.4706, 0.0145), (FANS, 2.8, 0.2466)])
-def test_cochran_as_published(answers: list[list[int]], q: float, p_value: float) -> None:
+def test_cochran_as_published(answers: list[tuple[int, ...]], q: float, p_value: float) -> None:
     found = cochran_q(answers)
     assert found.statistic == pytest.approx(q, abs=5e-5)
     assert found.p_value == pytest.approx(p_value, abs=5e-5)
@@ -217,7 +221,7 @@ def test_sampled_permutation_is_near_the_exact_binomial_and_repeats() -> None:
     found = paired_permutation([0] * 60, second, seed=7)
     assert found.p_value == pytest.approx(exact, abs=4 * math.sqrt(exact / 9_999))
     assert found == paired_permutation([0] * 60, second, seed=7)
-    assert found.p_value == 0.0113, "seed 7 on any machine"
+    assert found.p_value == 0.0136, "seed 7 on any machine"
     assert found.p_value != paired_permutation([0] * 60, second, seed=8).p_value
     assert "seed 7" in found.method
 
