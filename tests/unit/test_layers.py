@@ -37,7 +37,8 @@ HOMES = {
     "typer": {"cli", "cli_plan"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
-    "scipy": {"audit.metrics", "guards"},
+    "scipy": {"audit.metrics", "guards", "stats.paired"},
+    "statsmodels": {"stats.paired"},
 }
 # a type checker needs the whole public surface in one place
 LONG_FILES: set[str] = set()
