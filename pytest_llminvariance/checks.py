@@ -98,6 +98,9 @@ def measure(
     limit = as_tolerance(tolerance)
     model = check_model(model)
     asked_for = as_questions(questions)
+    set_aside = current_run.get().holdout
+    if set_aside is not None:
+        asked_for = set_aside.select(asked_for, model.fingerprint)
     chosen = _metric(chosen_name, made, asked_for, samples, about)
     way = resolve_readout(_first_readout(made, "text" if samples > 1 and readout == "auto" else readout), model)
     for other in made.readouts if isinstance(made, ReadoutAgreement) else ():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli_holdout import holdout
 from pytest_llminvariance.cli_plan import plan
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def selftest(
 
 
 app.command("plan")(plan)
+app.command("holdout")(holdout)
 
 cache_app = typer.Typer(
     name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True

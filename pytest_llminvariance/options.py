@@ -123,6 +123,12 @@ class Settings:
         "FILE",
         "shares of the risk limit by test, written by `llminvariance plan` (default: invariance-plan.json beside the ini file)",
     )
+    holdout: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "open the hold-out: test only on the questions set aside by `llminvariance holdout`; every opening is counted",
+    )
     plan: bool = _setting(
         False,  # noqa: FBT003
         _boolean,

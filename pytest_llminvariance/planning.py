@@ -18,7 +18,7 @@ from pytest_llminvariance.evidence import measure_questions
 from pytest_llminvariance.guards import movements
 from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.properties import Invariance, Plan, Probe, Property
-from pytest_llminvariance.questions import Question
+from pytest_llminvariance.questions import Question, cluster_of
 from pytest_llminvariance.stats.asking_order import asking_order, draw_order
 from pytest_llminvariance.stopping import Unit
 from pytest_llminvariance.transforms import Reorder
@@ -140,12 +140,6 @@ class Planner:
         """Return what identifies weights, suite and check, for noticing a second seed."""
         parts = [fingerprint, sorted(question.content_hash for question in self.questions), list(specs), *told]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def cluster_of(question: Question) -> str:
-    """Return the cluster of a question: `attributes["cluster"]`, or the question alone."""
-    given = question.attributes.get("cluster")
-    return f"question {question.content_hash}" if given is None else f"cluster {given}"
 
 
 def check_claim(claim: object, samples: object, made: Property, metric: str) -> Claim:

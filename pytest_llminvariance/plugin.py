@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_llminvariance.bound import Checks
     from pytest_llminvariance.engine import Memo
+    from pytest_llminvariance.holdout import Holdout
     from pytest_llminvariance.models.protocol import Model
     from pytest_llminvariance.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.session_risk import Collected, SessionRisk
@@ -31,6 +32,7 @@ RECORDER = pytest.StashKey[SessionRecorder]()
 MEMO = pytest.StashKey["Memo"]()
 NOISE = pytest.StashKey[dict[Any, Any]]()
 RISK = pytest.StashKey["SessionRisk"]()
+HOLDOUT = pytest.StashKey["Holdout | None"]()
 SEEDS = pytest.StashKey["SeedLedger"]()
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -94,6 +96,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     run = Run(
         settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item, risk), risk,
         lambda: _seeds(config), config.stash[NOISE], _planner(item) if settings.plan else None,
+        _holdout(config),
     )  # fmt: skip
     token = current_run.set(run)
     try:
@@ -162,6 +165,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Collect all workers' records; a check that never finished fails the session, in one last red line."""
     config = session.config
     _close_memo(config)
+    _note_session(config)
     if hasattr(config, "workerinput"):
         return (yield)
     records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=True)
@@ -274,6 +278,7 @@ def _share_risk(config: pytest.Config, items: list[pytest.Item]) -> None:
 
     try:
         _risk(config).collect(collected(items))
+        _holdout(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -286,6 +291,21 @@ def collected(items: list[pytest.Item]) -> Iterator[Collected]:
         marker = item.get_closest_marker("invariance")
         told = marker.kwargs if marker else {}
         yield Collected(item.nodeid, _uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
+
+
+def _holdout(config: pytest.Config) -> Holdout | None:
+    """Return the questions that are set aside, where a file beside the ini file says so."""
+    if HOLDOUT not in config.stash:
+        path = config.rootpath / "invariance-holdout.json"
+        is_open, config.stash[HOLDOUT] = config.stash[SETTINGS].holdout, None
+        if is_open or path.is_file():
+            from datetime import date
+
+            from pytest_llminvariance.holdout import read_holdout
+
+            session = config.stash[RECORDER].directory.name
+            config.stash[HOLDOUT] = read_holdout(path, is_open=is_open, session=session, today=str(date.today()))
+    return config.stash[HOLDOUT]
 
 
 def _planner(item: pytest.Item) -> Callable[[dict[str, Any]], None]:
@@ -304,6 +324,14 @@ def _seeds(config: pytest.Config) -> SeedLedger:
 
         config.stash[SEEDS] = SeedLedger(getattr(_memo(config), "folder", None))
     return config.stash[SEEDS]
+
+
+def _note_session(config: pytest.Config) -> None:
+    """Write down what concerns the whole session: a part of the manifest, a hold-out that was left out or opened."""
+    risk, holdout = config.stash.get(RISK, None), config.stash.get(HOLDOUT, None)
+    lines = [risk.partial_words() if risk is not None else None, holdout.words() if holdout is not None else None]
+    for line in filter(None, lines):
+        config.stash[RECORDER].note(line)
 
 
 def _close_memo(config: pytest.Config) -> None:

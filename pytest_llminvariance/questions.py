@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import QuestionError
 
-__all__ = ["Question", "Questions", "as_questions", "check_unique"]
+__all__ = ["Question", "Questions", "as_questions", "check_unique", "cluster_of"]
 
 
 MAX_SCORE = 1e9
@@ -226,6 +226,12 @@ def check_unique(questions: Sequence[Question], where: str = "questions") -> tup
         found[question.content_hash] = question
         ids.update([question.id] if question.id is not None else [])
     return tuple(questions)
+
+
+def cluster_of(question: Question) -> str:
+    """Return the cluster of a question: `attributes["cluster"]`, or the question alone."""
+    given = question.attributes.get("cluster")
+    return f"question {question.content_hash}" if given is None else f"cluster {given}"
 
 
 Questions = Question | Iterable[Question]

@@ -89,6 +89,11 @@ class SessionRecorder:
         """Note how many answers came from the cache, and how many were asked."""
         self._write({"kind": "cache", "recalled": recalled, "asked": asked, "place": place, "trouble": trouble})
 
+    def note(self, line: str) -> None:
+        """Note a line about the whole session, the same in every worker; nothing where no check was made."""
+        if self.directory.is_dir():
+            self._write({"kind": "note", "id": line, "line": line})
+
     def planned(self, found: dict[str, Any]) -> None:
         """Note what a check would cost, where nothing is asked."""
         self._write({"kind": "planned", **self._place(), **found})

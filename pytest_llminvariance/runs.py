@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_llminvariance.audit.noise import NoiseFloor
     from pytest_llminvariance.engine import Memo
+    from pytest_llminvariance.holdout import Holdout
     from pytest_llminvariance.recorders import Recorder
     from pytest_llminvariance.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.verdict import Finding
@@ -48,6 +49,9 @@ class Run(NamedTuple):
 
     on_plan: Callable[[dict[str, Any]], None] | None = None
     """Takes what a check would cost and ends the test: nothing is asked. `None`: checks are made."""
+
+    holdout: Holdout | None = None
+    """Questions that are set aside; `None`: all are used."""
 
     @property
     def memo(self) -> Memo | None:

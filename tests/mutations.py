@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 CACHE = "test_cache.py"
+BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ MUTATIONS = [
     Mutation("the tolerance as a binary float", "verdict.py", "Fraction(str(tolerance))", "Fraction(tolerance)",
              (METRICS, VACUOUS)),
     Mutation("guards withheld from nobody", "verdict.py",
-             "return (Verdict.UNDECIDED, withheld) if withheld else (Verdict.HOLDS, ())", "return Verdict.HOLDS, ()",
+             "if withheld or shown is Verdict.UNDECIDED:", "if shown is Verdict.UNDECIDED:",
              (METRICS, VACUOUS)),
     Mutation("position shares by content", "evidence.py",
              "[(content in outcomes) / len(outcomes) for content in order]",
@@ -109,7 +110,7 @@ MUTATIONS = [
              "sorted(found, key=lambda entry: entry[:3], reverse=True)", (VACUOUS,)),
     Mutation("kept answers without the model's fingerprint", "cache_rows.py", '"fingerprint": fingerprint', '"fingerprint": ""',
              (CACHE,)),
-    Mutation("one kept answer for every draw", "cache_rows.py", "{name: getattr(request, name) for name in fields}", "{}",
+    Mutation("one kept answer for every draw", "cache_rows.py", "{name: _as_plain(getattr(request, name)) for name in fields}", "{}",
              (CACHE,)),
     Mutation("labels left out of the key", "cache_rows.py", '"labels": shown.labels', '"labels": ()', (CACHE,)),
     Mutation("answers of every model kept", "cache.py", "for key, reply in items.items() if key[1] in self._fingerprints}",

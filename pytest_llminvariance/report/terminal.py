@@ -41,6 +41,7 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
         parts += [f"{key} {model[key]}" for key in ("device", "dtype") if model.get(key)]
         yield ", ".join(parts), ""
     yield from ((line, "") for line in engine_lines(_of_kind(records, "engine")))
+    yield from ((record["line"], "") for record in _of_kind(records, "note"))
     findings = _of_kind(records, "finding")
     for record in findings:
         summary = record["finding"]

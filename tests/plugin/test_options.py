@@ -19,6 +19,7 @@ VALUES = {
     "check_risk": ("0.01", "0.002"),
     "exhaustive": ("true", ""),
     "manifest": ("plan.json", "other.json"),
+    "holdout": ("true", ""),
     "plan": ("true", ""),
     "batch_tokens": ("64", "128"),
     "deterministic": ("true", ""),

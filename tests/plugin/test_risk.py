@@ -60,6 +60,7 @@ def test_deselection_hands_nothing_on(pytester: pytest.Pytester, selection: tupl
 
 
 def test_last_failed_keeps_the_shares(pytester: pytest.Pytester) -> None:
+    (pytester.path / "tox.ini").write_text("[pytest]\n")  # with the plugin that remembers failures
     pytester.makepyfile(test_it=SUITE.replace('metric="tv")', 'metric="tv")\n        assert False'))
     pytester.runpytest(MODEL, LIMIT).assert_outcomes(passed=3, failed=1)
     result = pytester.runpytest(MODEL, LIMIT, "-s", "--lf")

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_llminvariance import Question, UsageError, Verdict, check, controls, run
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.protocol import MissingReply
 from pytest_llminvariance.report.message import failure_message
 from pytest_llminvariance.runs import current_run
 from pytest_llminvariance.stats.asking_order import asking_order, draw_order
@@ -162,6 +163,21 @@ def test_answers_that_are_all_there_make_it_exact():
     assert found.decision.method == "exhaustive"
     assert found.decision.note == "all answers were there already"
     assert found.decision.alpha == 0
+
+
+class Silent(Counting):
+    """Gives no answer to some questions: they may be anything, so they never help HOLDS."""
+
+    def answer(self, requests):
+        found = self.inner.answer(requests)
+        silent = [request.presentation.question.stem.endswith("1?") for request in requests]
+        return [MissingReply("gone") if quiet else reply for quiet, reply in zip(silent, found, strict=True)]
+
+
+def test_missing_answers_never_help_either_side():
+    found = early(Silent(controls.oracle()), bank(300))
+    assert found.verdict is Verdict.UNDECIDED
+    assert found.questions_asked == 300
 
 
 def test_a_second_seed_is_noticed(tmp_path):

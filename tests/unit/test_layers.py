@@ -15,12 +15,12 @@ ROWS = [
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
     {
-        "asking", "checks", "deciding", "draws", "estimate", "evidence", "guards", "judging", "noise", "planning", "progress",
+        "asking", "checks", "deciding", "draws", "estimate", "evidence", "guards", "holdout", "judging", "noise", "planning", "progress",
         "recorders", "risk", "runs", "stopping",
     },
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "cli_plan", "manifest", "selftest", "session_risk"},
+    {"plugin", "bound", "cli", "cli_holdout", "cli_plan", "manifest", "selftest", "session_risk"},
 ]  # fmt: skip
 TORCH = {
     f"models.{name}"
@@ -34,7 +34,7 @@ HOMES = {
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli", "cli_plan"},
+    "typer": {"cli", "cli_holdout", "cli_plan"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.metrics", "guards", "stats.paired"},

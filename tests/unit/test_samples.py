@@ -74,6 +74,25 @@ def test_every_draw_has_a_place_of_its_own_in_the_cache():
     assert len(set(keys)) == len(asked)
 
 
+def test_no_two_draws_of_a_question_share_a_sample():
+    asked = []
+
+    class Noting:
+        name, fingerprint, capabilities = "noting", "noting", frozenset({"text"})
+
+        def answer(self, requests):
+            asked.extend((r.presentation.question.stem, r.presentation.order, r.draw) for r in requests)
+            return controls.uniform().answer(requests)
+
+    sampled(Noting(), n=4, tolerance=0.3)
+    planned = [entry for entry in asked if entry[0].startswith("Which is number")]
+    assert max(draw.index for *_, draw in planned) >= 6, "questions were drawn more than once"
+    by_prompt = {}
+    for stem, order, draw in planned:
+        by_prompt.setdefault((stem, order), []).append(draw.index)
+    assert all(len(rows) >= 3 for rows in by_prompt.values())
+
+
 def chosen(*contents):
     return tuple(AnswerDistribution.chosen(content, 3) for content in contents)
 
