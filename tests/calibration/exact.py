@@ -52,6 +52,12 @@ def enumerate_orders(values: tuple[Fraction, ...], side: Side) -> Enumerated:
     return Enumerated(values, side, count, farthest, crossed)
 
 
+def added(capital: Capital, value: Fraction | float) -> float:
+    """Bet on a value and return the log capital after it."""
+    capital.add(value)
+    return capital.log_capital
+
+
 def distinct_orders(values: Sequence[Fraction]) -> Iterator[tuple[Fraction, ...]]:
     """Yield each distinct order once; equal values are equally likely to stand in for one another."""
     kinds = sorted(set(values))

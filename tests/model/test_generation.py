@@ -12,7 +12,7 @@ import torch
 from pytest_llminvariance import Presentation, Question, load_model
 from pytest_llminvariance.models import generation
 from pytest_llminvariance.models.generation import answer_part, text_batches
-from pytest_llminvariance.models.protocol import TextReply, TextRequest
+from pytest_llminvariance.models.protocol import Draw, TextReply, TextRequest
 from pytest_llminvariance.models.transformers import TransformersModel
 from tests.model.tiny_configs import REFUSED, TREE
 
@@ -119,3 +119,33 @@ def test_a_batch_ends_with_its_last_row(monkeypatch: pytest.MonkeyPatch) -> None
     network = Script(["A\nQuestion: next one", "B\nQuestion: next one"])
     assert generation.generate(network, Letters(), [(1,), (2,)], 20, pad=0, share=False)[0] == ["A\n", "B\n"]
     assert network.steps == len("A\nQuestion:")
+
+
+def test_a_draw_is_the_same_in_every_company(tiny_folder: Callable[[Any], Path]) -> None:
+    model = load(tiny_folder(TREE["llama"]()))
+    shown = [Presentation(q, order=order) for q in QUESTIONS for order in ORDERS]
+    asked = [TextRequest(s, max_new_tokens=5, draw=Draw(3, index)) for s in shown for index in range(3)]
+    mixed = asked + [TextRequest(s, max_new_tokens=5) for s in shown]
+    together = [reply.text for reply in model.answer(mixed)][: len(asked)]  # type: ignore[union-attr]
+    assert together == [model.answer([request])[0].text for request in asked]  # type: ignore[union-attr]
+    assert len(set(together)) > len(asked) / 2, "draws differ"
+    greedy = [reply.text for reply in model.answer(mixed)][len(asked) :]  # type: ignore[union-attr]
+    assert greedy == [reply.text for reply in model.answer([TextRequest(s, max_new_tokens=5) for s in shown])]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_draws_follow_the_distribution(temperature: float) -> None:
+    """4,000 draws of one token against softmax(logits / T), by chi-square."""
+    from scipy.stats import chisquare
+
+    logits = torch.randn(30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = 4000 * torch.softmax(logits / temperature, dim=0)
+    sampler = generation._Sampler([Draw(1, index, temperature) for index in range(4000)], [(1, 2, 3)] * 4000)
+    chosen = sampler(torch.zeros(4000, 1), logits.expand(4000, -1)).argmax(dim=1)
+    counts = torch.bincount(chosen, minlength=30).double()
+    rare = expected < 10
+    pooled = [torch.cat([values[~rare], values[rare].sum()[None]]) for values in (counts, expected)]
+    assert len(pooled[0]) > 15
+    assert chisquare(*pooled).pvalue > 1e-3
+    again = sampler(torch.zeros(4000, 1), logits.expand(4000, -1)).argmax(dim=1)
+    assert (again != chosen).float().mean() > 0.5, "the next token has noise of its own"

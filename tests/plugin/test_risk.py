@@ -59,12 +59,16 @@ def test_deselection_hands_nothing_on(pytester: pytest.Pytester, selection: tupl
     assert alphas(pytester.runpytest(MODEL, LIMIT, "-s", *selection)) == pytest.approx([SHARE / 2])
 
 
-def test_last_failed_keeps_the_shares(pytester: pytest.Pytester) -> None:
+def test_last_failed_keeps_the_shares_with_a_manifest(pytester: pytest.Pytester) -> None:
+    """pytest collects only what failed, so without a manifest the shares are those of that selection."""
     (pytester.path / "tox.ini").write_text("[pytest]\n")  # with the plugin that remembers failures
     pytester.makepyfile(test_it=SUITE.replace('metric="tv")', 'metric="tv")\n        assert False'))
     pytester.runpytest(MODEL, LIMIT).assert_outcomes(passed=3, failed=1)
-    result = pytester.runpytest(MODEL, LIMIT, "-s", "--lf")
-    assert alphas(result) == pytest.approx([SHARE / 2])
+    alone = pytester.runpytest(MODEL, LIMIT, "-s", "--lf")
+    assert alphas(alone) == pytest.approx([0.05 / 2])
+    alone.stdout.fnmatch_lines(["*shared by the tests of this selection only*"])
+    assert pytester.run("llminvariance", "plan").ret == 0
+    assert alphas(pytester.runpytest(MODEL, LIMIT, "-s", "--lf")) == pytest.approx([SHARE / 2])
 
 
 def test_workers_have_the_same_shares(pytester: pytest.Pytester) -> None:

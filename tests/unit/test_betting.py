@@ -13,7 +13,7 @@ from pytest_llminvariance import UsageError
 from pytest_llminvariance.stats.betting import FRACTIONS, Capital, MeanTest, bounds, crossing, log_capital
 from pytest_llminvariance.stats.forecast import expected_share, fewest_values, forecast_words
 from tests.calibration.cells import cells, run_cell, run_sessions
-from tests.calibration.exact import distinct_orders, enumerate_orders, suites
+from tests.calibration.exact import added, distinct_orders, enumerate_orders, suites
 
 SIDES = ("above", "within")
 
@@ -69,7 +69,7 @@ def test_one_by_one_equals_all_at_once(side, n_planned):
     rng = np.random.default_rng(4)
     values = rng.beta(0.4, 4, 300)
     capital = Capital(0.07, side, n_planned)
-    slow = [capital.add(float(value)) for value in values]
+    slow = [added(capital, float(value)) for value in values]
     fast = log_capital(values, n_planned, 0.07, side)
     finite = np.isfinite(slow)
     assert finite.any()
@@ -81,7 +81,7 @@ def test_blocks_do_not_show():
     rng = np.random.default_rng(5)
     values = (rng.random(10_000) < 0.05).astype(float)
     capital = Capital(0.05, "within", 10_000)
-    slow = [capital.add(value) for value in values]
+    slow = [added(capital, value) for value in values]
     assert np.allclose(log_capital(values, 10_000, 0.05, "within")[-1], slow[-1], atol=1e-7)
 
 
@@ -170,7 +170,8 @@ def test_fewest_values_is_where_the_best_answers_decide():
     assert [test.add(0.0, 0.0) for _ in range(n)] == [None] * (n - 1) + ["within"]
     assert 60 < n < 100
     assert fewest_values(0.05, 0.05, 1000, "above") < 5
-    assert fewest_values(0.05, 0.0, 1000, "above") == 1000
+    assert fewest_values(0.05, 0.0, 1000, "above") == 51, "without a risk, only certainty decides"
+    assert fewest_values(0.25, 0.05, 10**9, "within", at_most=5) is None
 
 
 def test_expected_cost_is_near_the_published_one():
