@@ -19,7 +19,7 @@ from pytest_llminvariance.verdict import CERTAIN, Decision, Verdict
 
 __all__ = ["Stopped", "Stopping", "Unit", "rescaled"]
 
-FIRST_GROUP = 16
+FIRST_GROUP = 4
 GROWTH = 4
 """A group is a quarter of what was counted so far: passes stay few, and at most a fifth is asked in vain."""
 
