@@ -79,7 +79,8 @@ class Stopping:
                 self._moves.append(moved)
                 moved_by = rescaled(moved.low, self.least)
                 self.response.add(moved_by, moved_by)
-            if (verdict := self._verdict()) is not None:
+            all_asked = self.is_exact_at_end and len(self._values) == len(units)
+            if not all_asked and (verdict := self._verdict()) is not None:
                 return self._stopped(verdict, len(units))
         if self.is_exact_at_end:
             note = "everything was asked before it was decided"

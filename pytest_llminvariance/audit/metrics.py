@@ -184,7 +184,8 @@ def excess_disagreement(samples: int) -> Metric:
         between = mean_interval(
             [flip(a, b, delta_nats) for p, q in itertools.combinations(rows, 2) for a in p for b in q]
         )
-        return Interval(between.low - within.high, between.high - within.low)
+        low, high = between.low - within.high, between.high - within.low
+        return Interval(max(Fraction(-1, samples), low), min(Fraction(1), high))
 
     words = "answers differ between presentations beyond repeated asking by"
     return Metric("excess_disagreement", words, "", measure, least=-1 / samples)

@@ -61,9 +61,9 @@ def test_without_a_limit_everything_is_asked_and_nothing_is_spent():
 
 
 def test_a_small_suite_is_asked_whole_and_then_exact():
-    found = early(controls.oracle(), bank(6), tolerance=0.04)
+    found = early(controls.oracle(), bank(3), tolerance=0.04)
     assert found.verdict is Verdict.HOLDS
-    assert found.questions_asked == found.questions_planned == 6
+    assert found.questions_asked == found.questions_planned == 3
     assert found.decision.method == "exhaustive"
     assert found.decision.alpha == LIMIT / 2, "it could have stopped, so its share is spent"
     assert found.is_exact
