@@ -10,19 +10,21 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
     {"device_names", "errors", "folders"},
-    {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
+    {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"}
+    | {f"paraphrase{part}" for part in ("s", "_file", "_lock", "_rules", "_screens", "_words")},
     {"audit", "verdict"},
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
     {"search"},
-    {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "selftest"},
+    {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"}
+    | {f"paraphrase_{part}" for part in ("proposals", "review", "status")},
+    {"plugin", "bound", "cli", "cli_paraphrase", "selftest"},
 ]
 TORCH = {
     f"models.{name}"
     for name in (
-        "demo", "devices", "fingerprint", "gates", "generation", "hub", "passes", "scoring", "transformers",
+        "demo", "devices", "encoder", "fingerprint", "gates", "generation", "hub", "passes", "scoring", "transformers",
         "tree_attention",
     )
 }  # fmt: skip
@@ -31,7 +33,7 @@ HOMES = {
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli"},
+    "typer": {"cli", "cli_paraphrase"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.metrics", "guards"},
