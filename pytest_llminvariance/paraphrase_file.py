@@ -128,7 +128,10 @@ def _entries(table: Mapping[str, Any], name: str) -> Iterator[tuple[str | None, 
             entry = _entry(row, where)
             first = seen.setdefault(entry.question.content_hash, number)
             if first != number:
-                raise QuestionError(f"{where}: the field 'hash' is that of question {first} too. Merge them into one")
+                named = "" if entry.question.id is None else f" ({visible(entry.question.id)})"
+                raise QuestionError(
+                    f"{where}{named}: the field 'hash' is that of question {first} too. Merge them into one"
+                )
         except QuestionError as error:
             yield str(error), None
         else:

@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_llminvariance.engine import Memo, Step, ask
@@ -24,24 +24,32 @@ from pytest_llminvariance.questions import Question
 
 __all__ = ["Encoder", "Proposed", "lines_of", "model_proposals", "propose"]
 
-MAX_NEW_TOKENS = 96
+MAX_NEW_TOKENS = 64
 PER_REPLY = 3
 """Wordings taken from one reply, at most."""
-_BULLETS = Layout(enumerator="- ")
-_KEEP = (
-    "Keep the meaning, every name and every number. Do not answer it, and do not name the possible answers. "
-    "Reply with the new wording only."
+_SHORT_LIST = Layout(enumerator="", separator=", ")
+_ENDS = (
+    "Write one {kind} that {says} exactly the same in other words.",
+    "Write one {kind} that {says} exactly the same and begins with another word.",
+    "Write one {kind} that {says} exactly the same in simpler words.",
+    "Write three {kind}s that {say} exactly the same in other words, one a line.",
 )
-_ASK = "{context}Possible answers:\n{options}\n\n"
-INSTRUCTIONS: tuple[Template, ...] = tuple(
-    Template(_ASK + text, name=name, layout=_BULLETS)
-    for name, text in (
-        ("other words", f"Write this in other words. {_KEEP}\n\n{{stem}}"),
-        ("other order", f"Write this with another sentence structure, using the same words. {_KEEP}\n\n{{stem}}"),
-        ("simple", f"Write this in simple, plain English. {_KEEP}\n\n{{stem}}"),
-        ("three", f"Write three other ways to say this, one a line. {_KEEP}\n\n{{stem}}"),
+
+
+def _instructions(kind: str, says: str, say: str) -> tuple[Template, ...]:
+    """Return the ways of asking for other wordings; weak models answer the question unless it comes before the task."""
+    begin = (
+        f"Rephrase the {kind}. Do not answer it. Keep every name and number.\n\n{{context}}"
+        f"(Possible answers, not to be repeated: {{options}})\n\n{kind.capitalize()}: {{stem}}\n\n"
     )
-)
+    return tuple(
+        Template(begin + end.format(kind=kind, says=says, say=say), name=f"paraphrase {number}", layout=_SHORT_LIST)
+        for number, end in enumerate(_ENDS, start=1)
+    )
+
+
+INSTRUCTIONS = _instructions("question", "asks", "ask")
+STATEMENT_INSTRUCTIONS = _instructions("statement", "says", "say")
 
 
 class Encoder(Protocol):
@@ -63,7 +71,7 @@ class Proposed:
     """Proposals that were there already, in other case or punctuation, or equal the stem; they are not kept."""
     carried: tuple[Stale, ...]
     """Entries of changed questions: their accepted wordings are proposed again, for the question as it is."""
-    gone: tuple[Stale, ...] = field(default=())
+    gone: tuple[Stale, ...]
     """Entries of questions that are no more; they stay in the file."""
 
 
@@ -153,7 +161,7 @@ def model_proposals(
 ) -> tuple[dict[Question, list[tuple[str, str]]], Counter[str]]:
     """Ask a model for other wordings: (wording, source) pairs by question, and why replies are missing.
 
-    Costs four greedy texts of up to 96 tokens per question.
+    Costs four greedy texts of up to 64 tokens per question.
 
     Raises:
         CapabilityError: if the model cannot generate text.
@@ -165,7 +173,7 @@ def model_proposals(
     asked = [
         (question, TextRequest(Presentation(question, template=template), MAX_NEW_TOKENS))
         for question in questions
-        for template in INSTRUCTIONS
+        for template in (INSTRUCTIONS if question.stem.rstrip().endswith("?") else STATEMENT_INSTRUCTIONS)
     ]
     memo: Memo = {}
     replies = ask(model, [request for _, request in asked], memo, progress).replies
@@ -183,7 +191,7 @@ def model_proposals(
 
 LEAD = re.compile(r"^(?:[-*•–]\s+|\(?\d{1,2}[.):]\s+)")
 CAPTION = re.compile(
-    r"^(?:new wording|rewording|rephrased|paraphrase|question|answer|output)(?: \d)?\s*:\s*", re.IGNORECASE
+    r"^(?:new wording|rewording|rephrased|paraphrase|question|statement|answer|output)(?: \d)?\s*:\s*", re.IGNORECASE
 )
 WRAPPED = (('"', '"'), ("“", "”"), ("**", "**"), ("`", "`"))
 

@@ -112,11 +112,12 @@ def words(text: str) -> list[str]:
 
 
 def numbers(text: str) -> Counter[str]:
-    """Count numbers, in digits or words: `1,000` is `1000`, `five` is `5`; `one` after `which` is none."""
+    """Count numbers, in digits or words: `1,000` is `1000`, `five` is `5`; `which one` and `one who` count nothing."""
     found = Counter(re.sub(r",(?=\d{3}(?!\d))", "", match[0]) for match in NUMBER.finditer(text))
     listed = words(text)
-    for before, word in zip(["", *listed], listed, strict=False):
-        if word in NUMBER_WORDS and not (word == "one" and before in ("which", "this", "that", "correct")):
+    for before, word, after in zip(["", *listed], listed, [*listed[1:], ""], strict=False):
+        pronoun = word == "one" and (before in ("which", "this", "that") or after in ("who", "that", "which"))
+        if word in NUMBER_WORDS and not pronoun:
             found[VALUES.get(word, word)] += 1
     return found
 
