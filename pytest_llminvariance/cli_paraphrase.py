@@ -243,7 +243,7 @@ def _told(proposed: Proposed, out: Path) -> Iterator[str]:
     for item in proposed.gone:
         yield f"{item}; its wordings stay in the file until you remove the entry"
     for question, wording in screened:
-        yield f"screened: {visible(question.name)}: {visible(wording.stem)!r} ({visible(wording.source)}): {wording.reason}"
+        yield f'screened: {visible(question.name)}: "{visible(wording.stem)}" ({visible(wording.source)}): {wording.reason}'
     yield (
         f"{out}: {len(proposed.new)} new wordings for {len(proposed.lock.entries)} questions: {waiting} proposed, "
         f"{len(screened)} screened out; {proposed.same} more were the same as others"

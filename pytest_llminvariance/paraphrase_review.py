@@ -109,7 +109,7 @@ def _one(under: Review, entry: Entry, wording: Wording, ask: Ask, say: Callable[
         answer = ask(PROMPT).strip().lower()
         action = KEYS.get(answer) or (answer if answer in KEYS.values() else None)
         if action is None:
-            say(f"  {visible(answer)!r} is no answer: type a, r, e, s or q")
+            say(f'  "{visible(answer)}" is no answer: type a, r, e, s or q')
         elif action == "quit":
             return False
         elif action == "skip":

@@ -73,7 +73,8 @@ def load_encoder(target: str) -> SentenceEncoder:
         raise ModelError(
             f"the encoder {target!r} lacks {len(missing)} weights, such as {min(missing)!r}; they would be random"
         )
-    if network.config.is_encoder_decoder or getattr(network.config, "is_decoder", False):
+    made_for = " ".join(getattr(network.config, "architectures", None) or ())
+    if network.config.is_encoder_decoder or "CausalLM" in made_for or "LMHead" in made_for:
         raise ModelError(f"{target!r} is no encoder ({network.config.model_type}). Give a sentence-embedding model")
     modes = {name for name, on in pooling.items() if name.startswith("pooling_mode") and on is True}
     if modes - {"pooling_mode_mean_tokens", "pooling_mode_cls_token"} or len(modes) > 1:

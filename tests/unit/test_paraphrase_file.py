@@ -160,7 +160,7 @@ def test_bytes_that_are_no_text_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_bytes(b"\xff")
     with pytest.raises(QuestionError, match=r"p\.toml: is not UTF-8 text \(byte 0\)"):
         read_lock(tmp_path / "p.toml")
-    with pytest.raises(UsageError, match="there is no file .* Make it with: llminvariance paraphrase new"):
+    with pytest.raises(UsageError, match=r"there is no file .* Make it with: llminvariance paraphrase new"):
         read_lock(tmp_path / "none.toml")
 
 
