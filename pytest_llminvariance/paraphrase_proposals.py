@@ -93,13 +93,13 @@ def propose(
     entries, new, same = [], [], 0
     for question in questions:
         old = entry_of(lock, question)
-        kept = () if old is None else old.wordings
+        kept: tuple[Wording, ...] = () if old is None else old.wordings
+        again: list[tuple[str, str]] = []
         offered = [(stem, f"rule: {name}") for stem, name in by_rule(question)]
         offered += proposals.get(question, ())
         if question.content_hash in became:
             kept, again = _carried(became[question.content_hash].entry, question)
-            offered = again + offered
-        added, known = _screened(question, kept, offered, encoder, min_similarity)
+        added, known = _screened(question, kept, again + offered, encoder, min_similarity, frozenset(again))
         entries.append(Entry(question=_bare(question), wordings=(*kept, *added)))
         new += [(question, wording) for wording in added]
         same += known
@@ -137,8 +137,12 @@ def _screened(
     offered: Sequence[tuple[str, str]],
     encoder: Encoder | None,
     min_similarity: float,
+    again: frozenset[tuple[str, str]],
 ) -> tuple[list[Wording], int]:
-    """Return new wordings, each proposed or screened with its reason, and how many were known or too long to keep."""
+    """Return new wordings, each proposed or screened with its reason, and how many were known or too long to keep.
+
+    Those of `again` were reviewed once, by a person who may have chosen other words.
+    """
     known = [question.stem, *(wording.stem for wording in kept)]
     fresh: list[tuple[str, str]] = []
     for stem, source in offered:
@@ -148,7 +152,7 @@ def _screened(
     likeness = None if encoder is None else encoder.similarities(question.stem, [stem for stem, _ in fresh])
     wordings = []
     for number, (stem, source) in enumerate(fresh):
-        reason = why_not(question, stem, encoded=encoder is not None)
+        reason = why_not(question, stem, encoded=encoder is not None or (stem, source) in again)
         # a frame by rule holds the stem untouched: its likeness would measure the frame
         if reason is None and likeness is not None and question.stem not in stem and likeness[number] < min_similarity:
             reason = f"similarity: {likeness[number]:.2f}, and at least {min_similarity:g} is asked"

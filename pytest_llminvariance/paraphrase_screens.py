@@ -35,7 +35,7 @@ __all__ = ["SCREENS", "same_as_another", "why_not"]
 MIN_LENGTH, MAX_LENGTH = 0.5, 2.0
 EXTRA_CHARACTERS = 40
 """A short stem may grow by this much: a frame such as "Please answer this question:" is as long."""
-MIN_KEPT = 0.5
+MIN_KEPT = 0.75
 """Share of the stem's own words that a wording keeps at least, where no encoder compares meanings."""
 LABEL_LIST = re.compile(r"(?:^|[\s(])(?:[A-H]|[1-9])[.):]\s")
 TASK_WORDS = lexicon(
@@ -152,9 +152,11 @@ def _adds(question: Question, wording: str) -> str | None:
 
 
 def _keeps(question: Question, wording: str) -> str | None:
-    """Require that enough of the stem's own words stay."""
-    old = content_words(question.stem)
-    kept = (old & content_words(wording)).total()
+    """Without an encoder no new word of content is taken, as nothing tells a synonym from another thing."""
+    old, new = content_words(question.stem), content_words(wording)
+    kept = (old & new).total()
+    if new - old:
+        return f"says {_listed(new - old)} for {_listed(old - new)}: without --encoder nothing tells whether that is the same"
     return f"keeps {kept} of {old.total()} words of the stem" if kept < MIN_KEPT * old.total() else None
 
 

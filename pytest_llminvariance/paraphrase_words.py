@@ -184,8 +184,9 @@ def family(word: str) -> str:
 
 
 def content_words(text: str) -> Counter[str]:
-    """Count what a text is about: rough stems of its words, without those that only hold it together."""
-    return Counter(family(word) for word in words(text) if word not in FUNCTION_WORDS and len(word) > 1)
+    """Count what a text is about: rough stems of its words, without numbers and what only holds it together."""
+    plain = (word for word in words(text) if len(word) > 1 and word not in FUNCTION_WORDS | NUMBER_WORDS)
+    return Counter(map(family, plain))
 
 
 def mentions_words(text: str) -> bool:

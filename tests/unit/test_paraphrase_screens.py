@@ -161,7 +161,8 @@ TRUE = [
     ("What is 1,000 minus five?", "What is 1000 minus 5?"),
     ("Which animals don't bark?", "Which animals do not bark?"),
     ("Birds can do which of these?", "Which of these can birds do?"),
-    ("How would you like to spend a free Saturday?", "How do you want to spend a free Saturday?"),
+    ("Which part of the body do people use to see?", "With which body part do people see?"),
+    ("Which planet do human beings live on?", "What planet do humans live on?"),
     ("I make plans.", "I am one who makes plans."),
 ]
 FALSE = [
@@ -199,6 +200,9 @@ FALSE = [
     ("scope", "What do you prefer?", "What is the preference?"),
     ("adds", "Which animal barks?", "Which animal barks in winter?"),
     ("keeps", "Which animal barks?", "Which river floods?"),
+    ("keeps", "Which season is the coldest?", "Which season is the wettest?"),
+    ("keeps", "What do bees make?", "What eats bees?"),
+    ("keeps", "What do plants need to grow?", "What do plants need?"),
 ]
 
 
