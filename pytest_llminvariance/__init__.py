@@ -16,6 +16,8 @@ _HOMES = {
     "Scale": "questionnaire",
     "load_questionnaire": "question_files",
     "load_questions": "question_files",
+    "Paraphrase": "paraphrases",
+    "load_paraphrases": "paraphrases",
     "Layout": "presentation",
     "Presentation": "presentation",
     "Template": "presentation",
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.protocol import Model as Model
     from pytest_llminvariance.models.symmetrized import symmetrized as symmetrized
     from pytest_llminvariance.noise import noise_floor as noise_floor
+    from pytest_llminvariance.paraphrases import Paraphrase as Paraphrase
+    from pytest_llminvariance.paraphrases import load_paraphrases as load_paraphrases
     from pytest_llminvariance.presentation import Layout as Layout
     from pytest_llminvariance.presentation import Presentation as Presentation
     from pytest_llminvariance.presentation import Template as Template

@@ -8,6 +8,7 @@ import typer
 
 from pytest_llminvariance.cli_holdout import holdout
 from pytest_llminvariance.cli_plan import plan
+from pytest_llminvariance.cli_paraphrase import paraphrase_app
 
 if TYPE_CHECKING:
     from pytest_llminvariance.cache import AnswerCache
@@ -57,6 +58,7 @@ cache_app = typer.Typer(
     name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True
 )
 app.add_typer(cache_app)
+app.add_typer(paraphrase_app)
 Folder = Annotated[
     str,
     typer.Option("--folder", metavar="PLACE", help="auto (what LLMINVARIANCE_ANSWERS or your cache says) or a folder."),

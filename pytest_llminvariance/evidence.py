@@ -23,6 +23,7 @@ from pytest_llminvariance.audit.metrics import (
 from pytest_llminvariance.designs import inverse, kendall_distance
 from pytest_llminvariance.engine import read_reply
 from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.paraphrases import PARAPHRASE_OF
 from pytest_llminvariance.presentation import Presentation
 from pytest_llminvariance.properties import Plan, Probe
 from pytest_llminvariance.verdict import Example, QuestionEffect, Shown
@@ -317,7 +318,7 @@ def _change(first: Probe, second: Probe) -> str:
     a, b = first.presentation, second.presentation
     words = []
     if (a.question.stem, a.question.context) != (b.question.stem, b.question.context):
-        words.append("edit the question")
+        words.append("ask in other words" if PARAPHRASE_OF in b.question.attributes else "edit the question")
     if first.readout != second.readout:
         words.append(f"read {second.readout} instead of {first.readout}")
     if a.template != b.template:

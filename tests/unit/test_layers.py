@@ -10,31 +10,25 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
     {"device_names", "errors", "folders"},
-    {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
+    {"designs", "paraphrase_file", "paraphrase_lock", "paraphrase_rules", "paraphrase_screens", "paraphrase_words", "paraphrases", "presentation", "properties", "question_files", "questionnaire", "questions", "transforms"},
     {"audit", "stats", "verdict"},
     {"models"},
-    {"engine", "cache", "cache_file", "cache_rows"},
-    {
-        "asking", "checks", "deciding", "draws", "estimate", "evidence", "guards", "holdout", "judging", "noise", "planning", "progress",
-        "recorders", "risk", "runs", "stopping",
-    },
+    {"cache", "cache_file", "cache_rows", "engine"},
+    {"asking", "checks", "deciding", "draws", "estimate", "evidence", "guards", "holdout", "judging", "noise", "planning", "progress", "recorders", "risk", "runs", "stopping"},
     {"search"},
-    {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "cli_holdout", "cli_plan", "manifest", "selftest", "session_risk"},
-]  # fmt: skip
+    {"assertions", "hypothesis_profile", "options", "paraphrase_proposals", "paraphrase_review", "paraphrase_status", "recording", "report", "strategies"},
+    {"bound", "cli", "cli_holdout", "cli_paraphrase", "cli_plan", "manifest", "plugin", "selftest", "session_risk"},
+]
 TORCH = {
     f"models.{name}"
-    for name in (
-        "demo", "devices", "fingerprint", "gates", "generation", "hub", "passes", "scoring", "transformers",
-        "tree_attention",
-    )
-}  # fmt: skip
-HOMES = {
-    "pytest": {"plugin", "options", "manifest"},
-    "hypothesis": {"strategies", "hypothesis_profile"},
+    for name in ("demo", "devices", "encoder", "fingerprint", "gates", "generation", "hub", "passes", "scoring", "transformers", "tree_attention")
+}
+HOMES: dict[str, set[str]] = {
+    "pytest": {"manifest", "options", "plugin"},
+    "hypothesis": {"hypothesis_profile", "strategies"},
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli", "cli_holdout", "cli_plan"},
+    "typer": {"cli", "cli_holdout", "cli_paraphrase", "cli_plan"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.metrics", "guards", "stats.paired"},
