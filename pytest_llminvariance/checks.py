@@ -24,10 +24,10 @@ from pytest_llminvariance.evidence import (
     choice_shares,
     count_words,
     effect_of,
-    examples_by_distance,
     expected_scores,
     kept_under_reversal,
     measure_questions,
+    nearest_example,
     per_question,
     read,
     tally,
@@ -149,7 +149,6 @@ def _judged(answers: _Answers, made: Property, metric: Metric, limit: Fraction, 
     guards = [*reply_guards(evidence, of_engine=isinstance(made, BatchAgreement)), *answers.guards(made, metric, limit)]
     causes, n_answers = tally(evidence)
     verdict, reasons = decide(effect, limit, guards, causes, n_answers)
-    examples = examples_by_distance(evidence, wants_change=metric.name == "unchanged")
     return Finding(
         **known,
         metric=metric.name,
@@ -163,7 +162,7 @@ def _judged(answers: _Answers, made: Property, metric: Metric, limit: Fraction, 
         presentations_asked=n_answers,
         presentations_planned=n_answers,
         tokens=answers.tokens,
-        example=examples[0] if examples else None,
+        example=nearest_example(evidence, wants_change=metric.name == "unchanged"),
         per_question=per_question(evidence, values),
         guards=tuple(guards),
         details={
@@ -227,7 +226,7 @@ class _Asking:
         )
         answers = tuple(tuple(read_reply(next(replies), shown, self.readout) for shown in row) for row in foreign)
         again, tokens = self._sentinels(planned, memo) if asked.fresh else (None, 0)
-        return _Answers(evidence, answers, asked.tokens + tokens, tuple(filter(None, (noise, again))))
+        return _Answers(evidence, answers, asked.prompt_tokens + tokens, tuple(filter(None, (noise, again))))
 
     def _noise(self, plans: Sequence[Plan]) -> Guard | None:
         """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
@@ -251,7 +250,7 @@ class _Asking:
         chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
         before = ask(self.model, chosen, memo).replies
         again = ask(self.model, chosen, {})
-        return sentinel_guard(before, again.replies), again.tokens
+        return sentinel_guard(before, again.replies), again.prompt_tokens
 
 
 def in_search() -> bool:

@@ -10,12 +10,22 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
     {"device_names", "errors", "folders"},
-    {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
+    {
+        "questions",
+        "questionnaire",
+        "question_files",
+        "designs",
+        "differences",
+        "presentation",
+        "properties",
+        "source",
+        "transforms",
+    },
     {"audit", "verdict"},
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
-    {"search"},
+    {"search", "nearest", "spaces", "explanation"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
     {"plugin", "bound", "cli", "selftest"},
 ]
