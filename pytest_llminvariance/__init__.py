@@ -45,6 +45,7 @@ _HOMES = {
     "noise_floor": "noise",
     "run": "runs",
     "find_counterexample": "search",
+    "Choices": "spaces",
     "Finding": "verdict",
     "InvarianceError": "verdict",
     "UndecidedError": "verdict",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.recorders import FindingList as FindingList
     from pytest_llminvariance.runs import run as run
     from pytest_llminvariance.search import find_counterexample as find_counterexample
+    from pytest_llminvariance.spaces import Choices as Choices
     from pytest_llminvariance.transforms import Orbit as Orbit
     from pytest_llminvariance.transforms import Product as Product
     from pytest_llminvariance.transforms import Reformat as Reformat

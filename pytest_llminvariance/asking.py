@@ -39,6 +39,7 @@ class Asking:
     questions: Sequence[Question]
     samples: int = 1
     tokens: int = field(default=0, init=False)
+    """Tokens of all distinct prompts, whether or not they were remembered."""
     fresh: int = field(default=0, init=False)
     """Requests that were sent now."""
     _memo: Memo = field(init=False)
@@ -71,7 +72,7 @@ class Asking:
         replicated = self._replicated(plans)
         wanted = [*planned, *strange] if replicated is None else strange
         asked = ask(self.model, wanted, self._memo, progress_bar(self.made.title))
-        self.tokens, self.fresh = self.tokens + asked.tokens, self.fresh + asked.fresh
+        self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
         evidence = [self._evidence(plan, [next(replies) for _ in plan.probes]) for plan in plans]
         return [Part(item, self._foreign(item.plan, replies)) for item in evidence]
@@ -95,7 +96,7 @@ class Asking:
         chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
         before = ask(self.model, chosen, self._memo).replies
         again = ask(self.model, chosen, {})
-        self.tokens += again.tokens
+        self.tokens += again.prompt_tokens
         return sentinel_guard(before, again.replies)
 
     def _planned(self, plan: Plan) -> Iterator[Request]:

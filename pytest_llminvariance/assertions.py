@@ -6,12 +6,11 @@ default); under `skip` and `warn` it is recorded and the test goes on.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from pytest_llminvariance.audit.metrics import flip
-from pytest_llminvariance.checks import Measured, in_search, measure
+from pytest_llminvariance.checks import in_search, measure
 from pytest_llminvariance.designs import Design
 from pytest_llminvariance.draws import orbit_to_prefetch
 from pytest_llminvariance.engine import ask, read_reply
@@ -19,15 +18,15 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.estimate import announce, search_estimate
 from pytest_llminvariance.evidence import make_example
 from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
+from pytest_llminvariance.nearest import finding_with_nearest_example, nearest_example_of_pair
 from pytest_llminvariance.noise import delta_nats
 from pytest_llminvariance.planning import Claim
 from pytest_llminvariance.presentation import Presentation, Template
-from pytest_llminvariance.properties import Invariance, Probe, Property, as_property
+from pytest_llminvariance.properties import Probe, Property, as_property
 from pytest_llminvariance.questions import Question, Questions
 from pytest_llminvariance.report.message import failure_message, same_answer_message
 from pytest_llminvariance.runs import current_run, recorded
-from pytest_llminvariance.search import find_counterexample
-from pytest_llminvariance.transforms import Reorder, Transform
+from pytest_llminvariance.transforms import Transform
 from pytest_llminvariance.verdict import Finding, InvarianceError, UndecidedError, Verdict
 
 __all__ = [
@@ -51,7 +50,6 @@ MetricName = Literal[
     "trait_shift",
     "excess_disagreement",
 ]
-SEARCHED_QUESTIONS = 3
 
 
 def assert_order_symmetric(
@@ -215,7 +213,8 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
     """Assert that two presentations of one question get the same answer; for use inside `@given`.
 
     Only a certain difference is a failure: ties and unreadable answers never stop a search. A search is no
-    evidence that a property holds. Where only orders of up to four options are drawn, all orders are asked
+    evidence that a property holds. Inside `@given` the example in the message is the nearest that fails in the
+    same way, searched breadth first between the two presentations. Where only orders of up to four options are drawn, all orders are asked
     with the first example, in one pass; else an example costs the presentations that it names. What was
     asked before costs nothing.
 
@@ -242,6 +241,8 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
         run.recorder.searched(differs)
     if differs:
         example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
+        if in_search():
+            example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
         raise InvarianceError(same_answer_message(example, model.name, way, run.replay))
 
 
@@ -261,7 +262,7 @@ def _assert(
     with recorded(made.title) as slot:
         settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
         measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)
-        finding = slot.store(_with_nearest_example(measured, made, model, template))
+        finding = slot.store(finding_with_nearest_example(measured, made, model, template))
     run = current_run.get()
     if finding.verdict is Verdict.BROKEN:
         raise InvarianceError(failure_message(finding, run.replay), finding)
@@ -271,21 +272,3 @@ def _assert(
         if run.recorder is not None:
             run.recorder.let_pass(finding)
     return finding
-
-
-def _with_nearest_example(measured: Measured, made: Property, model: Model, template: str | Template | None) -> Finding:
-    """Return the finding with a nearer example, searched among orders that the design left out."""
-    finding, best = measured.finding, measured.finding.example
-    orders_only = isinstance(made, Invariance) and isinstance(made.transform, Reorder)
-    if finding.verdict is not Verdict.BROKEN or best is None or not orders_only:
-        return finding
-    named = best.question
-    ranked = sorted(measured.evidence, key=lambda item: item.plan.question.name != named)
-    for item in ranked[:SEARCHED_QUESTIONS]:
-        if best.distance[1] <= 1:
-            break
-        found = find_counterexample(
-            model, item.plan.question, readout=finding.readout, template=template, closer_than=best.distance[1]
-        ).example
-        best = found or best
-    return dataclasses.replace(finding, example=best)

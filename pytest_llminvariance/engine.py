@@ -60,6 +60,8 @@ class Asked:
     """Tokens that went through the model now; nothing for what was remembered."""
     fresh: int
     """Requests that were sent to the model now."""
+    prompt_tokens: int
+    """Tokens of all distinct prompts, whether or not they were remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
             left -= Counter(key[2].presentation.question for key in answered)
             if progress is not None:
                 progress(Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens))
-    return Asked(tuple(memo[key] for key in keys), cost.sent_tokens, len(fresh))
+    replies = {key: memo[key] for key in keys}
+    prompt_tokens = sum(reply.n_tokens for reply in replies.values())
+    return Asked(tuple(replies[key] for key in keys), cost.sent_tokens, len(fresh), prompt_tokens)
 
 
 def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:

@@ -21,11 +21,13 @@ from pytest_llminvariance.audit.metrics import (
     trait_shift,
 )
 from pytest_llminvariance.designs import inverse, kendall_distance
+from pytest_llminvariance.differences import changed_parts, distance, layout_words
 from pytest_llminvariance.engine import read_reply
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.paraphrases import PARAPHRASE_OF
 from pytest_llminvariance.presentation import Presentation
 from pytest_llminvariance.properties import Plan, Probe
+from pytest_llminvariance.source import presentation_source, question_source
 from pytest_llminvariance.verdict import Example, QuestionEffect, Shown
 
 __all__ = [
@@ -35,8 +37,10 @@ __all__ = [
     "Evidence",
     "choice_shares",
     "count_words",
-    "examples_by_distance",
+    "make_example",
     "measure_questions",
+    "nearest_example",
+    "nearest_pair",
     "pooled_effect",
     "read",
     "shown",
@@ -232,35 +236,53 @@ def mean_share(hits: int, whole: int) -> Fraction | None:
     return Fraction(hits, whole) if whole else None
 
 
-def examples_by_distance(evidence: Sequence[Evidence], *, wants_change: bool) -> list[Example]:
-    """Return pairs of the presentation as written and another with a certainly different answer, nearest first.
+def nearest_pair(evidence: Sequence[Evidence], *, wants_change: bool = False) -> tuple[Evidence, int] | None:
+    """Return a question and the index of its nearest presentation with a certainly different answer.
 
-    With `wants_change` (an edit should have changed the answer) the pairs are those that stayed the same.
+    With `wants_change` (an edit should have changed the answer) the answer certainly stayed the same.
     """
     found = []
     for place, item in enumerate(evidence):
         first = item.plan.probes[0]
         for index, answer in enumerate(item.answers[1:], start=1):
             value = flip(item.answers[0], answer, item.delta_nats)
-            hit = (1 - value.high) if wants_change else value.low
-            if item.reached and hit:
-                probe = item.plan.probes[index]
-                example = make_example(first, item.answers[0], probe, answer, item.delta_nats)
-                found.append((_distance(first, probe), place, index, example))
-    return [example for *_, example in sorted(found, key=lambda entry: entry[:3])]
+            if item.reached and ((1 - value.high) if wants_change else value.low):
+                found.append((_distance(first, item.plan.probes[index]), place, index))
+    nearest = min(found, default=None)
+    return None if nearest is None else (evidence[nearest[1]], nearest[2])
+
+
+def nearest_example(evidence: Sequence[Evidence], *, wants_change: bool) -> Example | None:
+    """Return the presentation as written and the nearest with a certainly different answer; see `nearest_pair`."""
+    pair = nearest_pair(evidence, wants_change=wants_change)
+    if pair is None:
+        return None
+    item, index = pair
+    first, second = item.plan.probes[0], item.plan.probes[index]
+    example = make_example(first, item.answers[0], second, item.answers[index], item.delta_nats)
+    return dataclasses.replace(example, source="") if wants_change else example
 
 
 def make_example(
     first: Probe, before: AnswerDistribution, second: Probe, after: AnswerDistribution, delta_nats: float = DELTA_NATS
 ) -> Example:
     """Return the record of two presentations and their answers."""
+    question, twice = first.presentation.question, first.presentation == second.presentation
+    sides = [(first.presentation, before), (second.presentation, after)]
+    written, other = (
+        dataclasses.replace(
+            shown(p, answer, delta_nats), source=presentation_source(p, known_as=(question, "question"))
+        )
+        for p, answer in sides
+    )
     return Example(
-        question=first.presentation.question.name,
-        stem=first.presentation.question.stem,
+        question=question.name,
+        stem=question.stem,
         change=_change(first, second),
         distance=_distance(first, second),
-        before=shown(first.presentation, before, delta_nats),
-        after=shown(second.presentation, after, delta_nats),
+        before=written,
+        after=other,
+        source="" if twice or first.readout != second.readout else question_source(question),
     )
 
 
@@ -307,26 +329,25 @@ def majority(item: Evidence, samples: int) -> Evidence:
 
 def _distance(first: Probe, second: Probe) -> tuple[int, int]:
     """Return (changed parts, adjacent swaps)."""
-    a, b = first.presentation, second.presentation
-    parts = (a.question.stem != b.question.stem or a.question.context != b.question.context, a.labels != b.labels)
-    rest = (a.layout != b.layout, a.template != b.template, first.readout != second.readout, a.order != b.order)
-    return sum(parts) + sum(rest), kendall_distance(a.order, b.order)
+    changed, swaps = distance(first.presentation, second.presentation)
+    return changed + (first.readout != second.readout), swaps
 
 
 def _change(first: Probe, second: Probe) -> str:
     """Say in words what turns the first presentation into the second."""
     a, b = first.presentation, second.presentation
     words = []
-    if (a.question.stem, a.question.context) != (b.question.stem, b.question.context):
+    changed = changed_parts(a, b)
+    if "question" in changed:
         words.append("ask in other words" if PARAPHRASE_OF in b.question.attributes else "edit the question")
     if first.readout != second.readout:
         words.append(f"read {second.readout} instead of {first.readout}")
     if a.template != b.template:
         words.append(f"ask with {b.template.shown_name!r} instead of {a.template.shown_name!r}")
-    if a.labels != b.labels:
+    if "labels" in changed:
         words.append(f"label {', '.join(b.labels)} instead of {', '.join(a.labels)}")
-    if a.layout != b.layout and a.template == b.template:
-        words.append(f"lay out as {b.layout.enumerator.strip()!r} separated by {b.layout.separator!r}")
+    if "layout" in changed:
+        words.append(layout_words(a.layout, b.layout))
     if a.order != b.order:
         words.append(_order_change(a, b))
     return ", and ".join(words) or "ask again"

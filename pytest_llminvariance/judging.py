@@ -14,11 +14,11 @@ from pytest_llminvariance.evidence import (
     choice_shares,
     count_words,
     effect_of,
-    examples_by_distance,
     expected_scores,
     kept_under_reversal,
     majority,
     measure_questions,
+    nearest_example,
     per_question,
     tally,
 )
@@ -67,7 +67,6 @@ def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, kn
     if verdict is Verdict.UNDECIDED and stopped is not None:
         reasons = (*stopped.reasons, *reasons)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
-    examples = examples_by_distance(seen, wants_change=metric.name == "unchanged")
     return Finding(
         **known,
         metric=metric.name,
@@ -81,7 +80,7 @@ def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, kn
         presentations_asked=n_answers,
         presentations_planned=answers.planned.get("presentations", n_answers),
         tokens=answers.tokens,
-        example=examples[0] if examples else None,
+        example=nearest_example(seen, wants_change=metric.name == "unchanged"),
         per_question=per_question(*_by_question(evidence, values)),
         guards=tuple(guards),
         details=_details(evidence, seen, effect, answers.samples),

@@ -64,6 +64,8 @@ class Shown:
     answer: str
     answer_label: str | None
     prompt: str
+    source: str = ""
+    """The presentation as Python, where `question` is the example's question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,12 @@ class Example:
     """(changed parts, adjacent swaps)."""
     before: Shown
     after: Shown
+    source: str = ""
+    """The question as Python; empty where the two presentations alone do not show the failure again."""
+    explanation: str = ""
+    """Which single changes are enough, and which are not."""
+    caveat: str = ""
+    """Why a nearer example is not ruled out; empty where everything nearer was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +146,7 @@ class Finding:
     plan: str
     """Identifies the plan; findings with different plans cannot be compared."""
     tokens: int
+    """Tokens of the prompts, whether or not they were remembered, so that equal answers give equal bytes."""
     example: Example | None
     per_question: tuple[QuestionEffect, ...]
     guards: tuple[Guard, ...]
@@ -178,6 +187,8 @@ class Finding:
         if data["example"] is not None:
             for side in ("before", "after"):
                 data["example"][side].pop("prompt")
+                data["example"][side].pop("source")
+            data["example"].pop("source")
         return _shortened(data)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_llminvariance.audit.metrics import METRICS
+from pytest_llminvariance.report.paste import paste_lines
 from pytest_llminvariance.report.words import effect_words, percent, plural
 from pytest_llminvariance.verdict import CERTAIN, Decision, Example, Finding, Shown, Verdict
 
@@ -37,6 +38,8 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     yield f"  model:   {finding.model}, read by {finding.readout}"
     if replay:
         yield f"  replay:  {replay}"
+    if finding.verdict is Verdict.BROKEN and finding.example is not None:
+        yield from paste_lines(finding.example, finding.readout)
 
 
 def _sure(finding: Finding) -> str:
@@ -71,6 +74,10 @@ def example_lines(example: Example) -> Iterator[str]:
     for shown in (before, after):
         asked = "" if before.stem == after.stem else f"{_cut(_one_line(shown.stem))}  "
         yield f"             {asked}{_cut(_one_line(shown.options), 110)}  ->  {_answer(shown)}"
+    if example.explanation:
+        yield f"  enough:  {example.explanation}"
+    if example.caveat:
+        yield f"  nearest: not certain: {example.caveat}"
 
 
 def same_answer_message(example: Example, model: str, readout: str, replay: str | None) -> str:
@@ -80,7 +87,8 @@ def same_answer_message(example: Example, model: str, readout: str, replay: str 
         *example_lines(example),
     ]
     lines.append(f"  model:   {model}, read by {readout}")
-    return "\n".join([*lines, f"  replay:  {replay}"] if replay else lines)
+    lines += [f"  replay:  {replay}"] if replay else []
+    return "\n".join([*lines, *paste_lines(example, readout)])
 
 
 def _answer(shown: Shown) -> str:
