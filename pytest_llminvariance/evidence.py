@@ -20,6 +20,7 @@ from pytest_llminvariance.audit.metrics import (
     trait_shift,
 )
 from pytest_llminvariance.designs import inverse, kendall_distance
+from pytest_llminvariance.edits import edit_words, n_edits
 from pytest_llminvariance.engine import read_reply
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.presentation import Presentation
@@ -30,6 +31,7 @@ __all__ = [
     "expected_scores",
     "kept_under_reversal",
     "Evidence",
+    "change_words",
     "choice_shares",
     "count_words",
     "examples_by_distance",
@@ -286,10 +288,15 @@ def shown(presentation: Presentation, answer: AnswerDistribution, delta_nats: fl
     )
 
 
+def change_words(a: Presentation, b: Presentation) -> str:
+    """Say in words what turns one presentation into another: `swap A and B`."""
+    return _change(Probe(a), Probe(b))
+
+
 def _distance(first: Probe, second: Probe) -> tuple[int, int]:
     """Return (changed parts, adjacent swaps)."""
     a, b = first.presentation, second.presentation
-    parts = (a.question.stem != b.question.stem or a.question.context != b.question.context, a.labels != b.labels)
+    parts = (n_edits(a.question, b.question), a.labels != b.labels, a.shots != b.shots, a.turns != b.turns)
     rest = (a.layout != b.layout, a.template != b.template, first.readout != second.readout, a.order != b.order)
     return sum(parts) + sum(rest), kendall_distance(a.order, b.order)
 
@@ -298,8 +305,8 @@ def _change(first: Probe, second: Probe) -> str:
     """Say in words what turns the first presentation into the second."""
     a, b = first.presentation, second.presentation
     words = []
-    if (a.question.stem, a.question.context) != (b.question.stem, b.question.context):
-        words.append("edit the question")
+    if n_edits(a.question, b.question):
+        words.append(edit_words(a.question, b.question))
     if first.readout != second.readout:
         words.append(f"read {second.readout} instead of {first.readout}")
     if a.template != b.template:
@@ -308,6 +315,14 @@ def _change(first: Probe, second: Probe) -> str:
         words.append(f"label {', '.join(b.labels)} instead of {', '.join(a.labels)}")
     if a.layout != b.layout and a.template == b.template:
         words.append(f"lay out as {b.layout.enumerator.strip()!r} separated by {b.layout.separator!r}")
+    if a.shots != b.shots:
+        words.append(
+            "show the worked examples in another order"
+            if set(a.shots) == set(b.shots)
+            else "show other worked examples"
+        )
+    if a.turns != b.turns:
+        words.append(f"ask again after {len(b.turns)} more turns" if not a.turns else "say something else in between")
     if a.order != b.order:
         words.append(_order_change(a, b))
     return ", and ".join(words) or "ask again"

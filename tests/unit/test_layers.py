@@ -10,13 +10,24 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
     {"device_names", "errors", "folders"},
-    {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
+    {
+        "questions",
+        "questionnaire",
+        "question_files",
+        "designs",
+        "conversation",
+        "edits",
+        "presentation",
+        "transforms",
+        "transforms_text",
+        "properties",
+    },
     {"audit", "verdict"},
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
     {"search"},
-    {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
+    {"assertions", "guidance", "machines", "strategies", "hypothesis_profile", "report", "options", "recording"},
     {"plugin", "bound", "cli", "selftest"},
 ]
 TORCH = {
@@ -26,9 +37,10 @@ TORCH = {
         "tree_attention",
     )
 }  # fmt: skip
+STRATEGIES = {f"strategies{name}" for name in ("", ".banks", ".parts", ".product", ".texts")}
 HOMES = {
     "pytest": {"plugin", "options"},
-    "hypothesis": {"strategies", "hypothesis_profile"},
+    "hypothesis": STRATEGIES | {"guidance", "hypothesis_profile", "machines"},
     "torch": TORCH,
     "transformers": TORCH,
     "typer": {"cli"},
