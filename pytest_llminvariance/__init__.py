@@ -18,6 +18,17 @@ _HOMES = {
     "load_questions": "question_files",
     "Paraphrase": "paraphrases",
     "load_paraphrases": "paraphrases",
+    "Ask": "conversation",
+    "Message": "conversation",
+    "Said": "conversation",
+    "Conversation": "machines",
+    "run_machine": "machines",
+    "AddDistractor": "transforms_text",
+    "AddNoise": "transforms_text",
+    "AddOpinion": "transforms_text",
+    "ReorderShots": "transforms_text",
+    "Restate": "transforms_text",
+    "SwapGroups": "transforms_text",
     "Layout": "presentation",
     "Presentation": "presentation",
     "Template": "presentation",
@@ -73,12 +84,17 @@ if TYPE_CHECKING:
     from pytest_llminvariance.assertions import assert_tracks as assert_tracks
     from pytest_llminvariance.audit.noise import NoiseFloor as NoiseFloor
     from pytest_llminvariance.checks import check as check
+    from pytest_llminvariance.conversation import Ask as Ask
+    from pytest_llminvariance.conversation import Message as Message
+    from pytest_llminvariance.conversation import Said as Said
     from pytest_llminvariance.errors import CapabilityError as CapabilityError
     from pytest_llminvariance.errors import LLMInvarianceError as LLMInvarianceError
     from pytest_llminvariance.errors import MissingExtraError as MissingExtraError
     from pytest_llminvariance.errors import ModelError as ModelError
     from pytest_llminvariance.errors import QuestionError as QuestionError
     from pytest_llminvariance.errors import UsageError as UsageError
+    from pytest_llminvariance.machines import Conversation as Conversation
+    from pytest_llminvariance.machines import run_machine as run_machine
     from pytest_llminvariance.models import controls as controls
     from pytest_llminvariance.models.loading import load_model as load_model
     from pytest_llminvariance.models.protocol import Model as Model
@@ -106,6 +122,12 @@ if TYPE_CHECKING:
     from pytest_llminvariance.transforms import Reorder as Reorder
     from pytest_llminvariance.transforms import Reword as Reword
     from pytest_llminvariance.transforms import Transform as Transform
+    from pytest_llminvariance.transforms_text import AddDistractor as AddDistractor
+    from pytest_llminvariance.transforms_text import AddNoise as AddNoise
+    from pytest_llminvariance.transforms_text import AddOpinion as AddOpinion
+    from pytest_llminvariance.transforms_text import ReorderShots as ReorderShots
+    from pytest_llminvariance.transforms_text import Restate as Restate
+    from pytest_llminvariance.transforms_text import SwapGroups as SwapGroups
     from pytest_llminvariance.verdict import Finding as Finding
     from pytest_llminvariance.verdict import InvarianceError as InvarianceError
     from pytest_llminvariance.verdict import UndecidedError as UndecidedError

@@ -13,10 +13,12 @@ from pytest_llminvariance.audit.metrics import flip
 from pytest_llminvariance.checks import in_search, measure
 from pytest_llminvariance.designs import Design
 from pytest_llminvariance.draws import orbit_to_prefetch
+from pytest_llminvariance.edits import same_contents
 from pytest_llminvariance.engine import ask, read_reply
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.estimate import announce, search_estimate
 from pytest_llminvariance.evidence import make_example
+from pytest_llminvariance.guidance import guide
 from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
 from pytest_llminvariance.nearest import finding_with_nearest_example, nearest_example_of_pair
 from pytest_llminvariance.noise import delta_nats
@@ -226,7 +228,7 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
     for shown in (a, b):
         if not isinstance(shown, Presentation):
             raise UsageError(f"{shown!r} is a {type(shown).__name__}, but must be a Presentation")
-    if a.question.options != b.question.options:
+    if not same_contents(a.question, b.question):
         raise UsageError("the two presentations show different options, so their answers cannot be compared")
     run, way = current_run.get(), resolve_readout(readout, check_model(model))
     if run.on_plan is not None:
@@ -237,6 +239,7 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
     answers = [read_reply(reply, shown, way) for reply, shown in zip(replies, (a, b), strict=True)]
     delta = delta_nats(model, way)
     differs = bool(flip(answers[0], answers[1], delta).low)
+    guide(a, b, answers[0], answers[1], delta)
     if run.recorder is not None:
         run.recorder.searched(differs)
     if differs:

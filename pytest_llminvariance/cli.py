@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_llminvariance.cli_holdout import holdout
-from pytest_llminvariance.cli_plan import plan
 from pytest_llminvariance.cli_paraphrase import paraphrase_app
+from pytest_llminvariance.cli_plan import plan
 
 if TYPE_CHECKING:
     from pytest_llminvariance.cache import AnswerCache

@@ -19,7 +19,7 @@ __all__ = ["PREFETCHED_ORDERS", "Kind", "drew", "orbit_to_prefetch"]
 PREFETCHED_ORDERS = 24
 """Orbits of up to so many orders, those of four options, are asked whole."""
 
-Kind = Literal["orders", "labels", "layouts", "templates"]
+Kind = Literal["orders", "labels", "layouts", "templates", "texts", "questions", "instances"]
 
 
 class _Drawn(NamedTuple):

@@ -22,6 +22,7 @@ from pytest_llminvariance.audit.metrics import (
 )
 from pytest_llminvariance.designs import inverse, kendall_distance
 from pytest_llminvariance.differences import changed_parts, distance, layout_words
+from pytest_llminvariance.edits import edit_words, n_edits
 from pytest_llminvariance.engine import read_reply
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.paraphrases import PARAPHRASE_OF
@@ -35,6 +36,7 @@ __all__ = [
     "kept_under_reversal",
     "majority",
     "Evidence",
+    "change_words",
     "choice_shares",
     "count_words",
     "make_example",
@@ -327,10 +329,16 @@ def majority(item: Evidence, samples: int) -> Evidence:
     return dataclasses.replace(item, plan=dataclasses.replace(item.plan, probes=tuple(probes)), answers=tuple(answers))
 
 
+def change_words(a: Presentation, b: Presentation) -> str:
+    """Say in words what turns one presentation into another: `swap A and B`."""
+    return _change(Probe(a), Probe(b))
+
+
 def _distance(first: Probe, second: Probe) -> tuple[int, int]:
     """Return (changed parts, adjacent swaps)."""
     changed, swaps = distance(first.presentation, second.presentation)
-    return changed + (first.readout != second.readout), swaps
+    more_edits = max(0, n_edits(first.presentation.question, second.presentation.question) - 1)
+    return changed + more_edits + (first.readout != second.readout), swaps
 
 
 def _change(first: Probe, second: Probe) -> str:
@@ -339,7 +347,8 @@ def _change(first: Probe, second: Probe) -> str:
     words = []
     changed = changed_parts(a, b)
     if "question" in changed:
-        words.append("ask in other words" if PARAPHRASE_OF in b.question.attributes else "edit the question")
+        reworded = PARAPHRASE_OF in b.question.attributes
+        words.append("ask in other words" if reworded else edit_words(a.question, b.question))
     if first.readout != second.readout:
         words.append(f"read {second.readout} instead of {first.readout}")
     if a.template != b.template:
@@ -348,6 +357,11 @@ def _change(first: Probe, second: Probe) -> str:
         words.append(f"label {', '.join(b.labels)} instead of {', '.join(a.labels)}")
     if "layout" in changed:
         words.append(layout_words(a.layout, b.layout))
+    if a.shots != b.shots:
+        same = set(a.shots) == set(b.shots)
+        words.append("show the worked examples in another order" if same else "show other worked examples")
+    if a.turns != b.turns:
+        words.append(f"ask again after {len(b.turns)} more turns" if not a.turns else "say something else in between")
     if a.order != b.order:
         words.append(_order_change(a, b))
     return ", and ".join(words) or "ask again"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from pytest_llminvariance.conversation import Ask, Message, Said, Turn, check_shots, check_turns
 from pytest_llminvariance.designs import Order, check_order, identity, inverse
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions import Question
@@ -45,14 +46,6 @@ def _check_text(value: object, name: str) -> None:
         raise UsageError(f"{name} is {value!r} ({type(value).__name__}), but must be text")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise UsageError(f"{name} is {value!r}, which holds half a surrogate pair and is no valid text")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a chat."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +211,8 @@ class Presentation:
     """One way of showing a question, and the way back from what was shown.
 
     `order[position]` is the content shown at that position. Where more labels than options are given, the
-    first ones are used.
+    first ones are used. `shots` are worked examples, shown before in the same way and with their answers;
+    `turns` is what was said after the question, up to the user's turn that asks for an answer.
 
     Raises:
         UsageError: if a part does not fit the question.
@@ -230,6 +224,8 @@ class Presentation:
     """As shown: in the case that the layout asks for."""
     layout: Layout
     template: Template
+    shots: tuple[Question, ...]
+    turns: tuple[Turn, ...]
     given_labels: tuple[str, ...] = field(compare=False, init=False)
     """Before the layout's case, so that another layout starts from them."""
 
@@ -241,6 +237,8 @@ class Presentation:
         labels: Sequence[str] | None = None,
         layout: Layout | None = None,
         template: str | Template | None = None,
+        shots: Sequence[Question] = (),
+        turns: Sequence[Turn] = (),
     ) -> None:
         if not isinstance(question, Question):
             raise UsageError(f"a presentation shows a Question, but was given {question!r}")
@@ -257,6 +255,7 @@ class Presentation:
         set_field(self, "labels", _cased(given, chosen_layout))
         set_field(self, "layout", chosen_layout)
         set_field(self, "template", way)
+        set_field(self, "turns", check_turns(turns, k))
         if question.context is not None and "context" not in way.fields:
             raise UsageError(
                 f"question {question.name!r} has a context, but the template {way.shown_name!r} has no {{context}} field, "
@@ -264,6 +263,9 @@ class Presentation:
             )
         if way.names_ends_only:
             _check_ends(self)
+        set_field(self, "shots", check_shots(shots))
+        for shot in self.shots:
+            self._as_shot(shot)
 
     @property
     def shows_labels(self) -> bool:
@@ -274,14 +276,14 @@ class Presentation:
         k = len(self.order)
         usual = {"order": identity(k), "labels": LETTERS[:k], "layout": DEFAULT_LAYOUT, "template": DEFAULT_TEMPLATE}
         parts = [repr(self.question)]
-        for name, as_written in usual.items():
+        for name, as_written in {**usual, "shots": (), "turns": ()}.items():
             value = getattr(self, name)
             parts += [] if value == as_written else [f"{name}={value!r}"]
         return f"Presentation({', '.join(parts)})"
 
     def replace(self, **changes: Any) -> Presentation:
         """Return a copy in which the named parts are changed."""
-        parts = {name: getattr(self, name) for name in ("question", "order", "layout", "template")}
+        parts = {name: getattr(self, name) for name in ("question", "order", "layout", "template", "shots", "turns")}
         parts["labels"] = self.given_labels
         return Presentation(**{**parts, **changes})
 
@@ -320,8 +322,14 @@ class Presentation:
 
     def render(self) -> tuple[Message, ...]:
         """Return the chat messages that ask the question."""
+        system = () if self.template.system is None else (Message("system", self.template.system),)
+        shots = [message for shot in self.shots for message in self._as_shot(shot)._with_answer()]
+        asked = self._asked()
+        return (*system, *shots, Message("user", asked), *(self._spoken(turn, asked) for turn in self.turns))
+
+    def _asked(self) -> str:
         question, shown = self.question, self.shown_options
-        content = self.template.text.format(
+        return self.template.text.format(
             context="" if question.context is None else question.context + "\n\n",
             stem=question.stem,
             options="\n" * self.layout.extra_blank_lines + self.render_options(),
@@ -331,8 +339,25 @@ class Presentation:
             first_option=shown[0],
             last_option=shown[-1],
         )
-        system = () if self.template.system is None else (Message("system", self.template.system),)
-        return (*system, Message("user", content))
+
+    def _as_shot(self, shot: Question) -> Presentation:
+        """Return a worked example, shown as the question is."""
+        usual = self.template.labels is None and self.given_labels == LETTERS[: len(self.order)]
+        given = None if usual else self.given_labels
+        return Presentation(shot, labels=given, layout=self.layout, template=self.template)
+
+    def _with_answer(self) -> tuple[Message, Message]:
+        assert self.question.answer is not None  # noqa: S101 - worked examples have one
+        return Message("user", self._asked()), self._spoken(Said(self.question.answer), "")
+
+    def _spoken(self, turn: Turn, asked: str) -> Message:
+        if isinstance(turn, Said):
+            named = self.label_of(turn.content) if self.shows_labels else self.question.options[turn.content]
+            return Message("assistant", named)
+        if isinstance(turn, Ask):
+            fields = {"{question}": asked, "{labels}": ", ".join(self.labels)}
+            return Message("user", re.sub("|".join(map(re.escape, fields)), lambda hit: fields[hit[0]], turn.text))
+        return turn
 
 
 def _labels_for(k: int, labels: Sequence[str] | None) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from pytest_llminvariance.designs import (
     draw_order,
     orders_of,
 )
+from pytest_llminvariance.edits import origin_of
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.presentation import Layout, Presentation, Template, as_template, check_labels
 from pytest_llminvariance.questions import Question
@@ -151,7 +152,7 @@ class Reorder(Transform):
     def plan(self, start: Presentation) -> tuple[Presentation, ...]:
         """Return the orders of the design."""
         question = start.question
-        orders = orders_of(self.design, len(question.options), question.content_hash, self.n)
+        orders = orders_of(self.design, len(question.options), origin_of(question), self.n)
         return tuple(start.replace(order=order) for order in orders)
 
     def spec(self) -> str:

@@ -7,7 +7,9 @@ Each line of the JSONL file is one answer::
 
 `question` is the id, or the content hash, or the stem; `order`, `labels`, `template` (its name or its
 text), `system` (the template's) and `layout` (some of its fields) narrow it down and match anything where
-they are left out; `draw` is the number of a sampled answer. `probabilities` and `logprobs_nats` stand by position as shown. What was not recorded is
+they are left out; `draw` is the number of a sampled answer. `around` (worked examples before and turns after
+the question, as [role, text] pairs) must equal what was shown, and is left out where there was nothing.
+`probabilities` and `logprobs_nats` stand by position as shown. What was not recorded is
 a missing answer, never a guess.
 """
 
@@ -46,7 +48,7 @@ VALUES: Mapping[str, Capability] = {
     "option_logprobs_nats": "option",
     "text": "text",
 }
-KEYS = ("question", "order", "labels", "template", "system", "layout", "draw")
+KEYS = ("question", "order", "labels", "template", "system", "layout", "draw", "around")
 EXTRAS = ("option_tokens", "sent_sha256")
 SLACK = 1e-6
 MAX_WHOLE = 10**9
@@ -71,6 +73,7 @@ class Row:
             and given.get("template", template.text) in (template.name, template.text)
             and given.get("system", template.system) == template.system
             and all(layout[name] == value for name, value in given.get("layout", {}).items())
+            and given.get("around", []) == _around(presentation)
         )
 
     def is_draw(self, request: Request) -> bool:
@@ -204,6 +207,11 @@ def _check_key(data: Mapping[str, Any], where: str) -> None:
     if type(data.get("draw", 0)) is not int:
         raise UsageError(f"{where}: draw is {data['draw']!r}, but must be the number of a sampled answer")
     _check_layout(data.get("layout", {}), where)
+    around = data.get("around", [])
+    if not isinstance(around, list) or not all(
+        isinstance(turn, list) and len(turn) == 2 and all(isinstance(part, str) for part in turn) for turn in around
+    ):
+        raise UsageError(f"{where}: around is {around!r}, but must be a list of [role, text] pairs")
 
 
 def _draw_index(request: Request) -> int | None:
@@ -282,8 +290,19 @@ class Recorder:
         return replies
 
 
+def _around(shown: Presentation) -> list[list[str]]:
+    """Return what stands around the question: worked examples before it, turns after it."""
+    if not shown.shots and not shown.turns:
+        return []
+    start = 0 if shown.template.system is None else 1
+    messages = [[message.role, message.content] for message in shown.render()[start:]]
+    place = 2 * len(shown.shots)
+    return messages[:place] + messages[place + 1 :]
+
+
 def _key(request: Request) -> dict[str, Any]:
     shown, index = request.presentation, _draw_index(request)
+    around = _around(shown)
     return {
         "question": shown.question.content_hash,
         "order": list(shown.order),
@@ -292,6 +311,7 @@ def _key(request: Request) -> dict[str, Any]:
         "system": shown.template.system,
         "layout": asdict(shown.layout),
         **({} if index is None else {"draw": index}),
+        **({"around": around} if around else {}),
     }
 
 

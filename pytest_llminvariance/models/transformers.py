@@ -249,7 +249,7 @@ class TransformersModel:
                     f"{self.name} is asked without a chat template, so the system message of the template "
                     f"{request.presentation.template.shown_name!r} cannot be sent. Leave system out, or use a chat model"
                 )
-            tokens = self._tokenizer(messages[0]["content"] + PLAIN_CUE)["input_ids"]
+            tokens = self._tokenizer(_plain_text(messages))["input_ids"]
         limit = self.context_tokens
         if limit is not None and len(tokens) + reserve > limit:
             raise ModelError(
@@ -285,6 +285,12 @@ class TransformersModel:
         if self._network is None:
             raise ModelError(f"{self.name} was released and cannot be asked any more. Load it again")
         return self._network
+
+
+def _plain_text(messages: Sequence[dict[str, str]]) -> str:
+    """Return a chat as text for a model without a chat template: each question ends with the cue, each answer with a blank line."""
+    said = ((turn["content"], turn["role"] == "user") for turn in messages)
+    return "".join(text + PLAIN_CUE if asks else f" {text}\n\n" for text, asks in said)
 
 
 def _log_sum(logs: Sequence[float]) -> float:

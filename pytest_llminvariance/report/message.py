@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_llminvariance.audit.metrics import METRICS
+from pytest_llminvariance.conversation import Said
+from pytest_llminvariance.presentation import Presentation
 from pytest_llminvariance.report.paste import paste_lines
 from pytest_llminvariance.report.words import effect_words, percent, plural
 from pytest_llminvariance.verdict import CERTAIN, Decision, Example, Finding, Shown, Verdict
 
-__all__ = ["example_lines", "failure_message", "same_answer_message"]
+__all__ = ["conversation_message", "example_lines", "failure_message", "same_answer_message"]
 
 SAID = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
 
@@ -89,6 +91,22 @@ def same_answer_message(example: Example, model: str, readout: str, replay: str 
     lines.append(f"  model:   {model}, read by {readout}")
     lines += [f"  replay:  {replay}"] if replay else []
     return "\n".join([*lines, *paste_lines(example, readout)])
+
+
+def conversation_message(now: Presentation, said: Shown, model: str, readout: str, replay: str | None) -> str:
+    """Return the message for a conversation that changed an answer, turn by turn; the first line is always the same."""
+    lines = [
+        "conversation is broken: the answer changed, and nothing was said that gives a reason.",
+        f"  example: {now.question.name}",
+    ]
+    messages = now.render()
+    named = (None,) * (len(messages) - len(now.turns)) + now.turns
+    for message, turn in zip(messages, named, strict=True):
+        meant = f" ({now.question.options[turn.content]})" if isinstance(turn, Said) and now.shows_labels else ""
+        lines.append(f"{message.role:>20}: {_cut(_one_line(message.content), 150)}{meant}")
+    label = said.answer if said.answer_label is None else f"{said.answer_label} ({said.answer})"
+    lines += [f"{'assistant':>20}: {label}", f"  model:   {model}, read by {readout}"]
+    return "\n".join([*lines, f"  replay:  {replay}"] if replay else lines)
 
 
 def _answer(shown: Shown) -> str:

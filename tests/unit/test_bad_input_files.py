@@ -23,7 +23,7 @@ from tests.unit.bad_input import Misuse, assert_refused, write
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"
 KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..."
-PRESENT = "question, order, labels, template, system, layout, draw, probabilities, logprobs_nats, option_logprobs_nats, text, option_tokens, sent_sha256"
+PRESENT = "question, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, text, option_tokens, sent_sha256"
 WHO = Question("Who?", ["Ann", "Bob"], id="q1")
 
 

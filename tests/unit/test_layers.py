@@ -11,8 +11,10 @@ PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
     {"device_names", "errors", "folders"},
     {
+        "conversation",
         "designs",
         "differences",
+        "edits",
         "paraphrase_file",
         "paraphrase_lock",
         "paraphrase_rules",
@@ -26,6 +28,7 @@ ROWS = [
         "questions",
         "source",
         "transforms",
+        "transforms_text",
     },
     {"audit", "stats", "verdict"},
     {"models"},
@@ -51,7 +54,9 @@ ROWS = [
     {"explanation", "nearest", "search", "spaces"},
     {
         "assertions",
+        "guidance",
         "hypothesis_profile",
+        "machines",
         "options",
         "paraphrase_proposals",
         "paraphrase_review",
@@ -80,7 +85,16 @@ TORCH = {
 }
 HOMES: dict[str, set[str]] = {
     "pytest": {"manifest", "options", "plugin"},
-    "hypothesis": {"hypothesis_profile", "strategies"},
+    "hypothesis": {
+        "guidance",
+        "hypothesis_profile",
+        "machines",
+        "strategies",
+        "strategies.banks",
+        "strategies.parts",
+        "strategies.product",
+        "strategies.texts",
+    },
     "torch": TORCH,
     "transformers": TORCH,
     "typer": {"cli", "cli_holdout", "cli_paraphrase", "cli_plan"},
