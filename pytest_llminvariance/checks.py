@@ -43,15 +43,16 @@ from pytest_llminvariance.guards import (
 )
 from pytest_llminvariance.models.protocol import Model, Reply, Request, check_model, request_for, resolve_readout
 from pytest_llminvariance.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
-from pytest_llminvariance.presentation import DEFAULT_TEMPLATE, Template, as_template
+from pytest_llminvariance.presentation import DEFAULT_TEMPLATE, Presentation, Template, as_template
 from pytest_llminvariance.progress import progress_bar
 from pytest_llminvariance.properties import BatchAgreement, Plan, Property, ReadoutAgreement, as_property
 from pytest_llminvariance.questions import Question, Questions, as_questions
 from pytest_llminvariance.runs import current_run, recorded
+from pytest_llminvariance.sheets import Sheet
 from pytest_llminvariance.transforms import Transform
 from pytest_llminvariance.verdict import Finding, Guard, as_tolerance, decide
 
-__all__ = ["Measured", "check", "in_search", "measure"]
+__all__ = ["Measured", "answers_of", "check", "in_search", "measure"]
 
 N_SENTINELS = 3
 
@@ -124,7 +125,7 @@ def measure(
         resolve_readout(other, model)
     plans = [made.plan(question, template) for question in asked_for]
     _check_plans(chosen, plans)
-    answers = _Asking(model, way, made).ask(plans)
+    answers = _Asking(model, way, made, chosen.name, limit).ask(plans)
     known = {
         "property": made.name,
         "title": made.title,
@@ -200,6 +201,8 @@ class _Asking:
     model: Model
     readout: str
     made: Property
+    metric: str
+    tolerance: Fraction
 
     def ask(self, plans: Sequence[Plan]) -> _Answers:
         foreign = foreign_presentations(plans, current_run.get().seed) if _needs_response(self.made) else ()
@@ -207,27 +210,44 @@ class _Asking:
             request_for(probe.presentation, probe.readout or self.readout) for plan in plans for probe in plan.probes
         ]
         strange = [request_for(shown, self.readout) for row in foreign for shown in row]
-        memo = current_run.get().memo
+        log, memo = current_run.get().answers, current_run.get().memo
         memo = {} if memo is None else memo
         noise = self._noise(plans)
         delta = 0.0 if isinstance(self.made, BatchAgreement) else delta_nats(self.model, self.readout)
+        sheet = self._sheet(plans, foreign, delta)
+        if log is not None:
+            log.expect(sheet, self.model)
         replicated = self._replicated(plans)
         wanted = [*planned, *strange] if replicated is None else strange
         asked = ask(self.model, wanted, memo, progress_bar(self.made.title))
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
-        evidence = tuple(
-            read(
-                plan,
-                [next(replies) for _ in plan.probes],
-                self.readout,
-                must_differ=self.made.compares_prompts and not inside_frame(plan, self.model),
-                delta_nats=delta,
-            )
-            for plan in plans
+        rows = [[next(replies) for _ in plan.probes] for plan in plans]
+        other_rows = [[next(replies) for _ in row] for row in foreign]
+        tokens = asked.tokens
+        if log is not None:
+            log.entered("planned", rows)
+            log.entered("foreign", other_rows)
+            tokens += log.sent_before
+        again = None
+        if asked.fresh or (log is not None and log.continues):
+            again, more = self._sentinels(planned, memo)
+            tokens += more
+        return answers_of(sheet, rows, other_rows, tokens, tuple(filter(None, (noise, again))))
+
+    def _sheet(self, plans: Sequence[Plan], foreign: Sequence[tuple[Presentation, ...]], delta_nats: float) -> Sheet:
+        compares = self.made.compares_prompts
+        return Sheet(
+            made=self.made,
+            metric=self.metric,
+            tolerance=self.tolerance,
+            readout=self.readout,
+            model=self.model.name,
+            fingerprint=self.model.fingerprint,
+            plans=tuple(plans),
+            foreign=tuple(foreign),
+            must_differ=tuple(compares and not inside_frame(plan, self.model) for plan in plans),
+            delta_nats=delta_nats,
         )
-        answers = tuple(tuple(read_reply(next(replies), shown, self.readout) for shown in row) for row in foreign)
-        again, tokens = self._sentinels(planned, memo) if asked.fresh else (None, 0)
-        return _Answers(evidence, answers, asked.tokens + tokens, tuple(filter(None, (noise, again))))
 
     def _noise(self, plans: Sequence[Plan]) -> Guard | None:
         """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
@@ -251,7 +271,28 @@ class _Asking:
         chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
         before = ask(self.model, chosen, memo).replies
         again = ask(self.model, chosen, {})
+        if (log := current_run.get().answers) is not None:
+            log.again(chosen, again.replies)
         return sentinel_guard(before, again.replies), again.tokens
+
+
+def answers_of(
+    sheet: Sheet,
+    rows: Sequence[Sequence[Reply]],
+    foreign: Sequence[Sequence[Reply]],
+    tokens: int,
+    runtime: tuple[Guard, ...],
+) -> _Answers:
+    """Take the replies to a sheet back to contents; `rows` and `foreign` hold them by question."""
+    evidence = tuple(
+        read(plan, row, sheet.readout, must_differ=differ, delta_nats=sheet.delta_nats)
+        for plan, row, differ in zip(sheet.plans, rows, sheet.must_differ, strict=True)
+    )
+    strange = tuple(
+        tuple(read_reply(reply, shown, sheet.readout) for reply, shown in zip(row, shown_row, strict=True))
+        for row, shown_row in zip(foreign, sheet.foreign, strict=True)
+    )
+    return _Answers(evidence, strange, tokens, runtime)
 
 
 def in_search() -> bool:

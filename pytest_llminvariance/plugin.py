@@ -17,6 +17,7 @@ from pytest_llminvariance.recording import SessionRecorder, new_run_directory, r
 from pytest_llminvariance.runs import Run, current_run
 
 if TYPE_CHECKING:
+    from pytest_llminvariance.answer_log import AnswerLog
     from pytest_llminvariance.bound import Checks
     from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.models.protocol import Model
@@ -27,6 +28,8 @@ RECORDER = pytest.StashKey[SessionRecorder]()
 MEMO = pytest.StashKey["Memo"]()
 NOISE = pytest.StashKey[dict[Any, Any]]()
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+ANSWERS = pytest.StashKey["AnswerLog"]()
+BEGAN = pytest.StashKey[float]()
 
 
 class UncheckedModelWarning(UserWarning):
@@ -41,8 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and prepare the recorder; nothing is written yet."""
     worker = getattr(config, "workerinput", {})
-    directory = Path(worker.get("invariance_run_directory") or new_run_directory())
     config.stash[SETTINGS] = read_settings(config)
+    report = _report(config)
+    directory = Path(worker.get("invariance_run_directory") or (report / "events" if report else new_run_directory()))
     config.stash[RECORDER] = SessionRecorder(directory, worker.get("workerid", "main"))
     config.stash[NOISE] = {}
 
@@ -51,6 +55,27 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Give every xdist worker the same run directory."""
     node.workerinput["invariance_run_directory"] = str(node.config.stash[RECORDER].directory)
+    if (report := _report(node.config)) is not None:
+        node.workerinput["invariance_report_directory"] = str(report)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin the record, where one is wanted."""
+    config = session.config
+    report = _report(config)
+    if report is None or hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    from time import time
+
+    from pytest_llminvariance.errors import UsageError
+    from pytest_llminvariance.records import begin_session
+
+    config.stash[BEGAN] = time()
+    try:
+        begin_session(report, config.stash[SETTINGS], config.rootpath, config.stash[BEGAN])
+    except UsageError as error:
+        raise pytest.UsageError(f"--invariance-report: {error}") from error
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -77,7 +102,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
-    run = Run(settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item), config.stash[NOISE])
+    memory, noise = (lambda: _memo(config)), config.stash[NOISE]
+    run = Run(settings.seed, settings.undecided, recorder, memory, _replay(item), noise, _answers(config))
     token = current_run.set(run)
     try:
         return (yield)
@@ -90,7 +116,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin a test, or another attempt at it."""
     attempt = getattr(item, "execution_count", 1)
-    item.config.stash[RECORDER].begin(item.nodeid, attempt, item.user_properties)
+    item.config.stash[RECORDER].begin(item.nodeid, attempt, item.user_properties, _spot(item))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -143,11 +169,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     _close_memo(config)
     if hasattr(config, "workerinput"):
         return (yield)
-    records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=True)
+    report = _report(config)
+    records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=report is None)
     lost = len(unfinished(records))
     if lost and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     result = yield
+    if report is not None and BEGAN in config.stash:
+        from pytest_llminvariance.records import finish_session
+
+        finish_session(report, int(session.exitstatus), config.stash[BEGAN])
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if lost and reporter is not None:
         reporter.write_line(f"invariance: {lost} check(s) started and did not finish; the session fails", red=True)
@@ -224,12 +255,44 @@ def _memo(config: pytest.Config) -> Memo:
             base = config.rootpath if named_in_ini else config.invocation_params.dir
             worker = getattr(config, "workerinput", {}).get("workerid")
             config.stash[MEMO] = AnswerCache(base / folder, worker=worker)
+        if (log := _answers(config)) is not None:
+            from pytest_llminvariance.answer_log import RecordedMemo
+
+            config.stash[MEMO] = RecordedMemo(config.stash[MEMO], log)
     return config.stash[MEMO]
+
+
+def _answers(config: pytest.Config) -> AnswerLog | None:
+    """Return what writes answers down, or `None` where no record is wanted."""
+    report = _report(config)
+    if ANSWERS not in config.stash and report is not None:
+        from pytest_llminvariance.answer_log import AnswerLog
+
+        config.stash[ANSWERS] = AnswerLog(report, getattr(config, "workerinput", {}).get("workerid", "main"))
+    return config.stash.get(ANSWERS, None)
+
+
+def _report(config: pytest.Config) -> Path | None:
+    """Return the directory of the record: below the folder of the ini file, or where pytest was started."""
+    named = config.stash[SETTINGS].report
+    in_ini = config.getoption("invariance_report") is None
+    if "invariance_report_directory" in (given := getattr(config, "workerinput", {})):
+        return Path(given["invariance_report_directory"])
+    return None if named is None else (config.rootpath if in_ini else config.invocation_params.dir) / named
+
+
+def _spot(item: pytest.Item) -> dict[str, Any]:
+    """Return where a test is, and the level that its marker gives to its findings."""
+    path, line, _ = item.location
+    marker = item.get_closest_marker("invariance")
+    level = str(marker.kwargs.get("level", "block")) if marker else "block"
+    return {"file": path, "line": None if line is None else line + 1, "level": level}
 
 
 def _close_memo(config: pytest.Config) -> None:
     """Write down what the cache holds back, and what it did, where a model's answers were kept."""
     memo: Any = config.stash.get(MEMO, {})
+    memo = getattr(memo, "inner", memo)
     if hasattr(memo, "close"):
         memo.close()
         if memo.recalled or memo.asked:

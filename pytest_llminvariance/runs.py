@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_llminvariance.audit.noise import NoiseFloor
     from pytest_llminvariance.engine import Memo
-    from pytest_llminvariance.recorders import Recorder
+    from pytest_llminvariance.recorders import AnswerSink, Recorder
     from pytest_llminvariance.verdict import Finding
 
 __all__ = ["Run", "UndecidedPolicy", "current_run", "recorded", "run"]
@@ -40,6 +40,8 @@ class Run(NamedTuple):
     """The command that repeats the current test."""
     noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
     """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
+    answers: AnswerSink | None = None
+    """Writes every answer down; `None` writes none."""
 
     @property
     def memo(self) -> Memo | None:
@@ -96,9 +98,11 @@ class recorded:  # noqa: N801 - used like a function
     """Around one check: says that it starts, and stores its finding or its error."""
 
     def __init__(self, title: str) -> None:
-        self._recorder = current_run.get().recorder
+        self._recorder, self._answers = current_run.get().recorder, current_run.get().answers
         self._id = self._recorder.started(title) if self._recorder else ""
         self._done = False
+        if self._answers is not None:
+            self._answers.begin(self._id)
 
     def store(self, finding: Finding) -> Finding:
         """Store the finding and return it with its id."""
@@ -109,5 +113,7 @@ class recorded:  # noqa: N801 - used like a function
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._answers is not None:
+            self._answers.end()
         if self._recorder and not self._done:
             self._recorder.failed(self._id, f"{type(error).__name__}: {error}")
