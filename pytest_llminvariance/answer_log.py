@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Req
 from pytest_llminvariance.redaction import redacted
 from pytest_llminvariance.sheets import Sheet, plain_number, reply_data, reply_from, sheet_data
 
-__all__ = ["AnswerLog", "Earlier", "Place", "RecordedMemo", "Role"]
+__all__ = ["AnswerLog", "Earlier", "Place", "RecordedMemo", "Role", "earlier_of"]
 
 Role = Literal["planned", "foreign", "sentinel", "search"]
 
@@ -42,8 +43,28 @@ class Earlier:
     """Lines by `request_sha256`; only those with an answer."""
     places: Mapping[str, frozenset[Place]] = field(default_factory=dict)
     """Written places by check."""
+    asked: frozenset[str | None] = frozenset()
+    """Checks for which the model was asked, and not only remembered answers taken."""
     sent_tokens: Mapping[str, int] = field(default_factory=dict)
     """Tokens that went through the model, by check."""
+
+
+def earlier_of(lines: Iterable[Mapping[str, Any]]) -> Earlier:
+    """Return what the lines of an interrupted run say; a missing answer is asked again."""
+    replies: dict[str, Mapping[str, Any]] = {}
+    places: dict[str, set[Place]] = {}
+    asked: set[str | None] = set()
+    sent: Counter[str] = Counter()
+    for line in lines:
+        if line["role"] not in ("planned", "foreign") or line["reply"]["kind"] == "missing":
+            continue
+        check = line["check"]
+        places.setdefault(check, set()).add(Place(line["role"], *line["index"]))
+        sent[check] += line["sent_tokens"]
+        asked |= set() if line["remembered"] else {check}
+        if line["request_sha256"]:
+            replies[line["request_sha256"]] = line
+    return Earlier(replies, {check: frozenset(found) for check, found in places.items()}, frozenset(asked), sent)
 
 
 class AnswerLog:
@@ -76,8 +97,8 @@ class AnswerLog:
 
     @property
     def continues(self) -> bool:
-        """True where an interrupted run has begun this check."""
-        return self._check is not None and bool(self._earlier.places.get(self._check))
+        """True where an interrupted run has asked something for this check."""
+        return self._check in self._earlier.asked
 
     @property
     def sent_before(self) -> int:
@@ -111,8 +132,8 @@ class AnswerLog:
             lines[0]["sent_tokens"] = self._passed(items.values())
         _append(self._answers, lines)
 
-    def entered(self, role: Role, rows: Sequence[Sequence[Reply]]) -> None:
-        """Write down what entered the check and has no line yet: answers that were remembered.
+    def entered(self, role: Role, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
+        """Write down what entered the check; answers that were remembered only if they have no line yet.
 
         `rows` holds the replies to each question's presentations, in the order of the sheet.
         """
@@ -123,10 +144,9 @@ class AnswerLog:
         for number, row in enumerate(rows):
             for index, reply in enumerate(row):
                 place = Place(role, number, index)
-                if place not in self._written:
-                    request = _request(sheet, place)
-                    key = (sheet.model, sheet.fingerprint, request)
-                    lines.append(self._line(place, key, reply, remembered=True))
+                if not remembered or place not in self._written:
+                    key = (sheet.model, sheet.fingerprint, _request(sheet, place))
+                    lines.append(self._line(place, key, reply, remembered=remembered))
         _append(self._answers, lines)
 
     def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
@@ -136,10 +156,8 @@ class AnswerLog:
             return
         lines = []
         for number, (request, reply) in enumerate(zip(requests, replies, strict=True)):
-            place = Place("sentinel", 0, number)
-            if place not in self._written:
-                key = (sheet.model, sheet.fingerprint, request)
-                lines.append(self._line(place, key, reply, remembered=False))
+            key = (sheet.model, sheet.fingerprint, request)
+            lines.append(self._line(Place("sentinel", 0, number), key, reply, remembered=False))
         _append(self._answers, lines)
 
     def recall(self, key: Key) -> Reply | None:

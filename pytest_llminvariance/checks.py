@@ -225,11 +225,11 @@ class _Asking:
         other_rows = [[next(replies) for _ in row] for row in foreign]
         tokens = asked.tokens
         if log is not None:
-            log.entered("planned", rows)
-            log.entered("foreign", other_rows)
+            log.entered("planned", rows, remembered=replicated is None)
+            log.entered("foreign", other_rows, remembered=True)
             tokens += log.sent_before
         again = None
-        if asked.fresh or (log is not None and log.continues):
+        if asked.fresh or (log is not None and log.continues and replicated is None):
             again, more = self._sentinels(planned, memo)
             tokens += more
         return answers_of(sheet, rows, other_rows, tokens, tuple(filter(None, (noise, again))))

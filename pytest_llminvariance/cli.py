@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli_audit import audit_command
 from pytest_llminvariance.cli_record import judge_command
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 
 app.command(name="judge")(judge_command)
+app.command(name="audit")(audit_command)
 
 
 @app.callback()

@@ -19,7 +19,7 @@ class AnswerSink(Protocol):
 
     @property
     def continues(self) -> bool:
-        """True where an interrupted run has begun this check."""
+        """True where an interrupted run has asked something for this check."""
         ...
 
     @property
@@ -39,7 +39,9 @@ class AnswerSink(Protocol):
         """Note what the check is about to ask."""
         ...
 
-    def entered(self, role: Literal["planned", "foreign"], rows: Sequence[Sequence[Reply]]) -> None:
+    def entered(
+        self, role: Literal["planned", "foreign"], rows: Sequence[Sequence[Reply]], *, remembered: bool
+    ) -> None:
         """Note the replies to each question's presentations, in the order of the sheet."""
         ...
 

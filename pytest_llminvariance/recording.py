@@ -88,6 +88,11 @@ class SessionRecorder:
         facts = {"name": name, "fingerprint": fingerprint, "device": device, "dtype": dtype}
         self._write({"kind": "model", "id": f"{name} {fingerprint}", **facts})
 
+    def noise(self, key: Sequence[str], floor: Mapping[str, Any]) -> None:
+        """Note how noisy a model's engine was found to be."""
+        plain = {name: str(value) if value != value else value for name, value in floor.items()}
+        self._write({"kind": "noise", "id": " ".join(key), "key": list(key), "floor": plain})
+
     def engine(self, model: str, facts: Mapping[str, Any]) -> None:
         """Note what the engine did in this process."""
         self._write({"kind": "engine", "id": self._worker, "model": model, **facts})
