@@ -9,15 +9,25 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
-    {"device_names", "errors", "folders"},
+    {"device_names", "errors", "folders", "redaction"},
     {"questions", "questionnaire", "question_files", "designs", "presentation", "transforms", "properties"},
     {"audit", "verdict"},
     {"models"},
     {"engine", "cache", "cache_file", "cache_rows"},
-    {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
+    {"answer_log", "checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders", "sheets"},
     {"search"},
-    {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "selftest"},
+    {
+        "assertions",
+        "strategies",
+        "hypothesis_profile",
+        "report",
+        "options",
+        "recording",
+        "records",
+        "judging",
+        "auditing",
+    },
+    {"plugin", "bound", "cli", "cli_audit", "cli_record", "selftest"},
 ]
 TORCH = {
     f"models.{name}"
@@ -31,7 +41,7 @@ HOMES = {
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli"},
+    "typer": {"cli", "cli_audit", "cli_record"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.metrics", "guards"},
