@@ -66,7 +66,7 @@ def _lines(record: Record, found: list[Judged]) -> Iterator[tuple[str, str]]:
         yield f"{finding_line(item.row)}{notes}  [{item.row['where']}]", COLOURS[item.row["verdict"]]
     for row in record.unfinished:
         lines = record.answers.get(row["id"], ())
-        reason = row["reason"].splitlines()[0][:200]
+        reason = row["reason"].partition("\n")[0][:200].rstrip(": ")
         yield f"TOO THIN  {row['title']}: {reason}; {len(lines):,} answers recorded  [{row['where']}]", "yellow"
     if not found and not record.unfinished:
         yield "TOO THIN  there are no findings in this record", "yellow"

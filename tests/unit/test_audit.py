@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pytest_llminvariance import auditing, controls
+from pytest_llminvariance import auditing, controls, engine
 from pytest_llminvariance.auditing import BANK, AuditPlan, read_bank, run_audit
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.cli_audit import default_directory
@@ -37,7 +37,7 @@ class Counting:
     name, fingerprint, capabilities = "counting", "counting", frozenset({"label", "text"})
 
     def __init__(self, passes: int | None = None) -> None:
-        self.inner, self.left, self.asked = controls.noisy(0.3), passes, Counter[Request]()
+        self.inner, self.left, self.asked, self.passes = controls.noisy(0.3), passes, Counter[Request](), 0
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         for start in range(0, len(requests), PASS):
@@ -45,6 +45,7 @@ class Counting:
                 if not self.left:
                     raise Stopped
                 self.left -= 1
+            self.passes += 1
             chosen = range(start, min(start + PASS, len(requests)))
             self.asked.update(requests[index] for index in chosen)
             yield [(index, self.inner.answer([requests[index]])[0]) for index in chosen]
@@ -106,7 +107,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Counter[Reque
     return out, model.asked
 
 
-@pytest.mark.parametrize("passes", range(0, 60, 1))
+@pytest.mark.parametrize("passes", range(20))
 def test_stopped_after_any_pass_it_goes_on_as_if_nothing_had_happened(
     passes: int, tmp_path: Path, whole: tuple[Path, Counter[Request]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,27 @@ def test_stopped_after_any_pass_it_goes_on_as_if_nothing_had_happened(
     assert set(extra) <= on_purpose
 
 
+@pytest.mark.parametrize("readout", ["label", "text"])
+def test_measured_noise_is_kept(readout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def noisy(passes: int | None = None) -> Counting:
+        model = Counting(passes)
+        model.is_noisy = True  # type: ignore[attr-defined]
+        return model
+
+    first = noisy()
+    audited(first, tmp_path / "whole", monkeypatch, readout=readout)
+    for passes in (1, first.passes - 15, first.passes - 12, first.passes - 9, first.passes - 7):
+        with pytest.raises(Stopped):
+            audited(noisy(passes), tmp_path / str(passes), monkeypatch, readout=readout)
+        record = audited(noisy(), tmp_path / str(passes), monkeypatch, readout=readout)
+        assert "noise" in {guard["name"] for guard in record.findings[0]["guards"]}
+        whole, found = ((tmp_path / name / "findings.json").read_bytes() for name in ("whole", str(passes)))
+        assert found == whole
+        events = (tmp_path / str(passes) / "events" / "main.jsonl").read_text()
+        assert events.count('"kind": "noise"') == 1
+        assert all(item.row == item.stored for item in judge(record))
+
+
 def test_half_written_lines_do_no_harm(
     tmp_path: Path, whole: tuple[Path, Counter[Request]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +164,24 @@ def test_half_written_lines_do_no_harm(
         stored = [json.loads((place / "findings.json").read_text())["findings"] for place in (out, whole[0])]
         plain = [[{**row, "tokens": 0} for row in rows] for rows in stored]
         assert plain[0] == plain[1]
+
+
+def test_what_is_left_is_cut_into_the_chunks_that_the_whole_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Chunks(Counting):
+        def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
+            self.chunks = [*getattr(self, "chunks", []), frozenset(requests)]
+            yield from super().answers(requests)
+
+    monkeypatch.setattr(engine, "STREAMED_CHUNK", 8)
+    whole, first, second = Chunks(), Chunks(3), Chunks()
+    audited(whole, tmp_path / "whole", monkeypatch, properties=("order",))
+    with pytest.raises(Stopped):
+        audited(first, tmp_path / "a", monkeypatch, properties=("order",))
+    audited(second, tmp_path / "a", monkeypatch, properties=("order",))
+    assert all(any(chunk <= other for other in whole.chunks) for chunk in second.chunks)
+    assert (tmp_path / "a" / "findings.json").read_bytes() == (tmp_path / "whole" / "findings.json").read_bytes()
 
 
 def test_a_finished_audit_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +312,7 @@ def test_judge_says_when_a_check_never_ended(tmp_path: Path, monkeypatch: pytest
         audited(Counting(2), tmp_path / "a", monkeypatch)
     status, text = cli("judge", str(tmp_path / "a"))
     assert status == 3
-    assert "TOO THIN  option order: Stopped: ; 10 answers recorded  [audit::order]" in text
+    assert "TOO THIN  option order: Stopped; 10 answers recorded  [audit::order]" in text
 
 
 def test_bad_use_of_the_command_is_told_in_one_line(tmp_path: Path) -> None:
