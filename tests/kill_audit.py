@@ -57,7 +57,8 @@ class Bench:
 class Outcome:
     """One audit that was killed and went on."""
 
-    moment_s: float
+    wanted: int
+    """Answers after which it was to be killed."""
     kept: int
     """Answers in the record when it was killed."""
     findings: int
@@ -73,10 +74,15 @@ class Outcome:
         return self.same_findings and self.same_answers and not self.asked_again
 
 
-def killed(bench: Bench, out: Path, moment_s: float, whole: Path) -> Outcome:
-    """Kill after `moment_s`, load what is there, go on, and compare with `whole`."""
+def killed(bench: Bench, out: Path, wanted: int, delay_s: float, whole: Path) -> Outcome:
+    """Kill `delay_s` after `wanted` answers, load what is there, go on, and compare with `whole`.
+
+    Counting answers and not seconds makes it independent of how busy the machine is.
+    """
     process = bench.start(out)
-    time.sleep(moment_s)
+    while process.poll() is None and lines_in(out / "answers.jsonl") < wanted:
+        time.sleep(0.01)
+    time.sleep(delay_s)
     process.send_signal(signal.SIGKILL)
     process.wait()
     try:
@@ -97,8 +103,12 @@ def killed(bench: Bench, out: Path, moment_s: float, whole: Path) -> Outcome:
         again = twice(out)
     same = (out / "findings.json").read_bytes() == (whole / "findings.json").read_bytes()
     return Outcome(
-        moment_s, len(lines), n_findings, max(0, again), len(set(before) - kept), same, answers(out) == answers(whole)
+        wanted, len(lines), n_findings, max(0, again), len(set(before) - kept), same, answers(out) == answers(whole)
     )
+
+
+def lines_in(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def sentinels(out: Path, before: list[dict[str, Any]]) -> Counter[str]:
@@ -146,18 +156,19 @@ def main() -> int:
     parser.add_argument("--questions")
     parser.add_argument("--properties", default="order,labels")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0.3, help="up to so many seconds later")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kill-audit-"))
     bench = Bench(given.spec, given.questions, given.properties, folder)
     whole = folder / "whole"
     duration = bench.run(whole)
     print(f"undisturbed: {duration:.1f} s, {len(answers(whole))} answers, {folder}", flush=True)
-    chance, outcomes = random.Random(given.seed), []
+    chance, outcomes, n_lines = random.Random(given.seed), [], lines_in(whole / "answers.jsonl")
     for number in range(given.times):
         out = folder / f"killed-{number}"
-        outcome = killed(bench, out, chance.uniform(0.1 * duration, duration), whole)
+        outcome = killed(bench, out, chance.randrange(n_lines), chance.uniform(0, given.delay), whole)
         outcomes.append(outcome)
-        words = json.dumps({**outcome.__dict__, "moment_s": round(outcome.moment_s, 2)})
+        words = json.dumps(outcome.__dict__)
         change = "" if outcome.same_answers else f", largest change {largest_change(out, whole):.2g} nat"
         print(f"{number + 1:>3} {'same' if outcome.good else 'DIFFERENT'} {words}{change}", flush=True)
     good = sum(outcome.good for outcome in outcomes)

@@ -339,7 +339,8 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     small = tmp_path / "small.jsonl"
     small.write_text("".join(BANK.read_text().splitlines(keepends=True)[17:21]))
     bench = kill_audit.Bench(kill_audit.SLOW, str(small), "order,labels", tmp_path)
-    duration = bench.run(tmp_path / "whole")
-    for number, share in enumerate((0.55, 0.75, 0.9)):
-        outcome = kill_audit.killed(bench, tmp_path / str(number), share * duration, tmp_path / "whole")
+    bench.run(tmp_path / "whole")
+    for number, (wanted, delay_s) in enumerate(((0, 0.5), (30, 0.0), (115, 0.05))):
+        outcome = kill_audit.killed(bench, tmp_path / str(number), wanted, delay_s, tmp_path / "whole")
         assert outcome.good, outcome
+        assert wanted <= outcome.kept < 150
