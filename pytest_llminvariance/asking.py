@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from pytest_llminvariance.engine import Memo, Persistent, ask, read_reply
 from pytest_llminvariance.evidence import Evidence, read
@@ -14,9 +15,10 @@ from pytest_llminvariance.progress import progress_bar
 from pytest_llminvariance.properties import BatchAgreement, Plan, Property
 from pytest_llminvariance.questions import Question
 from pytest_llminvariance.runs import current_run
+from pytest_llminvariance.sheets import Sheet
 from pytest_llminvariance.verdict import Guard
 
-__all__ = ["Asking", "Part", "needs_response"]
+__all__ = ["Asking", "Part", "needs_response", "part_of"]
 
 N_SENTINELS = 3
 
@@ -38,6 +40,8 @@ class Asking:
     made: Property
     questions: Sequence[Question]
     samples: int = 1
+    metric: str = ""
+    tolerance: Fraction = Fraction(0)
     tokens: int = field(default=0, init=False)
     """Tokens of all distinct prompts, whether or not they were remembered."""
     fresh: int = field(default=0, init=False)
@@ -46,6 +50,9 @@ class Asking:
     _stems: ForeignStems | None = field(init=False)
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
     _delta: float = field(default=0.0, init=False)
+    _plans: list[Plan] = field(default_factory=list, init=False)
+    _rows: list[list[Reply]] = field(default_factory=list, init=False)
+    _strange_rows: list[list[Reply]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         run = current_run.get()
@@ -65,17 +72,47 @@ class Asking:
         return None if found is None else noise_guard(found)
 
     def parts(self, plans: Sequence[Plan]) -> list[Part]:
-        """Ask everything that is planned, and its foreign stems, at once."""
-        planned = [request for plan in plans for request in self._planned(plan)]
-        strange = [request for plan in plans for request in self._strange(plan)]
+        """Ask everything that is planned, and its foreign stems, at once; write down what is asked and what came."""
+        log = current_run.get().answers
+        start = len(self._plans)
+        self._plans += plans
+        sheet = self.sheet()
+        if log is not None:
+            log.expect(sheet, self.model)
+        numbers = range(start, len(self._plans))
+        planned = [request for number in numbers for request in sheet.planned(number)]
+        strange = [request for number in numbers for request in sheet.strange(number)]
         self._asked.update(dict.fromkeys(planned))
         replicated = self._replicated(plans)
         wanted = [*planned, *strange] if replicated is None else strange
         asked = ask(self.model, wanted, self._memo, progress_bar(self.made.title))
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
-        evidence = [self._evidence(plan, [next(replies) for _ in plan.probes]) for plan in plans]
-        return [Part(item, self._foreign(item.plan, replies)) for item in evidence]
+        self._rows += [[next(replies) for _ in plan.probes] for plan in plans]
+        self._strange_rows += [[next(replies) for _ in sheet.strange(number)] for number in numbers]
+        if log is not None:
+            log.entered("planned", self._rows, remembered=replicated is None)
+            log.entered("foreign", self._strange_rows, remembered=True)
+        return [part_of(sheet, number, self._rows[number], self._strange_rows[number]) for number in numbers]
+
+    def sheet(self) -> Sheet:
+        """Return what was asked so far, as it is written down."""
+        compares = self.made.compares_prompts
+        stems = self._stems
+        return Sheet(
+            made=self.made,
+            metric=self.metric,
+            tolerance=self.tolerance,
+            readout=self.readout,
+            model=self.model.name,
+            fingerprint=self.model.fingerprint,
+            plans=tuple(self._plans),
+            foreign=() if stems is None else tuple(stems.under(plan) for plan in self._plans),
+            must_differ=tuple(compares and not inside_frame(plan, self.model) for plan in self._plans),
+            delta_nats=self._delta,
+            samples=self.samples,
+            seed=current_run.get().seed,
+        )
 
     def requests(self, plan: Plan) -> list[Request]:
         """Return everything that a plan asks, foreign stems too."""
@@ -90,13 +127,17 @@ class Asking:
 
     def sentinels(self) -> Guard | None:
         """Ask a few prompts again at the end, where anything was asked now."""
-        if not self.fresh:
+        log = current_run.get().answers
+        replicated = isinstance(self.made, BatchAgreement)
+        if not self.fresh and not (log is not None and log.continues and not replicated):
             return None
         chosen = list(self._asked)
         chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
         before = ask(self.model, chosen, self._memo).replies
         again = ask(self.model, chosen, {})
         self.tokens += again.prompt_tokens
+        if log is not None:
+            log.again(chosen, again.replies)
         return sentinel_guard(before, again.replies)
 
     def _planned(self, plan: Plan) -> Iterator[Request]:
@@ -108,18 +149,6 @@ class Asking:
             for probe in plan.probes[: self.samples]:
                 yield request_for(shown, self.readout, _draw(probe.draw))
 
-    def _evidence(self, plan: Plan, replies: Sequence[Reply]) -> Evidence:
-        must_differ = self.made.compares_prompts and not inside_frame(plan, self.model)
-        return read(plan, replies, self.readout, must_differ=must_differ, delta_nats=self._delta)
-
-    def _foreign(self, plan: Plan, replies: Iterator[Reply]) -> Foreign:
-        if self._stems is None:
-            return ()
-        return tuple(
-            tuple(read_reply(next(replies), shown, self.readout) for _ in range(self.samples))
-            for shown in self._stems.under(plan)
-        )
-
     def _replicated(self, plans: Sequence[Plan]) -> list[Reply] | None:
         """Return the replies to every plan's probes, asked alone and in batches, where that is the property."""
         if not isinstance(self.made, BatchAgreement):
@@ -127,6 +156,18 @@ class Asking:
         requests = [request_for(plan.probes[0].presentation, self.readout) for plan in plans]
         rows = replicas(self.model, requests, self.made.batches)
         return [row[index] for index in range(len(plans)) for row in rows]
+
+
+def part_of(sheet: Sheet, number: int, row: Sequence[Reply], strange: Sequence[Reply]) -> Part:
+    """Take the replies to one plan of a sheet back to contents, in the run and from a record alike."""
+    plan, n = sheet.plans[number], sheet.samples
+    evidence = read(plan, row, sheet.readout, must_differ=sheet.must_differ[number], delta_nats=sheet.delta_nats)
+    stems = sheet.foreign[number] if sheet.foreign else ()
+    foreign = tuple(
+        tuple(read_reply(reply, shown, sheet.readout) for reply in strange[place * n : (place + 1) * n])
+        for place, shown in enumerate(stems)
+    )
+    return Part(evidence, foreign)
 
 
 def needs_response(made: Property) -> bool:

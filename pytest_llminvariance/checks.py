@@ -101,13 +101,13 @@ def measure(
     set_aside = current_run.get().holdout
     if set_aside is not None:
         asked_for = set_aside.select(asked_for, model.fingerprint)
-    chosen = _metric(chosen_name, made, asked_for, samples, about)
+    chosen = metric_for(chosen_name, made, asked_for, samples, about)
     way = resolve_readout(_first_readout(made, "text" if samples > 1 and readout == "auto" else readout), model)
     for other in made.readouts if isinstance(made, ReadoutAgreement) else ():
         resolve_readout(other, model)
     planner = Planner(made, asked_for, template, about, samples)
     plans = planner.overview()
-    asking = Asking(model, way, made, asked_for, samples)
+    asking = Asking(model, way, made, asked_for, samples, chosen.name, limit)
     answers = decide_by_asking(asking, planner, chosen, limit, plans)
     known = {
         "property": made.name,
@@ -150,7 +150,7 @@ def _session_limit() -> float:
     return risk.limit if risk is not None and risk.limit is not None else DEFAULT_RISK
 
 
-def _metric(name: str, made: Property, questions: Sequence[Question], samples: int, claim: str) -> Metric:
+def metric_for(name: str, made: Property, questions: Sequence[Question], samples: int, claim: str) -> Metric:
     if not isinstance(name, str) or name not in METRICS:
         raise UsageError(f"there is no metric {name!r}; the metrics are {', '.join(METRICS)}")
     metric = METRICS[name] if samples == 1 else excess_disagreement(samples)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli_audit import audit_command
 from pytest_llminvariance.cli_holdout import holdout
 from pytest_llminvariance.cli_paraphrase import paraphrase_app
 from pytest_llminvariance.cli_plan import plan
+from pytest_llminvariance.cli_record import judge_command
 
 if TYPE_CHECKING:
     from pytest_llminvariance.cache import AnswerCache
@@ -20,6 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+app.command(name="judge")(judge_command)
+app.command(name="audit")(audit_command)
 
 
 @app.callback()

@@ -12,14 +12,14 @@ from pytest_llminvariance.estimate import announce, estimate
 from pytest_llminvariance.guards import movement_bound, reply_guards
 from pytest_llminvariance.judging import Answers
 from pytest_llminvariance.planning import Overview, Planner
-from pytest_llminvariance.properties import BatchAgreement, Plan
+from pytest_llminvariance.properties import BatchAgreement, Plan, Property
 from pytest_llminvariance.risk import DEFAULT_RISK, Allowance, ItemRisk
 from pytest_llminvariance.runs import current_run
 from pytest_llminvariance.stats.betting import MeanTest
-from pytest_llminvariance.stopping import Stopping, Unit, rescaled
+from pytest_llminvariance.stopping import PartSource, Stopping, Unit, rescaled
 from pytest_llminvariance.verdict import Decision, Guard
 
-__all__ = ["decide_by_asking"]
+__all__ = ["check_plans", "decide_by_asking", "stopping_rule"]
 
 
 def decide_by_asking(asking: Asking, planner: Planner, metric: Metric, limit: Fraction, overview: Overview) -> Answers:
@@ -36,7 +36,7 @@ def decide_by_asking(asking: Asking, planner: Planner, metric: Metric, limit: Fr
     planned = {"questions": len(planner.questions), "presentations": overview.n_presentations}
     if why_all is not None and not must_test:
         plans = planner.all_plans()
-        _check_plans(metric, plans)
+        check_plans(metric, plans)
         noise = asking.measure_noise(plans)
         parts = tuple(asking.parts(plans))
         decision = Decision(method="exhaustive", alpha=0.0, n=len(parts), n_planned=len(parts), note=why_all)
@@ -47,19 +47,21 @@ def decide_by_asking(asking: Asking, planner: Planner, metric: Metric, limit: Fr
             "Make it in a test that is not marked exhaustive and is in the manifest"
         )
     noise = asking.measure_noise([planner.plan(0)])
-    stopping = _stopping(asking, planner, metric, limit, allowed.alpha, len(units), must_test=must_test)
+    stopping = stopping_rule(asking, asking.made, planner, metric, limit, allowed.alpha, len(units))
     stopped = stopping.run(units)
     runtime = _present(noise, asking.sentinels())
     shown = None if stopped.verdict is None else stopped
     return Answers(stopped.parts, asking.tokens, runtime, stopped.decision, shown, planner.samples, planned)
 
 
-def _stopping(
-    asking: Asking, planner: Planner, metric: Metric, limit: Fraction, alpha: float, n_units: int, *, must_test: bool
+def stopping_rule(
+    source: PartSource, made: Property, planner: Planner, metric: Metric, limit: Fraction, alpha: float, n_units: int
 ) -> Stopping:
+    """Return the rule of a check; `source` asks the model, or takes what a record holds."""
+    must_test = planner.draws_units or planner.claim == "population"
     n_planned = None if must_test else n_units
     response = None
-    if needs_response(asking.made):
+    if needs_response(made):
         response = MeanTest(rescaled(movement_bound(limit), metric.least), alpha, n_planned)
 
     def may_hold(parts: Sequence[Part]) -> bool:
@@ -68,7 +70,7 @@ def _stopping(
 
     unit_name = "draw" if planner.draws_units else "cluster" if planner.claim == "population" else "question"
     test = MeanTest(rescaled(limit, metric.least), alpha, n_planned)
-    return Stopping(asking, test, response, may_hold, not must_test, unit_name, metric.least)
+    return Stopping(source, test, response, may_hold, not must_test, unit_name, metric.least)
 
 
 def _why_everything(
@@ -104,7 +106,7 @@ def _present(*guards: Guard | None) -> tuple[Guard, ...]:
     return tuple(guard for guard in guards if guard is not None)
 
 
-def _check_plans(metric: Metric, plans: Sequence[Plan]) -> None:
+def check_plans(metric: Metric, plans: Sequence[Plan]) -> None:
     """Raise where a pooled metric cannot be computed from the plans."""
     for plan in plans:
         question = plan.question

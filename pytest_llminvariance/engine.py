@@ -98,13 +98,15 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     """
     keys = [(model.name, model.fingerprint, request) for request in requests]
     _recall(model, keys, memo)
-    fresh = [key for key in dict.fromkeys(keys) if key not in memo]
+    distinct = list(dict.fromkeys(keys))
+    fresh = {key: None for key in distinct if key not in memo}
     cost, left = _Cost(model), Counter(key[2].presentation.question for key in fresh)
     n_questions = len(left)
     size = STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
-    for start in range(0, len(fresh), size):
-        chunk = fresh[start : start + size]
-        for answered in _passes(model, chunk):
+    for start in range(0, len(distinct), size):
+        # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
+        chunk = [key for key in distinct[start : start + size] if key in fresh]
+        for answered in _passes(model, chunk) if chunk else ():
             _remember(answered, memo)
             cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
             left -= Counter(key[2].presentation.question for key in answered)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llminvariance.plugin import collected
 from pytest_llminvariance.session_risk import MANIFEST_NAME, Collected, written_manifest
+from pytest_llminvariance.session_state import collected
 
 __all__ = ["Found", "collect_tests"]
 

@@ -44,6 +44,12 @@ def _place(value: str) -> str:
     return value
 
 
+def _directory(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must name a directory")
+    return value
+
+
 def _model(value: str) -> str:
     if not value.strip():
         raise ValueError("must name a model")
@@ -150,10 +156,13 @@ class Settings:
     cache: str = _setting(
         "auto", _place, "PLACE", "where answers are kept between sessions: auto (your cache folder), off, or a folder"
     )
+    report: str | None = _setting(
+        None, _directory, "DIR", "write answers, findings and settings to this directory, to judge, compare and report"
+    )
 
 
 # what changes no verdict, or is in the replay line anyway
-NOT_REPEATED = ("seed", "cache", "plan", "manifest")
+NOT_REPEATED = ("seed", "cache", "plan", "manifest", "report")
 
 
 def _fields() -> tuple[dataclasses.Field[Any], ...]:
@@ -194,7 +203,7 @@ def read_settings(config: pytest.Config) -> Settings:
 
 
 def repeated_flags(config: pytest.Config) -> list[str]:
-    """Return what was given on the command line, apart from seed and cache, for the replay line."""
+    """Return what was given on the command line, apart from seed, cache and report, for the replay line."""
     flags = []
     for item in _fields():
         given = config.getoption(f"invariance_{item.name}")

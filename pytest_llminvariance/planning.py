@@ -86,14 +86,14 @@ class Planner:
         if self.draws_units:
             return list(self._draws(metric, seed, fingerprint))
         order = asking_order(seed, fingerprint, [question.content_hash for question in self.questions])
-        return [self._unit(metric, lambda index=index: (self.plan(index),)) for index in order]  # type: ignore[misc]
+        return [self.unit(metric, lambda index=index: (self.plan(index),)) for index in order]  # type: ignore[misc]
 
     def _draws(self, metric: Metric, seed: int, fingerprint: str) -> Iterator[Unit]:
         n, seen = len(self.questions), [0] * len(self.questions)
         for index in draw_order(seed, fingerprint, n, DRAWS_PER_QUESTION * n):
             number = seen[index]
             seen[index] += 1
-            yield self._unit(metric, lambda index=index, number=number: (self._fresh(index, number, seed),))  # type: ignore[misc]
+            yield self.unit(metric, lambda index=index, number=number: (self._fresh(index, number, seed),))  # type: ignore[misc]
 
     def _fresh(self, index: int, number: int, seed: int) -> Plan:
         """Return the plan of the `number`-th draw of a question: other orders, other samples."""
@@ -102,7 +102,9 @@ class Planner:
             plan = _with_fresh_orders(self.made, plan, f"{seed}|{number}")
         return plan if self.samples == 1 else _with_draws(plan, self.samples, number)
 
-    def _unit(self, metric: Metric, plans: Callable[[], tuple[Plan, ...]]) -> Unit:
+    def unit(self, metric: Metric, plans: Callable[[], tuple[Plan, ...]]) -> Unit:
+        """Return one plan as a unit that is counted."""
+
         def value(parts: Sequence[Part]) -> Interval:
             return measure_questions([part.evidence for part in parts], metric)[0]
 

@@ -5,36 +5,43 @@ Loaded at the start of every pytest run where this package is installed, so it i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llminvariance.options import Settings, add_options, read_settings, repeated_flags
+from pytest_llminvariance.options import add_options, read_settings
 from pytest_llminvariance.recording import SessionRecorder, new_run_directory, read_records, unfinished
 from pytest_llminvariance.runs import Run, current_run
+from pytest_llminvariance.session_state import (
+    BEGAN,
+    NOISE,
+    RECORDER,
+    RECORDS,
+    RISK,
+    SETTINGS,
+    answers_of,
+    close_memo,
+    holdout_of,
+    memo_of,
+    note_engine,
+    note_session,
+    planner_of,
+    replay_of,
+    report_of,
+    risk_of,
+    seeds_of,
+    share_risk,
+    spot_of,
+    threads_of,
+    uses_fixture,
+    worker_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from pytest_llminvariance.bound import Checks
-    from pytest_llminvariance.engine import Memo
-    from pytest_llminvariance.holdout import Holdout
     from pytest_llminvariance.models.protocol import Model
-    from pytest_llminvariance.risk import ItemRisk, SeedLedger
-    from pytest_llminvariance.session_risk import Collected, SessionRisk
-
-FIXTURES = ("invariance_model", "invariance")
-SETTINGS = pytest.StashKey[Settings]()
-RECORDER = pytest.StashKey[SessionRecorder]()
-MEMO = pytest.StashKey["Memo"]()
-NOISE = pytest.StashKey[dict[Any, Any]]()
-RISK = pytest.StashKey["SessionRisk"]()
-HOLDOUT = pytest.StashKey["Holdout | None"]()
-SEEDS = pytest.StashKey["SeedLedger"]()
-RECORDS = pytest.StashKey[list[dict[str, Any]]]()
 
 
 class UncheckedModelWarning(UserWarning):
@@ -49,8 +56,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and prepare the recorder; nothing is written yet."""
     worker = getattr(config, "workerinput", {})
-    directory = Path(worker.get("invariance_run_directory") or new_run_directory())
     config.stash[SETTINGS] = read_settings(config)
+    report = report_of(config)
+    directory = Path(worker.get("invariance_run_directory") or (report / "events" if report else new_run_directory()))
     config.stash[RECORDER] = SessionRecorder(directory, worker.get("workerid", "main"))
     config.stash[NOISE] = {}
     config.addinivalue_line(
@@ -63,6 +71,27 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Give every xdist worker the same run directory."""
     node.workerinput["invariance_run_directory"] = str(node.config.stash[RECORDER].directory)
+    if (report := report_of(node.config)) is not None:
+        node.workerinput["invariance_report_directory"] = str(report)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin the record, where one is wanted."""
+    config = session.config
+    report = report_of(config)
+    if report is None or hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    from time import time
+
+    from pytest_llminvariance.errors import UsageError
+    from pytest_llminvariance.records import begin_session
+
+    config.stash[BEGAN] = time()
+    try:
+        begin_session(report, config.stash[SETTINGS], config.rootpath, config.stash[BEGAN])
+    except UsageError as error:
+        raise pytest.UsageError(f"--invariance-report: {error}") from error
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -70,7 +99,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     settings = config.stash[SETTINGS]
     if settings.model is None:
         return None
-    return f"invariance: model {settings.model}, seed {settings.seed}, {_risk(config).words()}"
+    return f"invariance: model {settings.model}, seed {settings.seed}, {risk_of(config).words()}"
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k and --lf take tests away
@@ -78,9 +107,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Share the risk limit, and take Hypothesis' deadline off tests that use the model."""
     from sys import modules
 
-    if config.stash[SETTINGS].model is not None or any(map(_uses_fixture, items)):
-        _share_risk(config, items)
-    using = [item for item in items if _uses_fixture(item)]
+    if config.stash[SETTINGS].model is not None or any(map(uses_fixture, items)):
+        share_risk(config, items)
+    using = [item for item in items if uses_fixture(item)]
     if using and "hypothesis" in modules:
         from pytest_llminvariance.hypothesis_profile import without_deadline
 
@@ -94,10 +123,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
     risk = config.stash[RISK].of(item.nodeid) if RISK in config.stash else None
     run = Run(
-        settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item, risk), risk,
-        lambda: _seeds(config), config.stash[NOISE], _planner(item) if settings.plan else None,
-        _holdout(config),
-    )  # fmt: skip
+        seed=settings.seed,
+        undecided=settings.undecided,
+        recorder=recorder,
+        memory=lambda: memo_of(config),
+        replay=replay_of(item, risk),
+        risk=risk,
+        seeds=lambda: seeds_of(config),
+        noise=config.stash[NOISE],
+        answers=answers_of(config),
+        on_plan=planner_of(item) if settings.plan else None,
+        holdout=holdout_of(config),
+    )
     token = current_run.set(run)
     try:
         return (yield)
@@ -112,7 +149,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     attempt = getattr(item, "execution_count", 1)
     if (risk := current_run.get().risk) is not None:
         risk.begin()
-    item.config.stash[RECORDER].begin(item.nodeid, attempt, item.user_properties)
+    item.config.stash[RECORDER].begin(item.nodeid, attempt, item.user_properties, spot_of(item))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,7 +173,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     """Warn where the model was asked for and nothing was checked."""
     result = yield
     recorder = pyfuncitem.config.stash[RECORDER]
-    if _uses_fixture(pyfuncitem) and not (
+    if uses_fixture(pyfuncitem) and not (
         recorder.checks_in_test or recorder.compared_in_test or recorder.session_checks
     ):
         from warnings import warn
@@ -164,15 +201,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Collect all workers' records; a check that never finished fails the session, in one last red line."""
     config = session.config
-    _close_memo(config)
-    _note_session(config)
+    close_memo(config)
+    note_session(config)
     if hasattr(config, "workerinput"):
         return (yield)
-    records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=True)
+    report = report_of(config)
+    records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=report is None)
     lost = len(unfinished(records))
     if lost and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     result = yield
+    if report is not None and BEGAN in config.stash:
+        from pytest_llminvariance.records import finish_session
+
+        finish_session(report, int(session.exitstatus), config.stash[BEGAN])
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if lost and reporter is not None:
         reporter.write_line(f"invariance: {lost} check(s) started and did not finish; the session fails", red=True)
@@ -209,10 +251,10 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
             dtype=settings.dtype,
             revision=settings.revision,
             batch_tokens=settings.batch_tokens,
-            threads=_threads(request.config),
+            threads=threads_of(request.config),
             deterministic=settings.deterministic,
             device_map=settings.device_map,
-            worker=_worker(request.config),
+            worker=worker_of(request.config),
             weights=not settings.plan,
         )
         fingerprint = "" if settings.plan else model.fingerprint
@@ -223,7 +265,7 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
         pytest.fail(problem, pytrace=False)
     request.config.stash[RECORDER].model(*facts)
     yield model
-    _note_engine(request.config, model)
+    note_engine(request.config, model)
     release = getattr(model, "release", None)
     if release is not None:
         release()
@@ -235,151 +277,3 @@ def invariance(invariance_model: Model) -> Checks:
     from pytest_llminvariance.bound import Checks
 
     return Checks(invariance_model)
-
-
-def _memo(config: pytest.Config) -> Memo:
-    """Return the session's memory of answers, made when a check first asks for it."""
-    if MEMO not in config.stash:
-        from pytest_llminvariance.folders import answers_folder
-
-        folder = answers_folder(config.stash[SETTINGS].cache)
-        config.stash[MEMO] = {}
-        if folder is not None:
-            from pytest_llminvariance.cache import AnswerCache
-
-            named_in_ini = config.getoption("invariance_cache") is None
-            base = config.rootpath if named_in_ini else config.invocation_params.dir
-            worker = getattr(config, "workerinput", {}).get("workerid")
-            config.stash[MEMO] = AnswerCache(base / folder, worker=worker)
-    return config.stash[MEMO]
-
-
-def _risk(config: pytest.Config) -> SessionRisk:
-    """Return the session's risk, with the manifest where there is one."""
-    if RISK not in config.stash:
-        from pytest_llminvariance.errors import UsageError
-        from pytest_llminvariance.session_risk import MANIFEST_NAME, SessionRisk, read_manifest
-
-        settings = config.stash[SETTINGS]
-        limit = None if settings.exhaustive else settings.risk_limit
-        named = settings.manifest
-        path = config.invocation_params.dir / named if named else config.rootpath / MANIFEST_NAME
-        try:
-            manifest = read_manifest(path) if named or (limit and path.is_file()) else None
-        except UsageError as error:
-            raise pytest.UsageError(str(error)) from error
-        check_risk = None if settings.exhaustive else settings.check_risk
-        config.stash[RISK] = SessionRisk(limit, check_risk, manifest)
-    return config.stash[RISK]
-
-
-def _share_risk(config: pytest.Config, items: list[pytest.Item]) -> None:
-    from pytest_llminvariance.errors import UsageError
-
-    try:
-        _risk(config).collect(collected(items))
-        _holdout(config)
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from error
-
-
-def collected(items: list[pytest.Item]) -> Iterator[Collected]:
-    """Yield what the risk's shares depend on: the fixtures and the marker of each test."""
-    from pytest_llminvariance.session_risk import Collected
-
-    for item in items:
-        marker = item.get_closest_marker("invariance")
-        told = marker.kwargs if marker else {}
-        yield Collected(item.nodeid, _uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
-
-
-def _holdout(config: pytest.Config) -> Holdout | None:
-    """Return the questions that are set aside, where a file beside the ini file says so."""
-    if HOLDOUT not in config.stash:
-        path = config.rootpath / "invariance-holdout.json"
-        is_open, config.stash[HOLDOUT] = config.stash[SETTINGS].holdout, None
-        if is_open or path.is_file():
-            from datetime import date
-
-            from pytest_llminvariance.holdout import read_holdout
-
-            session = config.stash[RECORDER].directory.name
-            config.stash[HOLDOUT] = read_holdout(path, is_open=is_open, session=session, today=str(date.today()))
-    return config.stash[HOLDOUT]
-
-
-def _planner(item: pytest.Item) -> Callable[[dict[str, Any]], None]:
-    """Return what notes a check's cost and ends the test, so that nothing is asked."""
-
-    def on_plan(found: dict[str, Any]) -> None:
-        item.config.stash[RECORDER].planned(found)
-        pytest.skip("planned, nothing was asked (--invariance-plan)")
-
-    return on_plan
-
-
-def _seeds(config: pytest.Config) -> SeedLedger:
-    if SEEDS not in config.stash:
-        from pytest_llminvariance.risk import SeedLedger
-
-        config.stash[SEEDS] = SeedLedger(getattr(_memo(config), "folder", None))
-    return config.stash[SEEDS]
-
-
-def _note_session(config: pytest.Config) -> None:
-    """Write down what concerns the whole session: a part of the manifest, a hold-out that was left out or opened."""
-    risk, holdout = config.stash.get(RISK, None), config.stash.get(HOLDOUT, None)
-    lines = [risk.partial_words() if risk is not None else None, holdout.words() if holdout is not None else None]
-    for line in filter(None, lines):
-        config.stash[RECORDER].note(line)
-
-
-def _close_memo(config: pytest.Config) -> None:
-    """Write down what the cache holds back, and what it did, where a model's answers were kept."""
-    memo: Any = config.stash.get(MEMO, {})
-    if hasattr(memo, "close"):
-        memo.close()
-        if memo.recalled or memo.asked:
-            config.stash[RECORDER].answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
-
-
-def _replay(item: pytest.Item, risk: ItemRisk | None) -> str:
-    """Return the command that repeats a test, for a shell in the folder where pytest was started."""
-    from shlex import join
-
-    settings = item.config.stash[SETTINGS]
-    _, colons, rest = item.nodeid.partition("::")
-    file = os.path.relpath(item.path, item.config.invocation_params.dir)
-    flags = repeated_flags(item.config)
-    if risk is not None and risk.limit is not None and risk.share and settings.check_risk is None:
-        flags.append(f"--invariance-check-risk={risk.share!r}")  # its share depends on what else was collected
-    return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *flags])
-
-
-def _note_engine(config: pytest.Config, model: Model) -> None:
-    """Write down how prompts were sent, and what was remembered."""
-    usage = getattr(model, "usage", None)
-    config.stash[RECORDER].engine(
-        model.name,
-        {
-            "path": model.describe_path() if hasattr(model, "describe_path") else "",
-            "sent_tokens": usage.sent_tokens if usage else 0,
-            "asked_tokens": usage.asked_tokens if usage else 0,
-        },
-    )
-
-
-def _uses_fixture(item: pytest.Item) -> bool:
-    return any(name in getattr(item, "fixturenames", ()) for name in FIXTURES)
-
-
-def _worker(config: pytest.Config) -> tuple[int, int] | None:
-    """Return index and count of the workers, or `None` outside xdist."""
-    given = getattr(config, "workerinput", {})
-    return (int(given["workerid"].removeprefix("gw")), int(given["workercount"])) if "workercount" in given else None
-
-
-def _threads(config: pytest.Config) -> int | None:
-    """Return the CPU threads of one worker, or `None` outside xdist."""
-    workers = getattr(config, "workerinput", {}).get("workercount")
-    return None if workers is None else max(1, (os.cpu_count() or 1) // int(workers))

@@ -3,12 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
+from pytest_llminvariance.models.protocol import Model, Reply, Request
+from pytest_llminvariance.sheets import Sheet
 from pytest_llminvariance.verdict import Finding
 
-__all__ = ["FindingList", "Recorder"]
+__all__ = ["AnswerSink", "FindingList", "Recorder"]
+
+
+class AnswerSink(Protocol):
+    """Writes down what checks ask, and every answer as it comes."""
+
+    @property
+    def continues(self) -> bool:
+        """True where an interrupted run has asked something for this check."""
+        ...
+
+    @property
+    def sent_before(self) -> int:
+        """Tokens that the interrupted run sent for this check."""
+        ...
+
+    def begin(self, check: str) -> None:
+        """Attribute what follows to the check with this id."""
+        ...
+
+    def end(self) -> None:
+        """Attribute what follows to no check."""
+        ...
+
+    def expect(self, sheet: Sheet, model: Model) -> None:
+        """Note what the check is about to ask."""
+        ...
+
+    def entered(
+        self, role: Literal["planned", "foreign"], rows: Sequence[Sequence[Reply]], *, remembered: bool
+    ) -> None:
+        """Note the replies to each question's presentations, in the order of the sheet."""
+        ...
+
+    def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
+        """Note prompts that were asked again at the end."""
+        ...
 
 
 class Recorder(Protocol):

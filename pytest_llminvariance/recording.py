@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_llminvariance.verdict import Finding
 
-__all__ = ["SessionRecorder", "new_run_directory", "read_records", "unfinished"]
+__all__ = ["SessionRecorder", "new_run_directory", "read_records", "unfinished", "without_secrets"]
 
 PROPERTY_NAME = "invariance_finding"
 MAX_PROPERTY_BYTES = 16_000
@@ -37,6 +37,7 @@ class SessionRecorder:
     def __init__(self, directory: Path, worker: str) -> None:
         self.directory, self._worker = directory, worker
         self._where, self._attempt, self._scope = "", 1, "test"
+        self._spot: dict[str, Any] = {}
         self._titles: dict[str, str] = {}
         self.undecided_fixtures: dict[str, str] = {}
         self._properties: list[tuple[str, object]] = []
@@ -46,9 +47,15 @@ class SessionRecorder:
         self.undecided_in_test: list[str] = []
         self.session_checks = 0
 
-    def begin(self, where: str, attempt: int, properties: list[tuple[str, object]]) -> None:
-        """Start a test, or another attempt at it, whose user properties are `properties`."""
+    def begin(
+        self, where: str, attempt: int, properties: list[tuple[str, object]], spot: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start a test, or another attempt at it, whose user properties are `properties`.
+
+        `spot` says more about the place: file, line (from 1), and the level that a gate gives it.
+        """
         self._where, self._attempt, self._properties = where, attempt, properties
+        self._spot = dict(spot or {})
         properties[:] = [entry for entry in properties if entry[0] != PROPERTY_NAME]
         self._calls.pop(where, None)
         self._pairs, self._found = 0, False
@@ -80,6 +87,11 @@ class SessionRecorder:
         """Note a model that was used."""
         facts = {"name": name, "fingerprint": fingerprint, "device": device, "dtype": dtype}
         self._write({"kind": "model", "id": f"{name} {fingerprint}", **facts})
+
+    def noise(self, key: Sequence[str], floor: Mapping[str, Any]) -> None:
+        """Note how noisy a model's engine was found to be."""
+        plain = {name: str(value) if value != value else value for name, value in floor.items()}
+        self._write({"kind": "noise", "id": " ".join(key), "key": list(key), "floor": plain})
 
     def engine(self, model: str, facts: Mapping[str, Any]) -> None:
         """Note what the engine did in this process."""
@@ -113,7 +125,7 @@ class SessionRecorder:
     def finished(self, finding_id: str, finding: Finding) -> Finding:
         """Store a finding in full, and its summary with the test for JUnit."""
         scope: Any = "test" if self._scope == "test" else "session"
-        finding = dataclasses.replace(finding, id=finding_id, scope=scope)
+        finding = dataclasses.replace(without_secrets(finding), id=finding_id, scope=scope)
         self._write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})
         if self._scope == "test":
             self._properties.append((PROPERTY_NAME, _bounded(finding.summary())))
@@ -133,7 +145,7 @@ class SessionRecorder:
         self._write({"kind": "failed", "id": finding_id, **self._place(), "title": title, "reason": reason})
 
     def _place(self) -> dict[str, Any]:
-        return {"where": self._where, "attempt": self._attempt}
+        return {"where": self._where, "attempt": self._attempt, **(self._spot if self._scope == "test" else {})}
 
     def searched(self, found: bool) -> None:  # noqa: FBT001
         """Count a pair that a search compared."""
@@ -146,9 +158,26 @@ class SessionRecorder:
             self.session_checks += 1
 
     def _write(self, record: dict[str, Any]) -> None:
+        from pytest_llminvariance.redaction import redacted_data
+
+        finding = record.pop("finding", None)
+        record = redacted_data(record) | ({} if finding is None else {"finding": finding})
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / f"{self._worker}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False, default=str) + "\n")
+
+
+def without_secrets(finding: Finding) -> Finding:
+    """Return a finding with credentials masked where models and engines put words: not in what was asked."""
+    from pytest_llminvariance.redaction import redacted
+
+    return dataclasses.replace(
+        finding,
+        model=redacted(finding.model),
+        fingerprint=redacted(finding.fingerprint),
+        reasons=tuple(map(redacted, finding.reasons)),
+        guards=tuple(dataclasses.replace(guard, text=redacted(guard.text)) for guard in finding.guards),
+    )
 
 
 def _bounded(summary: dict[str, Any]) -> str:
@@ -173,6 +202,8 @@ def read_records(directory: Path, *, remove: bool) -> list[dict[str, Any]]:
                 record = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            if record["kind"] == "finding":  # the check was taken up again, and ended
+                found.pop(("failed", record["id"]), None)
             found[record["kind"], record.get("id", f"{file.name}:{number}")] = record
     if remove:
         shutil.rmtree(directory, ignore_errors=True)

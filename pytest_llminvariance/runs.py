@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.audit.noise import NoiseFloor
     from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.holdout import Holdout
-    from pytest_llminvariance.recorders import Recorder
+    from pytest_llminvariance.recorders import AnswerSink, Recorder
     from pytest_llminvariance.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.verdict import Finding
 
@@ -46,6 +46,8 @@ class Run(NamedTuple):
     """Gives the seeds that suites were first asked with; `None` notices no second seed."""
     noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
     """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
+    answers: AnswerSink | None = None
+    """Writes every answer down; `None` writes none."""
 
     on_plan: Callable[[dict[str, Any]], None] | None = None
     """Takes what a check would cost and ends the test: nothing is asked. `None`: checks are made."""
@@ -116,9 +118,11 @@ class recorded:  # noqa: N801 - used like a function
     """Around one check: says that it starts, and stores its finding or its error."""
 
     def __init__(self, title: str) -> None:
-        self._recorder = current_run.get().recorder
+        self._recorder, self._answers = current_run.get().recorder, current_run.get().answers
         self._id = self._recorder.started(title) if self._recorder else ""
         self._done = False
+        if self._answers is not None:
+            self._answers.begin(self._id)
 
     def store(self, finding: Finding) -> Finding:
         """Store the finding and return it with its id."""
@@ -129,5 +133,7 @@ class recorded:  # noqa: N801 - used like a function
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._answers is not None:
+            self._answers.end()
         if self._recorder and not self._done:
             self._recorder.failed(self._id, f"{type(error).__name__}: {error}")

@@ -9,19 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
-from pytest_llminvariance.asking import Asking, Part
+from pytest_llminvariance.asking import Part
 from pytest_llminvariance.audit.metrics import Interval
 from pytest_llminvariance.properties import Plan
 from pytest_llminvariance.stats.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.stats.forecast import forecast_words
 from pytest_llminvariance.verdict import CERTAIN, Decision, Verdict
 
-__all__ = ["Stopped", "Stopping", "Unit", "rescaled"]
+__all__ = ["PartSource", "Stopped", "Stopping", "Unit", "rescaled"]
 
 FIRST_GROUP = 4
 GROWTH = 4
 """A group is a quarter of what was counted so far: passes stay few, and at most a fifth is asked in vain."""
+
+
+class PartSource(Protocol):
+    """Gives what came back for plans: by asking a model, or from a record."""
+
+    def parts(self, plans: Sequence[Plan]) -> list[Part]:
+        """Return one part a plan."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Stopped:
 class Stopping:
     """The rule: what is tested, at which risk, and what else HOLDS must wait for."""
 
-    asking: Asking
+    source: PartSource
     test: MeanTest
     response: MeanTest | None
     may_hold: Callable[[Sequence[Part]], bool]
@@ -92,7 +101,7 @@ class Stopping:
         while start < len(units):
             group = units[start : start + max(FIRST_GROUP, start // GROWTH)]
             planned = [unit.plans() for unit in group]
-            parts = iter(self.asking.parts([plan for plans in planned for plan in plans]))
+            parts = iter(self.source.parts([plan for plans in planned for plan in plans]))
             for unit, plans in zip(group, planned, strict=True):
                 yield unit, [next(parts) for _ in plans]
             start += len(group)

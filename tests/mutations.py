@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 CACHE = "test_cache.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
+CACHE, AUDIT = "test_cache.py", "test_audit.py"
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,26 @@ MUTATIONS = [
              "rescaled(value.low, self.least))", (EARLY,)),
     Mutation("clusters counted as questions", "planning.py", "high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / largest",
              "high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / len(found)", (EARLY,)),
+    Mutation("record: no drift guard after going on", "checks.py",
+             "or (log is not None and log.continues and replicated is None)", "", (AUDIT,)),
+    Mutation("record: remembered answers without a line", "answer_log.py",
+             "if not remembered or place not in self._written:", "if not remembered:", (AUDIT,)),
+    Mutation("record: recorded answers asked again", "answer_log.py",
+             "row = self._earlier.replies.get(digest.hex()) if digest is not None else None", "row = None", (AUDIT,)),
+    Mutation("record: half lines stay", "records.py", "out.truncate(data.rfind(b\"\\n\") + 1)", "pass",
+             ("test_records.py",)),
+    Mutation("record: noise measured anew", "auditing.py",
+             'dict.__setitem__(noise, tuple(record["key"]), _noise_from(record["floor"]))', "pass", (AUDIT,)),
+    Mutation("record: chunks cut by what is missing", "engine.py",
+             "for start in range(0, len(distinct), size):", "distinct = list(fresh)\n    for start in range(0, len(distinct), size):",
+             (AUDIT,)),
+    Mutation("record: other weights go on", "auditing.py", 'record["fingerprint"] != redacted(model.fingerprint)', "False",
+             (AUDIT,)),
+    Mutation("judge: missing answers left out", "judging.py", "    if missing:\n", "    if False:\n", (AUDIT,)),
+    Mutation("judge: a chosen metric passes for a planned one", "judging.py", "exploratory=metric != sheet.metric",
+             "exploratory=False", (AUDIT,)),
+    Mutation("secrets: names before an @ stay", "redaction.py", """(re.compile(r"(?<=://)[^\\s/?#'\\"]*@"), f"{MASK}@"),""", "",
+             ("test_redaction.py",)),
 ]  # fmt: skip
 
 

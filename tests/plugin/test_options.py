@@ -25,6 +25,7 @@ VALUES = {
     "deterministic": ("true", ""),
     "device_map": ("auto", "balanced"),
     "cache": ("off", "answers"),
+    "report": ("in_ini", "by_flag"),
 }
 NAMES = [item.name for item in dataclasses.fields(Settings)]
 SHOW = """
@@ -73,6 +74,7 @@ def test_ini_keys_and_the_flag_wins(pytester: pytest.Pytester) -> None:
         ("--invariance-batch-tokens=0", "--invariance-batch-tokens is '0', but must be a whole number from 1"),
         ("--invariance-undecided=pass", "--invariance-undecided is 'pass', but must be one of fail, skip, warn"),
         ("--invariance-cache=", "--invariance-cache is '', but must be auto, off or a folder"),
+        ("--invariance-report=", "--invariance-report is '', but must name a directory"),
     ],
 )
 def test_bad_values_are_one_line_usage_errors(flag: str, says: str, pytester: pytest.Pytester) -> None:

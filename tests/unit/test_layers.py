@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
-    {"device_names", "errors", "folders"},
+    {"device_names", "errors", "folders", "redaction"},
     {
         "conversation",
         "designs",
@@ -34,6 +34,7 @@ ROWS = [
     {"models"},
     {"cache", "cache_file", "cache_rows", "engine"},
     {
+        "answer_log",
         "asking",
         "checks",
         "deciding",
@@ -49,23 +50,40 @@ ROWS = [
         "recorders",
         "risk",
         "runs",
+        "sheets",
         "stopping",
     },
     {"explanation", "nearest", "search", "spaces"},
     {
         "assertions",
+        "auditing",
         "guidance",
         "hypothesis_profile",
+        "rejudging",
         "machines",
         "options",
         "paraphrase_proposals",
         "paraphrase_review",
         "paraphrase_status",
         "recording",
+        "records",
         "report",
         "strategies",
     },
-    {"bound", "cli", "cli_holdout", "cli_paraphrase", "cli_plan", "manifest", "plugin", "selftest", "session_risk"},
+    {
+        "bound",
+        "cli",
+        "cli_audit",
+        "cli_holdout",
+        "cli_paraphrase",
+        "cli_plan",
+        "cli_record",
+        "manifest",
+        "plugin",
+        "selftest",
+        "session_risk",
+        "session_state",
+    },
 ]
 TORCH = {
     f"models.{name}"
@@ -84,7 +102,7 @@ TORCH = {
     )
 }
 HOMES: dict[str, set[str]] = {
-    "pytest": {"manifest", "options", "plugin"},
+    "pytest": {"session_state", "manifest", "options", "plugin"},
     "hypothesis": {
         "guidance",
         "hypothesis_profile",
@@ -97,7 +115,7 @@ HOMES: dict[str, set[str]] = {
     },
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli", "cli_holdout", "cli_paraphrase", "cli_plan"},
+    "typer": {"cli", "cli_audit", "cli_holdout", "cli_paraphrase", "cli_plan", "cli_record"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.metrics", "guards", "stats.paired"},

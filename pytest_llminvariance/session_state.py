@@ -1,0 +1,220 @@
+"""What a pytest session of ours knows: its settings, recorder, memory of answers, risk, and where its tests are.
+
+Each thing is made when it is first asked for, so that an unrelated suite pays for nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llminvariance.options import Settings, repeated_flags
+from pytest_llminvariance.recording import SessionRecorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_llminvariance.answer_log import AnswerLog
+    from pytest_llminvariance.engine import Memo
+    from pytest_llminvariance.holdout import Holdout
+    from pytest_llminvariance.models.protocol import Model
+    from pytest_llminvariance.risk import ItemRisk, SeedLedger
+    from pytest_llminvariance.session_risk import Collected, SessionRisk
+
+FIXTURES = ("invariance_model", "invariance")
+SETTINGS = pytest.StashKey[Settings]()
+RECORDER = pytest.StashKey[SessionRecorder]()
+MEMO = pytest.StashKey["Memo"]()
+NOISE = pytest.StashKey[dict[Any, Any]]()
+RISK = pytest.StashKey["SessionRisk"]()
+HOLDOUT = pytest.StashKey["Holdout | None"]()
+SEEDS = pytest.StashKey["SeedLedger"]()
+RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+ANSWERS = pytest.StashKey["AnswerLog"]()
+BEGAN = pytest.StashKey[float]()
+
+
+def memo_of(config: pytest.Config) -> Memo:
+    """Return the session's memory of answers, made when a check first asks for it."""
+    if MEMO not in config.stash:
+        from pytest_llminvariance.folders import answers_folder
+
+        folder = answers_folder(config.stash[SETTINGS].cache)
+        config.stash[MEMO] = {}
+        if folder is not None:
+            from pytest_llminvariance.cache import AnswerCache
+
+            named_in_ini = config.getoption("invariance_cache") is None
+            base = config.rootpath if named_in_ini else config.invocation_params.dir
+            worker = getattr(config, "workerinput", {}).get("workerid")
+            config.stash[MEMO] = AnswerCache(base / folder, worker=worker)
+        if (log := answers_of(config)) is not None:
+            from pytest_llminvariance.answer_log import RecordedMemo
+
+            config.stash[MEMO] = RecordedMemo(config.stash[MEMO], log)
+    return config.stash[MEMO]
+
+
+def risk_of(config: pytest.Config) -> SessionRisk:
+    """Return the session's risk, with the manifest where there is one."""
+    if RISK not in config.stash:
+        from pytest_llminvariance.errors import UsageError
+        from pytest_llminvariance.session_risk import MANIFEST_NAME, SessionRisk, read_manifest
+
+        settings = config.stash[SETTINGS]
+        limit = None if settings.exhaustive else settings.risk_limit
+        named = settings.manifest
+        path = config.invocation_params.dir / named if named else config.rootpath / MANIFEST_NAME
+        try:
+            manifest = read_manifest(path) if named or (limit and path.is_file()) else None
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
+        check_risk = None if settings.exhaustive else settings.check_risk
+        config.stash[RISK] = SessionRisk(limit, check_risk, manifest)
+    return config.stash[RISK]
+
+
+def share_risk(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Share the risk limit over the collected tests, and read the hold-out."""
+    from pytest_llminvariance.errors import UsageError
+
+    try:
+        risk_of(config).collect(collected(items))
+        holdout_of(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def collected(items: list[pytest.Item]) -> Iterator[Collected]:
+    """Yield what the risk's shares depend on: the fixtures and the marker of each test."""
+    from pytest_llminvariance.session_risk import Collected
+
+    for item in items:
+        marker = item.get_closest_marker("invariance")
+        told = marker.kwargs if marker else {}
+        yield Collected(item.nodeid, uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
+
+
+def holdout_of(config: pytest.Config) -> Holdout | None:
+    """Return the questions that are set aside, where a file beside the ini file says so."""
+    if HOLDOUT not in config.stash:
+        path = config.rootpath / "invariance-holdout.json"
+        is_open, config.stash[HOLDOUT] = config.stash[SETTINGS].holdout, None
+        if is_open or path.is_file():
+            from datetime import date
+
+            from pytest_llminvariance.holdout import read_holdout
+
+            session = config.stash[RECORDER].directory.name
+            config.stash[HOLDOUT] = read_holdout(path, is_open=is_open, session=session, today=str(date.today()))
+    return config.stash[HOLDOUT]
+
+
+def planner_of(item: pytest.Item) -> Callable[[dict[str, Any]], None]:
+    """Return what notes a check's cost and ends the test, so that nothing is asked."""
+
+    def on_plan(found: dict[str, Any]) -> None:
+        item.config.stash[RECORDER].planned(found)
+        pytest.skip("planned, nothing was asked (--invariance-plan)")
+
+    return on_plan
+
+
+def seeds_of(config: pytest.Config) -> SeedLedger:
+    """Return the seeds that suites were first asked with."""
+    if SEEDS not in config.stash:
+        from pytest_llminvariance.risk import SeedLedger
+
+        config.stash[SEEDS] = SeedLedger(getattr(memo_of(config), "folder", None))
+    return config.stash[SEEDS]
+
+
+def note_session(config: pytest.Config) -> None:
+    """Write down what concerns the whole session: a part of the manifest, a hold-out that was left out or opened."""
+    risk, holdout = config.stash.get(RISK, None), config.stash.get(HOLDOUT, None)
+    lines = [risk.partial_words() if risk is not None else None, holdout.words() if holdout is not None else None]
+    for line in filter(None, lines):
+        config.stash[RECORDER].note(line)
+
+
+def answers_of(config: pytest.Config) -> AnswerLog | None:
+    """Return what writes answers down, or `None` where no record is wanted."""
+    report = report_of(config)
+    if ANSWERS not in config.stash and report is not None:
+        from pytest_llminvariance.answer_log import AnswerLog
+
+        config.stash[ANSWERS] = AnswerLog(report, getattr(config, "workerinput", {}).get("workerid", "main"))
+    return config.stash.get(ANSWERS, None)
+
+
+def report_of(config: pytest.Config) -> Path | None:
+    """Return the directory of the record: below the folder of the ini file, or where pytest was started."""
+    named = config.stash[SETTINGS].report
+    in_ini = config.getoption("invariance_report") is None
+    if "invariance_report_directory" in (given := getattr(config, "workerinput", {})):
+        return Path(given["invariance_report_directory"])
+    return None if named is None else (config.rootpath if in_ini else config.invocation_params.dir) / named
+
+
+def spot_of(item: pytest.Item) -> dict[str, Any]:
+    """Return where a test is, and the level that its marker gives to its findings."""
+    path, line, _ = item.location
+    marker = item.get_closest_marker("invariance")
+    level = str(marker.kwargs.get("level", "block")) if marker else "block"
+    return {"file": path, "line": None if line is None else line + 1, "level": level}
+
+
+def close_memo(config: pytest.Config) -> None:
+    """Write down what the cache holds back, and what it did, where a model's answers were kept."""
+    memo: Any = config.stash.get(MEMO, {})
+    memo = getattr(memo, "inner", memo)
+    if hasattr(memo, "close"):
+        memo.close()
+        if memo.recalled or memo.asked:
+            config.stash[RECORDER].answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
+
+
+def replay_of(item: pytest.Item, risk: ItemRisk | None) -> str:
+    """Return the command that repeats a test, for a shell in the folder where pytest was started."""
+    from shlex import join
+
+    settings = item.config.stash[SETTINGS]
+    _, colons, rest = item.nodeid.partition("::")
+    file = os.path.relpath(item.path, item.config.invocation_params.dir)
+    flags = repeated_flags(item.config)
+    if risk is not None and risk.limit is not None and risk.share and settings.check_risk is None:
+        flags.append(f"--invariance-check-risk={risk.share!r}")  # its share depends on what else was collected
+    return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *flags])
+
+
+def note_engine(config: pytest.Config, model: Model) -> None:
+    """Write down how prompts were sent, and what was remembered."""
+    usage = getattr(model, "usage", None)
+    config.stash[RECORDER].engine(
+        model.name,
+        {
+            "path": model.describe_path() if hasattr(model, "describe_path") else "",
+            "sent_tokens": usage.sent_tokens if usage else 0,
+            "asked_tokens": usage.asked_tokens if usage else 0,
+        },
+    )
+
+
+def uses_fixture(item: pytest.Item) -> bool:
+    """Return whether a test asks for the model."""
+    return any(name in getattr(item, "fixturenames", ()) for name in FIXTURES)
+
+
+def worker_of(config: pytest.Config) -> tuple[int, int] | None:
+    """Return index and count of the workers, or `None` outside xdist."""
+    given = getattr(config, "workerinput", {})
+    return (int(given["workerid"].removeprefix("gw")), int(given["workercount"])) if "workercount" in given else None
+
+
+def threads_of(config: pytest.Config) -> int | None:
+    """Return the CPU threads of one worker, or `None` outside xdist."""
+    workers = getattr(config, "workerinput", {}).get("workercount")
+    return None if workers is None else max(1, (os.cpu_count() or 1) // int(workers))
