@@ -51,7 +51,7 @@ from pytest_llminvariance.runs import current_run, recorded
 from pytest_llminvariance.transforms import Transform
 from pytest_llminvariance.verdict import Finding, Guard, as_tolerance, decide
 
-__all__ = ["Measured", "check", "in_search", "measure"]
+__all__ = ["Measured", "check", "in_search", "measure", "package_versions"]
 
 N_SENTINELS = 3
 
@@ -135,7 +135,7 @@ def measure(
         "readout": way if not isinstance(made, ReadoutAgreement) else " and ".join(made.readouts),
         "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
         "seed": current_run.get().seed,
-        "versions": _versions(),
+        "versions": package_versions(),
         "claim": claim,
     }
     finding = _judged(answers, made, chosen, limit, known)
@@ -170,6 +170,8 @@ def _judged(answers: _Answers, made: Property, metric: Metric, limit: Fraction, 
             "position_shares": choice_shares(evidence),
             "expected_scores": expected_scores(evidence),
             "kept_under_reversal": kept_under_reversal(evidence),
+            "question_hashes": tuple(item.plan.question.content_hash for item in evidence),
+            "template_sha256": evidence[0].plan.probes[0].presentation.template.content_hash,
         },
     )
 
@@ -347,7 +349,8 @@ def _plan_spec(plans: Sequence[Plan]) -> str:
     return " or ".join(specs) if len(specs) <= 4 else hashlib.sha256(json.dumps(specs).encode()).hexdigest()[:16]
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of what determines answers and numbers."""
     found = {}
     for name in ("pytest-llminvariance", "torch", "transformers"):
         try:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli_compare import compare
+from pytest_llminvariance.cli_gate import gate
+
 if TYPE_CHECKING:
     from pytest_llminvariance.cache import AnswerCache
 
@@ -46,6 +49,9 @@ def selftest(
         typer.echo(line)
     raise typer.Exit(int(any(not cell.agrees for cell in cells)))
 
+
+app.command()(gate)
+app.command()(compare)
 
 cache_app = typer.Typer(
     name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True

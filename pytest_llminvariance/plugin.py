@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
 
 from pytest_llminvariance.options import Settings, add_options, read_settings, repeated_flags
 from pytest_llminvariance.recording import SessionRecorder, new_run_directory, read_records, unfinished
-from pytest_llminvariance.runs import Run, current_run
+from pytest_llminvariance.runs import Level, Run, current_run
 
 if TYPE_CHECKING:
     from pytest_llminvariance.bound import Checks
     from pytest_llminvariance.engine import Memo
     from pytest_llminvariance.models.protocol import Model
+    from pytest_llminvariance.session_gate import SessionGate, SessionResult
 
 FIXTURES = ("invariance_model", "invariance")
 SETTINGS = pytest.StashKey[Settings]()
@@ -27,6 +28,9 @@ RECORDER = pytest.StashKey[SessionRecorder]()
 MEMO = pytest.StashKey["Memo"]()
 NOISE = pytest.StashKey[dict[Any, Any]]()
 RECORDS = pytest.StashKey[list[dict[str, Any]]]()
+GATE: pytest.StashKey[SessionGate] = pytest.StashKey()
+GATED: pytest.StashKey[SessionResult] = pytest.StashKey()
+LEVEL_MARKER = "invariance(level): block (default), warn or ignore: what a check in this test that does not hold does"
 
 
 class UncheckedModelWarning(UserWarning):
@@ -45,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS] = read_settings(config)
     config.stash[RECORDER] = SessionRecorder(directory, worker.get("workerid", "main"))
     config.stash[NOISE] = {}
+    config.addinivalue_line("markers", LEVEL_MARKER)
+    _prepare_gate(config)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,9 +68,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Take Hypothesis' deadline off tests that use the model."""
+    """Check the levels of tests, and take Hypothesis' deadline off those that use the model."""
     from sys import modules
 
+    for item in items:
+        level_of(item)
     using = [item for item in items if _uses_fixture(item)]
     if using and "hypothesis" in modules:
         from pytest_llminvariance.hypothesis_profile import without_deadline
@@ -78,6 +86,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
     run = Run(settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item), config.stash[NOISE])
+    run = run._replace(level=level_of(item), baseline=_path(config, "baseline"))
     token = current_run.set(run)
     try:
         return (yield)
@@ -90,7 +99,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin a test, or another attempt at it."""
     attempt = getattr(item, "execution_count", 1)
-    item.config.stash[RECORDER].begin(item.nodeid, attempt, item.user_properties)
+    item.config.stash[RECORDER].begin(item.nodeid, attempt, item.user_properties, _facts(item))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,9 +110,12 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     recorder = request.config.stash[RECORDER]
     where = f"{fixturedef.baseid or '.'}::{fixturedef.argname} ({fixturedef.scope} fixture)"
     before = recorder.enter_scope(where, fixturedef.argname)
+    # the level is the first test's, and a fixture of wider scope checks for all of them
+    token = current_run.set(current_run.get()._replace(level="block"))
     try:
         return (yield)
     finally:
+        current_run.reset(token)
         recorder.leave_scope(before)
 
 
@@ -123,8 +135,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest's own, which turns what is left into XFAIL and XPASS
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Under the policy `skip`, turn a passed test with an UNDECIDED check into a skipped one."""
+    """Let a test pass whose level says so, and skip one with an UNDECIDED check under the policy `skip`."""
     report = yield
+    _let_pass_by_level(item, call, report)
     recorder = item.config.stash[RECORDER]
     fixtures = [name for name in getattr(item, "fixturenames", ()) if name in recorder.undecided_fixtures]
     undecided = recorder.undecided_in_test + [recorder.undecided_fixtures[name] for name in fixtures]
@@ -145,24 +158,27 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         return (yield)
     records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=True)
     lost = len(unfinished(records))
-    if lost and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    reasons = [f"{lost} check(s) started and did not finish"] if lost else []
+    reasons += _gated(config, records, int(session.exitstatus))
+    if reasons and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     result = yield
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if lost and reporter is not None:
-        reporter.write_line(f"invariance: {lost} check(s) started and did not finish; the session fails", red=True)
+    if reasons and reporter is not None:
+        reporter.write_line(f"invariance: {'; '.join(reasons)}; the session fails", red=True)
     return result
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print one line a finding."""
-    records = config.stash.get(RECORDS, None)
-    if not records:
+    records, gated = config.stash.get(RECORDS, None), config.stash.get(GATED, None)
+    if not records and gated is None:
         return
     from pytest_llminvariance.report.terminal import section_lines
 
     terminalreporter.section("invariance")
-    for line, colour in section_lines(records, config.stash[SETTINGS].undecided):
+    lines = [*section_lines(records or [], config.stash[SETTINGS].undecided), *(gated.lines if gated else ())]
+    for line, colour in lines:
         terminalreporter.write_line(line, **({colour: True} if colour else {}))
 
 
@@ -208,6 +224,75 @@ def invariance(invariance_model: Model) -> Checks:
     from pytest_llminvariance.bound import Checks
 
     return Checks(invariance_model)
+
+
+def level_of(item: pytest.Item) -> Level:
+    """Return the level that a test's marker gives its checks.
+
+    Raises:
+        pytest.UsageError: for a marker with other arguments; the message names the test and the rule.
+    """
+    marker = item.get_closest_marker("invariance")
+    if marker is None:
+        return "block"
+    level = marker.kwargs.get("level")
+    if marker.args or set(marker.kwargs) != {"level"} or level not in get_args(Level):
+        given = ", ".join([*map(repr, marker.args), *(f"{name}={value!r}" for name, value in marker.kwargs.items())])
+        raise pytest.UsageError(
+            f"{item.nodeid}: the marker is invariance({given}), but takes exactly level=, one of {', '.join(get_args(Level))}"
+        )
+    return cast("Level", level)
+
+
+def _facts(item: pytest.Item) -> dict[str, Any]:
+    """Return what a gate wants to know of a test: its level, its markers, and where it stands."""
+    markers = sorted({marker.name for marker in item.iter_markers()})
+    return {"level": level_of(item), "markers": markers, "line": (item.location[1] or 0) + 1}
+
+
+def _let_pass_by_level(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Turn a failure by an invariance alone into a pass with its message kept, where the level is not `block`."""
+    if call.when != "call" or call.excinfo is None or level_of(item) == "block":
+        return
+    from pytest_llminvariance.verdict import InvarianceError
+
+    if report.outcome == "failed" and isinstance(call.excinfo.value, InvarianceError):
+        report.sections.append((f"invariance, level {level_of(item)}: let pass", report.longreprtext))
+        report.outcome, report.longrepr = "passed", None
+
+
+def _prepare_gate(config: pytest.Config) -> None:
+    """Read policy and baseline before anything is asked; only where the session ends, not in workers."""
+    settings = config.stash[SETTINGS]
+    if hasattr(config, "workerinput") or (settings.policy is None and settings.baseline is None):
+        return
+    from pytest_llminvariance.errors import UsageError
+    from pytest_llminvariance.session_gate import SessionGate
+
+    places = _path(config, "policy"), _path(config, "baseline")
+    try:
+        config.stash[GATE] = SessionGate.read(*places, settings.margin, settings.undecided)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _gated(config: pytest.Config, records: list[dict[str, Any]], status: int) -> tuple[str, ...]:
+    """Return why policy or baseline fail the session."""
+    if GATE not in config.stash:
+        return ()
+    from datetime import date
+
+    config.stash[GATED] = config.stash[GATE].judge(records, status, date.today())
+    return config.stash[GATED].failures
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    """Return a place from the settings: from the command line as the shell means it, from the ini file beside it."""
+    given = getattr(config.stash[SETTINGS], name)
+    if given is None:
+        return None
+    in_ini = config.getoption(f"invariance_{name}") is None
+    return Path((config.rootpath if in_ini else config.invocation_params.dir) / given)
 
 
 def _memo(config: pytest.Config) -> Memo:

@@ -37,6 +37,7 @@ class SessionRecorder:
     def __init__(self, directory: Path, worker: str) -> None:
         self.directory, self._worker = directory, worker
         self._where, self._attempt, self._scope = "", 1, "test"
+        self._facts: Mapping[str, Any] = {}
         self._titles: dict[str, str] = {}
         self.undecided_fixtures: dict[str, str] = {}
         self._properties: list[tuple[str, object]] = []
@@ -46,9 +47,12 @@ class SessionRecorder:
         self.undecided_in_test: list[str] = []
         self.session_checks = 0
 
-    def begin(self, where: str, attempt: int, properties: list[tuple[str, object]]) -> None:
-        """Start a test, or another attempt at it, whose user properties are `properties`."""
+    def begin(
+        self, where: str, attempt: int, properties: list[tuple[str, object]], facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start a test, or another attempt at it; its findings go to `properties` and carry `facts` (level, line)."""
         self._where, self._attempt, self._properties = where, attempt, properties
+        self._facts = facts or {}
         properties[:] = [entry for entry in properties if entry[0] != PROPERTY_NAME]
         self._calls.pop(where, None)
         self._pairs, self._found = 0, False
@@ -111,7 +115,9 @@ class SessionRecorder:
         return finding
 
     def let_pass(self, finding: Finding) -> None:
-        """Note that an assertion was UNDECIDED and did not raise."""
+        """Note that an assertion was UNDECIDED and did not raise; what is let pass by its level is in the record."""
+        if self._facts.get("level", "block") != "block" and self._scope == "test":
+            return
         text = f"{finding.title}: {'; '.join(finding.reasons)}"
         if self._scope == "test":
             self.undecided_in_test.append(text)
@@ -124,7 +130,8 @@ class SessionRecorder:
         self._write({"kind": "failed", "id": finding_id, **self._place(), "title": title, "reason": reason})
 
     def _place(self) -> dict[str, Any]:
-        return {"where": self._where, "attempt": self._attempt}
+        facts = self._facts if self._scope == "test" else {}
+        return {"where": self._where, "attempt": self._attempt, **facts}
 
     def searched(self, found: bool) -> None:  # noqa: FBT001
         """Count a pair that a search compared."""

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from pytest_llminvariance.recorders import Recorder
     from pytest_llminvariance.verdict import Finding
 
-__all__ = ["Run", "UndecidedPolicy", "current_run", "recorded", "run"]
+__all__ = ["Level", "Run", "UndecidedPolicy", "current_run", "recorded", "run"]
 
 UndecidedPolicy = Literal["fail", "skip", "warn"]
+Level = Literal["block", "warn", "ignore"]
+"""What a check that does not hold does to its test, and to a gate."""
 
 
 class Run(NamedTuple):
@@ -40,6 +42,10 @@ class Run(NamedTuple):
     """The command that repeats the current test."""
     noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
     """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
+    level: Level = "block"
+    """Of the current test; at `warn` and `ignore` no check fails it."""
+    baseline: Path | None = None
+    """The record of the run to compare with."""
 
     @property
     def memo(self) -> Memo | None:

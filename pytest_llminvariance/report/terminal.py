@@ -40,7 +40,9 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
     findings = _of_kind(records, "finding")
     for record in findings:
         summary = record["finding"]
-        yield f"{finding_line(summary)}  [{record['where']}]", COLOURS[summary["verdict"]]
+        level, colour = record.get("level", "block"), COLOURS[summary["verdict"]]
+        told = "" if level == "block" or summary["verdict"] == "HOLDS" else f" (level {level}: let pass)"
+        yield f"{finding_line(summary)}{told}  [{record['where']}]", "yellow" if told else colour
     for record in _of_kind(records, "search"):
         n = record["pairs"]
         end = "found a counter-example" if record["found"] else "no counter-example (a search is no evidence for HOLDS)"

@@ -16,8 +16,24 @@ ROWS = [
     {"engine", "cache", "cache_file", "cache_rows"},
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
     {"search"},
-    {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "selftest"},
+    {
+        "assertions",
+        "negative_flips",
+        "strategies",
+        "hypothesis_profile",
+        "report",
+        "options",
+        "recording",
+        "run_directory",
+        "recorded_answers",
+        "flip_report",
+        "policy",
+        "gate",
+        "session_gate",
+        "comparison",
+        "ratchet",
+    },
+    {"plugin", "bound", "cli", "cli_gate", "cli_compare", "selftest"},
 ]
 TORCH = {
     f"models.{name}"
@@ -31,10 +47,10 @@ HOMES = {
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli"},
+    "typer": {"cli", "cli_gate", "cli_compare"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
-    "scipy": {"audit.metrics", "guards"},
+    "scipy": {"audit.metrics", "audit.flips", "guards"},
 }
 # a type checker needs the whole public surface in one place
 LONG_FILES: set[str] = set()
