@@ -128,7 +128,7 @@ class Settings:
 
 
 # what changes no verdict, or is in the replay line anyway
-NOT_REPEATED = ("seed", "cache")
+NOT_REPEATED = ("seed", "cache", "policy", "margin")
 
 
 def _fields() -> tuple[dataclasses.Field[Any], ...]:
