@@ -59,8 +59,8 @@ class GateDecision:
 
     @property
     def exit_code(self) -> int:
-        """3 where the evidence cannot be trusted, else 1 where something blocks, else 3 where something is open, else 0."""
-        if self.distrusted:
+        """3 where the evidence is empty or unsound, else 1 where something blocks, else 3 where something is open, else 0."""
+        if self.distrusted or not self.judged:
             return NO_EVIDENCE
         if self.missing or self.of("blocks"):
             return BLOCKED

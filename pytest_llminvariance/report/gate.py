@@ -31,7 +31,8 @@ def headline(decision: GateDecision) -> str:
         blocking = blocking if decision.of("blocks") else []
         missing = [f"{plural(len(decision.missing), 'required check')} missing"] if decision.missing else []
         return f"gate: BLOCKED - {', '.join([*blocking, *missing])}"
-    return "gate: NO EVIDENCE - " + ("the evidence cannot be trusted" if decision.distrusted else "not enough is known")
+    why = "the evidence cannot be trusted" if decision.distrusted else "not enough is known"
+    return f"gate: NO EVIDENCE - {why if decision.judged else 'there is no finding'}"
 
 
 def gate_lines(decision: GateDecision) -> Iterator[tuple[str, str]]:

@@ -231,6 +231,8 @@ def test_no_run_json_and_no_finding_are_no_evidence(recorded: Callable[..., RunR
     assert "it is not known whether the run ended" in text(decided(read_run(tmp_path / "run")))
     assert decided(read_run(tmp_path / "run")).exit_code == 3
     assert decided(recorded()).exit_code == 3
+    assert decided(recorded(), required=["labels"]).exit_code == 3
+    assert "gate: NO EVIDENCE - there is no finding" in text(decided(recorded()))
     assert decided([]).exit_code == 3
 
 
