@@ -45,6 +45,7 @@ _HOMES = {
     "symmetrized": "models.symmetrized",
     "assert_batch_invariant": "assertions",
     "assert_invariant": "assertions",
+    "assert_no_negative_flips": "negative_flips",
     "assert_order_symmetric": "assertions",
     "assert_prompt_insensitive": "assertions",
     "assert_readouts_agree": "assertions",
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.loading import load_model as load_model
     from pytest_llminvariance.models.protocol import Model as Model
     from pytest_llminvariance.models.symmetrized import symmetrized as symmetrized
+    from pytest_llminvariance.negative_flips import assert_no_negative_flips as assert_no_negative_flips
     from pytest_llminvariance.noise import noise_floor as noise_floor
     from pytest_llminvariance.paraphrases import Paraphrase as Paraphrase
     from pytest_llminvariance.paraphrases import load_paraphrases as load_paraphrases

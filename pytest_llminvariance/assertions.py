@@ -6,7 +6,7 @@ default); under `skip` and `warn` it is recorded and the test goes on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from pytest_llminvariance.audit.metrics import flip
@@ -266,12 +266,18 @@ def _assert(
         settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
         measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)
         finding = slot.store(finding_with_nearest_example(measured, made, model, template))
+    return raise_by_verdict(finding, failure_message)
+
+
+def raise_by_verdict(finding: Finding, message: Callable[[Finding, str | None], str]) -> Finding:
+    """Raise by verdict, level and policy, or return the finding."""
+    __tracebackhide__ = True
     run = current_run.get()
-    if finding.verdict is Verdict.BROKEN:
-        raise InvarianceError(failure_message(finding, run.replay), finding)
-    if finding.verdict is Verdict.UNDECIDED and not in_search():
-        if run.undecided == "fail":
-            raise UndecidedError(failure_message(finding, run.replay), finding)
+    if finding.verdict is Verdict.BROKEN and run.level == "block":
+        raise InvarianceError(message(finding, run.replay), finding)
+    if finding.verdict is not Verdict.HOLDS and not in_search():
+        if finding.verdict is Verdict.UNDECIDED and run.level == "block" and run.undecided == "fail":
+            raise UndecidedError(message(finding, run.replay), finding)
         if run.recorder is not None:
             run.recorder.let_pass(finding)
     return finding

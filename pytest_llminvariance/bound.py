@@ -10,6 +10,7 @@ from pytest_llminvariance import assertions
 from pytest_llminvariance.audit.noise import NoiseFloor
 from pytest_llminvariance.checks import check
 from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.negative_flips import assert_no_negative_flips
 from pytest_llminvariance.noise import noise_floor
 from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.properties import Property
@@ -56,6 +57,11 @@ class Checks:
         """Assert that a prompt gets the same answer alone and in the company of others."""
         __tracebackhide__ = True
         return assertions.assert_batch_invariant(self.model, questions, **settings)
+
+    def assert_no_negative_flips(self, questions: Questions, **settings: Any) -> Finding:
+        """Assert that what the baseline answered right is not wrong now."""
+        __tracebackhide__ = True
+        return assert_no_negative_flips(self.model, questions, **settings)
 
     def noise_floor(self, questions: Questions, **settings: Any) -> NoiseFloor:
         """Measure how far answers move when only the company of a prompt changes."""

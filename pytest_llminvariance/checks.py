@@ -32,7 +32,7 @@ from pytest_llminvariance.runs import current_run, recorded
 from pytest_llminvariance.transforms import Transform
 from pytest_llminvariance.verdict import Finding, as_tolerance
 
-__all__ = ["Measured", "check", "in_search", "measure"]
+__all__ = ["Measured", "check", "in_search", "measure", "package_versions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def measure(
         "readout": way if not isinstance(made, ReadoutAgreement) else " and ".join(made.readouts),
         "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
         "seed": current_run.get().seed,
-        "versions": _versions(),
+        "versions": package_versions(),
         "claim": about,
         "risk_limit": None if answers.decision.method == "exhaustive" else _session_limit(),
     }
@@ -179,7 +179,8 @@ def _plan_spec(specs: Sequence[str]) -> str:
     return " or ".join(specs) if len(specs) <= 4 else hashlib.sha256(json.dumps(list(specs)).encode()).hexdigest()[:16]
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of what determines answers and numbers."""
     found = {}
     for name in ("pytest-llminvariance", "torch", "transformers"):
         try:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_llminvariance.cli_audit import audit_command
+from pytest_llminvariance.cli_compare import compare
+from pytest_llminvariance.cli_gate import gate
 from pytest_llminvariance.cli_holdout import holdout
 from pytest_llminvariance.cli_paraphrase import paraphrase_app
 from pytest_llminvariance.cli_plan import plan
@@ -59,6 +61,8 @@ def selftest(
 
 app.command("plan")(plan)
 app.command("holdout")(holdout)
+app.command()(gate)
+app.command()(compare)
 
 cache_app = typer.Typer(
     name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True

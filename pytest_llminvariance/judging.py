@@ -123,8 +123,13 @@ def _by_question(
 def _details(
     evidence: Sequence[Evidence], seen: Sequence[Evidence], effect: Interval, samples: int
 ) -> Mapping[str, Any]:
+    same = {
+        "question_hashes": tuple(item.plan.question.content_hash for item in evidence),
+        "template_sha256": evidence[0].plan.probes[0].presentation.template.content_hash,
+    }
     if samples == 1:
         return {
+            **same,
             "position_shares": choice_shares(evidence),
             "expected_scores": expected_scores(evidence),
             "kept_under_reversal": kept_under_reversal(evidence),
@@ -133,6 +138,7 @@ def _details(
     decided = [pair for pair in others if all(answer.is_known for answer in pair)]
     flips = sum(a.probabilities.index(1.0) != b.probabilities.index(1.0) for a, b in decided)
     return {
+        **same,
         "root_of_excess": max(0.0, float(effect.low)) ** 0.5,
         "majority_flips": flips,
         "majority_pairs": len(decided),

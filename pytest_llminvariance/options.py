@@ -78,6 +78,18 @@ def _risk(value: str) -> float:
     return number
 
 
+def _path(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must name a file or a folder")
+    return value
+
+
+def _share(value: str) -> str:
+    if not re.fullmatch(r"0?\.\d+|0", value):
+        raise ValueError("must be a number from 0 to below 1")
+    return value
+
+
 def _policy(value: str) -> str:
     if value not in get_args(UndecidedPolicy):
         raise ValueError(f"must be one of {', '.join(get_args(UndecidedPolicy))}")
@@ -159,10 +171,17 @@ class Settings:
     report: str | None = _setting(
         None, _directory, "DIR", "write answers, findings and settings to this directory, to judge, compare and report"
     )
+    policy: str | None = _setting(
+        None, _path, "FILE", "policy of the gate in TOML, or a pyproject.toml: what it blocks fails the session too"
+    )
+    baseline: str | None = _setting(
+        None, _path, "PLACE", "run directory of an earlier run: checks that are worse now fail the session"
+    )
+    margin: str = _setting("0.02", _share, "SHARE", "how much worse than the baseline a check's mean may be (0.02)")
 
 
 # what changes no verdict, or is in the replay line anyway
-NOT_REPEATED = ("seed", "cache", "plan", "manifest", "report")
+NOT_REPEATED = ("seed", "cache", "plan", "manifest", "report", "policy", "margin")
 
 
 def _fields() -> tuple[dataclasses.Field[Any], ...]:

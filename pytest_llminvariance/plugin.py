@@ -16,6 +16,8 @@ from pytest_llminvariance.recording import SessionRecorder, new_run_directory, r
 from pytest_llminvariance.runs import Run, current_run
 from pytest_llminvariance.session_state import (
     BEGAN,
+    GATED,
+    MARKER,
     NOISE,
     RECORDER,
     RECORDS,
@@ -23,11 +25,16 @@ from pytest_llminvariance.session_state import (
     SETTINGS,
     answers_of,
     close_memo,
+    gated,
     holdout_of,
+    let_pass_by_level,
+    level_of,
     memo_of,
     note_engine,
     note_session,
+    place_of,
     planner_of,
+    prepare_gate,
     replay_of,
     report_of,
     risk_of,
@@ -61,10 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     directory = Path(worker.get("invariance_run_directory") or (report / "events" if report else new_run_directory()))
     config.stash[RECORDER] = SessionRecorder(directory, worker.get("workerid", "main"))
     config.stash[NOISE] = {}
-    config.addinivalue_line(
-        "markers",
-        "invariance(weight=1.0, exhaustive=False): the test's weight when the risk limit is shared; exhaustive tests ask everything",
-    )
+    config.addinivalue_line("markers", MARKER)
+    prepare_gate(config)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -104,9 +109,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and --lf take tests away
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Share the risk limit, and take Hypothesis' deadline off tests that use the model."""
+    """Check the markers, share the risk limit, and take Hypothesis' deadline off tests that use the model."""
     from sys import modules
 
+    for item in items:
+        level_of(item)
     if config.stash[SETTINGS].model is not None or any(map(uses_fixture, items)):
         share_risk(config, items)
     using = [item for item in items if uses_fixture(item)]
@@ -134,6 +141,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         answers=answers_of(config),
         on_plan=planner_of(item) if settings.plan else None,
         holdout=holdout_of(config),
+        level=level_of(item),
+        baseline=place_of(config, "baseline"),
     )
     token = current_run.set(run)
     try:
@@ -160,7 +169,8 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     recorder = request.config.stash[RECORDER]
     where = f"{fixturedef.baseid or '.'}::{fixturedef.argname} ({fixturedef.scope} fixture)"
     before = recorder.enter_scope(where, fixturedef.argname)
-    token = current_run.set(current_run.get()._replace(risk=None))  # a fixture is no test: it has no share
+    # a fixture of wider scope checks for all its tests: it has no share of the risk, and no test's level
+    token = current_run.set(current_run.get()._replace(risk=None, level="block"))
     try:
         return (yield)
     finally:
@@ -184,8 +194,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest's own, which turns what is left into XFAIL and XPASS
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Under the policy `skip`, turn a passed test with an UNDECIDED check into a skipped one."""
+    """Let a test pass whose level says so, and skip one with an UNDECIDED check under the policy `skip`."""
     report = yield
+    let_pass_by_level(item, call, report)
     recorder = item.config.stash[RECORDER]
     fixtures = [name for name in getattr(item, "fixturenames", ()) if name in recorder.undecided_fixtures]
     undecided = recorder.undecided_in_test + [recorder.undecided_fixtures[name] for name in fixtures]
@@ -208,7 +219,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     report = report_of(config)
     records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=report is None)
     lost = len(unfinished(records))
-    if lost and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    reasons = [f"{lost} check(s) started and did not finish"] if lost else []
+    reasons += gated(config, records, int(session.exitstatus))
+    if reasons and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     result = yield
     if report is not None and BEGAN in config.stash:
@@ -216,20 +229,21 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
 
         finish_session(report, int(session.exitstatus), config.stash[BEGAN])
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if lost and reporter is not None:
-        reporter.write_line(f"invariance: {lost} check(s) started and did not finish; the session fails", red=True)
+    if reasons and reporter is not None:
+        reporter.write_line(f"invariance: {'; '.join(reasons)}; the session fails", red=True)
     return result
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print one line a finding."""
-    records = config.stash.get(RECORDS, None)
-    if not records:
+    records, gated = config.stash.get(RECORDS, None), config.stash.get(GATED, None)
+    if not records and gated is None:
         return
     from pytest_llminvariance.report.terminal import section_lines
 
     terminalreporter.section("invariance")
-    for line, colour in section_lines(records, config.stash[SETTINGS].undecided):
+    lines = [*section_lines(records or [], config.stash[SETTINGS].undecided), *(gated.lines if gated else ())]
+    for line, colour in lines:
         terminalreporter.write_line(line, **({colour: True} if colour else {}))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import re
 import string
 import unicodedata
@@ -115,6 +117,13 @@ class Template:
             )
         if self.labels is not None:
             object.__setattr__(self, "labels", check_labels(self.labels))
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over everything but the name."""
+        layout = None if self.layout is None else dataclasses.astuple(self.layout)
+        content = [self.text, self.system, self.labels, layout]
+        return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
 
     @property
     def fields(self) -> frozenset[str]:

@@ -62,7 +62,7 @@ class Recorder(Protocol):
         ...
 
     def let_pass(self, finding: Finding) -> None:
-        """Note that an assertion was UNDECIDED and did not raise, by the policy."""
+        """Note that an assertion did not raise although it does not hold, by the policy or the test's level."""
         ...
 
     def failed(self, finding_id: str, reason: str) -> None:

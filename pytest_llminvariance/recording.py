@@ -52,7 +52,7 @@ class SessionRecorder:
     ) -> None:
         """Start a test, or another attempt at it, whose user properties are `properties`.
 
-        `spot` says more about the place: file, line (from 1), and the level that a gate gives it.
+        `spot` says more about the place: file, line (from 1), its level and markers, for a gate.
         """
         self._where, self._attempt, self._properties = where, attempt, properties
         self._spot = dict(spot or {})
@@ -132,7 +132,9 @@ class SessionRecorder:
         return finding
 
     def let_pass(self, finding: Finding) -> None:
-        """Note that an assertion was UNDECIDED and did not raise."""
+        """Note that an assertion was UNDECIDED and did not raise; what is let pass by its level is in the record."""
+        if self._spot.get("level", "block") != "block" and self._scope == "test":
+            return
         text = f"{finding.title}: {'; '.join(finding.reasons)}"
         if self._scope == "test":
             self.undecided_in_test.append(text)

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from pytest_llminvariance.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.verdict import Finding
 
-__all__ = ["Run", "UndecidedPolicy", "current_run", "recorded", "run"]
+__all__ = ["Level", "Run", "UndecidedPolicy", "current_run", "recorded", "run"]
 
 UndecidedPolicy = Literal["fail", "skip", "warn"]
+Level = Literal["block", "warn", "ignore"]
+"""What a check that does not hold does to its test, and to a gate."""
 
 
 class Run(NamedTuple):
@@ -54,6 +56,10 @@ class Run(NamedTuple):
 
     holdout: Holdout | None = None
     """Questions that are set aside; `None`: all are used."""
+    level: Level = "block"
+    """Of the current test; at `warn` and `ignore` no check fails it."""
+    baseline: Path | None = None
+    """The record of the run to compare with."""
 
     @property
     def memo(self) -> Memo | None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
 
 from pytest_llminvariance.options import Settings, repeated_flags
 from pytest_llminvariance.recording import SessionRecorder
+from pytest_llminvariance.runs import Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from pytest_llminvariance.holdout import Holdout
     from pytest_llminvariance.models.protocol import Model
     from pytest_llminvariance.risk import ItemRisk, SeedLedger
+    from pytest_llminvariance.session_gate import SessionGate, SessionResult
     from pytest_llminvariance.session_risk import Collected, SessionRisk
 
+MARKER = (
+    "invariance(level='block', weight=1.0, exhaustive=False): block, warn or ignore: what a check in this test that does not "
+    "hold does; the test's weight when the risk limit is shared; exhaustive tests ask everything"
+)
+MARKER_TAKES = {"level", "weight", "exhaustive"}
+GATE: pytest.StashKey[SessionGate] = pytest.StashKey()
+GATED: pytest.StashKey[SessionResult] = pytest.StashKey()
 FIXTURES = ("invariance_model", "invariance")
 SETTINGS = pytest.StashKey[Settings]()
 RECORDER = pytest.StashKey[SessionRecorder]()
@@ -160,11 +169,10 @@ def report_of(config: pytest.Config) -> Path | None:
 
 
 def spot_of(item: pytest.Item) -> dict[str, Any]:
-    """Return where a test is, and the level that its marker gives to its findings."""
+    """Return where a test is, its markers, and the level that it gives to its findings."""
     path, line, _ = item.location
-    marker = item.get_closest_marker("invariance")
-    level = str(marker.kwargs.get("level", "block")) if marker else "block"
-    return {"file": path, "line": None if line is None else line + 1, "level": level}
+    markers = sorted({marker.name for marker in item.iter_markers()})
+    return {"file": path, "line": None if line is None else line + 1, "level": level_of(item), "markers": markers}
 
 
 def close_memo(config: pytest.Config) -> None:
@@ -218,3 +226,66 @@ def threads_of(config: pytest.Config) -> int | None:
     """Return the CPU threads of one worker, or `None` outside xdist."""
     workers = getattr(config, "workerinput", {}).get("workercount")
     return None if workers is None else max(1, (os.cpu_count() or 1) // int(workers))
+
+
+def level_of(item: pytest.Item) -> Level:
+    """Return the level that a test's marker gives its checks.
+
+    Raises:
+        pytest.UsageError: for a marker with other arguments; the message names the test and the rule.
+    """
+    marker = item.get_closest_marker("invariance")
+    if marker is None:
+        return "block"
+    level = marker.kwargs.get("level", "block")
+    if marker.args or not set(marker.kwargs) <= MARKER_TAKES or level not in get_args(Level):
+        given = ", ".join([*map(repr, marker.args), *(f"{name}={value!r}" for name, value in marker.kwargs.items())])
+        raise pytest.UsageError(
+            f"{item.nodeid}: the marker is invariance({given}), but takes level= (one of {', '.join(get_args(Level))}), weight= and exhaustive="
+        )
+    return cast("Level", level)
+
+
+def let_pass_by_level(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Turn a failure by an invariance alone into a pass with its message kept, where the level is not `block`."""
+    if call.when != "call" or call.excinfo is None or level_of(item) == "block":
+        return
+    from pytest_llminvariance.verdict import InvarianceError
+
+    if report.outcome == "failed" and isinstance(call.excinfo.value, InvarianceError):
+        report.sections.append((f"invariance, level {level_of(item)}: let pass", report.longreprtext))
+        report.outcome, report.longrepr = "passed", None
+
+
+def prepare_gate(config: pytest.Config) -> None:
+    """Read policy and baseline before anything is asked; only where the session ends, not in workers."""
+    settings = config.stash[SETTINGS]
+    if hasattr(config, "workerinput") or (settings.policy is None and settings.baseline is None):
+        return
+    from pytest_llminvariance.errors import UsageError
+    from pytest_llminvariance.session_gate import SessionGate
+
+    places = place_of(config, "policy"), place_of(config, "baseline")
+    try:
+        config.stash[GATE] = SessionGate.read(*places, settings.margin, settings.undecided)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def gated(config: pytest.Config, records: list[dict[str, Any]], status: int) -> tuple[str, ...]:
+    """Return why policy or baseline fail the session."""
+    if GATE not in config.stash:
+        return ()
+    from datetime import date
+
+    config.stash[GATED] = config.stash[GATE].judge(records, status, date.today())
+    return config.stash[GATED].failures
+
+
+def place_of(config: pytest.Config, name: str) -> Path | None:
+    """Return a place from the settings: from the command line as the shell means it, from the ini file beside it."""
+    given = getattr(config.stash[SETTINGS], name)
+    if given is None:
+        return None
+    in_ini = config.getoption(f"invariance_{name}") is None
+    return Path((config.rootpath if in_ini else config.invocation_params.dir) / given)

@@ -45,7 +45,9 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
     findings = _of_kind(records, "finding")
     for record in findings:
         summary = record["finding"]
-        yield f"{finding_line(summary)}  [{record['where']}]", COLOURS[summary["verdict"]]
+        level, colour = record.get("level", "block"), COLOURS[summary["verdict"]]
+        told = "" if level == "block" or summary["verdict"] == "HOLDS" else f" (level {level}: let pass)"
+        yield f"{finding_line(summary)}{told}  [{record['where']}]", "yellow" if told else colour
     yield from ((line, "") for line in plan_lines(_of_kind(records, "planned")))
     if spent := risk_line(findings):
         yield spent, ""

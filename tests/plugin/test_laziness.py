@@ -15,7 +15,7 @@ LIST_MODULES = """
 """
 LIGHT = {
     f"pytest_llminvariance{name}"
-    for name in ("", ".device_names", ".errors", ".options", ".plugin", ".recording", ".runs")
+    for name in ("", ".device_names", ".errors", ".options", ".plugin", ".recording", ".runs", ".session_state")
 }
 HEAVY = {"numpy", "scipy", "torch", "transformers", "hypothesis", "tqdm", "typer"}
 
@@ -28,7 +28,7 @@ def modules_of(pytester: pytest.Pytester, name: str, *flags: str) -> set[str]:
     return set((pytester.path / name).read_text().split())
 
 
-def test_an_unrelated_suite_loads_six_light_modules_more(pytester: pytest.Pytester) -> None:
+def test_an_unrelated_suite_loads_seven_light_modules_more(pytester: pytest.Pytester) -> None:
     with_plugin = modules_of(pytester, "with")
     without = modules_of(pytester, "without", "-p", "no:llminvariance")
     assert with_plugin - without == LIGHT

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from pytest_llminvariance.options import Settings
+from tests.run_directories import write_run
 
 VALUES = {
     "model": ("control:oracle", "control:uniform"),
@@ -26,6 +27,9 @@ VALUES = {
     "device_map": ("auto", "balanced"),
     "cache": ("off", "answers"),
     "report": ("in_ini", "by_flag"),
+    "policy": ("gate.toml", "other.toml"),
+    "baseline": ("before", "earlier"),
+    "margin": ("0.1", "0"),
 }
 NAMES = [item.name for item in dataclasses.fields(Settings)]
 SHOW = """
@@ -73,6 +77,8 @@ def test_ini_keys_and_the_flag_wins(pytester: pytest.Pytester) -> None:
         ("--invariance-seed=x", "--invariance-seed is 'x', but must be a whole number"),
         ("--invariance-batch-tokens=0", "--invariance-batch-tokens is '0', but must be a whole number from 1"),
         ("--invariance-undecided=pass", "--invariance-undecided is 'pass', but must be one of fail, skip, warn"),
+        ("--invariance-policy=", "--invariance-policy is '', but must name a file or a folder"),
+        ("--invariance-margin=1", "--invariance-margin is '1', but must be a number from 0 to below 1"),
         ("--invariance-cache=", "--invariance-cache is '', but must be auto, off or a folder"),
         ("--invariance-report=", "--invariance-report is '', but must name a directory"),
     ],
@@ -115,6 +121,10 @@ def test_the_table_above_knows_every_setting() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester: pytest.Pytester) -> None:
     ini, flag = VALUES[name]
+    for place in ("gate.toml", "other.toml"):
+        (pytester.path / place).touch()
+    for place in ("before", "earlier"):
+        write_run(pytester.path / place, [])
     default = getattr(Settings(), name)
     kinds = {"seed": int, "batch_tokens": int, "risk_limit": float, "check_risk": float}
     kind = kinds.get(name, bool if default is False else str)

@@ -57,23 +57,34 @@ ROWS = [
     {
         "assertions",
         "auditing",
+        "comparison",
+        "flip_report",
+        "gate",
         "guidance",
         "hypothesis_profile",
-        "rejudging",
         "machines",
+        "negative_flips",
         "options",
         "paraphrase_proposals",
         "paraphrase_review",
         "paraphrase_status",
+        "policy",
+        "ratchet",
+        "recorded_answers",
         "recording",
         "records",
+        "rejudging",
         "report",
+        "run_directory",
+        "session_gate",
         "strategies",
     },
     {
         "bound",
         "cli",
         "cli_audit",
+        "cli_compare",
+        "cli_gate",
         "cli_holdout",
         "cli_paraphrase",
         "cli_plan",
@@ -102,7 +113,7 @@ TORCH = {
     )
 }
 HOMES: dict[str, set[str]] = {
-    "pytest": {"session_state", "manifest", "options", "plugin"},
+    "pytest": {"manifest", "options", "plugin", "session_state"},
     "hypothesis": {
         "guidance",
         "hypothesis_profile",
@@ -115,10 +126,10 @@ HOMES: dict[str, set[str]] = {
     },
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli", "cli_audit", "cli_holdout", "cli_paraphrase", "cli_plan", "cli_record"},
+    "typer": {"cli", "cli_audit", "cli_compare", "cli_gate", "cli_holdout", "cli_paraphrase", "cli_plan", "cli_record"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
-    "scipy": {"audit.metrics", "guards", "stats.paired"},
+    "scipy": {"audit.flips", "audit.metrics", "guards", "stats.paired"},
     "statsmodels": {"stats.paired"},
 }
 # a type checker needs the whole public surface in one place

@@ -1,0 +1,90 @@
+"""The gate inside a session: what --invariance-policy and --invariance-baseline say when it ends."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pytest_llminvariance.comparison import compare_runs
+from pytest_llminvariance.gate import PASSED, decide_gate
+from pytest_llminvariance.policy import Policy, read_policy
+from pytest_llminvariance.recording import unfinished
+from pytest_llminvariance.report.comparison import comparison_lines, outcome
+from pytest_llminvariance.report.gate import gate_lines, headline
+from pytest_llminvariance.run_directory import RunRecord, finding_rows, read_run, run_from_rows
+from pytest_llminvariance.verdict import Verdict
+
+__all__ = ["SessionGate", "SessionResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What a session's own gate found."""
+
+    lines: tuple[tuple[str, str], ...]
+    """(line, colour) for the terminal section."""
+    failures: tuple[str, ...]
+    """Why the session fails, one line each; empty where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGate:
+    """A policy and a baseline, read before anything is asked."""
+
+    policy: Policy | None
+    baseline: RunRecord | None
+    margin: Fraction
+    lenient: bool
+    """True where --invariance-undecided lets UNDECIDED pass, and so what could not be compared."""
+
+    @classmethod
+    def read(cls, policy: Path | None, baseline: Path | None, margin: str, undecided: str) -> SessionGate:
+        """Read policy and baseline.
+
+        Raises:
+            UsageError: where one of them is missing or damaged.
+        """
+        return cls(
+            read_policy(policy, Path()) if policy else None,
+            read_run(baseline) if baseline else None,
+            Fraction(margin),
+            undecided != "fail",
+        )
+
+    def judge(self, records: Sequence[Mapping[str, Any]], status: int, today: datetime.date) -> SessionResult:
+        """Return what policy and baseline say about what a session recorded."""
+        run = _session_run(records, status)
+        lines: list[tuple[str, str]] = []
+        failures: list[str] = []
+        if self.policy is not None:
+            decision = decide_gate([run], self.policy, today)
+            lines += gate_lines(decision)
+            failures += [headline(decision)] if decision.exit_code != PASSED else []
+        if self.baseline is not None:
+            comparison = compare_runs(self.baseline, run, margin=self.margin)
+            lines += comparison_lines(comparison)
+            verdict = outcome(comparison)
+            if verdict is Verdict.BROKEN:
+                failures.append(f"{len(comparison.of(verdict))} check(s) worse than the baseline {self.baseline.name}")
+            elif not self.lenient and (comparison.of(Verdict.UNDECIDED) or not comparison.checks):
+                failures.append(f"not everything could be compared with the baseline {self.baseline.name}")
+        return SessionResult(tuple(lines), tuple(failures))
+
+
+def _session_run(records: Sequence[Mapping[str, Any]], status: int) -> RunRecord:
+    models = [record for record in records if record["kind"] == "model"]
+    facts: dict[str, Any] = {"exit": status}
+    for name in ("device", "dtype"):
+        values = {record[name] for record in models if record.get(name)}
+        facts |= {name: values.pop()} if len(values) == 1 else {}
+    lost = [f"{record['title']}: it started and did not finish  [{record['where']}]" for record in unfinished(records)]
+    lost += [
+        f"{record['title']}: {record['reason']}  [{record['where']}]"
+        for record in records
+        if record["kind"] == "failed"
+    ]
+    return run_from_rows("this session", finding_rows(records), facts, lost)

@@ -1,0 +1,174 @@
+"""The walk on the demo model, by its commands: blocked, waived, expired, deleted, and compared with a baseline."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llminvariance.comparison import Compared, compare_runs
+from pytest_llminvariance.report.comparison import WORDS
+from pytest_llminvariance.run_directory import read_run
+from tests.run_directories import recording
+
+ROOT = Path(__file__).parents[2]
+FACTS = ROOT / "examples" / "model_repo" / "questions" / "facts.jsonl"
+pytestmark = pytest.mark.real_model
+
+ORDER = """
+    from pathlib import Path
+    from pytest_llminvariance import assert_order_symmetric, load_questions
+
+    QUESTIONS = load_questions(Path(__file__).parent / "questions.jsonl")
+
+    def test_order(invariance_model):
+        assert_order_symmetric(invariance_model, QUESTIONS, orders="cyclic")
+"""
+LABELS = """
+    from pathlib import Path
+    import pytest
+    from pytest_llminvariance import Relabel, assert_invariant, load_questions
+
+    QUESTIONS = load_questions(Path(__file__).parent / "questions.jsonl")
+
+    @pytest.mark.invariance(level="warn")
+    def test_labels(invariance_model):
+        assert_invariant(invariance_model, QUESTIONS, under=Relabel([("A", "B", "C", "D"), ("1", "2", "3", "4")]))
+"""
+POLICY = 'required = ["option_order", "labels"]\n'
+WAIVER = """
+[[waivers]]
+property = "option_order"
+owner = "ana@example.org"
+reason = "known of the demo model"
+expires = 2026-03-31
+"""
+
+
+class Repository:
+    """A model's repository: a suite, questions, a policy, and the commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        lines = FACTS.read_text().splitlines()
+        self.suite("test_order.py", ORDER)
+        self.suite("test_labels.py", LABELS)
+        self.questions(lines[:6])
+        self.policy(POLICY)
+
+    def suite(self, name: str, text: str) -> None:
+        (self.folder / name).write_text("\n".join(line.removeprefix("    ") for line in text.splitlines()))
+
+    def questions(self, lines: list[str]) -> None:
+        (self.folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
+
+    def policy(self, text: str) -> None:
+        (self.folder / "gate.toml").write_text(text)
+
+    def run(self, name: str, model: str = "demo") -> int:
+        flags = [f"--invariance-model={model}", *recording(self.folder / name)]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "-c", os.devnull, "."]
+        return self._do([*command, *flags]).returncode
+
+    def cli(self, *arguments: str) -> tuple[int, str]:
+        code = "from pytest_llminvariance.cli import main; main()"
+        done = self._do([sys.executable, "-c", code, *arguments])
+        said = done.stdout + done.stderr
+        print(f"$ llminvariance {' '.join(arguments)}\n{said}exit status {done.returncode}\n")
+        return done.returncode, said
+
+    def gate(self, *arguments: str) -> tuple[int, str]:
+        return self.cli("gate", *arguments, "--policy", "gate.toml")
+
+    def finding(self, name: str, property: str) -> dict[str, Any]:
+        rows = json.loads((self.folder / name / "findings.json").read_text())["findings"]
+        return next(row for row in rows if row["property"] == property)
+
+    def compared(self, old: str, new: str) -> Compared:
+        runs = [read_run(self.folder / name) for name in (old, new)]
+        comparison = compare_runs(runs[0], runs[1], margin=Fraction(1, 10))
+        return next(item for item in comparison.checks if item.key.endswith(" option_order"))
+
+    def _do(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        keep = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+        settings = {**keep, "PYTHONPATH": str(ROOT), "LLMINVARIANCE_ANSWERS": "off"}
+        return subprocess.run(command, cwd=self.folder, env=settings, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    made = Repository(tmp_path_factory.mktemp("repository"))
+    assert made.run("release") == 1, "the demo model breaks the order of options"
+    return made
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(repository: Repository) -> Iterator[None]:
+    before = {file: file.read_text() for file in repository.folder.iterdir() if file.is_file()}
+    yield
+    for file, text in before.items():
+        file.write_text(text)
+
+
+def test_blocked_waived_and_expired(repository: Repository) -> None:
+    code, said = repository.gate("release")
+    assert code == 1
+    assert said.startswith("gate: BLOCKED - 1 check of 2\n  BLOCKS   option order BROKEN: flip_rate ")
+    repository.policy(POLICY + WAIVER)
+    code, said = repository.gate("release", "--today", "2026-03-31")
+    assert code == 0
+    assert "  WAIVED   option order BROKEN" in said
+    assert "waived by ana@example.org until 2026-03-31: known of the demo model  [test_order.py::test_order]" in said
+    code, said = repository.gate("release", "--today", "2026-04-01")
+    assert code == 1
+    assert "the waiver of ana@example.org for option_order expired on 2026-03-31" in said
+
+
+def test_a_deleted_property_blocks(repository: Repository) -> None:
+    (repository.folder / "test_order.py").unlink()
+    repository.run("deleted")
+    repository.policy(POLICY + WAIVER)
+    code, said = repository.gate("deleted", "--today", "2026-03-31")
+    assert code == 1
+    assert "  MISSING  option_order: required, but no run has checked it" in said
+
+
+def test_one_tensor_changed_slightly_is_compared(repository: Repository) -> None:
+    repository.run("slightly", "python:tests.model.nudged:slightly")
+    before, after = (repository.finding(name, "option_order") for name in ("release", "slightly"))
+    assert before["fingerprint"] != after["fingerprint"]
+    code, said = repository.cli("compare", "release", "slightly", "--margin", "0.1")
+    item = repository.compared("release", "slightly")
+    assert not item.refused
+    assert item.difference is not None
+    assert float(item.difference.high) == pytest.approx(after["effect"]["high"] - before["effect"]["high"])
+    assert f"{WORDS[item.verdict]:<10} test_order.py::test_order option_order: flip_rate " in said
+    assert code == 1 or item.verdict != "BROKEN"
+    code, said = repository.cli("compare", "release", "release", "--margin", "0")
+    assert "both runs are of the same weights" in said
+    assert repository.compared("release", "release").verdict == "HOLDS"
+    assert "WORSE -" not in said.replace("NOT WORSE", "")
+
+
+def test_one_tensor_spoilt_is_seen(repository: Repository) -> None:
+    repository.run("badly", "python:tests.model.nudged:badly")
+    repository.cli("compare", "release", "badly", "--margin", "0")
+    item = repository.compared("release", "badly")
+    assert not item.refused
+    assert item.worse or item.better
+
+
+def test_switched_questions_are_refused(repository: Repository) -> None:
+    repository.questions(FACTS.read_text().splitlines()[6:12])
+    repository.run("switched")
+    code, said = repository.cli("compare", "release", "switched")
+    assert code == 3
+    assert said.count("  REFUSED ") == 2
+    assert "because: questions: 6 of 6 are gone or changed and 6 are new" in said

@@ -1,0 +1,251 @@
+"""`@pytest.mark.invariance(level=...)`: what a check that does not hold does to its test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.run_directories import recording
+
+SUITE = """
+    import pytest
+    from hypothesis import given, settings
+    from pytest_llminvariance import Question, assert_order_symmetric, assert_same_answer, controls
+    from pytest_llminvariance import strategies as inv
+
+    BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], answer=n % 4) for n in range(12)]
+
+    @pytest.mark.invariance(level="warn")
+    def test_warn(record_property):
+        assert_order_symmetric(controls.always_first(), BANK)
+        record_property("went", "on")
+
+    @pytest.mark.invariance(level="ignore")
+    def test_ignore():
+        assert_order_symmetric(controls.always_first(), BANK)
+
+    @pytest.mark.invariance(level="warn")
+    def test_undecided():
+        assert_order_symmetric(controls.uniform(), BANK)
+
+    def test_block():
+        assert_order_symmetric(controls.always_first(), BANK)
+
+    @pytest.mark.invariance(level="warn")
+    def test_their_own_failure():
+        assert_order_symmetric(controls.always_first(), BANK)
+        assert False, "their own"
+
+    @pytest.mark.invariance(level="warn")
+    @settings(database=None)
+    @given(inv.presentations(BANK[0]), inv.presentations(BANK[0]))
+    def test_search(a, b):
+        assert_same_answer(controls.always_first(), a, b)
+"""
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip", "warn"])
+def test_levels_let_pass_what_they_say_and_nothing_else(pytester: pytest.Pytester, policy: str) -> None:
+    pytester.makepyfile(test_inner=SUITE)
+    directory = pytester.path / "record"
+    result = pytester.runpytest("--strict-markers", f"--invariance-undecided={policy}", "-rPf", *recording(directory))
+    result.assert_outcomes(passed=4, failed=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["FAILED test_inner.py::test_block*", "FAILED test_inner.py::test_their_own_failure*"])
+    text = result.stdout.str()
+    assert "(level warn: let pass)  [test_inner.py::test_warn]" in text
+    assert "(level ignore: let pass)  [test_inner.py::test_ignore]" in text
+    assert "invariance, level warn: let pass" in text
+    assert "same answer is broken" in text
+    rows = {
+        row["where"].partition("::")[2]: row
+        for row in json.loads((directory / "findings.json").read_text())["findings"]
+    }
+    assert {name: (row["verdict"], row["level"]) for name, row in rows.items()} == {
+        "test_warn": ("BROKEN", "warn"),
+        "test_ignore": ("BROKEN", "ignore"),
+        "test_undecided": ("UNDECIDED", "warn"),
+        "test_block": ("BROKEN", "block"),
+        "test_their_own_failure": ("BROKEN", "warn"),
+    }
+    assert rows["test_warn"]["markers"] == ["invariance"]
+    source = (pytester.path / "test_inner.py").read_text().splitlines()
+    assert all("def " + name in "".join(source[row["line"] - 1 : row["line"] + 3]) for name, row in rows.items())
+
+
+def test_a_fixture_of_wider_scope_is_not_let_pass_by_its_first_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_llminvariance import Question, assert_order_symmetric, controls
+
+        BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], answer=n % 4) for n in range(12)]
+
+        @pytest.fixture(scope="module")
+        def checked():
+            assert_order_symmetric(controls.always_first(), BANK)
+
+        @pytest.mark.invariance(level="ignore")
+        def test_first(checked):
+            pass
+
+        def test_second(checked):
+            pass
+        """
+    )
+    directory = pytester.path / "record"
+    pytester.runpytest(*recording(directory)).assert_outcomes(errors=2)
+    assert {row["level"] for row in json.loads((directory / "findings.json").read_text())["findings"]} == {"block"}
+
+
+def test_the_nearest_marker_counts(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_llminvariance import Question, assert_order_symmetric, controls
+
+        BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], answer=n % 4) for n in range(12)]
+        pytestmark = pytest.mark.invariance(level="warn")
+
+        def test_of_the_module():
+            assert_order_symmetric(controls.always_first(), BANK)
+
+        @pytest.mark.invariance(level="block")
+        def test_of_its_own():
+            assert_order_symmetric(controls.always_first(), BANK)
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=1, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("level='error'", "level='error'"),
+        ("'warn'", "'warn'"),
+        ("", ""),
+        ("level='warn', until=3", "level='warn', until=3"),
+        ("level=['warn']", "level=['warn']"),
+    ],
+)
+def test_other_arguments_are_a_usage_error(pytester: pytest.Pytester, given: str, said: str) -> None:
+    pytester.makepyfile(f"import pytest\n\n@pytest.mark.invariance({given})\ndef test_one():\n    pass\n")
+    result = pytester.runpytest()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        f"::test_one: the marker is invariance({said}), but takes exactly level=, one of block, warn, ignore"
+        in result.stderr.str()
+    )
+
+
+def test_the_marker_is_registered(pytester: pytest.Pytester) -> None:
+    pytester.runpytest("--markers").stdout.fnmatch_lines(
+        ["@pytest.mark.invariance(level): block (default), warn or ignore*"]
+    )
+
+
+GATED = """
+    from pytest_llminvariance import Question, assert_order_symmetric, controls
+
+    BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], id=f"q{n}", answer=n % 4) for n in range(12)]
+
+    def test_order(invariance_model):
+        assert_order_symmetric(invariance_model, BANK)
+"""
+
+
+def policy(pytester: pytest.Pytester, text: str) -> str:
+    (pytester.path / "gate.toml").write_text(text)
+    return "--invariance-policy=gate.toml"
+
+
+def test_a_policy_sets_the_exit_status_in_one_red_line_and_raises_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_gated=GATED)
+    model = "--invariance-model=control:oracle"
+    good = pytester.runpytest(model, policy(pytester, "required = ['option_order']"))
+    assert good.ret == 0
+    good.stdout.fnmatch_lines(["gate: PASSED - 1 of 1 check hold"])
+    missing = pytester.runpytest(model, policy(pytester, "required = ['prompt']"), "--color=yes")
+    missing.assert_outcomes(passed=1)
+    assert missing.ret == 1
+    text = missing.stdout.str()
+    assert "Traceback" not in text
+    assert text.rstrip().endswith(
+        "\x1b[31minvariance: gate: BLOCKED - 1 required check missing; the session fails\x1b[0m"
+    )
+    assert "MISSING  prompt: required, but no run has checked it" in text
+
+
+def test_a_policy_never_makes_a_failed_session_pass(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_gated=GATED)
+    flag = policy(pytester, "[properties.option_order]\nlevel = 'warn'")
+    result = pytester.runpytest("--invariance-model=control:always_first", flag)
+    result.assert_outcomes(failed=1)
+    assert result.ret == 1
+
+
+@pytest.mark.parametrize("flag", ["policy", "baseline"])
+def test_what_is_not_there_is_said_before_anything_is_asked(pytester: pytest.Pytester, flag: str) -> None:
+    pytester.makepyfile(test_gated=GATED)
+    result = pytester.runpytest("--invariance-model=control:oracle", f"--invariance-{flag}=nothing")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "nothing" in result.stderr.str()
+
+
+NOISY = GATED.replace("BANK)", "BANK, tolerance=0.3)")
+
+
+def test_a_session_is_compared_with_its_baseline(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_gated=NOISY)
+    before = pytester.path / "before"
+    assert pytester.runpytest("--invariance-model=control:oracle", *recording(before)).ret == 0
+    flags = (f"--invariance-baseline={before}", "--invariance-model=control:noisy=0.1")
+    plain = pytester.runpytest("--invariance-model=control:noisy=0.1")
+    assert plain.ret == 0
+    worse = pytester.runpytest(*flags)
+    worse.assert_outcomes(passed=1)
+    assert worse.ret == 1
+    worse.stdout.fnmatch_lines(
+        ["compare: WORSE - 1 check compared, 1 worse, 0 undecided", "  WORSE *", "invariance: 1 check(s) worse than *"]
+    )
+    assert pytester.runpytest(*flags, "--invariance-margin=0.5").ret == 0
+    same = pytester.runpytest(f"--invariance-baseline={before}", "--invariance-model=control:oracle")
+    assert same.ret == 0
+    same.stdout.fnmatch_lines(["compare: NOT WORSE - 1 check compared, 0 worse, 0 undecided"])
+
+
+@pytest.mark.parametrize(("undecided", "code"), [("fail", 1), ("warn", 0)])
+def test_a_baseline_on_other_questions_is_refused(pytester: pytest.Pytester, undecided: str, code: int) -> None:
+    pytester.makepyfile(test_gated=GATED)
+    before = pytester.path / "before"
+    model = "--invariance-model=control:oracle"
+    pytester.runpytest(model, *recording(before))
+    pytester.makepyfile(test_gated=GATED.replace("stem {n}", "another {n}"))
+    result = pytester.runpytest(model, f"--invariance-baseline={before}", f"--invariance-undecided={undecided}")
+    assert result.ret == code
+    result.stdout.fnmatch_lines(["  REFUSED *", "*because: questions: 12 of 12 are gone or changed and 12 are new*"])
+
+
+def test_negative_flips_take_the_sessions_baseline(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_gated=GATED + "\n\n    def test_kept(invariance):\n        invariance.assert_no_negative_flips(BANK)\n"
+    )
+    before: Path = pytester.path / "before"
+    pytester.runpytest("--invariance-model=control:oracle", "-k", "order", *recording(before))
+    flag = f"--invariance-baseline={before}"
+    pytester.runpytest("--invariance-model=control:oracle", flag).assert_outcomes(passed=2)
+    result = pytester.runpytest("--invariance-model=control:always_last", flag)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["E*negative flips is broken: right before and wrong now are 9 of 12 questions (75%, margin 2%)."]
+    )
+
+
+def test_workers_share_policy_and_baseline(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_gated=GATED)
+    flag = policy(pytester, "required = ['option_order', 'prompt']")
+    result = pytester.runpytest_subprocess("-n2", "--invariance-model=control:oracle", flag)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*gate: BLOCKED - 1 required check missing; the session fails*"])

@@ -1,0 +1,119 @@
+"""Run directories as `--invariance-report` writes them, made here from findings until that option is there.
+
+As a pytest plugin (`-p tests.run_directories --record-to=DIR`) it records a whole session; `RECORDING` is the one
+line to replace.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llminvariance import Finding
+from pytest_llminvariance.engine import read_reply
+from pytest_llminvariance.run_directory import finding_rows
+
+ANY = "tests/test_model.py::test_order"
+
+
+def recording(directory: Path) -> list[str]:
+    """Return the flags that make pytest write a run directory."""
+    return ["-p", "tests.run_directories", f"--record-to={directory}"]
+
+
+def write_run(
+    directory: Path,
+    findings: Sequence[Finding],
+    *,
+    where: Sequence[str] = (),
+    exit: int | None = 0,
+    level: str = "block",
+    markers: Sequence[str] | None = (),
+    memo: Mapping[Any, Any] | None = None,
+    **facts: Any,
+) -> Path:
+    """Write a run directory of findings, the n-th of them made at the n-th place of `where`."""
+    rows = []
+    for number, finding in enumerate(findings):
+        place = where[number] if where else f"{ANY}{number or ''}"
+        row = {**finding.to_json(), "id": finding.id or f"finding{number}", "where": place, "level": level}
+        row |= {"file": place.partition("::")[0], "line": number + 1}
+        rows.append(row if markers is None else {**row, "markers": list(markers)})
+    return write_rows(directory, rows, exit=exit, memo=memo or {}, **facts)
+
+
+def write_rows(
+    directory: Path, rows: Sequence[Mapping[str, Any]], *, exit: int | None, memo: Mapping[Any, Any], **facts: Any
+) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    run = {
+        "schema_version": 1, "started": "2026-01-01T00:00:00+00:00", "duration_s": 1.0, "seed": 0, "model": "m",
+        "fingerprint": "f", "versions": {}, "device": "cpu", "dtype": "float32", "commit": "c0ffee", "settings": {},
+        "tokens": 0, "exit": exit,
+    }  # fmt: skip
+    (directory / "findings.json").write_text(json.dumps({"schema_version": 1, "findings": list(rows)}))
+    (directory / "run.json").write_text(json.dumps(run | facts))
+    lines = list(answer_lines(rows, memo))
+    if lines:
+        (directory / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return directory
+
+
+def answer_lines(rows: Sequence[Mapping[str, Any]], memo: Mapping[Any, Any]) -> Iterable[dict[str, Any]]:
+    """Yield a line for every remembered answer and every finding that it belongs to."""
+    for (model, fingerprint, request), reply in memo.items():
+        shown = request.presentation
+        for row in rows:
+            digest = shown.question.content_hash
+            way = row["readout"]
+            if (
+                digest not in row["details"].get("question_hashes", ())
+                or way.removesuffix("_sum") != request.capability
+            ):
+                continue
+            answer = read_reply(reply, shown, way)
+            yield {
+                "question": digest,
+                "question_id": shown.question.id,
+                "correct": shown.question.answer,
+                "order": list(shown.order),
+                "labels": list(shown.labels),
+                "template": shown.template.shown_name,
+                "layout": dataclasses.asdict(shown.layout),
+                "readout": way,
+                "prompt_sha256": reply.sent_sha256,
+                "answer": {
+                    "probabilities": list(answer.probabilities),
+                    "other": answer.other,
+                    "status": answer.status,
+                    "outcomes": sorted(answer.outcomes(1e-4)),
+                },
+                "tokens": reply.n_tokens,
+                "model": model,
+                "fingerprint": fingerprint,
+                "check": row["id"],
+                "role": "planned",
+            }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-to", metavar="DIR")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    from pytest_llminvariance.plugin import MEMO, RECORDS
+
+    config = session.config
+    if config.getoption("--record-to"):
+        records = config.stash[RECORDS]
+        models = [record for record in records if record["kind"] == "model"]
+        facts = {key: models[0][key] for key in ("fingerprint", "device", "dtype")} if models else {}
+        write_rows(
+            Path(config.getoption("--record-to")), finding_rows(records), exit=int(session.exitstatus),
+            memo=config.stash.get(MEMO, {}), model=models[0]["name"] if models else "", **facts,
+        )  # fmt: skip
