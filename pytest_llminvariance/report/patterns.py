@@ -1,0 +1,200 @@
+"""What the answers of a finding look like together: by order, position, label, direction.
+
+Answers are stored by question and not by check, so those of a finding are found by model, readout and
+question, and then by what its property varies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_llminvariance.audit.variance import Observation, VarianceShares, variance_shares
+from pytest_llminvariance.report.record import Answer, Entry
+
+__all__ = ["Directions", "Orbit", "Shares", "directions", "index_answers", "label_shares", "orbits", "position_shares",
+           "spread"]  # fmt: skip
+
+Index = Mapping[tuple[str, str], Mapping[str, Sequence[Answer]]]
+"""Answers by (fingerprint, readout) and then by the name of the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orbit:
+    """The answers to one question; the first is the one as written where that was asked."""
+
+    name: str
+    rows: tuple[Answer, ...]
+    has_as_written: bool
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Texts of the options by content, or stand-ins where the record does not hold them."""
+        known = next((row.options for row in self.rows if row.options is not None), None)
+        return known or tuple(f"option {content + 1}" for content in range(len(self.rows[0].order)))
+
+    @property
+    def stem(self) -> str | None:
+        """The question, where the record holds it."""
+        return next((row.stem for row in self.rows if row.stem), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Shares of choices by position or label; ties count in parts."""
+
+    names: tuple[str, ...]
+    values: tuple[float, ...]
+    n: int
+    """Answers that chose an option."""
+    is_balanced: bool
+    """Every content stood equally often at each place, so that an uneven share is no matter of content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """Changed answers by where they went, against the answer to the question as written."""
+
+    earlier: int
+    """The new answer is shown before the old one."""
+    later: int
+    to_right: int | None
+    """From a wrong answer to the correct one; `None` where no correct answer is recorded."""
+    to_wrong: int | None
+
+
+def index_answers(answers: Iterable[Answer]) -> Index:
+    """Sort answers by what they can be found by."""
+    found: dict[tuple[str, str], dict[str, list[Answer]]] = {}
+    for answer in answers:
+        found.setdefault((answer.fingerprint, answer.readout), {}).setdefault(_name(answer), []).append(answer)
+    return found
+
+
+def _name(answer: Answer) -> str:
+    """Return the question's name as findings have it: its id, or the beginning of its stem, or its hash."""
+    if answer.question_id is not None:
+        return answer.question_id
+    stem = answer.stem
+    return answer.question if stem is None else stem if len(stem) <= 40 else stem[:39] + "…"
+
+
+def orbits(entry: Entry, index: Index, names: Sequence[str]) -> list[Orbit]:
+    """Return the orbits of the named questions of a finding; those without answers are left out."""
+    tables = [index.get((entry.text("fingerprint"), way), {}) for way in entry.text("readout").split(" and ")]
+    found = []
+    for name in names:
+        rows = [row for table in tables for row in table.get(name, ())]
+        if rows := _of_property(entry, rows):
+            rows.sort(key=lambda row: (not _is_as_written(entry, row), row.template, row.layout, row.labels, row.order))
+            found.append(Orbit(name, tuple(rows), _is_as_written(entry, rows[0])))
+    return found
+
+
+def _is_as_written(entry: Entry, row: Answer) -> bool:
+    template = entry.text("template")
+    return row.order == tuple(sorted(row.order)) and (row.template == template or not template)
+
+
+def _of_property(entry: Entry, rows: list[Answer]) -> list[Answer]:
+    """Leave out what other checks asked about the same question, as far as the property tells."""
+    if not rows:
+        return []
+    if entry.name == "option_order":
+        same = [row for row in rows if row.template == entry.text("template")] or rows
+        first = max(same, key=lambda row: _is_as_written(entry, row))
+        return [row for row in same if (row.labels, row.layout) == (first.labels, first.layout)]
+    if entry.name in ("labels", "layout", "readouts", "batch"):
+        return [row for row in rows if _is_as_written(entry, row)]
+    if entry.name == "prompt" and " orders" not in entry.text("design"):
+        return [row for row in rows if row.order == tuple(sorted(row.order))]
+    return rows
+
+
+def position_shares(found: Sequence[Orbit]) -> Shares | None:
+    """Return the share of choices at each position; `None` where questions differ in their number of options."""
+    rows = [row for orbit in found for row in orbit.rows]
+    sizes = {len(row.order) for row in rows}
+    if len(sizes) != 1:
+        return None
+    names = tuple(str(position + 1) for position in range(sizes.pop()))
+    placed = [[(str(row.order.index(content) + 1), part) for content, part in _choices(row)] for row in rows]
+    return _shares(names, placed, _is_balanced(found))
+
+
+def label_shares(found: Sequence[Orbit]) -> Shares | None:
+    """Return the share of choices under each label; `None` where labels only number the positions."""
+    rows = [row for orbit in found for row in orbit.rows if len(row.labels) == len(row.order)]
+    if len({row.labels for row in rows}) < 2:
+        return None
+    names = tuple(sorted({label for row in rows for label in row.labels}))
+    if len(names) > 20:
+        return None
+    placed = [[(row.labels[row.order.index(content)], part) for content, part in _choices(row)] for row in rows]
+    return _shares(names, placed, is_balanced=False)
+
+
+def _shares(names: tuple[str, ...], placed: Sequence[Sequence[tuple[str, float]]], is_balanced: bool) -> Shares | None:  # noqa: FBT001
+    totals: dict[str, float] = dict.fromkeys(names, 0.0)
+    for row in placed:
+        for name, part in row:
+            totals[name] += part
+    n = sum(bool(row) for row in placed)
+    return Shares(names, tuple(totals[name] / n for name in names), n, is_balanced) if n else None
+
+
+def _choices(row: Answer) -> list[tuple[int, float]]:
+    """Return chosen contents with their parts: one, or several in a tie; none where nothing was chosen or read."""
+    chosen = [content for content in row.outcomes if content >= 0]
+    if not chosen or min(row.outcomes) < 0 or max(chosen) >= len(row.order):
+        return []
+    return [(content, 1 / len(chosen)) for content in chosen]
+
+
+def _is_balanced(found: Sequence[Orbit]) -> bool:
+    """Return whether within each question every content stands equally often at each position."""
+    for orbit in found:
+        counts = Counter((place, content) for row in orbit.rows for place, content in enumerate(row.order))
+        k = len(orbit.rows[0].order)
+        if len(counts) < k * k or len(set(counts.values())) > 1:
+            return False
+    return bool(found)
+
+
+def directions(found: Sequence[Orbit]) -> Directions | None:
+    """Count changed answers by direction; `None` where nothing changed for certain."""
+    earlier = later = to_right = to_wrong = 0
+    known = False
+    for orbit in found:
+        before = orbit.rows[0].outcomes
+        if not orbit.has_as_written or len(before) != 1 or before[0] < 0:
+            continue
+        for row in orbit.rows[1:]:
+            if len(row.outcomes) != 1 or row.outcomes == before or row.outcomes[0] < 0:
+                continue
+            is_earlier = row.order.index(row.outcomes[0]) < row.order.index(before[0])
+            earlier, later = earlier + is_earlier, later + (not is_earlier)
+            known = known or row.correct is not None
+            to_right += row.outcomes[0] == row.correct
+            to_wrong += before[0] == row.correct
+    if not earlier + later:
+        return None
+    return Directions(earlier, later, to_right if known else None, to_wrong if known else None)
+
+
+def spread(found: Sequence[Orbit]) -> VarianceShares | None:
+    """Split the variance of the probability of each question's favourite: the option that is most probable on average."""
+    observations = []
+    for orbit in found:
+        known = [row for row in orbit.rows if row.status not in ("unparsed", "missing")]
+        if not known:
+            continue
+        means = [math.fsum(column) for column in zip(*(row.probabilities for row in known), strict=True)]
+        favourite = means.index(max(means))
+        observations += [
+            Observation(orbit.name, (row.template, row.layout, row.labels, row.readout), row.order, row.probabilities[favourite])
+            for row in known
+        ]  # fmt: skip
+    return variance_shares(observations)

@@ -1,0 +1,281 @@
+"""Reading a run directory: `findings.json`, and `run.json`, `answers.jsonl` where they are there.
+
+Findings are required. Everything else may be missing, old or cut off by a crash, and then a note says so; a
+reader of a report must see what it was not made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_llminvariance.errors import UsageError
+
+__all__ = ["Answer", "Effect", "Entry", "Level", "Record", "read_answers", "read_record"]
+
+SCHEMA_VERSION = 1
+Level = Literal["block", "warn", "ignore"]
+VERDICTS = ("BROKEN", "UNDECIDED", "HOLDS")
+LEVELS: tuple[Level, ...] = ("block", "warn", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The metric on one question: what is certain, and what is possible."""
+
+    question: str
+    low: float
+    high: float
+    presentations: int
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One finding as it was stored. `raw` is the stored data; optional parts have defaults here."""
+
+    raw: Mapping[str, Any] = field(repr=False)
+    title: str
+    name: str
+    """The property, as in records: `option_order`."""
+    metric: str
+    verdict: str
+    low: float
+    high: float
+    tolerance: float
+    level: Level
+    where: str
+    file: str | None
+    line: int | None
+    effects: tuple[Effect, ...] = field(repr=False)
+
+    @property
+    def excess(self) -> float:
+        """How far the certain part of the effect lies above the tolerance; negative below it."""
+        return self.low - self.tolerance
+
+    @property
+    def must_hold(self) -> bool:
+        """True where this finding stands in the way of a release unless it holds."""
+        return self.level == "block"
+
+    def text(self, name: str) -> str:
+        """Return a stored text, or nothing where it is not there."""
+        value = self.raw.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str) -> int:
+        """Return a stored count, or 0 where it is not there."""
+        value = self.raw.get(name)
+        return value if isinstance(value, int) else 0
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """Return a stored object, or an empty one."""
+        value = self.raw.get(name)
+        return value if isinstance(value, Mapping) else {}
+
+    def rows(self, name: str) -> tuple[Any, ...]:
+        """Return a stored list, or an empty one."""
+        value = self.raw.get(name)
+        return tuple(value) if isinstance(value, list) else ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is UNDECIDED."""
+        return tuple(str(reason) for reason in self.rows("reasons"))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer that was asked: probabilities by content, and how the question was shown."""
+
+    question: str
+    """Content hash."""
+    question_id: str | None
+    stem: str | None
+    options: tuple[str, ...] | None
+    correct: int | None
+    order: tuple[int, ...]
+    labels: tuple[str, ...]
+    template: str
+    layout: str
+    readout: str
+    fingerprint: str
+    probabilities: tuple[float, ...]
+    other: float
+    status: str
+    outcomes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a run."""
+
+    directory: Path
+    entries: tuple[Entry, ...]
+    """Worst first: verdict, level, then how far above the tolerance."""
+    run: Mapping[str, Any]
+    notes: tuple[str, ...]
+    """What this report could not be made from."""
+
+    def of(self, verdict: str) -> tuple[Entry, ...]:
+        """Return the findings with a verdict."""
+        return tuple(entry for entry in self.entries if entry.verdict == verdict)
+
+
+def read_record(directory: Path) -> Record:
+    """Read a run directory.
+
+    Raises:
+        UsageError: where `findings.json` is missing, no JSON, of a newer version, or a finding lacks a field
+            without which no verdict can be told.
+    """
+    path = directory / "findings.json"
+    if not path.is_file():
+        raise UsageError(
+            f"{directory} holds no findings.json, so there is nothing to report. Name a directory that was written "
+            "with --invariance-report"
+        )
+    stored = _json(path)
+    rows = stored.get("findings") if isinstance(stored, Mapping) else None
+    if not isinstance(rows, list):
+        raise UsageError(f'{path}: expected an object with a list "findings". Was it written with --invariance-report?')
+    _check_version(stored, path)
+    entries = sorted((_entry(row, f"{path}: finding {n}") for n, row in enumerate(rows, start=1)), key=_rank)
+    run, notes = _run(directory / "run.json")
+    return Record(directory, tuple(entries), run, notes)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def _check_version(stored: Mapping[str, Any], path: Path) -> None:
+    version = stored.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise UsageError(
+            f"{path} has schema_version {version!r}, but this version reads {SCHEMA_VERSION}. "
+            "Use the version of pytest-llminvariance that wrote it, or a newer one"
+        )
+
+
+def _entry(row: Any, where: str) -> Entry:
+    if not isinstance(row, Mapping):
+        raise UsageError(f"{where} is {row!r:.80}, but must be an object")
+    verdict, effect, level = row.get("verdict"), row.get("effect"), row.get("level", "block")
+    if verdict not in VERDICTS:
+        raise UsageError(f"{where}: verdict is {verdict!r}, but must be one of {', '.join(VERDICTS)}")
+    if level not in LEVELS:
+        raise UsageError(f"{where}: level is {level!r}, but must be one of {', '.join(LEVELS)}")
+    if not isinstance(effect, Mapping):
+        raise UsageError(f"{where}: effect is {effect!r:.80}, but must be an object with low and high")
+    node, file, line = row.get("where"), row.get("file"), row.get("line")
+    node = node if isinstance(node, str) else ""
+    return Entry(
+        raw=row,
+        title=_text(row, "title", where),
+        name=_text(row, "property", where),
+        metric=_text(row, "metric", where),
+        verdict=verdict,
+        low=_number(effect, "low", where),
+        high=_number(effect, "high", where),
+        tolerance=_number(row, "tolerance", where),
+        level=level,
+        where=node,
+        file=file if isinstance(file, str) and file else (node.partition("::")[0] if "::" in node else None),
+        line=line if isinstance(line, int) and not isinstance(line, bool) and line > 0 else None,
+        effects=tuple(_effects(row.get("per_question"))),
+    )
+
+
+def _text(row: Mapping[str, Any], name: str, where: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{where}: {name} is {value!r:.80}, but must be text")
+    return value
+
+
+def _number(row: Mapping[str, Any], name: str, where: str) -> float:
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
+        raise UsageError(f"{where}: {name} is {value!r:.80}, but must be a number")
+    return float(value)
+
+
+def _effects(rows: Any) -> Iterator[Effect]:
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, Mapping) and isinstance(row.get("low"), int | float):
+            causes = row.get("causes")
+            yield Effect(
+                str(row.get("question", "")),
+                float(row["low"]),
+                float(row.get("high", row["low"])),
+                int(row.get("presentations", 0)),
+                tuple(map(str, causes)) if isinstance(causes, list) else (),
+            )
+
+
+def _rank(entry: Entry) -> tuple[object, ...]:
+    return VERDICTS.index(entry.verdict), LEVELS.index(entry.level), -entry.excess, entry.title, entry.where
+
+
+def _run(path: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    if not path.is_file():
+        return {}, ("There is no run.json: when and where it ran is not known.",)
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}, ("run.json cannot be read: when and where it ran is not known.",)
+    if not isinstance(run, Mapping):
+        return {}, ("run.json is no object: when and where it ran is not known.",)
+    ended = run.get("exit") is not None or "exit" not in run
+    return run, () if ended else ("The run did not end. This is what it had found until then.",)
+
+
+def read_answers(directory: Path) -> tuple[list[Answer], tuple[str, ...]]:
+    """Return the answers of a run, and notes on what could not be read; a line cut off by a crash is left out."""
+    path = directory / "answers.jsonl"
+    if not path.is_file():
+        return [], ("There is no answers.jsonl: patterns and answers by order cannot be shown.",)
+    answers, unreadable = [], 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                answers.append(_answer(json.loads(line)))
+            except (ValueError, TypeError, KeyError, AttributeError):
+                unreadable += bool(line.strip())
+    notes = (f"{unreadable} lines of answers.jsonl could not be read and are left out.",) if unreadable else ()
+    return answers, notes
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    answer = row["answer"]
+    probabilities = tuple(float(value) for value in answer["probabilities"])
+    order = tuple(int(content) for content in row["order"])
+    if sorted(order) != list(range(len(probabilities))):
+        raise ValueError("the order is no permutation of the contents")
+    options, layout = row.get("options"), row.get("layout", "")
+    stem, correct = row.get("stem"), row.get("correct")
+    return Answer(
+        question=str(row["question"]),
+        question_id=None if row.get("question_id") is None else str(row["question_id"]),
+        stem=stem if isinstance(stem, str) else None,
+        options=tuple(map(str, options)) if isinstance(options, list) and len(options) == len(order) else None,
+        correct=correct if isinstance(correct, int) and 0 <= correct < len(order) else None,
+        order=order,
+        labels=tuple(map(str, row.get("labels") or ())),
+        template=str(row.get("template", "")),
+        layout=layout if isinstance(layout, str) else json.dumps(layout, sort_keys=True),
+        readout=str(row.get("readout", "")),
+        fingerprint=str(row.get("fingerprint", "")),
+        probabilities=probabilities,
+        other=float(answer.get("other", 0.0)),
+        status=str(answer.get("status", "scored")),
+        outcomes=tuple(int(content) for content in answer.get("outcomes", ())),
+    )

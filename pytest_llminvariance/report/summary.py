@@ -1,0 +1,126 @@
+"""A run in words: the headline, one sentence a finding, how sure it is. The same words in every format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_llminvariance.audit.metrics import METRICS
+from pytest_llminvariance.report.plain_text import one_line
+from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.words import percent, plural
+
+__all__ = ["MARKS", "Headline", "amount", "certainty", "headline", "is_share", "place", "sentence", "tolerated"]
+
+MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?"}
+SAID = {"BROKEN": "is broken", "UNDECIDED": "is undecided", "HOLDS": "holds"}
+UNITS = {metric.name: metric.unit for metric in METRICS.values()}
+WORDS = {metric.name: metric.words for metric in METRICS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The verdict of a whole run."""
+
+    kind: Literal["HOLDS", "BROKEN", "UNDECIDED"]
+    text: str
+    rest: str
+    """What else there is, in one sentence; may be empty."""
+
+
+def headline(record: Record) -> Headline:
+    """Return what a reader must know first. A run without findings shows nothing, so it does not hold."""
+    total = len(record.entries)
+    if not total:
+        return Headline("UNDECIDED", "Nothing was checked", "The record holds no finding, so it says nothing.")
+    blocking = [entry for entry in record.entries if entry.must_hold]
+    counts = {verdict: sum(entry.verdict == verdict for entry in blocking) for verdict in SAID}
+    counted = [f"{len(record.of(verdict))} {said}" for verdict, said in _PLURALS.items() if record.of(verdict)]
+    below = [f"{_checks(total)}: {', '.join(counted)}."] if len(counted) > 1 else []
+    lenient = [entry for entry in record.entries if not entry.must_hold and entry.verdict != "HOLDS"]
+    if lenient:
+        below.append(f"{plural(len(lenient), 'check')} of level {_levels(lenient)} did not hold and blocks nothing.")
+    rest = " ".join(below)
+    if counts["BROKEN"]:
+        return Headline("BROKEN", f"{counts['BROKEN']:,} of {_checks(total)} {_are(counts['BROKEN'])} broken", rest)
+    if counts["UNDECIDED"]:
+        n = counts["UNDECIDED"]
+        return Headline("UNDECIDED", f"{n:,} of {_checks(total)} {_are(n)} undecided", rest)
+    if not blocking:
+        return Headline("UNDECIDED", "No check of this run can block", rest)
+    if lenient:
+        return Headline("HOLDS", f"All {plural(len(blocking), 'blocking check')} hold", rest)
+    return Headline("HOLDS", "The check holds" if total == 1 else f"All {total:,} checks hold", rest)
+
+
+_PLURALS = {"BROKEN": "broken", "UNDECIDED": "undecided", "HOLDS": "held"}
+
+
+def _checks(n: int) -> str:
+    return plural(n, "check")
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
+def _levels(entries: list[Entry]) -> str:
+    return " and ".join(sorted({entry.level for entry in entries}, reverse=True))
+
+
+def is_share(entry: Entry) -> bool:
+    """Return whether the metric counts something, so that it is told in percent."""
+    return bool(UNITS.get(entry.metric))
+
+
+def amount(entry: Entry) -> str:
+    """Return the effect: `78%`, `0% to 33%`, `0.12`."""
+    if is_share(entry):
+        return _range(percent(entry.low), percent(entry.high))
+    return _range(f"{entry.low:.2g}", f"{entry.high:.2g}")
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def tolerated(entry: Entry) -> str:
+    """Return the tolerance in the effect's unit."""
+    return percent(entry.tolerance) if is_share(entry) else f"{entry.tolerance:.2g}"
+
+
+def sentence(entry: Entry) -> str:
+    """Return what was found, as a sentence: the answer changed in 9 of 23 other presentations (39%, tolerated 5%)."""
+    words = WORDS.get(entry.metric, f"{one_line(entry.metric)} is")
+    count = one_line(entry.text("count"))
+    found = f"{count} ({amount(entry)}, tolerated {tolerated(entry)})" if count and is_share(entry) else ""
+    said = f"{words} {found or f'{amount(entry)} (tolerated {tolerated(entry)})'}."
+    return said[0].upper() + said[1:]
+
+
+def certainty(entry: Entry) -> str:
+    """Return how sure the verdict is, and what it is about."""
+    asked, planned = entry.number("questions_asked"), entry.number("questions_planned")
+    design = one_line(entry.text("design"))
+    each = f", {design} each" if design else ""
+    decision = entry.part("decision")
+    if decision.get("method") == "sequential" and (decision.get("n") or 0) < planned:
+        return (
+            f"{decision.get('n', 0):,} of {plural(planned, 'question')}{each}, drawn in a seeded order; "
+            f"risk of a wrong verdict at most {percent(_number(decision.get('alpha')))}"
+        )
+    everything = f"{plural(asked, 'question')}{each}, all asked" if asked == planned else f"{asked} of {planned} asked"
+    if entry.low == entry.high:
+        return f"exact: {everything}"
+    return f"{everything}; ties and missing answers leave the range open"
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def place(entry: Entry) -> str:
+    """Return where the check stands: `tests/test_model.py:12`, or the test's id."""
+    if entry.file is None:
+        return one_line(entry.where)
+    return one_line(entry.file) + (f":{entry.line}" if entry.line else "")
