@@ -69,13 +69,16 @@ def finding_row(finding: Finding, **place: Any) -> dict[str, Any]:
     return {**finding.to_json(), **stand, **place}
 
 
-def answer_rows(finding: Finding, evidence: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
+def answer_rows(check: str, finding: Finding, evidence: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
     """Lines of answers.jsonl."""
-    for item in evidence:
+    for number, item in enumerate(evidence):
         question = item.plan.question
-        for probe, answer, sent in zip(item.plan.probes, item.answers, item.sent, strict=True):
+        for index, (probe, answer, sent) in enumerate(zip(item.plan.probes, item.answers, item.sent, strict=True)):
             shown = probe.presentation
             yield {
+                "check": check,
+                "role": "planned",
+                "index": [number, index],
                 "question": question.content_hash,
                 "question_id": question.id,
                 "stem": question.stem,
@@ -116,6 +119,6 @@ def write_run(
     (directory / "findings.json").write_text(json.dumps({"schema_version": 1, "findings": rows}))
     (directory / "run.json").write_text(json.dumps(RUN if run is None else run))
     with (directory / "answers.jsonl").open("w") as file:
-        for item in found:
-            file.writelines(json.dumps(row) + "\n" for row in answer_rows(item.finding, item.evidence))
+        for n, item in enumerate(found):
+            file.writelines(json.dumps(row) + "\n" for row in answer_rows(f"{n:016x}", item.finding, item.evidence))
     return directory

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ def _figure(width: float, height: float) -> Iterator[tuple[Any, Any]]:
         yield figure, figure.add_axes((0, 0, 1, 1))
 
 
-def forest(rows: Sequence[ForestRow], *, width: int, name: str) -> str:
+def forest(rows: Sequence[ForestRow], *, as_percent: bool, width: int, name: str) -> str:
     """Return the forest plot: a line per finding with its interval, and its tolerance as an upright mark."""
     row_height, foot = 46, 44
     height = row_height * len(rows) + foot
@@ -92,9 +93,7 @@ def forest(rows: Sequence[ForestRow], *, width: int, name: str) -> str:
         axis.set_xlim(start - 0.01 * end, end * 1.02)
         for number, row in enumerate(rows):
             _forest_row(axis, number, row, end, n_characters=int(width / 7.6) - 14)
-        ticks = [tick / 100 for tick in (0, 1, 2, 5, 10, 20, 25, 50, 75, 100) if tick / 100 <= end]
-        ticks = ticks[-5:] if len(ticks) > 5 else ticks
-        _axis_style(axis, sorted({0.0, *ticks}))
+        _axis_style(axis, _ticks(start, end), as_percent=as_percent)
         legend = "effect; the upright mark is what is tolerated"
         figure.text(14 / width, 4 / height, legend, color=COLOURS["muted"], fontsize=11, va="bottom")
         return _svg(figure, name, "Effects and tolerances", "; ".join(row.said for row in rows) + ".", width, height)
@@ -117,12 +116,18 @@ def _forest_row(axis: Any, number: int, row: ForestRow, end: float, n_characters
     axis.plot([(row.low + row.high) / 2], [middle], marker=MARKERS[row.verdict], markersize=9, color=colour, zorder=4)
 
 
-def _axis_style(axis: Any, ticks: Sequence[float]) -> None:
+def _ticks(start: float, end: float) -> list[float]:
+    """Return at most six round marks; 0 is one of them."""
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1e9) if (end - start) / step <= 5)
+    return [step * n for n in range(math.ceil(start / step), math.floor(end / step + 1e-9) + 1)]
+
+
+def _axis_style(axis: Any, ticks: Sequence[float], *, as_percent: bool) -> None:
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
     axis.spines["bottom"].set_color(COLOURS["line"])
     axis.set_yticks([])
-    axis.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axis.set_xticks(ticks, [f"{100 * tick:.0f}%" if as_percent else f"{tick:.2g}" for tick in ticks])
     axis.tick_params(axis="x", colors=COLOURS["muted"], labelsize=11, length=4)
     axis.patch.set_visible(False)
 

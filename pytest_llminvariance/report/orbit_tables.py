@@ -61,22 +61,23 @@ class OrbitTable:
 
 def orbit_table(orbit: Orbit, effect: Effect, *, is_share: bool) -> OrbitTable:
     """Return the table of one question, the presentation as written first and changed answers before others where not all fit."""
-    rows = orbit.rows
+    rows = _distinct(orbit.rows)
     first = rows[0].outcomes if orbit.has_as_written else None
     changed = [first is not None and not set(first) & set(row.outcomes) for row in rows]
     places = sorted(range(1, len(rows)), key=lambda place: not changed[place])[: MAX_ROWS - 1]
     kept = [0, *sorted(places)]
     title, namer = _namer(rows)
+    repeated = _repeated(rows)
     options = tuple(cut(one_line(option), 60) for option in orbit.options)
     return OrbitTable(
         question=cut(one_line(orbit.name), 80),
         stem=cut(visible(orbit.stem or ""), 1_000),
-        said=_said(effect, sum(changed), len(rows), is_share=is_share),
+        said=_said(effect, None if first is None else sum(changed), len(rows) - 1, is_share=is_share),
         names=title,
         options=options,
         rows=tuple(
             Row(
-                name=("as written" if place == 0 and first is not None else "") or namer(rows[place]),
+                name=("as written" if place == 0 and first is not None else namer(rows[place])) + repeated[place],
                 cells=tuple(_cell(rows[place], content) for content in range(len(options))),
                 other=percent(rows[place].other),
                 answer=_answer(rows[place], options),
@@ -89,11 +90,31 @@ def orbit_table(orbit: Orbit, effect: Effect, *, is_share: bool) -> OrbitTable:
     )
 
 
-def _said(effect: Effect, changed: int, n: int, *, is_share: bool) -> str:
+def _shown_as(row: Answer) -> tuple[object, ...]:
+    return row.order, row.labels, row.template, row.layout, row.readout
+
+
+def _distinct(rows: Sequence[Answer]) -> list[Answer]:
+    """Return one answer for each presentation, or several where asking again gave another."""
+    return list({(*_shown_as(row), row.outcomes): row for row in reversed(rows)}.values())[::-1]
+
+
+def _repeated(rows: Sequence[Answer]) -> list[str]:
+    seen: set[tuple[object, ...]] = set()
+    words = []
+    for row in rows:
+        words.append(", again" if _shown_as(row) in seen else "")
+        seen.add(_shown_as(row))
+    return words
+
+
+def _said(effect: Effect, changed: int | None, n: int, *, is_share: bool) -> str:
     low, high = (percent(value) if is_share else f"{value:.2g}" for value in (effect.low, effect.high))
     value = low if low == high else f"{low} to {high}"
     causes = f", open: {', '.join(map(one_line, effect.causes))}" if effect.causes else ""
-    return f"{value}{causes}; another answer than as written in {changed} of {plural(n, 'presentation')}"
+    if changed is None:
+        return f"{value}{causes}"
+    return f"{value}{causes}; another answer than as written in {changed} of {plural(n, 'other presentation')}"
 
 
 def _namer(rows: Sequence[Answer]) -> tuple[str, Callable[[Answer], str]]:

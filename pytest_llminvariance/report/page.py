@@ -96,11 +96,12 @@ def page(record: Record, answers: Sequence[Answer], notes: Sequence[str] = ()) -
         marks=MARKS,
         counts=[(verdict, len(record.of(verdict))) for verdict in MARKS],
         model=cut(_models(record), 200),
+        has_models=len({entry.text("model") for entry in record.entries if not entry.is_lost}) > 1,
         listed=[_listed(entry, number) for number, entry in enumerate(record.entries[:MAX_LISTED], start=1)],
         n_unlisted=max(0, len(record.entries) - MAX_LISTED),
         forest=_forest(record.entries),
         n_drawn=MAX_FOREST,
-        n_outside_forest=max(0, len(record.entries) - MAX_FOREST),
+        n_outside_forest=max(0, sum(not entry.is_lost for entry in record.entries) - MAX_FOREST),
         details=[_detail(entry, number, index) for number, entry in enumerate(record.entries[:MAX_DETAILED], start=1)],
         n_undetailed=max(0, len(record.entries) - MAX_DETAILED),
         facts=_facts(record),
@@ -124,6 +125,7 @@ def _listed(entry: Entry, number: int) -> Mapping[str, Any]:
         "amount": amount(entry),
         "tolerated": tolerated(entry),
         "place": cut(place(entry), 200),
+        "model": cut(one_line(entry.text("model")), 100),
         "level": "" if entry.level == "block" else entry.level,
     }
 
@@ -132,30 +134,39 @@ def _forest(entries: Sequence[Entry]) -> list[Any]:
     """Return the forest plot twice: for wide and for narrow windows."""
     from markupsafe import Markup
 
+    drawn = [entry for entry in entries if not entry.is_lost][:MAX_FOREST]
+    titles = [one_line(entry.title) for entry in drawn]
     rows = [
         charts.ForestRow(
-            one_line(entry.title), entry.low, entry.high, entry.tolerance, entry.verdict, amount(entry),
-            f"{one_line(entry.title)} {entry.verdict}: {amount(entry)}, tolerated {tolerated(entry)}",
+            title if titles.count(title) == 1 else f"{title}, {_test_name(entry)}",
+            entry.low,
+            entry.high,
+            entry.tolerance,
+            entry.verdict,
+            amount(entry),
+            f"{title} {entry.verdict}: {amount(entry)}, tolerated {tolerated(entry)}",
         )
-        for entry in entries[:MAX_FOREST]
-    ]  # fmt: skip
+        for entry, title in zip(drawn, titles, strict=True)
+    ]
     if not rows:
         return []
+    as_percent = all(is_share(entry) for entry in drawn)
     return [
-        (size, Markup(charts.forest(rows, width=width, name=f"forest-{size}")))  # noqa: S704 - texts are escaped there
+        (size, Markup(charts.forest(rows, as_percent=as_percent, width=width, name=f"forest-{size}")))  # noqa: S704 - texts are escaped there
         for size, width in (("wide", 1040), ("narrow", 340))
     ]
 
 
+def _test_name(entry: Entry) -> str:
+    return one_line(entry.where.rpartition("::")[2] or place(entry) or f"by {entry.metric}")
+
+
 def _detail(entry: Entry, number: int, index: Index) -> Mapping[str, Any]:
-    worst = sorted(entry.effects, key=lambda effect: (-effect.low, -effect.high))
-    found = {orbit.name: orbit for orbit in orbits(entry, index, [effect.question for effect in worst])}
+    found = orbits(entry, index)
+    pairs = sorted(zip(entry.effects, found, strict=True), key=lambda pair: (-pair[0].low, -pair[0].high))
     limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
-    tables: list[OrbitTable] = [
-        orbit_table(found[effect.question], effect, is_share=is_share(entry))
-        for effect in worst
-        if effect.question in found
-    ][:limit]
+    worst = [(effect, orbit) for effect, orbit in pairs if orbit is not None][:limit]
+    tables: list[OrbitTable] = [orbit_table(orbit, effect, is_share=is_share(entry)) for effect, orbit in worst]
     return {
         **_listed(entry, number),
         "model": one_line(entry.text("model")),
@@ -165,7 +176,7 @@ def _detail(entry: Entry, number: int, index: Index) -> Mapping[str, Any]:
         "note": cut(one_line(entry.part("decision").get("note") or ""), 300),
         "sides": _sides(entry.part("example")),
         "example": _example(entry.part("example")),
-        "charts": _charts(entry, list(found.values()), f"f{number}"),
+        "charts": _charts(entry, [orbit for orbit in found if orbit is not None], f"f{number}"),
         "tables": tables,
         "n_questions": len(entry.effects),
         "n_affected": sum(effect.low > 0 for effect in entry.effects),
@@ -204,7 +215,7 @@ def _guards(entry: Entry) -> list[Mapping[str, Any]]:
         {
             "name": cut(one_line(guard.get("name", "")), 80),
             "text": cut(one_line(guard.get("text", "")), 500),
-            "state": said.get(guard.get("passed"), "not checked"),
+            "state": said[bool(guard["passed"])] if guard.get("passed") is not None else "not checked",
         }
         for guard in entry.rows("guards")
         if isinstance(guard, Mapping)
@@ -221,7 +232,7 @@ def _positions(entry: Entry, found: Sequence[Orbit], name: str) -> Chart | None:
     if isinstance(stored, list) and stored and all(isinstance(value, int | float) for value in stored):
         names, values, balanced = [str(n + 1) for n in range(len(stored))], [float(value) for value in stored], True
     else:
-        shares = position_shares(found)
+        shares = position_shares(found) if _orders_vary(found) else None
         if shares is None:
             return None
         names, values, balanced = list(shares.names), list(shares.values), shares.is_balanced
@@ -233,6 +244,10 @@ def _positions(entry: Entry, found: Sequence[Orbit], name: str) -> Chart | None:
     return _chart(
         charts.bars(rows, even=1 / len(rows), title=title, name=f"{name}-position"), title, f"Dashed: even. {note}"
     )
+
+
+def _orders_vary(found: Sequence[Orbit]) -> bool:
+    return any(len({row.order for row in orbit.rows}) > 1 for orbit in found)
 
 
 def _ordinal(number: str) -> str:
@@ -269,16 +284,17 @@ def _spread(found: Sequence[Orbit], name: str) -> Chart | None:
     if shares is None:
         return None
     parts = {"question": shares.question, "form": shares.form, "order": shares.order, "replicate": shares.replicate}
-    rows = [
-        charts.Bar(part, value or 0.0, "not varied" if value is None else percent(value))
-        for part, value in parts.items()
-    ]
+    rows = [charts.Bar(part, value or 0.0, _share(value)) for part, value in parts.items()]
     title = "What the answers vary with"
     note = (
         "Shares of the variance of the probability of each question's favourite option. Form: template, labels and layout; "
         "order: within a form; replicate: the same prompt again."
     )
     return _chart(charts.stacked(rows, title=title, name=f"{name}-spread"), title, note)
+
+
+def _share(value: float | None) -> str:
+    return "not varied" if value is None else percent(value) if value >= 0.001 else "below 0.1%" if value else "0%"
 
 
 def _chart(svg: str, title: str, note: str) -> Chart:

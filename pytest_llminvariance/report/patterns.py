@@ -1,7 +1,7 @@
 """What the answers of a finding look like together: by order, position, label, direction.
 
-Answers are stored by question and not by check, so those of a finding are found by model, readout and
-question, and then by what its property varies.
+Answers name the check that they belong to. Where a record does not say, they are found by model, readout and question,
+and then by what the property varies.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from pytest_llminvariance.report.record import Answer, Entry
 __all__ = ["Directions", "Orbit", "Shares", "directions", "index_answers", "label_shares", "orbits", "position_shares",
            "spread"]  # fmt: skip
 
-Index = Mapping[tuple[str, str], Mapping[str, Sequence[Answer]]]
-"""Answers by (fingerprint, readout) and then by the name of the question."""
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Answers by what they can be found by."""
+
+    by_check: Mapping[str, Sequence[Answer]]
+    by_question: Mapping[tuple[str, str, str], Sequence[Answer]]
+    """Those that name no check, by fingerprint, readout and the question's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class Orbit:
     name: str
     rows: tuple[Answer, ...]
     has_as_written: bool
+    again: tuple[Answer, ...] = ()
+    """Answers to prompts that were asked again."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -67,10 +75,14 @@ class Directions:
 
 def index_answers(answers: Iterable[Answer]) -> Index:
     """Sort answers by what they can be found by."""
-    found: dict[tuple[str, str], dict[str, list[Answer]]] = {}
+    by_check: dict[str, list[Answer]] = {}
+    by_question: dict[tuple[str, str, str], list[Answer]] = {}
     for answer in answers:
-        found.setdefault((answer.fingerprint, answer.readout), {}).setdefault(_name(answer), []).append(answer)
-    return found
+        if answer.check is not None:
+            by_check.setdefault(answer.check, []).append(answer)
+        elif answer.role == "planned":
+            by_question.setdefault((answer.fingerprint, answer.readout, _name(answer)), []).append(answer)
+    return Index(by_check, by_question)
 
 
 def _name(answer: Answer) -> str:
@@ -81,36 +93,50 @@ def _name(answer: Answer) -> str:
     return answer.question if stem is None else stem if len(stem) <= 40 else stem[:39] + "…"
 
 
-def orbits(entry: Entry, index: Index, names: Sequence[str]) -> list[Orbit]:
-    """Return the orbits of the named questions of a finding; those without answers are left out."""
-    tables = [index.get((entry.text("fingerprint"), way), {}) for way in entry.text("readout").split(" and ")]
-    found = []
-    for name in names:
-        rows = [row for table in tables for row in table.get(name, ())]
-        if rows := _of_property(entry, rows):
-            rows.sort(key=lambda row: (not _is_as_written(entry, row), row.template, row.layout, row.labels, row.order))
-            found.append(Orbit(name, tuple(rows), _is_as_written(entry, rows[0])))
+def orbits(entry: Entry, index: Index) -> list[Orbit | None]:
+    """Return the orbit of each question of a finding; `None` where the record holds no answers to it."""
+    rows = index.by_check.get(entry.id)
+    if rows is not None:
+        return _of_check(entry, rows)
+    readouts = entry.text("readout").split(" and ")
+    found: list[Orbit | None] = []
+    for effect in entry.effects:
+        keys = [(entry.text("fingerprint"), readout, effect.question) for readout in readouts]
+        found.append(_guessed(entry, effect.question, [row for key in keys for row in index.by_question.get(key, ())]))
     return found
 
 
-def _is_as_written(entry: Entry, row: Answer) -> bool:
-    template = entry.text("template")
-    return row.order == tuple(sorted(row.order)) and (row.template == template or not template)
+def _of_check(entry: Entry, answers: Sequence[Answer]) -> list[Orbit | None]:
+    planned: dict[int, dict[int, Answer]] = {}
+    again: dict[str, list[Answer]] = {}
+    for row in answers:
+        if row.role == "planned" and row.place is not None:
+            planned.setdefault(row.place[0], {})[row.place[1]] = row
+        elif row.role == "sentinel":
+            again.setdefault(row.question, []).append(row)
+    found: list[Orbit | None] = []
+    for number, effect in enumerate(entry.effects):
+        rows = [row for _, row in sorted(planned.get(number, {}).items())]
+        has_first = 0 in planned.get(number, {})
+        repeats = tuple(again.get(rows[0].question, ())) if rows else ()
+        found.append(Orbit(effect.question, tuple(rows), has_first, repeats) if rows else None)
+    return found
 
 
-def _of_property(entry: Entry, rows: list[Answer]) -> list[Answer]:
-    """Leave out what other checks asked about the same question, as far as the property tells."""
+def _guessed(entry: Entry, name: str, rows: Sequence[Answer]) -> Orbit | None:
+    """Return an orbit from answers that do not name their check, leaving out what another check asked."""
+    rows = list(dict.fromkeys(rows))
+    first = [row for row in rows if row.order == tuple(sorted(row.order)) and row.template == entry.text("template")]
+    ways = {(row.labels, row.layout) for row in first}
+    if entry.name == "option_order" and len(ways) == 1:
+        rows = [
+            row for row in rows if (row.template, row.labels, row.layout) == (entry.text("template"), *next(iter(ways)))
+        ]
     if not rows:
-        return []
-    if entry.name == "option_order":
-        same = [row for row in rows if row.template == entry.text("template")] or rows
-        first = max(same, key=lambda row: _is_as_written(entry, row))
-        return [row for row in same if (row.labels, row.layout) == (first.labels, first.layout)]
-    if entry.name in ("labels", "layout", "readouts", "batch"):
-        return [row for row in rows if _is_as_written(entry, row)]
-    if entry.name == "prompt" and " orders" not in entry.text("design"):
-        return [row for row in rows if row.order == tuple(sorted(row.order))]
-    return rows
+        return None
+    if len(first) != 1:
+        return Orbit(name, tuple(rows), has_as_written=False)
+    return Orbit(name, (first[0], *(row for row in rows if row is not first[0])), has_as_written=True)
 
 
 def position_shares(found: Sequence[Orbit]) -> Shares | None:
@@ -188,7 +214,7 @@ def spread(found: Sequence[Orbit]) -> VarianceShares | None:
     """Split the variance of the probability of each question's favourite: the option that is most probable on average."""
     observations = []
     for orbit in found:
-        known = [row for row in orbit.rows if row.status not in ("unparsed", "missing")]
+        known = [row for row in (*orbit.rows, *orbit.again) if row.status not in ("unparsed", "missing")]
         if not known:
             continue
         means = [math.fsum(column) for column in zip(*(row.probabilities for row in known), strict=True)]

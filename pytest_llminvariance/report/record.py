@@ -6,6 +6,7 @@ reader of a report must see what it was not made from.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,14 @@ class Entry:
     line: int | None
     effects: tuple[Effect, ...] = field(repr=False)
 
+    is_lost: bool = False
+    """True for a check that ended without a finding; its numbers mean nothing then."""
+
+    @property
+    def id(self) -> str:
+        """The finding's id, by which its answers are found."""
+        return self.text("id")
+
     @property
     def excess(self) -> float:
         """How far the certain part of the effect lies above the tolerance; negative below it."""
@@ -92,6 +101,12 @@ class Entry:
 class Answer:
     """One answer that was asked: probabilities by content, and how the question was shown."""
 
+    check: str | None
+    """Id of the finding; `None` in records that do not say."""
+    role: str
+    """`planned`, `foreign` (another question's stem), `sentinel` (asked again at the end), `search`."""
+    place: tuple[int, int] | None
+    """Numbers of the question in the finding and of the presentation in its plan; presentation 0 is as written."""
     question: str
     """Content hash."""
     question_id: str | None
@@ -144,9 +159,12 @@ def read_record(directory: Path) -> Record:
     if not isinstance(rows, list):
         raise UsageError(f'{path}: expected an object with a list "findings". Was it written with --invariance-report?')
     _check_version(stored, path)
-    entries = sorted((_entry(row, f"{path}: finding {n}") for n, row in enumerate(rows, start=1)), key=_rank)
+    entries = [_entry(row, f"{path}: finding {n}") for n, row in enumerate(rows, start=1)]
+    entries += [
+        _lost(row) for kind in ("unfinished", "failed") for row in stored.get(kind) or () if isinstance(row, Mapping)
+    ]
     run, notes = _run(directory / "run.json")
-    return Record(directory, tuple(entries), run, notes)
+    return Record(directory, tuple(sorted(entries, key=_rank)), run, notes)
 
 
 def _json(path: Path) -> Any:
@@ -192,6 +210,23 @@ def _entry(row: Any, where: str) -> Entry:
         line=line if isinstance(line, int) and not isinstance(line, bool) and line > 0 else None,
         effects=tuple(_effects(row.get("per_question"))),
     )
+
+
+def _lost(row: Mapping[str, Any]) -> Entry:
+    """Return a check that ended without a finding: nobody knows, so it is UNDECIDED."""
+    reason = str(row.get("reason") or "started and did not finish")
+    stand_in = {
+        "title": str(row.get("title") or "a check"),
+        "property": "unknown",
+        "metric": "unknown",
+        "verdict": "UNDECIDED",
+        "effect": {"low": 0.0, "high": 1.0},
+        "tolerance": 0.0,
+        "reasons": [reason],
+        "level": row.get("level") if row.get("level") in LEVELS else "block",
+        **{name: row.get(name) for name in ("id", "where", "file", "line")},
+    }
+    return dataclasses.replace(_entry(stand_in, "a check without a finding"), is_lost=True)
 
 
 def _text(row: Mapping[str, Any], name: str, where: str) -> str:
@@ -240,16 +275,17 @@ def _run(path: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
 
 def read_answers(directory: Path) -> tuple[list[Answer], tuple[str, ...]]:
     """Return the answers of a run, and notes on what could not be read; a line cut off by a crash is left out."""
-    path = directory / "answers.jsonl"
-    if not path.is_file():
-        return [], ("There is no answers.jsonl: patterns and answers by order cannot be shown.",)
+    files = [directory / "answers.jsonl", *sorted(directory.glob("answers-*.jsonl"))]
     answers, unreadable = [], 0
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                answers.append(_answer(json.loads(line)))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                unreadable += bool(line.strip())
+    for path in (path for path in files if path.is_file()):
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    answers.append(_answer(json.loads(line)))
+                except (ValueError, TypeError, KeyError, AttributeError):
+                    unreadable += bool(line.strip())
+    if not answers and not unreadable:
+        return [], ("There are no recorded answers: patterns and answers by order cannot be shown.",)
     notes = (f"{unreadable} lines of answers.jsonl could not be read and are left out.",) if unreadable else ()
     return answers, notes
 
@@ -258,11 +294,14 @@ def _answer(row: Mapping[str, Any]) -> Answer:
     answer = row["answer"]
     probabilities = tuple(float(value) for value in answer["probabilities"])
     order = tuple(int(content) for content in row["order"])
-    if sorted(order) != list(range(len(probabilities))):
-        raise ValueError("the order is no permutation of the contents")
+    if sorted(order) != list(range(len(probabilities))) or not all(0 <= value <= 1.001 for value in probabilities):
+        raise ValueError("no probabilities by content")
     options, layout = row.get("options"), row.get("layout", "")
-    stem, correct = row.get("stem"), row.get("correct")
+    stem, correct, place = row.get("stem"), row.get("correct"), row.get("index")
     return Answer(
+        check=row["check"] if isinstance(row.get("check"), str) else None,
+        role=str(row.get("role", "planned")),
+        place=(int(place[0]), int(place[1])) if isinstance(place, list) and len(place) == 2 else None,
         question=str(row["question"]),
         question_id=None if row.get("question_id") is None else str(row["question_id"]),
         stem=stem if isinstance(stem, str) else None,

@@ -42,10 +42,9 @@ def headline(record: Record) -> Headline:
         below.append(f"{plural(len(lenient), 'check')} of level {_levels(lenient)} did not hold and blocks nothing.")
     rest = " ".join(below)
     if counts["BROKEN"]:
-        return Headline("BROKEN", f"{counts['BROKEN']:,} of {_checks(total)} {_are(counts['BROKEN'])} broken", rest)
+        return Headline("BROKEN", f"{_part(counts['BROKEN'], total)} broken", rest)
     if counts["UNDECIDED"]:
-        n = counts["UNDECIDED"]
-        return Headline("UNDECIDED", f"{n:,} of {_checks(total)} {_are(n)} undecided", rest)
+        return Headline("UNDECIDED", f"{_part(counts['UNDECIDED'], total)} undecided", rest)
     if not blocking:
         return Headline("UNDECIDED", "No check of this run can block", rest)
     if lenient:
@@ -60,8 +59,8 @@ def _checks(n: int) -> str:
     return plural(n, "check")
 
 
-def _are(n: int) -> str:
-    return "is" if n == 1 else "are"
+def _part(n: int, total: int) -> str:
+    return "The check is" if total == 1 else f"{n:,} of {_checks(total)} {'is' if n == 1 else 'are'}"
 
 
 def _levels(entries: list[Entry]) -> str:
@@ -75,6 +74,8 @@ def is_share(entry: Entry) -> bool:
 
 def amount(entry: Entry) -> str:
     """Return the effect: `78%`, `0% to 33%`, `0.12`."""
+    if entry.is_lost:
+        return "no number"
     if is_share(entry):
         return _range(percent(entry.low), percent(entry.high))
     return _range(f"{entry.low:.2g}", f"{entry.high:.2g}")
@@ -85,12 +86,16 @@ def _range(low: str, high: str) -> str:
 
 
 def tolerated(entry: Entry) -> str:
-    """Return the tolerance in the effect's unit."""
+    """Return the tolerance in the effect's unit; nothing for a check without a finding."""
+    if entry.is_lost:
+        return ""
     return percent(entry.tolerance) if is_share(entry) else f"{entry.tolerance:.2g}"
 
 
 def sentence(entry: Entry) -> str:
     """Return what was found, as a sentence: the answer changed in 9 of 23 other presentations (39%, tolerated 5%)."""
+    if entry.is_lost:
+        return "The check ended without a finding."
     words = WORDS.get(entry.metric, f"{one_line(entry.metric)} is")
     count = one_line(entry.text("count"))
     found = f"{count} ({amount(entry)}, tolerated {tolerated(entry)})" if count and is_share(entry) else ""
@@ -100,6 +105,8 @@ def sentence(entry: Entry) -> str:
 
 def certainty(entry: Entry) -> str:
     """Return how sure the verdict is, and what it is about."""
+    if entry.is_lost:
+        return "nothing is known: it did not end"
     asked, planned = entry.number("questions_asked"), entry.number("questions_planned")
     design = one_line(entry.text("design"))
     each = f", {design} each" if design else ""
