@@ -64,6 +64,8 @@ class Bar:
     name: str
     value: float
     said: str
+    even: float | None = None
+    """What it would be without a preference: drawn as a mark."""
 
 
 @contextmanager
@@ -112,8 +114,24 @@ def _forest_row(axis: Any, number: int, row: ForestRow, end: float, n_characters
     axis.text(end, number + 0.3, row.short, color=COLOURS["ink"], va="center", ha="right")
     axis.plot([0, end], [middle, middle], color=COLOURS["line"], linewidth=1, zorder=1)
     axis.plot([row.tolerance] * 2, [middle - 0.2, middle + 0.2], color=COLOURS["ink"], linewidth=2, zorder=3)
-    axis.plot([row.low, row.high], [middle, middle], color=colour, linewidth=5, solid_capstyle="round", zorder=2)
-    axis.plot([(row.low + row.high) / 2], [middle], marker=MARKERS[row.verdict], markersize=9, color=colour, zorder=4)
+    axis.plot(
+        [row.low, row.high],
+        [middle, middle],
+        color=colour,
+        linewidth=5,
+        solid_capstyle="round",
+        zorder=2,
+        clip_on=False,
+    )
+    axis.plot(
+        [(row.low + row.high) / 2],
+        [middle],
+        marker=MARKERS[row.verdict],
+        markersize=9,
+        color=colour,
+        zorder=4,
+        clip_on=False,
+    )
 
 
 def _ticks(start: float, end: float) -> list[float]:
@@ -132,14 +150,14 @@ def _axis_style(axis: Any, ticks: Sequence[float], *, as_percent: bool) -> None:
     axis.patch.set_visible(False)
 
 
-def bars(rows: Sequence[Bar], *, even: float | None, title: str, name: str, width: int = 320) -> str:
-    """Return lying bars of shares; `even` is drawn as a line: what every bar would be without a preference."""
+def bars(rows: Sequence[Bar], *, title: str, name: str, width: int = 320) -> str:
+    """Return lying bars of shares or counts."""
     row_height, foot = 26, 8
     height = row_height * len(rows) + foot
     left = 22 + 7.2 * max(len(_short(row.name)) for row in rows)
     with _figure(width, height) as (figure, axis):
         axis.set_position((left / width, foot / height, 1 - (left + 58) / width, 1 - foot / height))
-        end = max([even or 0, *(row.value for row in rows), 1e-9])
+        end = max([*(value for row in rows for value in (row.value, row.even or 0.0)), 1e-9])
         axis.set_xlim(0, end)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.barh(range(len(rows)), [row.value for row in rows], height=0.66, color=COLOURS["bar"])
@@ -148,13 +166,11 @@ def bars(rows: Sequence[Bar], *, even: float | None, title: str, name: str, widt
                 -0.03 * end, number, _short(row.name), ha="right", va="center", color=COLOURS["ink"], parse_math=False
             )
             axis.text(row.value + 0.03 * end, number, row.said, ha="left", va="center", color=COLOURS["ink"])  # fmt: skip
-        if even is not None:
-            axis.plot(
-                [even, even], [-0.5, len(rows) - 0.5], color=COLOURS["accent"], linewidth=2, linestyle=(0, (3, 2))
-            )
+            if row.even is not None:
+                axis.plot([row.even] * 2, [number - 0.46, number + 0.46], color=COLOURS["accent"], linewidth=2.5)
         axis.set_axis_off()
-        said = "; ".join(f"{one_line(row.name)}: {row.said}" for row in rows)
-        said += "" if even is None else f"; even would be {percent(even)}"
+        even = [f" (even would be {percent(row.even)})" if row.even is not None else "" for row in rows]
+        said = "; ".join(f"{one_line(row.name)}: {row.said}{more}" for row, more in zip(rows, even, strict=True))
         return _svg(figure, name, title, said + ".", width, height)
 
 

@@ -44,6 +44,7 @@ MAX_FOREST = 30
 MAX_DETAILED = 20
 MAX_QUESTIONS = 12
 MAX_QUESTIONS_HELD = 3
+MAX_LABELS = 8
 MAX_PROMPT = 4_000
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -165,7 +166,8 @@ def _detail(entry: Entry, number: int, index: Index) -> Mapping[str, Any]:
     found = orbits(entry, index)
     pairs = sorted(zip(entry.effects, found, strict=True), key=lambda pair: (-pair[0].low, -pair[0].high))
     limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
-    worst = [(effect, orbit) for effect, orbit in pairs if orbit is not None][:limit]
+    shown = [(effect, orbit) for effect, orbit in pairs if orbit is not None][:limit]
+    worst = [pair for place, pair in enumerate(shown) if place < MAX_QUESTIONS_HELD or pair[0].high > 0]
     tables: list[OrbitTable] = [orbit_table(orbit, effect, is_share=is_share(entry)) for effect, orbit in worst]
     return {
         **_listed(entry, number),
@@ -182,7 +184,9 @@ def _detail(entry: Entry, number: int, index: Index) -> Mapping[str, Any]:
         "n_affected": sum(effect.low > 0 for effect in entry.effects),
         "guards": _guards(entry),
         "kept": entry.part("details").get("kept_under_reversal"),
-        "replay": f"pytest {shlex.quote(entry.where)} --invariance-seed={entry.number('seed')}" if entry.where else "",
+        "replay": f"pytest {shlex.quote(entry.where)} --invariance-seed={entry.number('seed')}"
+        if entry.is_test
+        else "",
     }
 
 
@@ -230,40 +234,44 @@ def _charts(entry: Entry, found: Sequence[Orbit], name: str) -> list[Chart]:
 def _positions(entry: Entry, found: Sequence[Orbit], name: str) -> Chart | None:
     stored = entry.part("details").get("position_shares")
     if isinstance(stored, list) and stored and all(isinstance(value, int | float) for value in stored):
-        names, values, balanced = [str(n + 1) for n in range(len(stored))], [float(value) for value in stored], True
+        values, even, balanced = [float(value) for value in stored], [1 / len(stored)] * len(stored), True
     else:
         shares = position_shares(found) if _orders_vary(found) else None
-        if shares is None:
+        if shares is None or shares.even is None:
             return None
-        names, values, balanced = list(shares.names), list(shares.values), shares.is_balanced
-    rows = [charts.Bar(f"shown {_ordinal(n)}", value, percent(value)) for n, value in zip(names, values, strict=True)]
+        values, even, balanced = list(shares.values), list(shares.even), shares.is_balanced
+    rows = [
+        charts.Bar(f"shown {_ordinal(n)}", value, percent(value), fair)
+        for n, (value, fair) in enumerate(zip(values, even, strict=True), start=1)
+    ]
     title = "Choices by position"
     note = "Every option stood equally often at every position, so an uneven share is a matter of position."
     if not balanced:
         note = "Options did not stand equally often at every position, so an uneven share may be a matter of content."
-    return _chart(
-        charts.bars(rows, even=1 / len(rows), title=title, name=f"{name}-position"), title, f"Dashed: even. {note}"
-    )
+    return _chart(charts.bars(rows, title=title, name=f"{name}-position"), title, f"Upright mark: even. {note}")
 
 
 def _orders_vary(found: Sequence[Orbit]) -> bool:
     return any(len({row.order for row in orbit.rows}) > 1 for orbit in found)
 
 
-def _ordinal(number: str) -> str:
-    tail = "th" if number[-2:] in ("11", "12", "13") else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th")
-    return number + tail
+def _ordinal(number: int) -> str:
+    return f"{number}{'th' if number in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _labels(found: Sequence[Orbit], name: str) -> Chart | None:
     shares = label_shares(found)
     if shares is None:
         return None
-    rows = [charts.Bar(label, value, percent(value)) for label, value in zip(shares.names, shares.values, strict=True)]
-    title = "Choices by label"
-    return _chart(
-        charts.bars(rows, even=None, title=title, name=f"{name}-label"), title, f"{plural(shares.n, 'answer')}."
+    chosen = sorted(((value, label) for label, value in zip(shares.names, shares.values, strict=True)), reverse=True)
+    shown = [(value, label) for value, label in chosen if value > 0 or len(chosen) <= MAX_LABELS][:MAX_LABELS]
+    rows = [charts.Bar(label, value, percent(value)) for value, label in shown]
+    left_out = len(chosen) - len(shown)
+    note = f"{plural(shares.n, 'answer')}." + (
+        f" {plural(left_out, 'other label')} chosen less, or never." if left_out else ""
     )
+    title = "Choices by label"
+    return _chart(charts.bars(rows, title=title, name=f"{name}-label"), title, note)
 
 
 def _directions(found: Sequence[Orbit], name: str) -> Chart | None:
@@ -276,7 +284,7 @@ def _directions(found: Sequence[Orbit], name: str) -> Chart | None:
     title = "Where changed answers went"
     rows = [charts.Bar(label, float(n), f"{n:,}") for label, n in pairs]
     note = "Earlier: the new answer is shown before the one that was given to the question as written."
-    return _chart(charts.bars(rows, even=None, title=title, name=f"{name}-direction"), title, note)
+    return _chart(charts.bars(rows, title=title, name=f"{name}-direction"), title, note)
 
 
 def _spread(found: Sequence[Orbit], name: str) -> Chart | None:

@@ -17,6 +17,8 @@ from pytest_llminvariance.report.record import Answer, Entry
 __all__ = ["Directions", "Orbit", "Shares", "directions", "index_answers", "label_shares", "orbits", "position_shares",
            "spread"]  # fmt: skip
 
+MAX_PLACES = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -57,6 +59,8 @@ class Shares:
     values: tuple[float, ...]
     n: int
     """Answers that chose an option."""
+    even: tuple[float, ...] | None
+    """What each share would be without a preference; `None` where that is not defined."""
     is_balanced: bool
     """Every content stood equally often at each place, so that an uneven share is no matter of content."""
 
@@ -140,35 +144,41 @@ def _guessed(entry: Entry, name: str, rows: Sequence[Answer]) -> Orbit | None:
 
 
 def position_shares(found: Sequence[Orbit]) -> Shares | None:
-    """Return the share of choices at each position; `None` where questions differ in their number of options."""
+    """Return the share of choices at each position; questions may differ in their number of options."""
     rows = [row for orbit in found for row in orbit.rows]
-    sizes = {len(row.order) for row in rows}
-    if len(sizes) != 1:
+    sizes = [len(row.order) for row in rows if _choices(row)]
+    if not sizes or max(sizes) > MAX_PLACES:
         return None
-    names = tuple(str(position + 1) for position in range(sizes.pop()))
+    names = tuple(str(position + 1) for position in range(max(sizes)))
+    even = tuple(math.fsum(1 / k for k in sizes if position < k) / len(sizes) for position in range(max(sizes)))
     placed = [[(str(row.order.index(content) + 1), part) for content, part in _choices(row)] for row in rows]
-    return _shares(names, placed, _is_balanced(found))
+    return _shares(names, placed, even, _is_balanced(found))
 
 
 def label_shares(found: Sequence[Orbit]) -> Shares | None:
     """Return the share of choices under each label; `None` where labels only number the positions."""
     rows = [row for orbit in found for row in orbit.rows if len(row.labels) == len(row.order)]
-    if len({row.labels for row in rows}) < 2:
+    places = {(label, place) for row in rows for place, label in enumerate(row.labels)}
+    at_place = Counter(place for _, place in places)
+    if max(at_place.values(), default=0) < 2:
         return None
-    names = tuple(sorted({label for row in rows for label in row.labels}))
-    if len(names) > 20:
-        return None
+    names = tuple(sorted({label for label, _ in places}))
     placed = [[(row.labels[row.order.index(content)], part) for content, part in _choices(row)] for row in rows]
-    return _shares(names, placed, is_balanced=False)
+    return _shares(names, placed, None, is_balanced=False)
 
 
-def _shares(names: tuple[str, ...], placed: Sequence[Sequence[tuple[str, float]]], is_balanced: bool) -> Shares | None:  # noqa: FBT001
+def _shares(
+    names: tuple[str, ...],
+    placed: Sequence[Sequence[tuple[str, float]]],
+    even: tuple[float, ...] | None,
+    is_balanced: bool,  # noqa: FBT001
+) -> Shares | None:
     totals: dict[str, float] = dict.fromkeys(names, 0.0)
     for row in placed:
         for name, part in row:
             totals[name] += part
     n = sum(bool(row) for row in placed)
-    return Shares(names, tuple(totals[name] / n for name in names), n, is_balanced) if n else None
+    return Shares(names, tuple(totals[name] / n for name in names), n, even, is_balanced) if n else None
 
 
 def _choices(row: Answer) -> list[tuple[int, float]]:

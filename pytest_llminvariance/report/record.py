@@ -62,6 +62,11 @@ class Entry:
         return self.text("id")
 
     @property
+    def is_test(self) -> bool:
+        """True where pytest can run it again by its node id."""
+        return _file_of(self.where) is not None
+
+    @property
     def excess(self) -> float:
         """How far the certain part of the effect lies above the tolerance; negative below it."""
         return self.low - self.tolerance
@@ -206,10 +211,15 @@ def _entry(row: Any, where: str) -> Entry:
         tolerance=_number(row, "tolerance", where),
         level=level,
         where=node,
-        file=file if isinstance(file, str) and file else (node.partition("::")[0] if "::" in node else None),
+        file=file if isinstance(file, str) and file else _file_of(node),
         line=line if isinstance(line, int) and not isinstance(line, bool) and line > 0 else None,
         effects=tuple(_effects(row.get("per_question"))),
     )
+
+
+def _file_of(node: str) -> str | None:
+    file, mark, _ = node.partition("::")
+    return file if mark and file.endswith(".py") else None
 
 
 def _lost(row: Mapping[str, Any]) -> Entry:
