@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli_report import report_command
+
 if TYPE_CHECKING:
     from pytest_llminvariance.cache import AnswerCache
 
@@ -16,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.command(name="report")(report_command)
 
 
 @app.callback()

@@ -165,7 +165,8 @@ def bars(rows: Sequence[Bar], *, title: str, name: str, width: int = 320) -> str
             axis.text(
                 -0.03 * end, number, _short(row.name), ha="right", va="center", color=COLOURS["ink"], parse_math=False
             )
-            axis.text(row.value + 0.03 * end, number, row.said, ha="left", va="center", color=COLOURS["ink"])  # fmt: skip
+            start = max(row.value, row.even or 0.0) if row.value + 0.25 * end > (row.even or 0.0) else row.value
+            axis.text(start + 0.03 * end, number, row.said, ha="left", va="center", color=COLOURS["ink"])
             if row.even is not None:
                 axis.plot([row.even] * 2, [number - 0.46, number + 0.46], color=COLOURS["accent"], linewidth=2.5)
         axis.set_axis_off()

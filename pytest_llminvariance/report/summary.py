@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_llminvariance.audit.metrics import METRICS
-from pytest_llminvariance.report.plain_text import one_line
+from pytest_llminvariance.report.plain_text import cut, one_line
 from pytest_llminvariance.report.record import Entry, Record
 from pytest_llminvariance.report.words import percent, plural
 
-__all__ = ["MARKS", "Headline", "amount", "certainty", "headline", "is_share", "place", "sentence", "tolerated"]
+__all__ = [
+    "MARKS",
+    "Headline",
+    "Severity",
+    "amount",
+    "certainty",
+    "headline",
+    "is_share",
+    "one_paragraph",
+    "place",
+    "sentence",
+    "severity",
+    "tolerated",
+]
 
 MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?"}
 SAID = {"BROKEN": "is broken", "UNDECIDED": "is undecided", "HOLDS": "holds"}
@@ -131,3 +145,39 @@ def place(entry: Entry) -> str:
     if entry.file is None:
         return one_line(entry.where)
     return one_line(entry.file) + (f":{entry.line}" if entry.line else "")
+
+
+Severity = Literal["error", "warning", "note"]
+
+
+def severity(entry: Entry, record: Record) -> Severity | None:
+    """Return how a finding weighs, or `None` where the property holds.
+
+    UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`).
+    """
+    if entry.verdict == "HOLDS":
+        return None
+    if entry.level == "ignore":
+        return "note"
+    settings = record.run.get("settings")
+    policy = settings.get("undecided", "fail") if isinstance(settings, Mapping) else "fail"
+    lets_pass = entry.verdict == "UNDECIDED" and not entry.is_lost and policy != "fail"
+    return "warning" if entry.level == "warn" or lets_pass else "error"
+
+
+def one_paragraph(entry: Entry) -> str:
+    """Return a finding as one line of plain text: verdict, numbers, reasons, the smallest example."""
+    parts = [f"{one_line(entry.title)} {SAID[entry.verdict]}: {sentence(entry)}"]
+    parts += [f"Because: {cut(one_line(reason), 300)}." for reason in entry.reasons]
+    example = entry.part("example")
+    before, after = (example.get(side) for side in ("before", "after"))
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        stem = cut(one_line(before.get("stem") or ""), 160)
+        change = cut(one_line(example.get("change") or ""), 160)
+        parts.append(f"Example: {stem} - {change}: {_answered(before)} becomes {_answered(after)}.")
+    return " ".join(parts)
+
+
+def _answered(shown: Mapping[str, Any]) -> str:
+    label = shown.get("answer_label")
+    return cut(one_line(shown.get("answer") or ""), 120) + (f" ({cut(one_line(label), 20)})" if label else "")

@@ -17,7 +17,7 @@ ROWS = [
     {"checks", "draws", "evidence", "guards", "noise", "progress", "runs", "recorders"},
     {"search"},
     {"assertions", "strategies", "hypothesis_profile", "report", "options", "recording"},
-    {"plugin", "bound", "cli", "selftest"},
+    {"plugin", "bound", "cli", "cli_report", "selftest"},
 ]
 TORCH = {
     f"models.{name}"
@@ -31,7 +31,9 @@ HOMES = {
     "hypothesis": {"strategies", "hypothesis_profile"},
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli"},
+    "typer": {"cli", "cli_report"},
+    "matplotlib": {"report.charts"},
+    "jinja2": {"report.page"},
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.metrics", "guards"},
