@@ -61,7 +61,7 @@ def report_command(
 
 
 def _text(directory: Path, format: Format, target: str) -> str:
-    from pytest_llminvariance.report.annotations import annotations
+    from pytest_llminvariance.report.annotations import github_commands
     from pytest_llminvariance.report.junit import junit
     from pytest_llminvariance.report.markdown import markdown
     from pytest_llminvariance.report.record import read_answers, read_record
@@ -80,7 +80,7 @@ def _text(directory: Path, format: Format, target: str) -> str:
     writers: dict[Format, Callable[[Record], str]] = {
         Format.markdown: markdown,
         Format.junit: junit,
-        Format.github: annotations,
+        Format.github: github_commands,
         Format.sarif: sarif,
     }
     return writers[format](record)

@@ -11,13 +11,13 @@ from pytest_llminvariance.report.plain_text import cut, one_line
 from pytest_llminvariance.report.record import Entry, Record
 from pytest_llminvariance.report.summary import one_paragraph, severity
 
-__all__ = ["annotations", "escape_message", "escape_value"]
+__all__ = ["github_commands", "escape_message", "escape_value"]
 
 MAX_SHOWN = 10
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def annotations(record: Record) -> str:
+def github_commands(record: Record) -> str:
     """Return one line a finding that does not hold; nothing where all hold."""
     lines: list[str] = []
     for kind, command in COMMANDS.items():

@@ -62,7 +62,8 @@ def headline(record: Record) -> Headline:
     if not blocking:
         return Headline("UNDECIDED", "No check of this run can block", rest)
     if lenient:
-        return Headline("HOLDS", f"All {plural(len(blocking), 'blocking check')} hold", rest)
+        n = len(blocking)
+        return Headline("HOLDS", "The blocking check holds" if n == 1 else f"All {n:,} blocking checks hold", rest)
     return Headline("HOLDS", "The check holds" if total == 1 else f"All {total:,} checks hold", rest)
 
 
