@@ -13,6 +13,7 @@ from pytest_llminvariance.cli_holdout import holdout
 from pytest_llminvariance.cli_paraphrase import paraphrase_app
 from pytest_llminvariance.cli_plan import plan
 from pytest_llminvariance.cli_record import judge_command
+from pytest_llminvariance.cli_report import report_command
 
 if TYPE_CHECKING:
     from pytest_llminvariance.cache import AnswerCache
@@ -24,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.command(name="report")(report_command)
 
 
 app.command(name="judge")(judge_command)

@@ -89,6 +89,7 @@ ROWS = [
         "cli_paraphrase",
         "cli_plan",
         "cli_record",
+        "cli_report",
         "manifest",
         "plugin",
         "selftest",
@@ -126,11 +127,23 @@ HOMES: dict[str, set[str]] = {
     },
     "torch": TORCH,
     "transformers": TORCH,
-    "typer": {"cli", "cli_audit", "cli_compare", "cli_gate", "cli_holdout", "cli_paraphrase", "cli_plan", "cli_record"},
+    "typer": {
+        "cli",
+        "cli_audit",
+        "cli_compare",
+        "cli_gate",
+        "cli_holdout",
+        "cli_paraphrase",
+        "cli_plan",
+        "cli_record",
+        "cli_report",
+    },
     "sqlite3": {"cache", "cache_file"},
     "pickle": set(),
     "scipy": {"audit.flips", "audit.metrics", "guards", "stats.paired"},
     "statsmodels": {"stats.paired"},
+    "matplotlib": {"report.charts"},
+    "jinja2": {"report.page"},
 }
 # a type checker needs the whole public surface in one place
 LONG_FILES: set[str] = set()

@@ -1,0 +1,184 @@
+"""A run in words: the headline, one sentence a finding, how sure it is. The same words in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_llminvariance.audit.metrics import METRICS
+from pytest_llminvariance.report.plain_text import cut, one_line
+from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.words import percent, plural
+
+__all__ = [
+    "MARKS",
+    "Headline",
+    "Severity",
+    "amount",
+    "certainty",
+    "headline",
+    "is_share",
+    "one_paragraph",
+    "place",
+    "sentence",
+    "severity",
+    "tolerated",
+]
+
+MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?"}
+SAID = {"BROKEN": "is broken", "UNDECIDED": "is undecided", "HOLDS": "holds"}
+UNITS = {metric.name: metric.unit for metric in METRICS.values()}
+WORDS = {metric.name: metric.words for metric in METRICS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The verdict of a whole run."""
+
+    kind: Literal["HOLDS", "BROKEN", "UNDECIDED"]
+    text: str
+    rest: str
+    """What else there is, in one sentence; may be empty."""
+
+
+def headline(record: Record) -> Headline:
+    """Return what a reader must know first. A run without findings shows nothing, so it does not hold."""
+    total = len(record.entries)
+    if not total:
+        return Headline("UNDECIDED", "Nothing was checked", "The record holds no finding, so it says nothing.")
+    blocking = [entry for entry in record.entries if entry.must_hold]
+    counts = {verdict: sum(entry.verdict == verdict for entry in blocking) for verdict in SAID}
+    counted = [f"{len(record.of(verdict))} {said}" for verdict, said in _PLURALS.items() if record.of(verdict)]
+    below = [f"{_checks(total)}: {', '.join(counted)}."] if len(counted) > 1 else []
+    lenient = [entry for entry in record.entries if not entry.must_hold and entry.verdict != "HOLDS"]
+    if lenient:
+        below.append(f"{plural(len(lenient), 'check')} of level {_levels(lenient)} did not hold and blocks nothing.")
+    rest = " ".join(below)
+    if counts["BROKEN"]:
+        return Headline("BROKEN", f"{_part(counts['BROKEN'], total)} broken", rest)
+    if counts["UNDECIDED"]:
+        return Headline("UNDECIDED", f"{_part(counts['UNDECIDED'], total)} undecided", rest)
+    if not blocking:
+        return Headline("UNDECIDED", "No check of this run can block", rest)
+    if lenient:
+        n = len(blocking)
+        return Headline("HOLDS", "The blocking check holds" if n == 1 else f"All {n:,} blocking checks hold", rest)
+    return Headline("HOLDS", "The check holds" if total == 1 else f"All {total:,} checks hold", rest)
+
+
+_PLURALS = {"BROKEN": "broken", "UNDECIDED": "undecided", "HOLDS": "held"}
+
+
+def _checks(n: int) -> str:
+    return plural(n, "check")
+
+
+def _part(n: int, total: int) -> str:
+    return "The check is" if total == 1 else f"{n:,} of {_checks(total)} {'is' if n == 1 else 'are'}"
+
+
+def _levels(entries: list[Entry]) -> str:
+    return " and ".join(sorted({entry.level for entry in entries}, reverse=True))
+
+
+def is_share(entry: Entry) -> bool:
+    """Return whether the metric counts something, so that it is told in percent."""
+    return bool(UNITS.get(entry.metric))
+
+
+def amount(entry: Entry) -> str:
+    """Return the effect: `78%`, `0% to 33%`, `0.12`."""
+    if entry.is_lost:
+        return "no number"
+    if is_share(entry):
+        return _range(percent(entry.low), percent(entry.high))
+    return _range(f"{entry.low:.2g}", f"{entry.high:.2g}")
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def tolerated(entry: Entry) -> str:
+    """Return the tolerance in the effect's unit; nothing for a check without a finding."""
+    if entry.is_lost:
+        return ""
+    return percent(entry.tolerance) if is_share(entry) else f"{entry.tolerance:.2g}"
+
+
+def sentence(entry: Entry) -> str:
+    """Return what was found, as a sentence: the answer changed in 9 of 23 other presentations (39%, tolerated 5%)."""
+    if entry.is_lost:
+        return "The check ended without a finding."
+    words = WORDS.get(entry.metric, f"{one_line(entry.metric)} is")
+    count = one_line(entry.text("count"))
+    found = f"{count} ({amount(entry)}, tolerated {tolerated(entry)})" if count and is_share(entry) else ""
+    said = f"{words} {found or f'{amount(entry)} (tolerated {tolerated(entry)})'}."
+    return said[0].upper() + said[1:]
+
+
+def certainty(entry: Entry) -> str:
+    """Return how sure the verdict is, and what it is about."""
+    if entry.is_lost:
+        return "nothing is known: it did not end"
+    asked, planned = entry.number("questions_asked"), entry.number("questions_planned")
+    design = one_line(entry.text("design"))
+    each = f", {design} each" if design else ""
+    decision = entry.part("decision")
+    if decision.get("method") == "sequential" and (decision.get("n") or 0) < planned:
+        return (
+            f"{decision.get('n', 0):,} of {plural(planned, 'question')}{each}, drawn in a seeded order; "
+            f"risk of a wrong verdict at most {percent(_number(decision.get('alpha')))}"
+        )
+    everything = f"{plural(asked, 'question')}{each}, all asked" if asked == planned else f"{asked} of {planned} asked"
+    if entry.low == entry.high:
+        return f"exact: {everything}"
+    return f"{everything}; ties and missing answers leave the range open"
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def place(entry: Entry) -> str:
+    """Return where the check stands: `tests/test_model.py:12`, or the test's id."""
+    if entry.file is None:
+        return one_line(entry.where)
+    return one_line(entry.file) + (f":{entry.line}" if entry.line else "")
+
+
+Severity = Literal["error", "warning", "note"]
+
+
+def severity(entry: Entry, record: Record) -> Severity | None:
+    """Return how a finding weighs, or `None` where the property holds.
+
+    UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`).
+    """
+    if entry.verdict == "HOLDS":
+        return None
+    if entry.level == "ignore":
+        return "note"
+    settings = record.run.get("settings")
+    policy = settings.get("undecided", "fail") if isinstance(settings, Mapping) else "fail"
+    lets_pass = entry.verdict == "UNDECIDED" and not entry.is_lost and policy != "fail"
+    return "warning" if entry.level == "warn" or lets_pass else "error"
+
+
+def one_paragraph(entry: Entry) -> str:
+    """Return a finding as one line of plain text: verdict, numbers, reasons, the smallest example."""
+    parts = [f"{one_line(entry.title)} {SAID[entry.verdict]}: {sentence(entry)}"]
+    parts += [f"Because: {cut(one_line(reason), 300)}." for reason in entry.reasons]
+    example = entry.part("example")
+    before, after = (example.get(side) for side in ("before", "after"))
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        stem = cut(one_line(before.get("stem") or ""), 160)
+        change = cut(one_line(example.get("change") or ""), 160)
+        parts.append(f"Example: {stem} - {change}: {_answered(before)} becomes {_answered(after)}.")
+    return " ".join(parts)
+
+
+def _answered(shown: Mapping[str, Any]) -> str:
+    label = shown.get("answer_label")
+    return cut(one_line(shown.get("answer") or ""), 120) + (f" ({cut(one_line(label), 20)})" if label else "")

@@ -1,0 +1,130 @@
+"""Reading a run directory: what must be there, what may be missing, and that a reader is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.report.plain_text import one_line, visible
+from pytest_llminvariance.report.record import read_answers, read_record
+from pytest_llminvariance.report.summary import certainty, headline, sentence, severity
+from tests.run_records import RUN, bank, measured, write_run
+
+
+def rewritten(directory: Path, **changes: Any) -> Path:
+    """The first finding with some fields changed; `None` removes one."""
+    path = directory / "findings.json"
+    stored = json.loads(path.read_text())
+    row = {**stored["findings"][0], **changes}
+    stored["findings"][0] = {name: value for name, value in row.items() if value is not None}
+    path.write_text(json.dumps(stored))
+    return directory
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    broken, held = measured("always_first", bank(12)), measured("oracle", bank(12))
+    return write_run(tmp_path / "run", [held, broken], places=[{"line": 5}, {"line": 9}])
+
+
+def test_worst_first_and_in_words(run: Path) -> None:
+    record = read_record(run)
+    assert [(entry.verdict, entry.line) for entry in record.entries] == [("BROKEN", 9), ("HOLDS", 5)]
+    assert headline(record).text == "1 of 2 checks is broken"
+    assert sentence(record.entries[0]) == "The answer changed in 216 of 276 other presentations (78%, tolerated 5%)."
+    assert certainty(record.entries[0]) == "exact: 12 questions, 24 of 24 orders each, all asked"
+    assert record.notes == ()
+    assert len(read_answers(run)[0]) == 2 * 12 * 24
+
+
+def test_all_hold_and_nothing_checked_are_different(tmp_path: Path) -> None:
+    held = write_run(tmp_path / "held", [measured("oracle", bank(12))])
+    nothing = write_run(tmp_path / "nothing", [])
+    assert (headline(read_record(held)).kind, headline(read_record(held)).text) == ("HOLDS", "The check holds")
+    assert headline(read_record(nothing)).kind == "UNDECIDED"
+
+
+def test_a_level_that_does_not_block_does_not_make_the_headline(run: Path, tmp_path: Path) -> None:
+    said = headline(read_record(rewritten(run, level="warn")))
+    assert said.text == "1 of 2 checks is broken"
+    lenient = write_run(
+        tmp_path / "lenient",
+        [measured("oracle", bank(12)), measured("always_first", bank(12))],
+        places=[{}, {"level": "warn"}],
+    )
+    said = headline(read_record(lenient))
+    assert (said.kind, said.text) == ("HOLDS", "The blocking check holds")
+    assert "1 check of level warn did not hold" in said.rest
+
+
+def test_a_check_without_a_finding_is_undecided_everywhere(run: Path) -> None:
+    stored = json.loads((run / "findings.json").read_text())
+    stored["unfinished"] = [{"id": "x", "title": "prompt wording", "where": "t.py::test_p", "reason": "worker died"}]
+    (run / "findings.json").write_text(json.dumps(stored))
+    record = read_record(run)
+    (lost,) = record.of("UNDECIDED")
+    assert (lost.title, lost.is_lost, lost.reasons) == ("prompt wording", True, ("worker died",))
+    assert severity(lost, record) == "error"
+    assert lost.file == "t.py"
+
+
+def test_everything_but_findings_may_be_missing(run: Path) -> None:
+    (run / "run.json").unlink()
+    (run / "answers.jsonl").unlink()
+    for name in ("per_question", "details", "guards", "example", "where", "file", "line", "level", "decision", "count"):
+        rewritten(run, **{name: None})
+    record = read_record(run)
+    assert "no run.json" in record.notes[0]
+    assert "no recorded answers" in read_answers(run)[1][0]
+    assert all(sentence(entry) and certainty(entry) for entry in record.entries)
+
+
+def test_a_run_that_was_cut_off_says_so(run: Path) -> None:
+    (run / "run.json").write_text(json.dumps({**RUN, "exit": None}))
+    with (run / "answers.jsonl").open("a") as file:
+        file.write('{"question": "cut of')
+    assert "did not end" in read_record(run).notes[0]
+    answers, notes = read_answers(run)
+    assert len(answers) == 2 * 12 * 24
+    assert notes == ("1 unreadable line of answers.jsonl left out.",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"verdict": "FINE"}, "verdict is 'FINE', but must be one of BROKEN, UNDECIDED, HOLDS"),
+        ({"verdict": None}, "verdict is None"),
+        ({"title": None}, "title is None, but must be text"),
+        ({"tolerance": "5%"}, "tolerance is '5%', but must be a number"),
+        ({"effect": {"low": 0.5}}, "high is None, but must be a number"),
+        ({"level": "maybe"}, "level is 'maybe', but must be one of block, warn, ignore"),
+    ],
+)
+def test_a_finding_that_tells_no_verdict_is_refused(run: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match="finding 1") as caught:
+        read_record(rewritten(run, **changes))
+    assert said in str(caught.value)
+
+
+def test_other_directories_files_and_versions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no findings"):
+        read_record(tmp_path)
+    path = tmp_path / "findings.json"
+    for text, said in (("{", "cannot be read as JSON"), ("[]", "a list"), ('{"findings": 1}', "a list")):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=said):
+            read_record(tmp_path)
+    path.write_text('{"schema_version": 2, "findings": []}')
+    with pytest.raises(UsageError, match="schema_version 2, but this version reads 1"):
+        read_record(tmp_path)
+
+
+def test_what_cannot_be_seen_is_made_visible_and_the_rest_stays() -> None:
+    assert visible("a\x1b[31m\u202e\x00\ud800\n\tb") == "a\\x1b[31m\\u202e\\x00\\ud800\n\tb"
+    assert visible("Grüße 日本 العربية 😀 x̄") == "Grüße 日本 العربية 😀 x̄"
+    assert one_line(" a\r\n b\u2028c ") == "a b\\u2028c"
+    visible("".join(map(chr, range(0x11000)))).encode("utf-8")
