@@ -156,9 +156,16 @@ def _plain(text: str) -> str:
 
 
 def _page(record: Record) -> Path | None:
-    """Write the page, where this version can."""
+    """Write the page, where matplotlib is there to draw it."""
+    from pytest_llminvariance.errors import MissingExtraError
+    from pytest_llminvariance.report.page import page
+    from pytest_llminvariance.report.record import read_answers, read_record
+
+    stored, (answers, notes) = read_record(record.directory), read_answers(record.directory)
     try:
-        from pytest_llminvariance.report.page import write_page  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
+        text = page(stored, answers, notes)
+    except MissingExtraError:
         return None
-    return Path(write_page(record.directory))
+    file = record.directory / "report.html"
+    file.write_text(text, encoding="utf-8")
+    return file
