@@ -96,7 +96,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     run = Run(
         settings.seed, settings.undecided, recorder, lambda: _memo(config), _replay(item, risk), risk,
         lambda: _seeds(config), config.stash[NOISE], _planner(item) if settings.plan else None,
-        _holdout(config),
+        config.stash.get(HOLDOUT, None),
     )  # fmt: skip
     token = current_run.set(run)
     try:
