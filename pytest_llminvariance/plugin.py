@@ -17,6 +17,7 @@ from pytest_llminvariance.runs import Run, current_run
 from pytest_llminvariance.session_state import (
     BEGAN,
     GATED,
+    HOLDOUT,
     MARKER,
     NOISE,
     RECORDER,
@@ -26,7 +27,6 @@ from pytest_llminvariance.session_state import (
     answers_of,
     close_memo,
     gated,
-    holdout_of,
     let_pass_by_level,
     level_of,
     memo_of,
@@ -140,7 +140,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         noise=config.stash[NOISE],
         answers=answers_of(config),
         on_plan=planner_of(item) if settings.plan else None,
-        holdout=holdout_of(config),
+        holdout=config.stash.get(HOLDOUT, None),
         level=level_of(item),
         baseline=place_of(config, "baseline"),
     )
