@@ -62,14 +62,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Take Hypothesis' deadline off tests that use the model."""
+    """Fit the settings of Hypothesis tests that use the model: no deadline, no check for slow draws."""
     from sys import modules
 
     using = [item for item in items if _uses_fixture(item)]
     if using and "hypothesis" in modules:
-        from pytest_llminvariance.hypothesis_profile import without_deadline
+        from pytest_llminvariance.hypothesis_profile import fit_settings
 
-        without_deadline(using)
+        fit_settings(using, FIXTURES)
 
 
 @pytest.hookimpl(wrapper=True)
