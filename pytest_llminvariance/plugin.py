@@ -16,6 +16,7 @@ from pytest_llminvariance.recording import SessionRecorder, new_run_directory, r
 from pytest_llminvariance.runs import Run, current_run
 from pytest_llminvariance.session_state import (
     BEGAN,
+    FIXTURES,
     GATED,
     HOLDOUT,
     MARKER,
@@ -109,7 +110,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and --lf take tests away
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the markers, share the risk limit, and take Hypothesis' deadline off tests that use the model."""
+    """Check the markers, share the risk limit, and fit the settings of Hypothesis tests that use the model."""
     from sys import modules
 
     for item in items:
@@ -118,9 +119,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         share_risk(config, items)
     using = [item for item in items if uses_fixture(item)]
     if using and "hypothesis" in modules:
-        from pytest_llminvariance.hypothesis_profile import without_deadline
+        from pytest_llminvariance.hypothesis_profile import fit_settings
 
-        without_deadline(using)
+        fit_settings(using, FIXTURES)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -251,3 +251,141 @@ def test_an_invariance_error_in_a_search_leaves_no_line_of_ours_in_the_traceback
     result = pytester.runpytest("--invariance-model=control:always_first", "-k", "search")
     # Hypothesis may list lines that only failing examples ran, after an E: that is no traceback
     assert [line for line in result.outlines if re.match(r"\S*pytest_llminvariance/\w+\.py:\d+", line)] == []
+
+
+ALIAS = """
+    import time
+    import pytest
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+    from pytest_llminvariance import Presentation, Question, assert_same_answer
+    {imports}
+
+    WHO = Question("Who?", ["Ann", "Bob", "Cy", "Di"])
+
+    @pytest.fixture
+    def llm(invariance_model):
+        return invariance_model
+
+    @pytest.fixture
+    def own(llm{more}):
+        return llm
+
+    @given(order=st.permutations(range(4)){draws})
+    {settings}
+    def test_search({fixture}, order):
+        assert_same_answer({fixture}, Presentation(WHO), Presentation(WHO, order=tuple(order)))
+"""
+OURS = "from pytest_llminvariance import strategies as inv"
+
+
+@pytest.mark.parametrize("imports", ["", OURS])
+@pytest.mark.parametrize("own", ["", "@settings(max_examples=20)"])
+@pytest.mark.parametrize("fixture", ["llm", "own"])
+def test_a_fixture_that_is_another_name_for_the_model_is_no_trap(
+    imports: str, own: str, fixture: str, pytester: pytest.Pytester
+) -> None:
+    body = ALIAS.format(imports=imports, settings=own, fixture=fixture, more="", draws="")
+    pytester.makepyfile(slow=SLOW, test_it=body)
+    pytester.runpytest_subprocess("--invariance-model=python:slow:Slow").assert_outcomes(passed=1)
+
+
+def test_a_fixture_that_does_more_is_still_hypothesis_to_refuse(pytester: pytest.Pytester) -> None:
+    body = ALIAS.format(imports="", settings="", fixture="own", more=", tmp_path", draws="")
+    pytester.makepyfile(test_it=body)
+    result = pytester.runpytest_subprocess("--invariance-model=control:oracle")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*uses a function-scoped fixture 'own'*"])
+
+
+SLOW_DRAWS = """
+    import time
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+    from pytest_llminvariance import Presentation, Question, assert_same_answer, controls
+    {imports}
+
+    ASKED = [Question(f"{{n}}?", ["a", "b"]) for n in range(12)]
+    assert_same_answer(controls.oracle(), Presentation(ASKED[0]), Presentation(ASKED[0]))  # what is imported is no draw
+
+    class once:
+        slept = False
+
+    def slowly(n):
+        time.sleep(0 if once.slept else 2.2)
+        once.slept = True
+        return ASKED[n]
+
+    @given(question=st.integers(0, 11).map(slowly))
+    {settings}
+    def test_search({fixture}question):
+        assert_same_answer(controls.oracle(), Presentation(question), Presentation(question, order=(1, 0)))
+"""
+
+
+@pytest.mark.parametrize("imports", ["", OURS])
+@pytest.mark.parametrize("own", ["", "@settings(max_examples=15)", "@settings(deadline=400)"])
+def test_slow_draws_are_no_trap(imports: str, own: str, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=SLOW_DRAWS.format(imports=imports, settings=own, fixture="invariance_model, "))
+    pytester.runpytest_subprocess("--invariance-model=control:oracle").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("own", ["", "@settings(deadline=400)"])
+def test_slow_draws_do_fail_where_hypothesis_is_left_alone(own: str, pytester: pytest.Pytester) -> None:
+    """So the test above can fail: the same test without the fixture, where nothing is changed."""
+    pytester.makepyfile(test_it=SLOW_DRAWS.format(imports="", settings=own, fixture=""))
+    result = pytester.runpytest_subprocess("--invariance-model=control:oracle")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Input generation is slow*"])
+
+
+def test_conversations_in_a_test_are_a_search_that_is_reported(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        slow=SLOW,
+        test_it="""
+        from pytest_llminvariance import Question, run_machine
+
+        def test_firm(invariance_model):
+            found = run_machine(invariance_model, Question("Who?", ["Ann", "Bob"], answer="Bob"), max_examples=5)
+            assert found.model_calls <= 5 * 9
+        """,
+    )
+    result = pytester.runpytest_subprocess("--invariance-model=python:slow:Slow")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["SEARCHED  same answer: * pairs compared, no counter-example*"])
+    result = pytester.runpytest_subprocess("--invariance-model=control:content_blind")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*InvarianceError: conversation is broken: the answer changed, and nothing was said that gives a reason.",
+            "E*assistant: * (*)",
+            "E*replay:  pytest test_it.py::test_firm --invariance-seed=0*",
+        ]
+    )
+
+
+def test_statistics_say_what_was_tried_and_how_near_it_came(pytester: pytest.Pytester) -> None:
+    body = SEARCH.format(settings="").replace(
+        "@given(order=inv.option_orders(WHO))", "@given(shown=inv.presentations(WHO, labels=inv.labels(WHO)))"
+    )
+    body = body.replace("invariance_model, order", "invariance_model, shown").replace(
+        "Presentation(WHO, order=order)", "shown"
+    )
+    pytester.makepyfile(test_it=body)
+    result = pytester.runpytest("--invariance-model=control:oracle", "-k", "search", "--hypothesis-show-statistics")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*%, changed: nothing",
+            "*%, changed: order",
+            "*%, changed: order, labels",
+            "*100.00%, answer: the same",
+            "*Highest target score: -* (label='nearest to another answer (nats; above 0 it is another)')*",
+        ]
+    )
+
+
+def test_a_failing_example_says_what_was_answered(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=SEARCH.format(settings=""))
+    result = pytester.runpytest("--invariance-model=control:always_first", "-k", "search")
+    result.stdout.fnmatch_lines(["*swap A and B: Bob, as written Ann"])

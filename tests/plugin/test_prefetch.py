@@ -77,6 +77,53 @@ def test_a_product_costs_at_most_one_presentation_an_example(pytester: pytest.Py
     assert max(asked) <= 2
 
 
+def test_a_product_with_texts_costs_at_most_one_presentation_an_example_and_a_repeat_nothing(
+    pytester: pytest.Pytester,
+) -> None:
+    body = """
+    from pytest_llminvariance import AddDistractor, AddOpinion
+
+    WORDS = inv.paraphrases(Q, ["Which of them?"])
+
+    @settings(max_examples=60, derandomize=True)
+    @given(shown=inv.presentations(Q, layouts=inv.layouts(), under=[AddDistractor(), AddOpinion()]))
+    def search(invariance_model, shown):
+        assert_same_answer(invariance_model, Presentation(Q), shown)
+
+    @settings(max_examples=10, derandomize=True)
+    @given(question=WORDS, order=inv.option_orders(Q))
+    def search_words(invariance_model, question, order):
+        assert_same_answer(invariance_model, Presentation(Q), Presentation(question, order=order))
+
+    def test_product(invariance_model):
+        search(invariance_model)
+        search_words(invariance_model)
+        with open("asked.txt", "a") as log:
+            log.write("0\\n")
+        search(invariance_model)
+        search_words(invariance_model)
+    """
+    asked = passes(pytester, body)
+    end = asked.index(0)
+    assert 30 < sum(asked[:end]) <= 61 + 10
+    assert asked[end:] == [0]
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    ["inv.questions([Q, FIVE])", "inv.instances('{n}?', options=list('abcd'), answer=lambda n: 'a', n=range(20))"],
+)
+def test_questions_that_are_drawn_are_not_asked_in_all_orders(drawn: str, pytester: pytest.Pytester) -> None:
+    body = f"""
+    @settings(max_examples=20)
+    @given(question={drawn}, data=st.data())
+    def test_questions(invariance_model, question, data):
+        order = data.draw(inv.option_orders(question))
+        assert_same_answer(invariance_model, Presentation(question), Presentation(question, order=order))
+    """
+    assert sum(passes(pytester, body)) <= 40
+
+
 def test_a_large_orbit_is_not_asked_whole(pytester: pytest.Pytester) -> None:
     body = """
     @settings(max_examples=30)
