@@ -296,7 +296,9 @@ def read_answers(directory: Path) -> tuple[list[Answer], tuple[str, ...]]:
                     unreadable += bool(line.strip())
     if not answers and not unreadable:
         return [], ("There are no recorded answers: patterns and answers by order cannot be shown.",)
-    notes = (f"{unreadable:,} unreadable line{'s' * (unreadable > 1)} of answers.jsonl left out.",) if unreadable else ()
+    notes = (
+        (f"{unreadable:,} unreadable line{'s' * (unreadable > 1)} of answers.jsonl left out.",) if unreadable else ()
+    )
     return answers, notes
 
 
