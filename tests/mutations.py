@@ -35,6 +35,15 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("the page does not escape", "report/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
+    Mutation("a plot's words are not escaped", "report/charts.py",
+             "html.escape(visible(description))", "description", ("test_report_page.py",)),
+    Mutation("percent signs not escaped in annotations", "report/annotations.py",
+             '.replace("%", "%25")', "", ("test_report_formats.py",)),
+    Mutation("earlier and later changed places", "report/patterns.py",
+             "row.order.index(row.outcomes[0]) < row", "row.order.index(row.outcomes[0]) > row", ("test_report_patterns.py",)),
+    Mutation("our old numbers stay in a card", "report/card.py",
+             "item.dataset_type != DATASET_TYPE", "True", ("test_report_formats.py",)),
     Mutation("permutation in the place of its inverse", "audit/distribution.py",
              "contents[content] = float(shown[position])", "contents[position] = float(shown[content])", (BOOKS,)),
     Mutation("text answers not taken back to content", "engine.py",
