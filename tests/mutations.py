@@ -74,7 +74,7 @@ MUTATIONS = [
     Mutation("missing answers are no flips", "audit/distribution.py",
              'return self.status not in ("unparsed", "missing")', 'return self.status != "unparsed"', (METRICS,)),
     Mutation("what did not reach the model counts", "evidence.py",
-             "reached=not must_differ or len(set(known)) >= 2 or len(known) < 2", "reached=True", (VACUOUS,)),
+             "reached = not must_differ or len(set(known)) >= 2 or len(known) < 2", "reached = True", (VACUOUS,)),
     Mutation("an average believed outside its frame", "guards.py",
              "<= set(frame_orders(len(first.order)))", "!= set()", ("test_symmetrized.py", VACUOUS)),
     Mutation("HOLDS without a responsive model", "guards.py", "    passed = moved > bound\n", "    passed = True\n",
