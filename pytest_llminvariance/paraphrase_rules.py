@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from pytest_llminvariance.paraphrase_words import lexicon, mentions_words, words
+from pytest_llminvariance.paraphrase_words import AMERICAN, lexicon, mentions_words, words
 from pytest_llminvariance.questions import Question
 
 __all__ = ["RULES", "by_rule"]
@@ -19,13 +19,7 @@ ONE_QUESTION = re.compile(r"[A-Z][^?!\n\r\t:;]*[^?!\s]\?")
 GAP = re.compile(r"_{2,}|\.{2,}|…|\[[^\]]*\]|\{|\}|\$|\\|`|<")
 OWN_LIST = lexicon("these those following options option choices above below list listed")
 CATCH_ALL = lexicon("none all neither both other others")
-SPELLINGS = {
-    "colour": "color", "colours": "colors", "favourite": "favorite", "grey": "gray", "neighbour": "neighbor",
-    "neighbours": "neighbors", "behaviour": "behavior", "travelled": "traveled", "travelling": "traveling",
-    "litre": "liter", "litres": "liters", "kilometre": "kilometer",
-    "kilometres": "kilometers", "flavour": "flavor", "flavours": "flavors", "aluminium": "aluminum",
-}  # fmt: skip
-EITHER_WAY = SPELLINGS | {american: british for british, american in SPELLINGS.items()}
+EITHER_WAY = AMERICAN | {american: british for british, american in AMERICAN.items()}
 
 
 def _please_answer(question: Question) -> str:

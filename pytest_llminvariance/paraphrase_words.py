@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 __all__ = [
+    "AMERICAN",
     "content_words",
     "family",
     "lexicon",
@@ -87,6 +88,13 @@ POLES = tuple(
 )  # fmt: skip
 NEGATING_PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "anti")
 ENDINGS = ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s")
+AMERICAN = {
+    "colour": "color", "colours": "colors", "favourite": "favorite", "grey": "gray", "neighbour": "neighbor",
+    "neighbours": "neighbors", "behaviour": "behavior", "travelled": "traveled", "travelling": "traveling",
+    "litre": "liter", "litres": "liters", "kilometre": "kilometer",
+    "kilometres": "kilometers", "flavour": "flavor", "flavours": "flavors", "aluminium": "aluminum",
+}  # fmt: skip
+"""American spellings of British words."""
 SPELLINGS = (("our", "or"), ("ise", "ize"), ("isation", "ization"), ("tre", "ter"), ("grey", "gray"), ("ogue", "og"))
 SELF_WORDS = lexicon(
     "spell spelled spelt spelling word words letter letters rhyme rhymes syllable syllables vowel vowels consonant "
@@ -171,6 +179,7 @@ def _capitals(text: str) -> Iterator[str]:
 
 def family(word: str) -> str:
     """Return a rough stem, the same for `colour` and `colors`, `bark` and `barking`."""
+    word = AMERICAN.get(word, word)
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]
