@@ -193,11 +193,12 @@ class Finding:
 
 
 class InvarianceError(LLMInvarianceError, AssertionError):
-    """A property is broken. `finding` is the record that says so."""
+    """A property is broken. `finding` is the record that says so, `example` what the message shows."""
 
-    def __init__(self, message: str, finding: Finding | None = None) -> None:
+    def __init__(self, message: str, finding: Finding | None = None, example: Example | None = None) -> None:
         super().__init__(message)
         self.finding = finding
+        self.example = example if finding is None else finding.example
 
 
 class UndecidedError(InvarianceError):
