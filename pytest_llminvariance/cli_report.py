@@ -61,12 +61,15 @@ def report_command(
 
 
 def _text(directory: Path, format: Format, target: str) -> str:
+    from pytest_llminvariance.records import load_record
     from pytest_llminvariance.report.annotations import github_commands
     from pytest_llminvariance.report.junit import junit
     from pytest_llminvariance.report.markdown import markdown
     from pytest_llminvariance.report.record import read_answers, read_record
     from pytest_llminvariance.report.sarif import sarif
 
+    if (directory / "run.json").is_file():
+        load_record(directory)  # after a crash the findings are put together first
     record = read_record(directory)
     if format is Format.html:
         from pytest_llminvariance.report.page import page

@@ -93,7 +93,10 @@ def test_the_pasted_test_fails_in_the_same_way(name: str) -> None:
     namespace["test_counterexample"](disliking(Presentation(Question("Other?", ["a", "b"]))))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("shown", [shown for pair in PAIRS.values() for shown in pair], ids=str)
+@pytest.mark.parametrize(
+    "shown",
+    [pytest.param(shown, id=f"{name} {side}") for name, pair in PAIRS.items() for side, shown in enumerate(pair)],
+)
 def test_source_makes_an_equal_presentation(shown: Presentation) -> None:
     names = {"Question": Question, "Presentation": Presentation, "Layout": Layout, "Template": Template}
     known = eval(question_source(shown.question), dict(names))
