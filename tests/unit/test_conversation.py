@@ -60,7 +60,7 @@ def test_without_them_nothing_is_added() -> None:
     assert Presentation(WHO, shots=SHOTS) != Presentation(WHO) != Presentation(WHO, turns=TALK)
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("labels", [None, ("1", "2", "3"), ("x", "y", "z")])
 def test_what_was_said_names_the_same_content_however_it_is_shown(order: Any, labels: Any) -> None:
     shown = Presentation(WHO, turns=TALK).replace(order=order, labels=labels or ("A", "B", "C"))
