@@ -6,6 +6,7 @@ them. A conversation that changes the answer is shrunk to the shortest one that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ from pytest_llminvariance.presentation import Presentation, Template
 from pytest_llminvariance.questions import Question, Questions, as_questions
 from pytest_llminvariance.report.message import conversation_message
 from pytest_llminvariance.runs import current_run
-from pytest_llminvariance.verdict import InvarianceError
+from pytest_llminvariance.verdict import InvarianceError, UndecidedError
 
 __all__ = ["CHALLENGES", "REMARKS", "Conversation", "MachineRun", "Setting", "run_machine"]
 
@@ -39,6 +40,8 @@ REMARKS = (
     "Thank you. I will be back in a minute.",
     "By the way, it is raining here today.",
 )
+NOT_SAID = ("option", "option_sum")
+"""Readouts that score texts which the model does not say."""
 ACKNOWLEDGED = "All right."
 """What the assistant says to a remark: fixed, so that a remark costs nothing."""
 
@@ -54,8 +57,9 @@ class Setting:
     memo: Memo
     delta_nats: float
     conversations: int = 0
-    asked: int = 0
-    fresh: int = 0
+    answers: int = 0
+    compared: int = 0
+    model_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,17 @@ class MachineRun:
     """What a run of conversations cost; no answer changed."""
 
     conversations: int
+    """Conversations that were begun; Hypothesis breaks some off."""
     answers: int
     """Turns that were answered, remembered ones too."""
+    compared: int
+    """Answers that were compared with the first one of their conversation, both of them readable."""
     model_calls: int
     """Prompts that were sent to the model."""
 
     def __str__(self) -> str:
         return (
-            f"{self.conversations} conversations, {self.answers} answers compared, "
+            f"{self.conversations} conversations, {self.compared} answers compared, "
             f"{self.model_calls} prompts sent: no answer changed"
         )
 
@@ -121,6 +128,11 @@ class Conversation(RuleBasedStateMachine):
         """Ask the whole question again."""
         self.ask("{question}")
 
+    @precondition(lambda self: not self.is_answered())
+    @rule()
+    def nothing(self) -> None:
+        """Say nothing more where the model said nothing."""
+
     def ask(self, text: str) -> None:
         """Let the user say `text`, which asks for an answer, and compare it with the first one.
 
@@ -147,7 +159,7 @@ class Conversation(RuleBasedStateMachine):
         setting, now = self.setting, self.shown
         assert now is not None  # noqa: S101 - set where the conversation begins
         asked = ask(setting.model, [request_for(now, setting.readout)], setting.memo)
-        setting.asked, setting.fresh = setting.asked + 1, setting.fresh + asked.fresh
+        setting.answers, setting.model_calls = setting.answers + 1, setting.model_calls + asked.fresh
         reply = asked.replies[0]
         answer = read_reply(reply, now, setting.readout)
         note(f"-> {shown(now, answer, setting.delta_nats).answer}")
@@ -156,6 +168,7 @@ class Conversation(RuleBasedStateMachine):
             self.first = answer
             return
         differs = bool(flip(self.first, answer, setting.delta_nats).low)
+        setting.compared += _readable(self.first) and _readable(answer)
         run = current_run.get()
         if run.recorder is not None:
             run.recorder.searched(differs)
@@ -185,15 +198,16 @@ def run_machine(
     """Assert that an answer survives conversations that give no reason to change it.
 
     Hypothesis makes up to `max_examples` conversations of up to `steps` turns from the rules of `machine`; by
-    default it challenges the answer, makes irrelevant remarks and asks again. That is at most `max_examples` *
-    (`steps` + 1) prompts, fewer as the same beginning is asked once, and as many again while a failing
-    conversation is shrunk. The session's seed fixes the conversations.
+    default it challenges the answer, makes irrelevant remarks and asks again. That is about `max_examples` *
+    (`steps` + 1) prompts at most, fewer as the same beginning is asked once, and up to as many again while a
+    failing conversation is shrunk. The session's seed fixes the conversations.
 
     Returns:
         What it cost. A search is no evidence that no conversation changes an answer.
 
     Raises:
         InvarianceError: if an answer certainly changed; the message holds the shortest conversation that was found.
+        UndecidedError: if no answer could be compared, and the policy is `fail`.
         UsageError: for bad arguments, before anything is asked, and inside `@given`.
     """
     __tracebackhide__ = True
@@ -206,16 +220,18 @@ def run_machine(
             raise UsageError(f"{name} is {value!r}, but must be a number from 1 to {top:,}")
     if not callable(machine):
         raise UsageError(f"machine is {machine!r}, but must be a subclass of Conversation")
-    way = resolve_readout(readout, check_model(model))
-    if way in ("option", "option_sum"):
-        raise UsageError(
-            f"readout is {readout!r}, but a conversation is read by 'label' or 'text', as the model says it"
-        )
+    way = readout if readout in NOT_SAID else resolve_readout(readout, check_model(model))
+    if way in NOT_SAID:
+        raise UsageError(f"readout is {way!r}, but a conversation is read by 'label' or 'text', as the model says it")
     run = current_run.get()
     memo: Memo = {} if run.memo is None else run.memo
     setting = Setting(model, as_questions(questions), way, template, memo, delta_nats(model, way))
     _run(lambda: _made(machine, setting), run.seed, max_examples, steps)
-    return MachineRun(setting.conversations, setting.asked, setting.fresh)
+    if not setting.compared and run.undecided == "fail":
+        raise UndecidedError(
+            f"conversation is undecided: {model.name} gave no readable answer to compare, read by {way}. Use another readout"
+        )
+    return MachineRun(setting.conversations, setting.answers, setting.compared, setting.model_calls)
 
 
 def _made(machine: Machine, setting: Setting) -> Conversation:
@@ -241,6 +257,10 @@ def _run(factory: Callable[[], Conversation], seed: int, max_examples: int, step
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
+
+
+def _readable(answer: AnswerDistribution) -> bool:
+    return answer.is_known and (answer.log_weights is None or max(answer.log_weights) > -math.inf)
 
 
 def _said(now: Presentation, answer: AnswerDistribution, text: str) -> Turn | None:

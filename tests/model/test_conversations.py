@@ -36,6 +36,6 @@ def test_a_default_machine_costs_what_it_says(demo_model: TransformersModel) -> 
     with run() as session:
         found = run_machine(demo_model, BARKS, max_examples=4, steps=3)
         assert found.model_calls == len(session.memo or ()) > 1
-    assert found.conversations == 4
-    assert found.model_calls <= found.answers <= 4 * (3 + 1)
+    assert found.model_calls <= found.answers <= found.conversations * (3 + 1)
+    assert found.compared == found.answers - found.conversations
     assert demo_model.usage.asked_tokens > before

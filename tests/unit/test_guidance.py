@@ -36,7 +36,7 @@ def leaning(threshold: int) -> Control:
     def respond(p: Presentation) -> list[float]:
         tilt = kendall_distance(p.order, identity(7)) - threshold + 0.5
         rival = 0.9 / (1 + math.exp(-tilt / 4))
-        return [0.9 - rival if content == 0 else rival if content == 1 else 0.02 for content in p.order]
+        return [0.9 - rival if content == 0 else rival if content == 1 else 1e-12 for content in p.order]
 
     return Control("leaning", respond)
 
@@ -93,12 +93,13 @@ def found(threshold: int, n: int, *, guided: bool) -> bool:
 
 
 def test_near_flips_are_pursued() -> None:
-    """Of 5,040 orders of 7 options, 49 (1%) have 18 or more of the 21 inversions."""
+    """Of 5,040 orders of 7 options, 7 (0.14%) have 20 or more of the 21 inversions."""
     seeds = range(8)
-    with_target = sum(found(18, n, guided=True) for n in seeds)
-    without = sum(found(18, n, guided=False) for n in seeds)
-    assert with_target >= without + 2
-    assert with_target >= 6
+    with_target = sum(found(20, n, guided=True) for n in seeds)
+    without = sum(found(20, n, guided=False) for n in seeds)
+    print(with_target, without)
+    assert with_target >= without + 3
+    assert with_target >= 5
 
 
 def test_a_model_that_never_flips_is_never_said_to() -> None:

@@ -262,7 +262,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: inv.questions([]), "there are no questions"),
     (lambda: inv.instances("", options=["a", "b"], answer=str), "text is ''"),
     (lambda: inv.instances("{n}", options=["a", "b"], answer="a", n=[1]), "answer is 'a'"),
-    (lambda: inv.instances("{n}", options=["a"], answer=str, n=[1]), "two texts"),
+    (lambda: inv.instances("{n}", options=["a"], answer=str, n=[1]), "two or more texts"),
     (lambda: inv.instances("{n}", options=7, answer=str, n=[1]), "options is 7"),  # type: ignore[arg-type]
     (lambda: inv.instances("{n}", options=["a", "b"], answer=str), r"\{n\} has no values"),
     (lambda: inv.instances("{n}", options=["a", "{m}"], answer=str, n=[1]), r"\{m\} has no values"),
