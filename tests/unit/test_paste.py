@@ -143,7 +143,7 @@ def test_what_is_too_long_for_a_terminal_is_not_printed_but_can_be_had() -> None
 
     long = Question("x" * MAX_CHARACTERS, ["a", "b"])
     error = failure(lambda: assert_order_symmetric(controls.always_first(), long))
-    assert f"characters of source, so not printed: pasted_test(example, 'label') gives it" in str(error)
+    assert "characters of source, so not printed: pasted_test(example, 'label') gives it" in str(error)
     assert len(str(error)) < 2_000
     assert error.example is not None
     namespace: dict[str, object] = {}
