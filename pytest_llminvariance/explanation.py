@@ -33,11 +33,15 @@ def explain(written: Presentation, after: Presentation, tried: Tried) -> str:
 def missing_singles(
     written: Presentation, after: Presentation, found: Presentation, tried: Tried
 ) -> tuple[Presentation, ...]:
-    """Return the presentations that `explain` lacks: each part alone as in `after`, or else as it was `found`."""
-    parts = changed_parts(written, after)
-    singles = [single(written, after if part in parts else found, part) for part in changed_parts(written, found)]
-    singles += [single(written, after, part) for part in parts]
-    return tuple(dict.fromkeys(shown for shown in singles if shown is not None and shown not in tried))
+    """Return the presentations that `explain` lacks: each part of `after` alone, and what else was changed in `found`.
+
+    Of those others one that was tried before is enough.
+    """
+    needed = changed_parts(written, after)
+    known = _by_part(written, tried)
+    others = [part for part in changed_parts(written, found) if part not in needed and part not in known]
+    singles = [single(written, after, part) for part in needed] + [single(written, found, part) for part in others]
+    return tuple(shown for shown in singles if shown is not None and shown not in tried)
 
 
 def single(written: Presentation, other: Presentation, part: str) -> Presentation | None:

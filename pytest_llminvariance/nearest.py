@@ -42,6 +42,8 @@ class _Kept:
     run: Run | None = None
     asked: set[Presentation] = field(default_factory=set)
     walks: dict[object, Found] = field(default_factory=dict)
+    tried: dict[object, dict[Presentation, bool | None]] = field(default_factory=dict)
+    """Single changes that were asked, by model, readout and what they are compared with."""
 
 
 _kept: ContextVar[_Kept] = ContextVar("llminvariance_nearest", default=_Kept())  # noqa: B039 - replaced, never changed
@@ -122,7 +124,8 @@ def nearest_example_of_pair(
         return found.record()
     asker = Asker(model, readout, _memo(), room, seen=kept.asked)
     walk = _walk(kept, asker, a, b, like)
-    found.tried = dict(walk.tried)
+    found.tried = kept.tried.setdefault((model.name, model.fingerprint, readout, a), {})
+    found.tried |= walk.tried
     if walk.presentation is not None:
         found.presentation, found.after = walk.presentation, walk.after
     else:

@@ -12,7 +12,8 @@ from pytest_llminvariance import InvarianceError, Presentation, assert_same_answ
 from pytest_llminvariance import strategies as inv
 from tests.planted import FAULTS, INVARIANT, LABELS, LAYOUTS, QUESTION, TEMPLATES, WRITTEN, Counting, Fault
 
-N_SEEDS = 10
+N_SEEDS = 5
+"""`benchmarks.shrinking` runs a hundred."""
 PREFIX = "same answer is broken: two presentations are answered differently.\n"
 
 

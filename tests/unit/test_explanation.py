@@ -74,8 +74,9 @@ def test_presentations_with_several_changes_say_nothing_about_one() -> None:
 
 
 def test_what_is_missing_is_each_part_alone_and_nothing_twice() -> None:
-    assert missing_singles(A, SWAP, THREE, {}) == (DIGITS, TABS, SWAP)
+    assert missing_singles(A, SWAP, THREE, {}) == (SWAP, DIGITS, TABS)
     assert missing_singles(A, SWAP, THREE, {DIGITS: False, SWAP: True}) == (TABS,)
+    assert missing_singles(A, SWAP, THREE, {LATE: False, LAST: True}) == (SWAP, TABS)
     found = BACK.replace(labels=tuple("1234"))
     assert missing_singles(A, DIGITS, found, {}) == (DIGITS, BACK)
     assert missing_singles(A, SWAP, SWAP, {SWAP: True}) == ()

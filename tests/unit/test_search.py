@@ -131,26 +131,23 @@ def test_tokens_are_cut_where_the_budget_ends_however_much_is_remembered() -> No
     assert cold.note
 
 
-def test_a_flip_stays_a_flip_and_a_refusal_a_refusal() -> None:
-    """Swapping one pair makes it refuse, which is nearer than the order that makes it answer otherwise."""
+def test_a_flip_stays_a_flip_where_a_refusal_is_nearer() -> None:
+    """Swapping the first two makes it refuse; the last option shown first makes it answer otherwise."""
 
     def respond(p: Presentation) -> Sequence[float]:
         if p.order[:2] == (1, 0):
             return [0.0] * len(p.order)
-        return [0.9 if content == (p.order[0] == 4) else 0.01 for content in p.order]
+        return [0.9 if content == (p.order[0] == 3) else 0.01 for content in p.order]
 
-    def write(p: Presentation) -> Sequence[float]:
-        return respond(p)
-
-    model = Control("mixed", respond, frozenset({"text"}), write)
-    six = [Question(f"stem {n}?", [f"{n}-{c}" for c in "abcdef"], answer=0) for n in range(12)]
+    model = Control("mixed", respond, frozenset({"text"}))
     with pytest.raises(InvarianceError) as caught:
-        assert_order_symmetric(model, six, readout="text")
-    assert caught.value.example is not None
-    assert caught.value.example.after.answer.endswith(("-b", "a refusal"))
-    first = find_counterexample(model, six[0], readout="text")
-    assert first.example is not None
-    assert first.example.after.answer == "a refusal"
+        assert_order_symmetric(model, FOUR, orders="reversed", readout="text")
+    example = caught.value.example
+    assert example is not None
+    assert (example.after.answer, example.after.order) == ("Bob", (3, 0, 1, 2))
+    nearest = find_counterexample(model, FOUR, readout="text")
+    assert nearest.example is not None
+    assert (nearest.example.after.answer, nearest.example.after.order) == ("a refusal", (1, 0, 2, 3))
 
 
 def test_ties_are_no_counterexample_and_an_open_answer_as_written_is_said() -> None:
