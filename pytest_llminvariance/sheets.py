@@ -98,7 +98,6 @@ class Sheet:
 def sheet_data(sheet: Sheet) -> dict[str, Any]:
     """Return a sheet as plain data; templates and layouts are listed once and named by their index."""
     books = _Books([], [])
-    made = sheet.made
     questions = [
         {
             "question": question_data(plan.question),
@@ -117,14 +116,7 @@ def sheet_data(sheet: Sheet) -> dict[str, Any]:
         )
     ]
     return {
-        "property": {
-            "name": made.name,
-            "title": made.title,
-            "metric": made.metric,
-            "compares_prompts": made.compares_prompts,
-            "samples_the_orbit": made.samples_the_orbit,
-            "batches": made.batches if isinstance(made, BatchAgreement) else None,
-        },
+        "property": _property_data(sheet.made),
         "metric": sheet.metric,
         "tolerance": str(sheet.tolerance),
         "readout": sheet.readout,
@@ -137,6 +129,17 @@ def sheet_data(sheet: Sheet) -> dict[str, Any]:
         "questions": questions,
         "templates": [_template_data(template) for template in books.templates],
         "layouts": [dataclasses.asdict(layout) for layout in books.layouts],
+    }
+
+
+def _property_data(made: Property) -> dict[str, Any]:
+    return {
+        "name": made.name,
+        "title": made.title,
+        "metric": made.metric,
+        "compares_prompts": made.compares_prompts,
+        "samples_the_orbit": made.samples_the_orbit,
+        "batches": made.batches if isinstance(made, BatchAgreement) else None,
     }
 
 

@@ -106,7 +106,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    from pytest_llminvariance.plugin import MEMO, RECORDS
+    from pytest_llminvariance.session_state import MEMO, RECORDS
 
     config = session.config
     if config.getoption("--record-to"):

@@ -202,7 +202,7 @@ def test_risk_above_the_limit_outweighs_what_blocks(recorded: Callable[..., RunR
 
 
 def test_a_sampled_finding_that_hides_its_risk_is_no_evidence(recorded: Callable[..., RunRecord]) -> None:
-    decision = decided(recorded(dataclasses.replace(HOLDS, risk_limit=0.05)))
+    decision = decided(recorded(dataclasses.replace(HOLDS, risk_limit=0.05, decision=None)))
     assert decision.exit_code == 3
     assert "1 sampled findings do not say what risk they spent" in text(decision)
 
