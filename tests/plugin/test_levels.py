@@ -125,7 +125,6 @@ def test_the_nearest_marker_counts(pytester: pytest.Pytester) -> None:
     [
         ("level='error'", "level='error'"),
         ("'warn'", "'warn'"),
-        ("", ""),
         ("level='warn', until=3", "level='warn', until=3"),
         ("level=['warn']", "level=['warn']"),
     ],
@@ -135,14 +134,14 @@ def test_other_arguments_are_a_usage_error(pytester: pytest.Pytester, given: str
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert (
-        f"::test_one: the marker is invariance({said}), but takes exactly level=, one of block, warn, ignore"
+        f"::test_one: the marker is invariance({said}), but takes level= (one of block, warn, ignore), weight= and exhaustive="
         in result.stderr.str()
     )
 
 
 def test_the_marker_is_registered(pytester: pytest.Pytester) -> None:
     pytester.runpytest("--markers").stdout.fnmatch_lines(
-        ["@pytest.mark.invariance(level): block (default), warn or ignore*"]
+        ["@pytest.mark.invariance(level='block', weight=1.0, exhaustive=False): block, warn or ignore*"]
     )
 
 
