@@ -235,7 +235,7 @@ def _notes(
 ) -> Iterable[str]:
     compared = list(pairs)
     if compared and all(a.fingerprint == b.fingerprint for _, a, b in compared):
-        yield "both runs are of the same weights: what differs is the engine's"
+        yield "both runs are of the same weights"
     for name in allowed:
         yield f"differences in {name} were let pass"
     tolerances = [key for key, a, b in compared if a.tolerance != b.tolerance]

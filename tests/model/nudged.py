@@ -21,7 +21,3 @@ def with_noise(share: float) -> Model:
 
 def slightly() -> Model:
     return with_noise(0.05)
-
-
-def badly() -> Model:
-    return with_noise(3.0)
