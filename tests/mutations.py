@@ -152,7 +152,7 @@ MUTATIONS = [
              "order = list(range(len(self.questions)))", (EARLY,)),
     Mutation("remembered questions asked first", "stopping.py",
              "        for unit, parts in self._asked(units):",
-             "        known = [all(self.asking.knows(plan) for plan in unit.plans()) for unit in units]\n"
+             "        known = [all(self.source.knows(plan) for plan in unit.plans()) for unit in units]\n"
              "        units = [u for u, k in zip(units, known) if k] + [u for u, k in zip(units, known) if not k]\n"
              "        for unit, parts in self._asked(units):", (EARLY,)),
     Mutation("copies asked together", "stats/asking_order.py",
@@ -193,6 +193,25 @@ MUTATIONS = [
              "exploratory=False", (AUDIT,)),
     Mutation("secrets: names before an @ stay", "redaction.py", """(re.compile(r"(?<=://)[^\\s/?#'\\"]*@"), f"{MASK}@"),""", "",
              ("test_redaction.py",)),
+    Mutation("paraphrase: one that waits for review is asked", "paraphrase_lock.py",
+             'if wording.status == "accepted")', 'if wording.status in ("accepted", "proposed"))', ("test_paraphrases.py",)),
+    Mutation("paraphrase: a changed question keeps its entry", "paraphrase_lock.py",
+             "for e in lock.entries if e.question.content_hash == question.content_hash",
+             "for e in lock.entries if e.question.id == question.id", ("test_paraphrases.py",)),
+    Mutation("paraphrase: the correct answer is lost", "paraphrases.py",
+             "answer=question.answer", "answer=None", ("test_paraphrases.py",)),
+    Mutation("paraphrase: a negation passes", "paraphrase_screens.py",
+             'said = _same(negations(question.stem), negations(wording), "negation")', "said = None",
+             ("test_paraphrase_screens.py",)),
+    Mutation("paraphrase: what was rejected is proposed again", "paraphrase_proposals.py",
+             "known = [question.stem, *(wording.stem for wording in kept)]",
+             'known = [question.stem, *(w.stem for w in kept if w.status != "rejected")]', ("test_paraphrase_proposals.py",)),
+    Mutation("paraphrase: the work of another reviewer overwritten", "paraphrase_file.py",
+             "if digest_of(target) != expected:", "if False:", ("test_paraphrase_file.py",)),
+    Mutation("paraphrase: control characters written raw", "paraphrase_file.py",
+             "if character.isprintable():", "if True:", ("test_paraphrase_file.py",)),
+    Mutation("paraphrase: answers saved at the end only", "paraphrase_review.py",
+             "self.digest = write_lock(self.path, lock, expected=self.digest)", "pass", ("test_paraphrase_review.py",)),
 ]  # fmt: skip
 
 

@@ -330,15 +330,6 @@ def test_slow_draws_are_no_trap(imports: str, own: str, pytester: pytest.Pyteste
     pytester.runpytest_subprocess("--invariance-model=control:oracle").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("own", ["", "@settings(deadline=400)"])
-def test_slow_draws_do_fail_where_hypothesis_is_left_alone(own: str, pytester: pytest.Pytester) -> None:
-    """So the test above can fail: the same test without the fixture, where nothing is changed."""
-    pytester.makepyfile(test_it=SLOW_DRAWS.format(imports="", settings=own, fixture=""))
-    result = pytester.runpytest_subprocess("--invariance-model=control:oracle")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*Input generation is slow*"])
-
-
 def test_conversations_in_a_test_are_a_search_that_is_reported(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         slow=SLOW,

@@ -66,6 +66,11 @@ LOCKS = st.builds(
 )
 
 
+def test_nothing_invisible_is_written_raw() -> None:
+    text = render_lock(Lock('a\x00\x1b\x7f\u2028\u202e\n\t"\\é🙂', ()))
+    assert 'questions = "a\\u0000\\u001B\\u007F\\u2028\\u202E\\n\\t\\"\\\\é🙂"\n' in text
+
+
 @given(lock=LOCKS)
 def test_what_is_written_is_read_back_equal(lock: Lock) -> None:
     text = render_lock(lock)

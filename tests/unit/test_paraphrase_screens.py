@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,8 @@ from pytest_llminvariance.paraphrase_lock import comparable
 from pytest_llminvariance.paraphrase_rules import RULES, by_rule
 from pytest_llminvariance.paraphrase_screens import SCREENS, same_as_another, why_not
 from pytest_llminvariance.paraphrase_words import family, names, negations, numbers, quotations, words
-from tests.model.conftest import FACTS
 
+FACTS = Path(__file__).parents[2] / "examples" / "model_repo" / "questions" / "facts.jsonl"
 OPTIONS = ("Green", "Dog", "Seventeen", "A long walk")
 
 
