@@ -39,7 +39,7 @@ def compare(
     """
     from pytest_llminvariance.comparison import ENGINE, compare_runs
     from pytest_llminvariance.errors import UsageError
-    from pytest_llminvariance.report.comparison import comparison_lines, outcome
+    from pytest_llminvariance.report.comparison import comparison_lines
     from pytest_llminvariance.run_directory import RecordError, read_run
     from pytest_llminvariance.verdict import Verdict, as_tolerance
 
@@ -61,7 +61,7 @@ def compare(
         typer.secho(line, fg=colour or None)
     for line in answers:
         typer.echo(line)
-    verdict = outcome(comparison)
+    verdict = comparison.outcome
     if ratchet is not None and accept:
         typer.echo(_accepted(ratchet, runs[1]) if verdict is Verdict.HOLDS else f"{ratchet} was left as it is")
     raise typer.Exit({Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: 3}[verdict])

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 from pytest_llminvariance.audit.metrics import METRICS, Interval, mean_interval
 from pytest_llminvariance.run_directory import RunRecord, StoredFinding
+from pytest_llminvariance.runs import Level
 from pytest_llminvariance.verdict import QuestionEffect, Verdict, decide
 
 __all__ = ["ENGINE", "Compared", "Comparison", "audit_difference", "compare_runs", "keyed", "suite_digest"]
@@ -30,6 +31,8 @@ class Compared:
     key: str
     title: str
     metric: str
+    level: Level
+    """The stricter of the two runs': below `block` a check is shown and decides nothing."""
     verdict: Verdict
     """HOLDS: not worse by more than the margin; BROKEN: worse; UNDECIDED says why."""
     reasons: tuple[str, ...]
@@ -54,13 +57,22 @@ class Comparison:
 
     checks: tuple[Compared, ...]
     only_old: tuple[str, ...]
-    """Checks that the baseline has and the new run has not."""
+    """Checks of level `block` that the baseline has and the new run has not."""
     only_new: tuple[str, ...]
     notes: tuple[str, ...]
 
     def of(self, verdict: Verdict) -> tuple[Compared, ...]:
         """Return the checks with a verdict."""
         return tuple(item for item in self.checks if item.verdict is verdict)
+
+    @property
+    def outcome(self) -> Verdict:
+        """BROKEN where a check is worse, UNDECIDED where one is open or gone, else HOLDS; by those that count."""
+        counted = [item.verdict for item in self.checks if item.level == "block"]
+        if Verdict.BROKEN in counted:
+            return Verdict.BROKEN
+        open_ones = Verdict.UNDECIDED in counted or bool(self.only_old) or not counted
+        return Verdict.UNDECIDED if open_ones else Verdict.HOLDS
 
 
 def compare_runs(old: RunRecord, new: RunRecord, *, margin: Fraction, allowed: Sequence[str] = ()) -> Comparison:
@@ -70,7 +82,7 @@ def compare_runs(old: RunRecord, new: RunRecord, *, margin: Fraction, allowed: S
     checks = tuple(_compare(key, a, b, old, new, margin, allowed) for key, a, b in pairs)
     return Comparison(
         checks,
-        tuple(key for key in before if key not in now),
+        tuple(key for key, finding in before.items() if key not in now and finding.level == "block"),
         tuple(key for key in now if key not in before),
         tuple(_notes(old, new, pairs, allowed)),
     )
@@ -155,6 +167,7 @@ def _compare(
     allowed: Sequence[str],
 ) -> Compared:
     known: dict[str, Any] = {"key": key, "title": new.title, "metric": new.metric, "new": new.effect, "margin": margin}
+    known["level"] = min(old.level, new.level, key=get_args(Level).index)
     facts = {name: (_engine(old_run, name), _engine(new_run, name)) for name in ("device", "dtype")}
     why = tuple(_refusals(old, new, facts, allowed))
     if why:

@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.comparison import compare_runs
+from pytest_llminvariance.comparison import Comparison, compare_runs
 from pytest_llminvariance.gate import PASSED, decide_gate
 from pytest_llminvariance.policy import Policy, read_policy
 from pytest_llminvariance.recording import unfinished
-from pytest_llminvariance.report.comparison import comparison_lines, outcome
+from pytest_llminvariance.report.comparison import comparison_lines
 from pytest_llminvariance.report.gate import gate_lines, headline
 from pytest_llminvariance.run_directory import RunRecord, finding_rows, read_run, run_from_rows
 from pytest_llminvariance.verdict import Verdict
@@ -67,12 +67,18 @@ class SessionGate:
         if self.baseline is not None:
             comparison = compare_runs(self.baseline, run, margin=self.margin)
             lines += comparison_lines(comparison)
-            verdict = outcome(comparison)
-            if verdict is Verdict.BROKEN:
-                failures.append(f"{len(comparison.of(verdict))} check(s) worse than the baseline {self.baseline.name}")
-            elif not self.lenient and (comparison.of(Verdict.UNDECIDED) or not comparison.checks):
-                failures.append(f"not everything could be compared with the baseline {self.baseline.name}")
+            failures += self._compared(comparison)
         return SessionResult(tuple(lines), tuple(failures))
+
+    def _compared(self, comparison: Comparison) -> list[str]:
+        """Return why a comparison fails the session; a part of the suite may run alone, so what is gone does not."""
+        name = self.baseline.name if self.baseline else ""
+        counted = [item.verdict for item in comparison.checks if item.level == "block"]
+        if worse := counted.count(Verdict.BROKEN):
+            return [f"{worse} check(s) worse than the baseline {name}"]
+        if not self.lenient and (Verdict.UNDECIDED in counted or not comparison.checks):
+            return [f"not everything could be compared with the baseline {name}"]
+        return []
 
 
 def _session_run(records: Sequence[Mapping[str, Any]], status: int) -> RunRecord:

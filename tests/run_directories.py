@@ -33,6 +33,7 @@ def write_run(
     where: Sequence[str] = (),
     exit: int | None = 0,
     level: str = "block",
+    levels: Sequence[str] = (),
     markers: Sequence[str] | None = (),
     memo: Mapping[Any, Any] | None = None,
     **facts: Any,
@@ -41,7 +42,12 @@ def write_run(
     rows = []
     for number, finding in enumerate(findings):
         place = where[number] if where else f"{ANY}{number or ''}"
-        row = {**finding.to_json(), "id": finding.id or f"finding{number}", "where": place, "level": level}
+        row = {
+            **finding.to_json(),
+            "id": finding.id or f"finding{number}",
+            "where": place,
+            "level": levels[number] if levels else level,
+        }
         row |= {"file": place.partition("::")[0], "line": number + 1}
         rows.append(row if markers is None else {**row, "markers": list(markers)})
     return write_rows(directory, rows, exit=exit, memo=memo or {}, **facts)

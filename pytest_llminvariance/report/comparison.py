@@ -12,24 +12,15 @@ from pytest_llminvariance.report.plain import one_line
 from pytest_llminvariance.report.words import plural
 from pytest_llminvariance.verdict import Verdict
 
-__all__ = ["comparison_lines", "flip_lines", "outcome"]
+__all__ = ["comparison_lines", "flip_lines"]
 
 COLOURS = {Verdict.HOLDS: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 WORDS = {Verdict.HOLDS: "NOT WORSE", Verdict.BROKEN: "WORSE", Verdict.UNDECIDED: "UNDECIDED"}
 
 
-def outcome(comparison: Comparison) -> Verdict:
-    """Return BROKEN where a check is worse, UNDECIDED where one is open or was not compared, else HOLDS."""
-    if comparison.of(Verdict.BROKEN):
-        return Verdict.BROKEN
-    if comparison.of(Verdict.UNDECIDED) or comparison.only_old or not comparison.checks:
-        return Verdict.UNDECIDED
-    return Verdict.HOLDS
-
-
 def comparison_lines(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Yield (line, colour): the result, one line a check, what only one run has, and notes."""
-    verdict = outcome(comparison)
+    verdict = comparison.outcome
     worse, open_ones = len(comparison.of(Verdict.BROKEN)), len(comparison.of(Verdict.UNDECIDED))
     counts = [f"{plural(len(comparison.checks), 'check')} compared", f"{worse} worse", f"{open_ones} undecided"]
     yield f"compare: {WORDS[verdict]} - {', '.join(counts)}", COLOURS[verdict]
@@ -43,7 +34,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def _check_lines(item: Compared) -> Iterator[str]:
     word = "REFUSED" if item.refused else WORDS[item.verdict]
-    line = f"{word:<10} {one_line(item.key)}"
+    line = f"{word:<10} {one_line(item.key)}" + ("" if item.level == "block" else f" (level {item.level}: not counted)")
     if item.difference is not None and item.old is not None:
         moved = f"{_range(item.old)} -> {_range(item.new)}"
         line += f": {item.metric} {moved}, difference {_range(item.difference, '+')}, margin {float(item.margin):g}"

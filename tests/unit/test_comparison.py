@@ -222,6 +222,25 @@ def test_checks_are_matched_by_test_and_property(recorded: Recorded) -> None:
     assert compare_runs(new, old, margin=Fraction(0)).only_old == ("t.py::test_a option_order #2",)
 
 
+@pytest.mark.parametrize(("old", "new", "outcome"), [
+    ("block", "block", "BROKEN"), ("block", "warn", "BROKEN"), ("warn", "block", "BROKEN"), ("warn", "warn", "UNDECIDED"),
+])  # fmt: skip
+def test_a_level_lowered_after_the_baseline_does_not_help(recorded: Recorded, old: str, new: str, outcome: str) -> None:
+    comparison = compare_runs(recorded(HOLDS, level=old), recorded(NOISY, level=new), margin=Fraction(0))
+    assert comparison.outcome == outcome
+    assert comparison.checks[0].verdict is Verdict.BROKEN
+
+
+def test_checks_that_only_warn_decide_nothing_beside_others(tmp_path: Path) -> None:
+    labels = [check("labels", model, BANK, tolerance=0.05) for model in (controls.oracle(), controls.uniform())]
+    old, new = (
+        write_run(tmp_path / str(n), [HOLDS, found], levels=["block", "warn"]) for n, found in enumerate(labels)
+    )
+    code, said = cli(old, new)
+    assert code == 0
+    assert "UNDECIDED  tests/test_model.py::test_order1 labels (level warn: not counted)" in said
+
+
 def stored(recorded: Recorded, *findings: Finding) -> tuple[StoredFinding, ...]:
     return recorded(*findings).findings
 
