@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 CACHE = "test_cache.py"
+TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,23 @@ MUTATIONS = [
              'self._run("", work)\n\n    def touch', (CACHE,)),
     Mutation("a sequence read from one that does not begin with it", "models/batching.py",
              "if carrier < 0 or sequences[carrier][: len(tokens)] != tokens:", "if carrier < 0:", ("test_batching.py",)),
+    Mutation("said: by place and not by content", "presentation.py", "self.label_of(turn.content) if",
+             "self.labels[turn.content] if", (TALK,)),
+    Mutation("said: recorded without what was said before", "models/replay.py",
+             'and given.get("around", []) == _around(presentation)', "", (TALK,)),
+    Mutation("said: a group swapped in the stem only", "transforms_text.py",
+             "options = tuple(pattern.sub(other, option) for option in question.options)",
+             "options = question.options", (TEXTS,)),
+    Mutation("said: orders drawn anew for each wording", "transforms.py", "origin_of(question), self.n)",
+             "question.content_hash, self.n)", (TEXTS,)),
+    Mutation("search: led away from flips", "guidance.py", "rival - after.log_weights[written]",
+             "after.log_weights[written] - rival", ("test_guidance.py",)),
+    Mutation("search: orders that shrink by moves, not swaps", "strategies/parts.py",
+             "order.insert(content - n, content)", "order.insert(0 if n else content, content)", (STRATEGIES,)),
+    Mutation("search: a silent model passes", "machines.py", "if not setting.compared and", "if False and",
+             ("test_machines.py",)),
+    Mutation("search: the model's words not given back", "machines.py", 'return Message("assistant", text)',
+             'return Message("assistant", ACKNOWLEDGED)', ("test_machines.py",)),
 ]  # fmt: skip
 
 
