@@ -347,12 +347,15 @@ def test_conversations_in_a_test_are_a_search_that_is_reported(pytester: pytest.
         def test_firm(invariance_model):
             found = run_machine(invariance_model, Question("Who?", ["Ann", "Bob"], answer="Bob"), max_examples=5)
             assert found.model_calls <= 5 * 9
+
+        def test_bound(invariance):
+            assert invariance.run_machine(Question("When?", ["now", "then"], answer="now"), max_examples=2).compared
         """,
     )
     result = pytester.runpytest_subprocess("--invariance-model=python:slow:Slow")
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["SEARCHED  same answer: * pairs compared, no counter-example*"])
-    result = pytester.runpytest_subprocess("--invariance-model=control:content_blind")
+    result = pytester.runpytest_subprocess("--invariance-model=control:content_blind", "-k", "firm")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
