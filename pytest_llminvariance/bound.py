@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_llminvariance import assertions
 from pytest_llminvariance.audit.noise import NoiseFloor
@@ -17,6 +17,9 @@ from pytest_llminvariance.properties import Property
 from pytest_llminvariance.questions import Question, Questions
 from pytest_llminvariance.transforms import Transform
 from pytest_llminvariance.verdict import Finding
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.machines import MachineRun
 
 __all__ = ["Checks"]
 
@@ -76,3 +79,10 @@ class Checks:
         """Assert that two presentations get the same answer; for use inside `@given`."""
         __tracebackhide__ = True
         assertions.assert_same_answer(self.model, a, b, **settings)
+
+    def run_machine(self, questions: Questions, **settings: Any) -> MachineRun:
+        """Assert that an answer survives conversations; `run_machine` has the settings."""
+        __tracebackhide__ = True
+        from pytest_llminvariance.machines import run_machine
+
+        return run_machine(self.model, questions, **settings)

@@ -21,6 +21,7 @@ BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test
 CACHE = "test_cache.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
 CACHE, AUDIT = "test_cache.py", "test_audit.py"
+TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,8 @@ MUTATIONS = [
              "rescaled(value.low, self.least))", (EARLY,)),
     Mutation("clusters counted as questions", "planning.py", "high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / largest",
              "high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / len(found)", (EARLY,)),
-    Mutation("record: no drift guard after going on", "checks.py",
-             "or (log is not None and log.continues and replicated is None)", "", (AUDIT,)),
+    Mutation("record: no drift guard after going on", "asking.py",
+             "not self.fresh and not (log is not None and log.continues and not replicated)", "not self.fresh", (AUDIT,)),
     Mutation("record: remembered answers without a line", "answer_log.py",
              "if not remembered or place not in self._written:", "if not remembered:", (AUDIT,)),
     Mutation("record: recorded answers asked again", "answer_log.py",
@@ -212,6 +213,23 @@ MUTATIONS = [
              "if character.isprintable():", "if True:", ("test_paraphrase_file.py",)),
     Mutation("paraphrase: answers saved at the end only", "paraphrase_review.py",
              "self.digest = write_lock(self.path, lock, expected=self.digest)", "pass", ("test_paraphrase_review.py",)),
+    Mutation("said: by place and not by content", "presentation.py", "self.label_of(turn.content) if",
+             "self.labels[turn.content] if", (TALK,)),
+    Mutation("said: recorded without what was said before", "models/replay.py",
+             'and given.get("around", []) == _around(presentation)', "", (TALK,)),
+    Mutation("said: a group swapped in the stem only", "transforms_text.py",
+             "options = tuple(pattern.sub(other, option) for option in question.options)",
+             "options = question.options", (TEXTS,)),
+    Mutation("said: orders drawn anew for each wording", "transforms.py", "origin_of(question), self.n)",
+             "question.content_hash, self.n)", (TEXTS,)),
+    Mutation("search: led away from flips", "guidance.py", "rival - after.log_weights[written]",
+             "after.log_weights[written] - rival", ("test_guidance.py",)),
+    Mutation("search: orders that shrink by moves, not swaps", "strategies/parts.py",
+             "order.insert(content - n, content)", "order.insert(0 if n else content, content)", (STRATEGIES,)),
+    Mutation("search: a silent model passes", "machines.py", "if not setting.compared and", "if False and",
+             ("test_machines.py",)),
+    Mutation("search: the model's words not given back", "machines.py", 'return Message("assistant", text)',
+             'return Message("assistant", ACKNOWLEDGED)', ("test_machines.py",)),
 ]  # fmt: skip
 
 

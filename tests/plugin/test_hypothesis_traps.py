@@ -308,12 +308,11 @@ SLOW_DRAWS = """
     ASKED = [Question(f"{{n}}?", ["a", "b"]) for n in range(12)]
     assert_same_answer(controls.oracle(), Presentation(ASKED[0]), Presentation(ASKED[0]))  # what is imported is no draw
 
-    class once:
-        slept = False
+    drawn = []
 
     def slowly(n):
-        time.sleep(0 if once.slept else 2.2)
-        once.slept = True
+        drawn.append(n)
+        time.sleep(2.2 if len(drawn) == 3 else 0)
         return ASKED[n]
 
     @given(question=st.integers(0, 11).map(slowly))
@@ -339,12 +338,15 @@ def test_conversations_in_a_test_are_a_search_that_is_reported(pytester: pytest.
         def test_firm(invariance_model):
             found = run_machine(invariance_model, Question("Who?", ["Ann", "Bob"], answer="Bob"), max_examples=5)
             assert found.model_calls <= 5 * 9
+
+        def test_bound(invariance):
+            assert invariance.run_machine(Question("When?", ["now", "then"], answer="now"), max_examples=2).compared
         """,
     )
     result = pytester.runpytest_subprocess("--invariance-model=python:slow:Slow")
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["SEARCHED  same answer: * pairs compared, no counter-example*"])
-    result = pytester.runpytest_subprocess("--invariance-model=control:content_blind")
+    result = pytester.runpytest_subprocess("--invariance-model=control:content_blind", "-k", "firm")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
