@@ -18,9 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
-CACHE = "test_cache.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
-CACHE, AUDIT = "test_cache.py", "test_audit.py"
+CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -119,6 +118,22 @@ MUTATIONS = [
              ("test_bad_input_checks.py",)),
     Mutation("the farthest example", "evidence.py", "nearest = min(found, default=None)",
              "nearest = max(found, default=None)", (VACUOUS,)),
+    Mutation("of a class the most complicated", "spaces.py",
+             "key=lambda order: options_moved(self.start.order, order))",
+             "key=lambda order: -options_moved(self.start.order, order))", (SEARCH,)),
+    Mutation("fewest swaps before fewest changes", "spaces.py",
+             "            if rows := written.get(changed, []):\n", "            if changed > 1 and (rows := written.get(changed, [])):\n",
+             (SEARCH,)),
+    Mutation("a refusal passes for a flip", "search.py", "if kind is not None and like in (None, kind):",
+             "if kind is not None:", (SEARCH,)),
+    Mutation("a cut class unsaid", "search.py", "if next(part.presentations, None) is not None:", "if False:", (SEARCH,)),
+    Mutation("a search changes a finding", "checks.py", "asked.prompt_tokens + tokens", "asked.tokens + tokens", (SEARCH,)),
+    Mutation("labels of a template counted twice", "differences.py",
+             " and not (_labels_are_own(a) and _labels_are_own(b))", "", (SEARCH,)),
+    Mutation("an open answer told as the same", "explanation.py", "if flips is False]", "if not flips]",
+             ("test_explanation.py",)),
+    Mutation("a pasted test without its template", "source.py", "if presentation.template != DEFAULT_TEMPLATE:",
+             "if False:", ("test_paste.py",)),
     Mutation("kept answers without the model's fingerprint", "cache_rows.py", '"fingerprint": fingerprint', '"fingerprint": ""',
              (CACHE,)),
     Mutation("one kept answer for every draw", "cache_rows.py", "{name: _as_plain(getattr(request, name)) for name in fields}", "{}",
