@@ -127,7 +127,7 @@ MUTATIONS = [
     Mutation("a refusal passes for a flip", "search.py", "if kind is not None and like in (None, kind):",
              "if kind is not None:", (SEARCH,)),
     Mutation("a cut class unsaid", "search.py", "if next(part.presentations, None) is not None:", "if False:", (SEARCH,)),
-    Mutation("a search changes a finding", "checks.py", "asked.prompt_tokens + tokens", "asked.tokens + tokens", (SEARCH,)),
+    Mutation("a search changes a finding", "asking.py", "self.tokens + asked.prompt_tokens", "self.tokens + asked.tokens", (SEARCH,)),
     Mutation("labels of a template counted twice", "differences.py",
              " and not (_labels_are_own(a) and _labels_are_own(b))", "", (SEARCH,)),
     Mutation("an open answer told as the same", "explanation.py", "if flips is False]", "if not flips]",
