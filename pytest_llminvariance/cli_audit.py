@@ -158,10 +158,11 @@ def _plain(text: str) -> str:
 def _page(record: Record) -> Path | None:
     """Write the page, where matplotlib is there to draw it."""
     from pytest_llminvariance.errors import MissingExtraError
+    from pytest_llminvariance.recorded_answers import readable_answers
     from pytest_llminvariance.report.page import page
-    from pytest_llminvariance.report.record import read_answers, read_record
+    from pytest_llminvariance.report.record import read_report
 
-    stored, (answers, notes) = read_record(record.directory), read_answers(record.directory)
+    stored, (answers, notes) = read_report(record.directory), readable_answers(record.directory)
     try:
         text = page(stored, answers, notes)
     except MissingExtraError:

@@ -38,9 +38,9 @@ def compare(
     check that is gone.
     """
     from pytest_llminvariance.comparison import ENGINE, compare_runs
-    from pytest_llminvariance.errors import UsageError
+    from pytest_llminvariance.errors import RecordError, UsageError
     from pytest_llminvariance.report.comparison import comparison_lines
-    from pytest_llminvariance.run_directory import RecordError, read_run
+    from pytest_llminvariance.run_directory import read_run
     from pytest_llminvariance.verdict import Verdict, as_tolerance
 
     try:

@@ -29,11 +29,11 @@ def gate(
     Exits 0 where it passes, 1 where something blocks it, 2 on wrong usage, 3 where there is no or not enough
     evidence.
     """
-    from pytest_llminvariance.errors import UsageError
+    from pytest_llminvariance.errors import RecordError, UsageError
     from pytest_llminvariance.gate import NO_EVIDENCE, decide_gate
     from pytest_llminvariance.policy import read_policy
     from pytest_llminvariance.report.gate import gate_lines
-    from pytest_llminvariance.run_directory import RecordError, read_run
+    from pytest_llminvariance.run_directory import read_run
 
     try:
         day = _day(today)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pytest_llminvariance.report.record import Record
+    from pytest_llminvariance.report.record import Report
 
 __all__ = ["Format", "report_command"]
 
@@ -61,26 +61,27 @@ def report_command(
 
 
 def _text(directory: Path, format: Format, target: str) -> str:
+    from pytest_llminvariance.recorded_answers import readable_answers
     from pytest_llminvariance.records import load_record
     from pytest_llminvariance.report.annotations import github_commands
     from pytest_llminvariance.report.junit import junit
     from pytest_llminvariance.report.markdown import markdown
-    from pytest_llminvariance.report.record import read_answers, read_record
+    from pytest_llminvariance.report.record import read_report
     from pytest_llminvariance.report.sarif import sarif
 
     if (directory / "run.json").is_file():
         load_record(directory)  # after a crash the findings are put together first
-    record = read_record(directory)
+    record = read_report(directory)
     if format is Format.html:
         from pytest_llminvariance.report.page import page
 
-        return page(record, *read_answers(directory))
+        return page(record, *readable_answers(directory))
     if format is Format.card:
         from pytest_llminvariance.report.card import card
 
         file = None if target == "-" else Path(target)
         return card(record, file.read_text(encoding="utf-8") if file is not None and file.is_file() else None)
-    writers: dict[Format, Callable[[Record], str]] = {
+    writers: dict[Format, Callable[[Report], str]] = {
         Format.markdown: markdown,
         Format.junit: junit,
         Format.github: github_commands,

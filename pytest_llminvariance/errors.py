@@ -11,6 +11,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "QuestionError",
+    "RecordError",
     "UsageError",
     "missing_extra",
 ]
@@ -26,6 +27,10 @@ class UsageError(LLMInvarianceError, ValueError):
 
 class QuestionError(UsageError):
     """A question, an instrument or a question file is malformed."""
+
+
+class RecordError(UsageError):
+    """A record of a run is missing, empty or damaged: there is no evidence to decide on."""
 
 
 class ModelError(LLMInvarianceError, RuntimeError):

@@ -30,7 +30,12 @@ def flips_between(old: RunRecord, new: RunRecord) -> Iterator[tuple[str, Flips]]
             continue
         first, second = as_written(known[0], before[key].id), as_written(known[1], now[key].id)
         pairs = [
-            Pair(answer.question_id or digest[:12], first[digest].outcomes, answer.outcomes, answer.correct)
+            Pair(
+                answer.question_id or digest[:12],
+                frozenset(first[digest].outcomes),
+                frozenset(answer.outcomes),
+                answer.correct,
+            )
             for digest, answer in second.items()
             if digest in first and answer.correct is not None and first[digest].correct == answer.correct
         ]

@@ -29,7 +29,7 @@ from pytest_llminvariance.noise import delta_nats
 from pytest_llminvariance.presentation import DEFAULT_TEMPLATE, Presentation, Template, as_template
 from pytest_llminvariance.properties import Probe
 from pytest_llminvariance.questions import Question, Questions, as_questions
-from pytest_llminvariance.recorded_answers import RecordedAnswer, read_answers
+from pytest_llminvariance.recorded_answers import RecordedAnswer, layout_text, read_answers
 from pytest_llminvariance.report.flips import flips_message
 from pytest_llminvariance.runs import current_run, recorded
 from pytest_llminvariance.verdict import (
@@ -160,7 +160,7 @@ def _recorded(
             raise UsageError(
                 f"{place}: the correct answer of {one.question.name!r} was another one. Record the baseline again"
             )
-        found.append(_Read(same[0].distribution(), same[0].outcomes))
+        found.append(_Read(same[0].distribution(), frozenset(same[0].outcomes)))
     return found
 
 
@@ -182,13 +182,13 @@ def _fields(shown: Presentation, readout: str) -> dict[str, object]:
         "template": shown.template.shown_name,
         "order": shown.order,
         "labels": shown.labels,
-        "layout": asdict(shown.layout),
+        "layout": layout_text(asdict(shown.layout)),
     }
 
 
 def _field(row: RecordedAnswer, name: str) -> object:
     value = getattr(row, name)
-    return None if name == "layout" and not isinstance(value, dict) else value
+    return None if name == "layout" and not value else value
 
 
 def _differing(rows: Sequence[RecordedAnswer], wanted: Mapping[str, object]) -> tuple[str, str]:

@@ -13,30 +13,34 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import RecordError, UsageError
 from pytest_llminvariance.recording import read_records, unfinished
 from pytest_llminvariance.redaction import redacted_data
+from pytest_llminvariance.verdict import SCHEMA_VERSION
 
 __all__ = [
     "Record",
     "begin_record",
+    "check_version",
     "commit_of",
+    "finding_rows",
     "findings_text",
     "finish_record",
     "load_record",
+    "lost_rows",
+    "read_json",
     "read_lines",
     "repair",
     "run_facts",
     "write_json",
 ]
 
-SCHEMA_VERSION = 1
 EVENTS, FINDINGS, RUN = "events", "findings.json", "run.json"
 PARTS = ("answers", "sheets")
 """Files with one line each; a worker's own is `answers-gw0.jsonl`."""
@@ -183,7 +187,7 @@ def finish_record(directory: Path, *, exit_status: int | None, duration_s: float
             part.unlink()
     records = read_records(directory / EVENTS, remove=False)
     _write_findings(directory, records)
-    run = _read_json(directory / RUN)
+    run = read_json(directory / RUN)
     models = [record for record in records if record["kind"] == "model"]
     engines = [record for record in records if record["kind"] == "engine"]
     findings = [record["finding"] for record in records if record["kind"] == "finding"]
@@ -199,25 +203,21 @@ def load_record(directory: str | Path) -> Record:
     """Read a run directory; after a crash its findings are put together first.
 
     Raises:
-        UsageError: if there is no record, or a file of another version.
+        RecordError: if there is no record, a damaged one, or one of another version.
     """
     place = Path(directory)
     if not (place / RUN).is_file():
-        raise UsageError(
+        raise RecordError(
             f"{str(directory)!r} holds no {RUN}, so it is no record. Name a directory that --invariance-report or "
             "llminvariance audit has written"
         )
-    run = _read_json(place / RUN)
+    run = read_json(place / RUN)
     if run.get("exit") is None or not (place / FINDINGS).is_file():
         _write_findings(place, read_records(place / EVENTS, remove=False))
         _fold(place)
-    stored = _read_json(place / FINDINGS)
-    for name, data in ((RUN, run), (FINDINGS, stored)):
-        if data.get("schema_version") != SCHEMA_VERSION:
-            raise UsageError(
-                f"{place / name} has schema_version {data.get('schema_version')!r}, but this version reads "
-                f"{SCHEMA_VERSION}. Use the version that wrote it"
-            )
+    stored = read_json(place / FINDINGS)
+    check_version(run, place / RUN)
+    check_version(stored, place / FINDINGS)
     answers: dict[str, list[Mapping[str, Any]]] = {}
     for line in read_lines(place / "answers.jsonl"):
         answers.setdefault(line.get("check") or "", []).append(line)
@@ -271,19 +271,21 @@ def _fold(directory: Path) -> None:
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    found = [record for record in records if record["kind"] == "finding"]
-    ended = {record["id"] for record in found}
-    open_ones = [
-        {**_spot(record), "id": record["id"], "title": record["title"], "reason": reason}
-        for reason, group in (
-            ("started and did not finish", unfinished(records)),
-            (None, [record for record in records if record["kind"] == "failed" and record["id"] not in ended]),
-        )
-        for record in group
-        for reason in (reason or record["reason"],)
-    ]
-    rows = [{**record["finding"], **_spot(record)} for record in found]
-    _replace(directory / FINDINGS, findings_text(rows, open_ones))
+    _replace(directory / FINDINGS, findings_text(finding_rows(records), lost_rows(records)))
+
+
+def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the findings among what recorders wrote down, as `findings.json` holds them."""
+    return [{**record["finding"], **_spot(record)} for record in records if record["kind"] == "finding"]
+
+
+def lost_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the checks that ended without a finding: a worker died, or an error was raised."""
+    ended = {record["id"] for record in records if record["kind"] == "finding"}
+    failed = [record for record in records if record["kind"] == "failed" and record["id"] not in ended]
+    why = [(record, "started and did not finish") for record in unfinished(records)]
+    why += [(record, record["reason"]) for record in failed]
+    return [{**_spot(record), "id": record["id"], "title": record["title"], "reason": said} for record, said in why]
 
 
 def findings_text(rows: Sequence[Mapping[str, Any]], open_ones: Sequence[Mapping[str, Any]]) -> str:
@@ -297,6 +299,7 @@ def _spot(record: Mapping[str, Any]) -> dict[str, Any]:
         "file": record.get("file"),
         "line": record.get("line"),
         "level": record.get("level", "block"),
+        "markers": record.get("markers", []),
     }
 
 
@@ -315,11 +318,34 @@ def _replace(file: Path, text: str) -> None:
     fresh.replace(file)
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a file of a record that holds one object.
+
+    Raises:
+        RecordError: if it cannot be read, or holds anything else.
+    """
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} cannot be read as JSON: {error}") from error
+        data = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(f"{file} cannot be read as JSON ({error}), so there is no evidence") from error
     if not isinstance(data, dict):
-        raise UsageError(f"{file} holds {type(data).__name__}, but must hold an object")
+        raise RecordError(f"{file} holds {type(data).__name__}, but must hold an object")
     return data
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def check_version(data: Mapping[str, Any], file: Path) -> None:
+    """Refuse a file of another version.
+
+    Raises:
+        RecordError: naming both versions.
+    """
+    version = data.get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise RecordError(
+            f"{file} has schema_version {version!r}, but this version reads {SCHEMA_VERSION}. "
+            "Use the version of pytest-llminvariance that wrote it"
+        )

@@ -265,7 +265,7 @@ def _replies(record: Record, check: str, role: str, shape: list[int]) -> list[li
 
 def _row(stored: Mapping[str, Any], finding: Finding) -> dict[str, Any]:
     """Return the finding as it is stored; a nearer example, searched for by the run, is kept while it is one."""
-    row = {**finding.to_json(), **{name: stored[name] for name in ("where", "file", "line", "level")}}
+    row = {**finding.to_json(), **{name: stored[name] for name in ("where", "file", "line", "level", "markers")}}
     example, kept = row["example"], stored["example"]
     both = finding.verdict is Verdict.BROKEN and stored["verdict"] == Verdict.BROKEN
     if both and kept is not None and (example is None or kept["distance"] <= example["distance"]):

@@ -6,27 +6,23 @@ that is damaged, contradicts itself or comes twice is an error, never a finding 
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from pytest_llminvariance.audit.metrics import Interval
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import RecordError
+from pytest_llminvariance.records import check_version, read_json
 from pytest_llminvariance.runs import Level
-from pytest_llminvariance.verdict import SCHEMA_VERSION, Guard, QuestionEffect, Verdict
+from pytest_llminvariance.verdict import Guard, QuestionEffect, Verdict
 
-__all__ = ["RecordError", "RunRecord", "StoredFinding", "finding_rows", "read_run", "run_from_rows"]
+__all__ = ["LostCheck", "RunRecord", "StoredFinding", "read_run", "run_from_rows"]
 
 SLACK = Fraction(1, 10**9)
 """What rounding in JSON may change."""
-
-
-class RecordError(UsageError):
-    """A record of a run is missing, empty or damaged: there is no evidence to decide on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +62,25 @@ class StoredFinding:
     level: Level
     markers: tuple[str, ...] | None
     """Names of the test's pytest markers; `None` where the record does not hold them."""
+    raw: Mapping[str, Any] = field(repr=False)
+    """All that is stored of it, for reports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostCheck:
+    """A check that started and has no finding: it failed on its own, or its worker died."""
+
+    id: str
+    title: str
+    reason: str
+    where: str
+    file: str | None
+    line: int | None
+    level: Level
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return f"{self.title}: {self.reason}  [{self.where}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +91,7 @@ class RunRecord:
     findings: tuple[StoredFinding, ...]
     facts: Mapping[str, Any] | None
     """`run.json`; `None` where there is none."""
-    lost: tuple[str, ...] = ()
-    """Checks that started and have no finding: they failed on their own, or their worker died."""
+    lost: tuple[LostCheck, ...] = ()
     directory: Path | None = None
 
     def fact(self, name: str) -> Any:
@@ -95,19 +109,17 @@ def read_run(path: Path) -> RunRecord:
     if not file.is_file():
         said = "holds no findings.json" if path.is_dir() else "does not exist"
         raise RecordError(f"{path} {said}, so there is no evidence. Write a record with --invariance-report={path}")
-    stored = _json(file)
+    stored = read_json(file)
     directory = file.parent
-    if not isinstance(stored, Mapping) or not isinstance(stored.get("findings"), list):
+    if not isinstance(stored.get("findings"), list):
         raise RecordError(f'{file} is no record of findings: expected an object with a list "findings"')
-    _check_version(stored, file)
+    check_version(stored, file)
     facts_file = directory / "run.json"
-    facts = _json(facts_file) if facts_file.is_file() else None
-    if facts is not None and not isinstance(facts, Mapping):
-        raise RecordError(f"{facts_file} is {type(facts).__name__}, but must be an object")
+    facts = read_json(facts_file) if facts_file.is_file() else None
     if facts is not None:
-        _check_version(facts, facts_file)
+        check_version(facts, facts_file)
         _check_exit(facts, facts_file)
-    lost = [_lost(part, kind, file) for kind in ("failed", "unfinished") for part in _list(stored, kind, str(file))]
+    lost = _list(stored, "unfinished", str(file))
     return run_from_rows(str(path), stored["findings"], facts, lost, directory)
 
 
@@ -115,10 +127,10 @@ def run_from_rows(
     name: str,
     rows: Sequence[Any],
     facts: Mapping[str, Any] | None,
-    lost: Sequence[str] = (),
+    lost: Sequence[Any] = (),
     directory: Path | None = None,
 ) -> RunRecord:
-    """Return the record of a run from its findings as plain data.
+    """Return the record of a run from its findings, and its checks without one, as plain data.
 
     Raises:
         RecordError: for a finding that is damaged, contradicts itself, or comes twice.
@@ -128,43 +140,7 @@ def run_from_rows(
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
         raise RecordError(f"{name} holds the finding {twice!r} twice, so it is damaged. Run the checks again")
-    return RunRecord(name, findings, facts, tuple(lost), directory)
-
-
-def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a session's findings as rows of `findings.json`, from what its recorder wrote down."""
-    return [
-        {
-            **record["finding"],
-            "where": record["where"],
-            "file": record["where"].partition("::")[0],
-            "line": record.get("line"),
-            "level": record.get("level", "block"),
-            "markers": record.get("markers", []),
-        }
-        for record in records
-        if record["kind"] == "finding"
-    ]
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{file} cannot be read as JSON ({error}), so there is no evidence") from error
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def _check_version(stored: Mapping[str, Any], file: Path) -> None:
-    version = stored.get("schema_version")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise RecordError(
-            f"{file} has schema_version {version!r}, but this version reads {SCHEMA_VERSION}. "
-            "Use the version of pytest-llminvariance that wrote it"
-        )
+    return RunRecord(name, findings, facts, tuple(_lost(row, name) for row in lost), directory)
 
 
 def _check_exit(facts: Mapping[str, Any], file: Path) -> None:
@@ -173,11 +149,32 @@ def _check_exit(facts: Mapping[str, Any], file: Path) -> None:
         raise RecordError(f"{file}: exit is {status!r}, but must be a whole number, or null where the run did not end")
 
 
-def _lost(part: Any, kind: str, file: Path) -> str:
-    if not isinstance(part, Mapping):
-        raise RecordError(f"{file}: an entry of {kind} is {part!r:.80}, but must be an object")
-    said = f": {part['reason']}" if part.get("reason") else ": it started and did not finish"
-    return f"{part.get('title', 'a check')}{said}  [{part.get('where', '')}]"
+def _lost(row: Any, name: str) -> LostCheck:
+    at = f"{name}: a check without a finding"
+    if not isinstance(row, Mapping):
+        raise RecordError(f"{at} is {row!r:.80}, but must be an object")
+    return LostCheck(
+        id=_text(row, "id", at, default=""),
+        title=_text(row, "title", at, default="a check"),
+        reason=_text(row, "reason", at, default="started and did not finish"),
+        **_spot(row, at),
+    )
+
+
+class _Spot(TypedDict):
+    where: str
+    file: str | None
+    line: int | None
+    level: Level
+
+
+def _spot(row: Mapping[str, Any], at: str) -> _Spot:
+    return {
+        "where": _text(row, "where", at, default=""),
+        "file": _text(row, "file", at, default="") or None,
+        "line": _whole(row, "line", at) if row.get("line") is not None else None,
+        "level": _level(_one_of(row, "level", get_args(Level), at, default="block")),
+    }
 
 
 def _finding(row: Any, at: str) -> StoredFinding:
@@ -187,17 +184,20 @@ def _finding(row: Any, at: str) -> StoredFinding:
     per_question = tuple(_question(part, f"{at}: per_question") for part in _list(row, "per_question", at))
     alpha, exhaustive = _risk(row, at)
     found = StoredFinding(
-        **{name: _text(row, name, at) for name in ("property", "title", "metric", "model", "fingerprint")},
-        **{name: _text(row, name, at) for name in ("plan", "readout", "template")},
+        property=_text(row, "property", at),
+        title=_text(row, "title", at),
+        metric=_text(row, "metric", at),
+        model=_text(row, "model", at),
+        fingerprint=_text(row, "fingerprint", at),
+        plan=_text(row, "plan", at),
+        readout=_text(row, "readout", at),
+        template=_text(row, "template", at),
         id=_text(row, "id", at, default=""),
         claim=_text(row, "claim", at, default="suite"),
         count=_text(row, "count", at, default=""),
         design=_text(row, "design", at, default=""),
-        where=_text(row, "where", at, default=""),
-        file=_text(row, "file", at, default="") or None,
-        line=_whole(row, "line", at) if row.get("line") is not None else None,
+        **_spot(row, at),
         verdict=Verdict(_one_of(row, "verdict", tuple(Verdict), at)),
-        level=_level(_one_of(row, "level", get_args(Level), at, default="block")),
         reasons=_texts(row, "reasons", at) or (),
         markers=_texts(row, "markers", at),
         effect=effect,
@@ -210,6 +210,7 @@ def _finding(row: Any, at: str) -> StoredFinding:
         template_sha256=_text(_object(row, "details", at), "template_sha256", at, default=""),
         alpha=alpha,
         exhaustive=exhaustive,
+        raw=row,
     )
     _check_sense(found, at)
     return found

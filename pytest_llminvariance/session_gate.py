@@ -12,10 +12,10 @@ from typing import Any
 from pytest_llminvariance.comparison import Comparison, compare_runs
 from pytest_llminvariance.gate import PASSED, decide_gate
 from pytest_llminvariance.policy import Policy, read_policy
-from pytest_llminvariance.recording import unfinished
+from pytest_llminvariance.records import finding_rows, lost_rows
 from pytest_llminvariance.report.comparison import comparison_lines
 from pytest_llminvariance.report.gate import gate_lines, headline
-from pytest_llminvariance.run_directory import RunRecord, finding_rows, read_run, run_from_rows
+from pytest_llminvariance.run_directory import RunRecord, read_run, run_from_rows
 from pytest_llminvariance.verdict import Verdict
 
 __all__ = ["SessionGate", "SessionResult"]
@@ -87,10 +87,4 @@ def _session_run(records: Sequence[Mapping[str, Any]], status: int) -> RunRecord
     for name in ("device", "dtype"):
         values = {record[name] for record in models if record.get(name)}
         facts |= {name: values.pop()} if len(values) == 1 else {}
-    lost = [f"{record['title']}: it started and did not finish  [{record['where']}]" for record in unfinished(records)]
-    lost += [
-        f"{record['title']}: {record['reason']}  [{record['where']}]"
-        for record in records
-        if record["kind"] == "failed"
-    ]
-    return run_from_rows("this session", finding_rows(records), facts, lost)
+    return run_from_rows("this session", finding_rows(records), facts, lost_rows(records))

@@ -1,8 +1,4 @@
-"""Run directories as `--invariance-report` writes them, made here from findings until that option is there.
-
-As a pytest plugin (`-p tests.run_directories --record-to=DIR`) it records a whole session; `RECORDING` is the one
-line to replace.
-"""
+"""Run directories made from findings, for tests of what reads them; sessions write theirs with `recording`."""
 
 from __future__ import annotations
 
@@ -12,18 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pytest_llminvariance import Finding
 from pytest_llminvariance.engine import read_reply
-from pytest_llminvariance.run_directory import finding_rows
 
 ANY = "tests/test_model.py::test_order"
 
 
 def recording(directory: Path) -> list[str]:
     """Return the flags that make pytest write a run directory."""
-    return ["-p", "tests.run_directories", f"--record-to={directory}"]
+    return [f"--invariance-report={directory}"]
 
 
 def write_run(
@@ -105,21 +98,3 @@ def answer_lines(rows: Sequence[Mapping[str, Any]], memo: Mapping[Any, Any]) -> 
                 "check": row["id"],
                 "role": "planned",
             }
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record-to", metavar="DIR")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    from pytest_llminvariance.session_state import MEMO, RECORDS
-
-    config = session.config
-    if config.getoption("--record-to"):
-        records = config.stash[RECORDS]
-        models = [record for record in records if record["kind"] == "model"]
-        facts = {key: models[0][key] for key in ("fingerprint", "device", "dtype")} if models else {}
-        write_rows(
-            Path(config.getoption("--record-to")), finding_rows(records), exit=int(session.exitstatus),
-            memo=config.stash.get(MEMO, {}), model=models[0]["name"] if models else "", **facts,
-        )  # fmt: skip

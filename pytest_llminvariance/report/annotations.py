@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.summary import one_paragraph, severity
 
 __all__ = ["github_commands", "escape_message", "escape_value"]
@@ -17,7 +17,7 @@ MAX_SHOWN = 10
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def github_commands(record: Record) -> str:
+def github_commands(record: Report) -> str:
     """Return one line a finding that does not hold; nothing where all hold."""
     lines: list[str] = []
     for kind, command in COMMANDS.items():

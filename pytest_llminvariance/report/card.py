@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.report.markdown import as_text, table_lines
 from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.summary import amount, headline, tolerated
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ DATASET_TYPE = "llminvariance"
 SECTION_BYTES = 20_000
 
 
-def card(record: Record, existing: str | None) -> str:
+def card(record: Report, existing: str | None) -> str:
     """Return a card with this run's section and numbers: a new one, or `existing` with them put in its place.
 
     Raises:
@@ -86,7 +86,7 @@ def _placed(text: str, new: str) -> str:
     return text[:start] + new.rstrip("\n") + text[end + len(END) :]
 
 
-def section(record: Record) -> str:
+def section(record: Report) -> str:
     """Return the section as Markdown, between its marks."""
     said = headline(record)
     lines = [BEGIN, "## Invariance", "", f"{as_text(said.text)}. {as_text(said.rest)}".strip(), ""]
@@ -100,7 +100,7 @@ def section(record: Record) -> str:
     return "\n".join(lines)
 
 
-def _model(record: Record) -> str:
+def _model(record: Report) -> str:
     known = next((entry.text("model") for entry in record.entries if entry.text("model")), None)
     return cut(one_line(known or record.run.get("model") or "model"), 200)
 

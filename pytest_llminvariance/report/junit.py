@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from pytest_llminvariance.report.plain_text import visible
-from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.summary import certainty, one_paragraph, severity
 
 __all__ = ["junit"]
 
 
-def junit(record: Record) -> str:
+def junit(record: Report) -> str:
     """Return the XML text: BROKEN fails, UNDECIDED fails or is skipped as the session would have it."""
     suite = ET.Element("testsuite", name="llminvariance")
     seen: Counter[tuple[str, str]] = Counter()
@@ -35,7 +35,7 @@ def junit(record: Record) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ET.Element, entry: Entry, record: Record, seen: Counter[tuple[str, str]]) -> None:
+def _case(suite: ET.Element, entry: Entry, record: Report, seen: Counter[tuple[str, str]]) -> None:
     test = visible(entry.where.rpartition("::")[2] or entry.name)
     group = visible(entry.where.rpartition("::")[0].replace("/", ".").removesuffix(".py") or "llminvariance")
     name = f"{test}: {visible(entry.title)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.summary import (
     MARKS,
     amount,
@@ -35,7 +35,7 @@ def as_text(text: object, width: int = 300) -> str:
     return escaped.replace("www.", "www&#46;").replace("://", "&#58;//")
 
 
-def markdown(record: Record, title: str = "Invariance") -> str:
+def markdown(record: Report, title: str = "Invariance") -> str:
     """Return the whole report; what does not fit is counted."""
     said = headline(record)
     lines = [f"## {MARKS[said.kind]} {title}: {as_text(said.text)}", ""]

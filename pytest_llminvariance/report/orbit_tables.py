@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.recorded_answers import RecordedAnswer
 from pytest_llminvariance.report.patterns import Orbit
 from pytest_llminvariance.report.plain_text import cut, one_line, visible
-from pytest_llminvariance.report.record import Answer, Effect
 from pytest_llminvariance.report.words import percent, plural
+from pytest_llminvariance.verdict import QuestionEffect
 
 __all__ = ["HEAT_LEVELS", "Cell", "OrbitTable", "Row", "contrast", "heat_css", "orbit_table"]
 
@@ -59,7 +60,7 @@ class OrbitTable:
     shows_other: bool
 
 
-def orbit_table(orbit: Orbit, effect: Effect, *, is_share: bool) -> OrbitTable:
+def orbit_table(orbit: Orbit, effect: QuestionEffect, *, is_share: bool) -> OrbitTable:
     """Return the table of one question, the presentation as written first and changed answers before others where not all fit."""
     rows = _distinct(orbit.rows)
     first = rows[0].outcomes if orbit.has_as_written else None
@@ -90,16 +91,16 @@ def orbit_table(orbit: Orbit, effect: Effect, *, is_share: bool) -> OrbitTable:
     )
 
 
-def _shown_as(row: Answer) -> tuple[object, ...]:
+def _shown_as(row: RecordedAnswer) -> tuple[object, ...]:
     return row.order, row.labels, row.template, row.layout, row.readout
 
 
-def _distinct(rows: Sequence[Answer]) -> list[Answer]:
+def _distinct(rows: Sequence[RecordedAnswer]) -> list[RecordedAnswer]:
     """Return one answer for each presentation, or several where asking again gave another."""
     return list({(*_shown_as(row), row.outcomes): row for row in reversed(rows)}.values())[::-1]
 
 
-def _repeated(rows: Sequence[Answer]) -> list[str]:
+def _repeated(rows: Sequence[RecordedAnswer]) -> list[str]:
     seen: set[tuple[object, ...]] = set()
     words = []
     for row in rows:
@@ -108,7 +109,7 @@ def _repeated(rows: Sequence[Answer]) -> list[str]:
     return words
 
 
-def _said(effect: Effect, changed: int | None, n: int, *, is_share: bool) -> str:
+def _said(effect: QuestionEffect, changed: int | None, n: int, *, is_share: bool) -> str:
     low, high = (percent(value) if is_share else f"{value:.2g}" for value in (effect.low, effect.high))
     value = low if low == high else f"{low} to {high}"
     causes = f", open: {', '.join(map(one_line, effect.causes))}" if effect.causes else ""
@@ -117,9 +118,9 @@ def _said(effect: Effect, changed: int | None, n: int, *, is_share: bool) -> str
     return f"{value}{causes}; another answer than as written in {changed} of {plural(n, 'other presentation')}"
 
 
-def _namer(rows: Sequence[Answer]) -> tuple[str, Callable[[Answer], str]]:
+def _namer(rows: Sequence[RecordedAnswer]) -> tuple[str, Callable[[RecordedAnswer], str]]:
     """Return what tells rows apart, and a function that says it of one row."""
-    parts: dict[str, Callable[[Answer], str]] = {
+    parts: dict[str, Callable[[RecordedAnswer], str]] = {
         "order shown": lambda row: " ".join(str(content + 1) for content in row.order),
         "labels": lambda row: cut(one_line(" ".join(row.labels)), 30),
         "template": lambda row: cut(one_line(row.template), 40),
@@ -131,7 +132,7 @@ def _namer(rows: Sequence[Answer]) -> tuple[str, Callable[[Answer], str]]:
     return ", ".join(chosen), lambda row: ", ".join(say(row) for say in chosen.values())
 
 
-def _cell(row: Answer, content: int) -> Cell:
+def _cell(row: RecordedAnswer, content: int) -> Cell:
     share = row.probabilities[content]
     position = row.order.index(content)
     return Cell(
@@ -142,7 +143,7 @@ def _cell(row: Answer, content: int) -> Cell:
     )
 
 
-def _answer(row: Answer, options: Sequence[str]) -> str:
+def _answer(row: RecordedAnswer, options: Sequence[str]) -> str:
     if row.status in ("unparsed", "missing", "refused"):
         return {"unparsed": "not readable", "missing": "no answer", "refused": "refused"}[row.status]
     chosen = [content for content in row.outcomes if 0 <= content < len(options)]

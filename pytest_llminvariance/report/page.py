@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_llminvariance.recorded_answers import RecordedAnswer
 from pytest_llminvariance.report import charts
 from pytest_llminvariance.report.orbit_tables import OrbitTable, heat_css, orbit_table
 from pytest_llminvariance.report.patterns import (
@@ -24,7 +25,7 @@ from pytest_llminvariance.report.patterns import (
     spread,
 )
 from pytest_llminvariance.report.plain_text import cut, one_line, visible
-from pytest_llminvariance.report.record import Answer, Entry, Record
+from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.summary import (
     MARKS,
     amount,
@@ -70,7 +71,7 @@ class Side:
     prompt: str
 
 
-def page(record: Record, answers: Sequence[Answer], notes: Sequence[str] = ()) -> str:
+def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str] = ()) -> str:
     """Return the page of a run.
 
     Raises:
@@ -111,7 +112,7 @@ def page(record: Record, answers: Sequence[Answer], notes: Sequence[str] = ()) -
     )
 
 
-def _models(record: Record) -> str:
+def _models(record: Report) -> str:
     names = dict.fromkeys(one_line(entry.text("model")) for entry in record.entries if entry.text("model"))
     return ", ".join(names) or one_line(record.run.get("model") or "unknown model")
 
@@ -311,7 +312,7 @@ def _chart(svg: str, title: str, note: str) -> Chart:
     return Chart(title, Markup(svg), note)  # noqa: S704 - texts are escaped where it is drawn
 
 
-def _cost(record: Record) -> list[tuple[str, str]]:
+def _cost(record: Report) -> list[tuple[str, str]]:
     asked = sum(entry.number("presentations_asked") for entry in record.entries)
     tokens = record.run.get("tokens")
     if not isinstance(tokens, Mapping):
@@ -331,7 +332,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _facts(record: Record) -> list[tuple[str, str]]:
+def _facts(record: Report) -> list[tuple[str, str]]:
     """Return where the numbers come from."""
     first = record.entries[0].raw if record.entries else {}
     rows = []

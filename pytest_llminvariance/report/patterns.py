@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance.audit.variance import Observation, VarianceShares, variance_shares
-from pytest_llminvariance.report.record import Answer, Entry
+from pytest_llminvariance.recorded_answers import RecordedAnswer
+from pytest_llminvariance.report.record import Entry
 
 __all__ = ["Directions", "Orbit", "Shares", "directions", "index_answers", "label_shares", "orbits", "position_shares",
            "spread"]  # fmt: skip
@@ -24,8 +25,8 @@ MAX_PLACES = 12
 class Index:
     """Answers by what they can be found by."""
 
-    by_check: Mapping[str, Sequence[Answer]]
-    by_question: Mapping[tuple[str, str, str], Sequence[Answer]]
+    by_check: Mapping[str, Sequence[RecordedAnswer]]
+    by_question: Mapping[tuple[str, str, str], Sequence[RecordedAnswer]]
     """Those that name no check, by fingerprint, readout and the question's name."""
 
 
@@ -34,9 +35,9 @@ class Orbit:
     """The answers to one question; the first is the one as written where that was asked."""
 
     name: str
-    rows: tuple[Answer, ...]
+    rows: tuple[RecordedAnswer, ...]
     has_as_written: bool
-    again: tuple[Answer, ...] = ()
+    again: tuple[RecordedAnswer, ...] = ()
     """Answers to prompts that were asked again."""
 
     @property
@@ -77,10 +78,10 @@ class Directions:
     to_wrong: int | None
 
 
-def index_answers(answers: Iterable[Answer]) -> Index:
+def index_answers(answers: Iterable[RecordedAnswer]) -> Index:
     """Sort answers by what they can be found by."""
-    by_check: dict[str, list[Answer]] = {}
-    by_question: dict[tuple[str, str, str], list[Answer]] = {}
+    by_check: dict[str, list[RecordedAnswer]] = {}
+    by_question: dict[tuple[str, str, str], list[RecordedAnswer]] = {}
     for answer in answers:
         if answer.check is not None:
             by_check.setdefault(answer.check, []).append(answer)
@@ -89,7 +90,7 @@ def index_answers(answers: Iterable[Answer]) -> Index:
     return Index(by_check, by_question)
 
 
-def _name(answer: Answer) -> str:
+def _name(answer: RecordedAnswer) -> str:
     """Return the question's name as findings have it: its id, or the beginning of its stem, or its hash."""
     if answer.question_id is not None:
         return answer.question_id
@@ -110,9 +111,9 @@ def orbits(entry: Entry, index: Index) -> list[Orbit | None]:
     return found
 
 
-def _of_check(entry: Entry, answers: Sequence[Answer]) -> list[Orbit | None]:
-    planned: dict[int, dict[int, Answer]] = {}
-    again: dict[str, list[Answer]] = {}
+def _of_check(entry: Entry, answers: Sequence[RecordedAnswer]) -> list[Orbit | None]:
+    planned: dict[int, dict[int, RecordedAnswer]] = {}
+    again: dict[str, list[RecordedAnswer]] = {}
     for row in answers:
         if row.role == "planned" and row.place is not None:
             planned.setdefault(row.place[0], {})[row.place[1]] = row
@@ -127,7 +128,7 @@ def _of_check(entry: Entry, answers: Sequence[Answer]) -> list[Orbit | None]:
     return found
 
 
-def _guessed(entry: Entry, name: str, rows: Sequence[Answer]) -> Orbit | None:
+def _guessed(entry: Entry, name: str, rows: Sequence[RecordedAnswer]) -> Orbit | None:
     """Return an orbit from answers that do not name their check, leaving out what another check asked."""
     rows = list(dict.fromkeys(rows))
     first = [row for row in rows if row.order == tuple(sorted(row.order)) and row.template == entry.text("template")]
@@ -181,7 +182,7 @@ def _shares(
     return Shares(names, tuple(totals[name] / n for name in names), n, even, is_balanced) if n else None
 
 
-def _choices(row: Answer) -> list[tuple[int, float]]:
+def _choices(row: RecordedAnswer) -> list[tuple[int, float]]:
     """Return chosen contents with their parts: one, or several in a tie; none where nothing was chosen or read."""
     chosen = [content for content in row.outcomes if content >= 0]
     if not chosen or min(row.outcomes) < 0 or max(chosen) >= len(row.order):

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.summary import one_paragraph, severity
 
 __all__ = ["sarif"]
@@ -25,7 +25,7 @@ __all__ = ["sarif"]
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif(record: Record) -> str:
+def sarif(record: Report) -> str:
     """Return the log as JSON."""
     names = sorted({entry.name for entry in record.entries if entry.verdict != "HOLDS"})
     seen: Counter[str] = Counter()
@@ -56,7 +56,7 @@ def _started(run: Mapping[str, Any]) -> dict[str, str]:
     return {"startTimeUtc": started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-def _rule(name: str, record: Record) -> dict[str, Any]:
+def _rule(name: str, record: Report) -> dict[str, Any]:
     title = next(entry.title for entry in record.entries if entry.name == name)
     return {
         "id": f"invariance/{one_line(name)}",
@@ -69,7 +69,7 @@ def _rule(name: str, record: Record) -> dict[str, Any]:
     }
 
 
-def _result(entry: Entry, record: Record, names: list[str], seen: Counter[str]) -> dict[str, Any]:
+def _result(entry: Entry, record: Report, names: list[str], seen: Counter[str]) -> dict[str, Any]:
     identity = "\0".join((entry.where, entry.name, entry.metric, entry.title))
     seen[identity] += 1
     digest = hashlib.sha256(f"{identity}\0{seen[identity]}".encode(errors="replace")).hexdigest()

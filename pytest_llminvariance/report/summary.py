@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pytest_llminvariance.audit.metrics import METRICS
 from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Record
+from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.words import percent, plural
 
 __all__ = [
@@ -42,7 +42,7 @@ class Headline:
     """What else there is, in one sentence; may be empty."""
 
 
-def headline(record: Record) -> Headline:
+def headline(record: Report) -> Headline:
     """Return what a reader must know first. A run without findings shows nothing, so it does not hold."""
     total = len(record.entries)
     if not total:
@@ -151,7 +151,7 @@ def place(entry: Entry) -> str:
 Severity = Literal["error", "warning", "note"]
 
 
-def severity(entry: Entry, record: Record) -> Severity | None:
+def severity(entry: Entry, record: Report) -> Severity | None:
     """Return how a finding weighs, or `None` where the property holds.
 
     UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`).

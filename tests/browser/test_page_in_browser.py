@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llminvariance.recorded_answers import readable_answers
 from pytest_llminvariance.report.page import page
-from pytest_llminvariance.report.record import read_answers, read_record
+from pytest_llminvariance.report.record import read_report
 from tests.browser.webdriver import Browser, browser, missing
 from tests.run_records import bank, hostile_bank, measured, write_run
 
@@ -26,7 +27,7 @@ VIEWS = [(1400, False), (390, False), (1400, True), (390, True)]
 
 def written(directory: Path) -> Path:
     file = directory / "report.html"
-    file.write_text(page(read_record(directory), *read_answers(directory)), encoding="utf-8")
+    file.write_text(page(read_report(directory), *readable_answers(directory)), encoding="utf-8")
     return file
 
 

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pytest_llminvariance.cli import app
 from tests.run_directories import recording
 
 SUITE = """
@@ -175,6 +177,26 @@ def test_a_policy_sets_the_exit_status_in_one_red_line_and_raises_nothing(pytest
         "\x1b[31minvariance: gate: BLOCKED - 1 required check missing; the session fails\x1b[0m"
     )
     assert "MISSING  prompt: required, but no run has checked it" in text
+
+
+def test_the_gate_reads_what_a_session_has_recorded(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_gated=GATED.replace("    def test_order", "    @pytest.mark.trial\n    def test_order").replace(
+            "from pytest_ll", "import pytest\n    from pytest_ll", 1
+        )
+    )
+    pytester.makeini("[pytest]\nmarkers = trial")
+    record = pytester.path / "record"
+    pytester.runpytest("--invariance-model=control:always_first", *recording(record)).assert_outcomes(failed=1)
+    for text, code, said in (
+        ("required = ['option_order']", 1, "gate: BLOCKED"),
+        ("[markers.trial]\nlevel = 'warn'", 0, "gate: PASSED"),
+        ("[properties.option_order]\nlevel = 'warn'\n[markers.trial]\nlevel = 'block'", 1, "gate: BLOCKED"),
+    ):
+        policy(pytester, text)
+        result = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+        assert result.exit_code == code, result.output
+        assert said in result.output
 
 
 def test_a_policy_never_makes_a_failed_session_pass(pytester: pytest.Pytester) -> None:

@@ -39,7 +39,7 @@ def test_schemas_are_schemas(name: str) -> None:
 def test_the_schema_names_every_field_of_a_finding() -> None:
     told = set(schema("findings")["$defs"]["finding"]["properties"])
     stored = {item.name for item in dataclasses.fields(Finding)} - {"duration_s"}
-    assert told == stored | {"where", "file", "line", "level"}
+    assert told == stored | {"where", "file", "line", "level", "markers"}
     decision = schema("findings")["$defs"]["finding"]["properties"]["decision"]["properties"]
     assert set(decision) == {item.name for item in dataclasses.fields(Decision)}
 

@@ -21,7 +21,7 @@ from pytest_llminvariance.report.annotations import escape_message, escape_value
 from pytest_llminvariance.report.card import BEGIN, END, card
 from pytest_llminvariance.report.junit import junit
 from pytest_llminvariance.report.markdown import as_text, markdown
-from pytest_llminvariance.report.record import Record, read_record
+from pytest_llminvariance.report.record import Report, read_report
 from pytest_llminvariance.report.sarif import sarif
 from tests.run_records import HOSTILE, RUN, bank, finding_row, hostile_bank, measured, write_run
 
@@ -87,18 +87,18 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Report:
     found = [measured("always_first", hostile_bank())]
     place = {
         "where": "tests/t.py::test[<img src=x onerror=alert(1)>|`]",
         "file": "tests/<b>,:%\n.py",
         "title": HOSTILE[1],
     }
-    return read_record(write_run(tmp_path_factory.mktemp("hostile"), found, places=[place]))
+    return read_report(write_run(tmp_path_factory.mktemp("hostile"), found, places=[place]))
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def many(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Two thousand broken findings with long texts."""
     directory = write_run(tmp_path_factory.mktemp("many"), [measured("always_first", hostile_bank(2))])
     row = finding_row(measured("always_first", hostile_bank(2)).finding)
@@ -106,11 +106,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Record:
         {**row, "title": f"option order {n} " + "wide " * 40, "where": f"tests/t.py::test_{n}"} for n in range(2000)
     ]
     (directory / "findings.json").write_text(json.dumps({"schema_version": 1, "findings": rows}))
-    return read_record(directory)
+    return read_report(directory)
 
 
 def test_markdown_says_the_verdicts_worst_first(mixed: Path) -> None:
-    text = markdown(read_record(mixed))
+    text = markdown(read_report(mixed))
     assert text.startswith("## ✗ Invariance: 1 of 4 checks is broken")
     seen = rendered(text)
     rows = re.findall(r"^\| . (BROKEN|UNDECIDED|HOLDS)", text, flags=re.MULTILINE)
@@ -121,7 +121,7 @@ def test_markdown_says_the_verdicts_worst_first(mixed: Path) -> None:
     assert "swap A and B" in seen.text
 
 
-def test_markdown_keeps_below_its_limit_and_counts_what_it_left_out(many: Record) -> None:
+def test_markdown_keeps_below_its_limit_and_counts_what_it_left_out(many: Report) -> None:
     text = markdown(many)
     assert 40_000 < len(text.encode()) < 64_000
     listed = len(re.findall(r"^\| ✗ BROKEN", text, flags=re.MULTILINE))
@@ -132,7 +132,7 @@ def test_markdown_keeps_below_its_limit_and_counts_what_it_left_out(many: Record
     assert detailed + int(rest.replace(",", "")) == 2000
 
 
-def test_markdown_of_hostile_texts_is_text(hostile: Record) -> None:
+def test_markdown_of_hostile_texts_is_text(hostile: Report) -> None:
     seen = rendered(markdown(hostile))
     assert seen.tags <= {"h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "code", "b"}
     assert seen.links == []
@@ -153,7 +153,7 @@ def test_a_text_in_markdown_is_read_back_as_it_was(text: str) -> None:
 
 
 def test_annotations_stand_on_the_tests_and_weigh_by_level(mixed: Path) -> None:
-    lines = github_commands(read_record(mixed)).splitlines()
+    lines = github_commands(read_report(mixed)).splitlines()
     heads = [line.split("::")[1] for line in lines]
     assert heads == [
         "error file=tests/test_model.py,line=10,title=option order%3A BROKEN",
@@ -166,11 +166,11 @@ def test_annotations_stand_on_the_tests_and_weigh_by_level(mixed: Path) -> None:
 def test_undecided_that_the_session_let_pass_is_a_warning(mixed: Path, tmp_path: Path) -> None:
     (tmp_path / "findings.json").write_text((mixed / "findings.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({**RUN, "settings": {"undecided": "warn"}}))
-    kinds = [line.split(" ")[0] for line in github_commands(read_record(tmp_path)).splitlines()]
+    kinds = [line.split(" ")[0] for line in github_commands(read_report(tmp_path)).splitlines()]
     assert kinds == ["::error", "::warning", "::warning"]
 
 
-def test_a_hostile_text_cannot_begin_a_command(hostile: Record) -> None:
+def test_a_hostile_text_cannot_begin_a_command(hostile: Report) -> None:
     text = github_commands(hostile)
     assert text.count("\n") == 1
     head = text.split("::")[1]
@@ -184,14 +184,14 @@ def test_a_hostile_text_cannot_begin_a_command(hostile: Record) -> None:
     assert escape_value("a:b,c%\n") == "a%3Ab%2Cc%25%0A"
 
 
-def test_more_annotations_than_are_shown_are_counted(many: Record) -> None:
+def test_more_annotations_than_are_shown_are_counted(many: Report) -> None:
     lines = github_commands(many).splitlines()
     assert len(lines) == 10
     assert lines[-1] == "::error title=More findings::1991 more findings like these are in findings.json"
 
 
 def test_junit_counts_and_properties(mixed: Path) -> None:
-    root = ET.fromstring(junit(read_record(mixed)))
+    root = ET.fromstring(junit(read_report(mixed)))
     (suite,) = root
     assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
         "tests": "4", "failures": "2", "errors": "0", "skipped": "1",
@@ -204,7 +204,7 @@ def test_junit_counts_and_properties(mixed: Path) -> None:
     assert [child.tag for child in suite[3]] == ["properties"]
 
 
-def test_junit_of_hostile_texts_is_xml(hostile: Record) -> None:
+def test_junit_of_hostile_texts_is_xml(hostile: Report) -> None:
     root = ET.fromstring(junit(hostile))
     failure = root.find(".//failure")
     assert failure is not None
@@ -251,7 +251,7 @@ def check_message(text: str) -> None:
 
 
 def test_sarif_has_a_result_for_each_that_does_not_hold(mixed: Path) -> None:
-    log = json.loads(sarif(read_record(mixed)))
+    log = json.loads(sarif(read_report(mixed)))
     check_sarif(log)
     (run,) = log["runs"]
     assert [result["level"] for result in run["results"]] == ["error", "warning", "error"]
@@ -265,25 +265,25 @@ def test_sarif_fingerprints_stay_when_numbers_change(mixed: Path, tmp_path: Path
     stored = json.loads((mixed / "findings.json").read_text())
     stored["findings"][0]["effect"] = {"low": 0.9, "high": 0.9}
     (tmp_path / "findings.json").write_text(json.dumps(stored))
-    before, after = (json.loads(sarif(read_record(place)))["runs"][0]["results"] for place in (mixed, tmp_path))
+    before, after = (json.loads(sarif(read_report(place)))["runs"][0]["results"] for place in (mixed, tmp_path))
     assert [item["partialFingerprints"] for item in before] == [item["partialFingerprints"] for item in after]
 
 
-def test_sarif_of_hostile_texts(hostile: Record, many: Record) -> None:
+def test_sarif_of_hostile_texts(hostile: Report, many: Report) -> None:
     for record in (hostile, many):
         check_sarif(json.loads(sarif(record)))
     assert sarif(hostile).isascii()
 
 
 def test_a_new_card_can_be_read_by_the_hub(mixed: Path) -> None:
-    made = ModelCard(card(read_record(mixed), None))
+    made = ModelCard(card(read_report(mixed), None))
     values = [result.metric_value for result in made.data.eval_results]  # type: ignore[attr-defined]
     assert values == [18 / 23, 18 / 23, "0 to 1", 0.0]
     assert made.text.count(BEGIN) == made.text.count(END) == 1
 
 
 def test_a_card_written_twice_is_the_same_and_keeps_what_others_wrote(mixed: Path, tmp_path: Path) -> None:
-    record = read_record(mixed)
+    record = read_report(mixed)
     once = card(record, EXISTING)
     assert card(record, once) == once
     made = ModelCard(once)
@@ -292,7 +292,7 @@ def test_a_card_written_twice_is_the_same_and_keeps_what_others_wrote(mixed: Pat
     assert (results[0].dataset_type, results[0].metric_value) == ("mmlu", 0.5)
     assert len(results) == 5
     assert made.text.strip().startswith("# A model\n\nWords of its authors.")
-    held = read_record(write_run(tmp_path, [measured("oracle", bank(12))]))
+    held = read_report(write_run(tmp_path, [measured("oracle", bank(12))]))
     again = card(held, once)
     assert len(ModelCard(again).data.eval_results) == 2  # type: ignore[attr-defined]
     assert "BROKEN |" not in again
@@ -301,14 +301,14 @@ def test_a_card_written_twice_is_the_same_and_keeps_what_others_wrote(mixed: Pat
 
 
 def test_words_after_the_section_stay(mixed: Path) -> None:
-    record = read_record(mixed)
+    record = read_report(mixed)
     text = card(record, EXISTING) + "\n## After\n\nMore words.\n"
     again = card(record, text)
     assert again == text
 
 
 def test_a_card_without_data_and_broken_cards(mixed: Path) -> None:
-    record = read_record(mixed)
+    record = read_report(mixed)
     plain = card(record, "# A model\n")
     assert ModelCard(plain).text.strip().startswith("# A model")
     assert card(record, plain) == plain
@@ -321,7 +321,7 @@ def test_a_card_without_data_and_broken_cards(mixed: Path) -> None:
             card(record, text)
 
 
-def test_a_card_of_hostile_texts_is_text_and_idempotent(hostile: Record) -> None:
+def test_a_card_of_hostile_texts_is_text_and_idempotent(hostile: Report) -> None:
     once = card(hostile, EXISTING)
     assert card(hostile, once) == once
     seen = rendered(ModelCard(once).text)
@@ -334,7 +334,7 @@ def test_the_command_prints_each_form(mixed: Path, form: str) -> None:
     result = CliRunner().invoke(app, ["report", str(mixed), "--format", form])
     assert result.exit_code == 0, result.output
     made = {"markdown": markdown, "junit": junit, "github": github_commands, "sarif": sarif}
-    record = read_record(mixed)
+    record = read_report(mixed)
     assert result.stdout == (card(record, None) if form == "card" else made[form](record))
 
 
@@ -343,7 +343,7 @@ def test_the_command_changes_a_card_in_place(mixed: Path, tmp_path: Path) -> Non
     file.write_text(EXISTING)
     for _ in range(2):
         assert CliRunner().invoke(app, ["report", str(mixed), "--format=card", f"--out={file}"]).exit_code == 0
-        assert file.read_text() == card(read_record(mixed), EXISTING)
+        assert file.read_text() == card(read_report(mixed), EXISTING)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.errors import MissingExtraError
+from pytest_llminvariance.recorded_answers import readable_answers
 from pytest_llminvariance.report.orbit_tables import contrast
 from pytest_llminvariance.report.page import TEMPLATES, page
-from pytest_llminvariance.report.record import read_answers, read_record
-from tests.run_records import HOSTILE, answer_rows, bank, finding_row, hostile_bank, measured, write_run
+from pytest_llminvariance.report.record import read_report
+from tests.run_records import HOSTILE, RUN, answer_rows, bank, finding_row, hostile_bank, measured, write_run
 
 pytest.importorskip("matplotlib", reason="needs the extra report")
 
@@ -43,7 +44,7 @@ class Parsed(HTMLParser):
 
 
 def made(directory: Path) -> str:
-    return page(read_record(directory), *read_answers(directory))
+    return page(read_report(directory), *readable_answers(directory))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_hostile_texts_are_text(tmp_path: Path) -> None:
     found = [measured("always_first", hostile_bank())]
     place = dict.fromkeys(("title", "where", "model", "readout", "design", "template"), HOSTILE[1] + HOSTILE[0])
     run = write_run(
-        tmp_path / "run", found, places=[place], run={"model": HOSTILE[0], "settings": {HOSTILE[1]: HOSTILE[0]}}
+        tmp_path / "run", found, places=[place], run={**RUN, "model": HOSTILE[0], "settings": {HOSTILE[1]: HOSTILE[0]}}
     )
     seen = Parsed(made(run))
     assert not {"script", "img", "b1"} & {tag for tag, _ in seen.tags}

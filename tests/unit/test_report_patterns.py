@@ -11,6 +11,7 @@ import pytest
 
 from pytest_llminvariance.audit.variance import Observation, variance_shares
 from pytest_llminvariance.presentation import Template
+from pytest_llminvariance.recorded_answers import readable_answers
 from pytest_llminvariance.report.orbit_tables import DARK, HEAT_LEVELS, LIGHT, contrast, heat_css, orbit_table
 from pytest_llminvariance.report.patterns import (
     Orbit,
@@ -21,7 +22,8 @@ from pytest_llminvariance.report.patterns import (
     position_shares,
     spread,
 )
-from pytest_llminvariance.report.record import Effect, read_answers, read_record
+from pytest_llminvariance.report.record import read_report
+from pytest_llminvariance.verdict import QuestionEffect
 from tests.run_records import bank, measured, write_run
 
 TEMPLATES = [Template(f"{word} {{stem}}\n{{options}}\n{{labels}}", name=word) for word in ("one", "two", "three")]
@@ -34,8 +36,12 @@ def found(directory: Path, model: str, property: str = "option_order", strip: bo
         rows = [json.loads(line) for line in (run / "answers.jsonl").read_text().splitlines()]
         kept = [{name: row[name] for name in row if name not in ("check", "role", "index")} for row in rows]
         (run / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
-    (entry,) = read_record(run).entries
-    return [orbit for orbit in orbits(entry, index_answers(read_answers(run)[0])) if orbit is not None]
+    (entry,) = read_report(run).entries
+    return [orbit for orbit in orbits(entry, index_answers(readable_answers(run)[0])) if orbit is not None]
+
+
+def effect(question: str, presentations: int) -> QuestionEffect:
+    return QuestionEffect(question=question, low=0.5, high=0.5, presentations=presentations)
 
 
 @pytest.mark.parametrize("strip", [False, True])
@@ -97,7 +103,7 @@ def test_the_variance_is_where_the_control_puts_it(tmp_path: Path) -> None:
 
 def test_a_table_shows_the_presentation_as_written_first(tmp_path: Path) -> None:
     orbit = found(tmp_path, "prompt_sensitive", "prompt", templates=TEMPLATES)[0]
-    table = orbit_table(orbit, Effect(orbit.name, 0.5, 0.5, 3, ()), is_share=True)
+    table = orbit_table(orbit, effect(orbit.name, 3), is_share=True)
     assert [row.name for row in table.rows] == ["as written", "two", "three"]
     assert table.names == "template"
     assert sum(row.is_changed for row in table.rows) in (1, 2)
@@ -107,17 +113,17 @@ def test_a_table_shows_the_presentation_as_written_first(tmp_path: Path) -> None
 def test_without_the_presentation_as_written_nothing_is_said_about_changes(tmp_path: Path) -> None:
     orbit = found(tmp_path, "prompt_sensitive", "prompt", strip=True, templates=TEMPLATES)[0]
     assert not orbit.has_as_written
-    table = orbit_table(orbit, Effect(orbit.name, 0.5, 0.5, 3, ()), is_share=True)
+    table = orbit_table(orbit, effect(orbit.name, 3), is_share=True)
     assert table.said == "50%"
     assert not any(row.is_changed for row in table.rows)
 
 
 def test_a_long_orbit_is_cut_and_says_so(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [measured("pair_order_sensitive", bank(2, k=5), orders="all")])
-    (entry,) = read_record(run).entries
-    orbit = orbits(entry, index_answers(read_answers(run)[0]))[0]
+    (entry,) = read_report(run).entries
+    orbit = orbits(entry, index_answers(readable_answers(run)[0]))[0]
     assert orbit is not None
-    table = orbit_table(orbit, Effect("q0", 0.5, 0.5, 120, ()), is_share=True)
+    table = orbit_table(orbit, effect("q0", 120), is_share=True)
     assert (len(table.rows), table.left_out) == (24, 96)
     assert table.rows[0].name == "as written"
     assert all(row.is_changed for row in table.rows[1:]), "changed answers are shown before others"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.recorded_answers import readable_answers
 from pytest_llminvariance.report.plain_text import one_line, visible
-from pytest_llminvariance.report.record import read_answers, read_record
+from pytest_llminvariance.report.record import read_report
 from pytest_llminvariance.report.summary import certainty, headline, sentence, severity
 from tests.run_records import RUN, bank, measured, write_run
 
@@ -32,31 +33,31 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_worst_first_and_in_words(run: Path) -> None:
-    record = read_record(run)
+    record = read_report(run)
     assert [(entry.verdict, entry.line) for entry in record.entries] == [("BROKEN", 9), ("HOLDS", 5)]
     assert headline(record).text == "1 of 2 checks is broken"
     assert sentence(record.entries[0]) == "The answer changed in 216 of 276 other presentations (78%, tolerated 5%)."
     assert certainty(record.entries[0]) == "exact: 12 questions, 24 of 24 orders each, all asked"
     assert record.notes == ()
-    assert len(read_answers(run)[0]) == 2 * 12 * 24
+    assert len(readable_answers(run)[0]) == 2 * 12 * 24
 
 
 def test_all_hold_and_nothing_checked_are_different(tmp_path: Path) -> None:
     held = write_run(tmp_path / "held", [measured("oracle", bank(12))])
     nothing = write_run(tmp_path / "nothing", [])
-    assert (headline(read_record(held)).kind, headline(read_record(held)).text) == ("HOLDS", "The check holds")
-    assert headline(read_record(nothing)).kind == "UNDECIDED"
+    assert (headline(read_report(held)).kind, headline(read_report(held)).text) == ("HOLDS", "The check holds")
+    assert headline(read_report(nothing)).kind == "UNDECIDED"
 
 
 def test_a_level_that_does_not_block_does_not_make_the_headline(run: Path, tmp_path: Path) -> None:
-    said = headline(read_record(rewritten(run, level="warn")))
+    said = headline(read_report(rewritten(run, level="warn")))
     assert said.text == "1 of 2 checks is broken"
     lenient = write_run(
         tmp_path / "lenient",
         [measured("oracle", bank(12)), measured("always_first", bank(12))],
         places=[{}, {"level": "warn"}],
     )
-    said = headline(read_record(lenient))
+    said = headline(read_report(lenient))
     assert (said.kind, said.text) == ("HOLDS", "The blocking check holds")
     assert "1 check of level warn did not hold" in said.rest
 
@@ -65,7 +66,7 @@ def test_a_check_without_a_finding_is_undecided_everywhere(run: Path) -> None:
     stored = json.loads((run / "findings.json").read_text())
     stored["unfinished"] = [{"id": "x", "title": "prompt wording", "where": "t.py::test_p", "reason": "worker died"}]
     (run / "findings.json").write_text(json.dumps(stored))
-    record = read_record(run)
+    record = read_report(run)
     (lost,) = record.of("UNDECIDED")
     assert (lost.title, lost.is_lost, lost.reasons) == ("prompt wording", True, ("worker died",))
     assert severity(lost, record) == "error"
@@ -75,11 +76,23 @@ def test_a_check_without_a_finding_is_undecided_everywhere(run: Path) -> None:
 def test_everything_but_findings_may_be_missing(run: Path) -> None:
     (run / "run.json").unlink()
     (run / "answers.jsonl").unlink()
-    for name in ("per_question", "details", "guards", "example", "where", "file", "line", "level", "decision", "count"):
+    for name in (
+        "per_question",
+        "details",
+        "guards",
+        "example",
+        "where",
+        "file",
+        "line",
+        "level",
+        "markers",
+        "decision",
+        "count",
+    ):
         rewritten(run, **{name: None})
-    record = read_record(run)
+    record = read_report(run)
     assert "no run.json" in record.notes[0]
-    assert "no recorded answers" in read_answers(run)[1][0]
+    assert "no recorded answers" in readable_answers(run)[1][0]
     assert all(sentence(entry) and certainty(entry) for entry in record.entries)
 
 
@@ -87,8 +100,8 @@ def test_a_run_that_was_cut_off_says_so(run: Path) -> None:
     (run / "run.json").write_text(json.dumps({**RUN, "exit": None}))
     with (run / "answers.jsonl").open("a") as file:
         file.write('{"question": "cut of')
-    assert "did not end" in read_record(run).notes[0]
-    answers, notes = read_answers(run)
+    assert "did not end" in read_report(run).notes[0]
+    answers, notes = readable_answers(run)
     assert len(answers) == 2 * 12 * 24
     assert notes == ("1 unreadable line of answers.jsonl left out.",)
 
@@ -96,7 +109,7 @@ def test_a_run_that_was_cut_off_says_so(run: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"verdict": "FINE"}, "verdict is 'FINE', but must be one of BROKEN, UNDECIDED, HOLDS"),
+        ({"verdict": "FINE"}, "verdict is 'FINE', but must be one of HOLDS, BROKEN, UNDECIDED"),
         ({"verdict": None}, "verdict is None"),
         ({"title": None}, "title is None, but must be text"),
         ({"tolerance": "5%"}, "tolerance is '5%', but must be a number"),
@@ -106,21 +119,21 @@ def test_a_run_that_was_cut_off_says_so(run: Path) -> None:
 )
 def test_a_finding_that_tells_no_verdict_is_refused(run: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match="finding 1") as caught:
-        read_record(rewritten(run, **changes))
+        read_report(rewritten(run, **changes))
     assert said in str(caught.value)
 
 
 def test_other_directories_files_and_versions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no findings"):
-        read_record(tmp_path)
+        read_report(tmp_path)
     path = tmp_path / "findings.json"
-    for text, said in (("{", "cannot be read as JSON"), ("[]", "a list"), ('{"findings": 1}', "a list")):
+    for text, said in (("{", "cannot be read as JSON"), ("[]", "must hold an object"), ('{"findings": 1}', "a list")):
         path.write_text(text)
         with pytest.raises(UsageError, match=said):
-            read_record(tmp_path)
+            read_report(tmp_path)
     path.write_text('{"schema_version": 2, "findings": []}')
     with pytest.raises(UsageError, match="schema_version 2, but this version reads 1"):
-        read_record(tmp_path)
+        read_report(tmp_path)
 
 
 def test_what_cannot_be_seen_is_made_visible_and_the_rest_stays() -> None:

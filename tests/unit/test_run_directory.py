@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance import Question, Verdict, check, controls, run
+from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.recorded_answers import as_written, read_answers
-from pytest_llminvariance.run_directory import RecordError, read_run
+from pytest_llminvariance.run_directory import read_run
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]
@@ -144,7 +145,7 @@ def test_answers_as_written_are_found_by_check(directory: Path) -> None:
     answers = read_answers(directory)
     assert len(answers) == 12 * 6
     found = as_written(answers, "finding0")
-    assert {digest: answer.outcomes for digest, answer in found.items()} == {
+    assert {digest: set(answer.outcomes) for digest, answer in found.items()} == {
         question.content_hash: {question.answer} for question in BANK
     }
     assert as_written(answers, "another") == {}
