@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pytest_llminvariance.presentation import fold
+from pytest_llminvariance.labels import fold
 from pytest_llminvariance.questions import Question
 
 __all__ = [

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from pytest_llminvariance.labels import UNREADABLE, fold
 from pytest_llminvariance.paraphrase_lock import UNSEEN, comparable, visible
 from pytest_llminvariance.paraphrase_words import (
     NEGATING_PREFIXES,
@@ -27,7 +28,6 @@ from pytest_llminvariance.paraphrase_words import (
     signs,
     words,
 )
-from pytest_llminvariance.presentation import UNREADABLE, fold
 from pytest_llminvariance.questions import Question
 
 __all__ = ["SCREENS", "same_as_another", "why_not"]

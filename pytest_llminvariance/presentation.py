@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import string
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -15,6 +14,7 @@ from typing import Any, Literal, get_args
 from pytest_llminvariance.conversation import Ask, Message, Said, Turn, check_shots, check_turns
 from pytest_llminvariance.designs import Order, check_order, identity, inverse
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.labels import check_labels, check_text
 from pytest_llminvariance.questions import Question
 
 __all__ = [
@@ -29,25 +29,9 @@ __all__ = [
 ]
 
 LETTERS = tuple(string.ascii_uppercase)
-PLAIN_MARKS = str.maketrans(
-    {"—": " - "}
-    | {mark: plain for marks, plain in (("’‘ʼ", "'"), ("“”«»", '"'), ("‐‑‒–−", "-")) for mark in marks}
-    | dict.fromkeys("`\u200b\u200c\u200d\u2060\ufeff", "")
-)
-UNREADABLE = re.compile(
-    r"<\|[^|>]*\|>|</?(?:s|b|i|em|strong|p|think|answer)>|\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{", re.IGNORECASE
-)
-"""Markup that is taken off an answer before it is read."""
 LabelCase = Literal["as_is", "upper", "lower"]
 TEMPLATE_FIELDS = ("context", "stem", "options", "labels", "first_label", "last_label", "first_option", "last_option")
 END_FIELDS = frozenset({"first_label", "last_label", "first_option", "last_option"})
-
-
-def _check_text(value: object, name: str) -> None:
-    if not isinstance(value, str):
-        raise UsageError(f"{name} is {value!r} ({type(value).__name__}), but must be text")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise UsageError(f"{name} is {value!r}, which holds half a surrogate pair and is no valid text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +49,8 @@ class Layout:
     """Blank lines added before the list."""
 
     def __post_init__(self) -> None:
-        _check_text(self.enumerator, "enumerator")
-        _check_text(self.separator, "separator")
+        check_text(self.enumerator, "enumerator")
+        check_text(self.separator, "separator")
         if self.enumerator.count("{label}") > 1 or "{" in self.enumerator.replace("{label}", ""):
             raise UsageError(f"enumerator is {self.enumerator!r}, but may hold {{label}} once and no other field")
         if not self.separator:
@@ -98,7 +82,7 @@ class Template:
             raise UsageError(f"template text is {self.text!r}, but must be text with {{stem}} and {{options}}")
         for what, value in (("text", self.text), ("name", self.name), ("system", self.system)):
             if value is not None:
-                _check_text(value, f"template {what}")
+                check_text(value, f"template {what}")
         if self.layout is not None:
             _check_layout(self.layout, "template layout")
         fields = self.fields
@@ -176,43 +160,6 @@ def as_template(template: str | Template) -> Template:
     if not isinstance(template, str):
         raise UsageError(f"template is {template!r}, but must be a Template or its text")
     return Template(template)
-
-
-def fold(text: str) -> str:
-    """Return the form in which texts are compared: NFKC, casefold, straight quotes, no emphasis."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(PLAIN_MARKS)
-    text = re.sub(r"(?<!\w)(?:\*\*|__)|(?:\*\*|__)(?!\w)", "", text)
-    return re.sub(r"(?<!\w)([*_])(\S(?:[^\n*_]*\S)?)\1(?!\w)", r"\2", text)
-
-
-def fold_label(label: str) -> str:
-    """Return the form in which labels are compared: folded, no list mark, formula, brackets or stops."""
-    form = re.sub(r"\$(\w+)\$", r"\1", fold(label)).strip()
-    return " ".join(re.sub(r"^(?:[-*>•#]+ +)+", "", form).strip("*_`()[]{}.: ").split())
-
-
-def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return labels as a tuple, or raise where they cannot tell options apart."""
-    if not isinstance(labels, Sequence):
-        raise UsageError(f"labels is {labels!r}, but must be a list of texts")
-    for label in labels:
-        if not isinstance(label, str) or not label.strip() or label != label.strip():
-            raise UsageError(f"the label {label!r} must be text without surrounding blanks")
-        _check_text(label, "the label")
-        if UNREADABLE.search(label) or len(label.splitlines()) > 1:
-            raise UsageError(
-                f"the label {label!r} holds markup or several lines, which are taken off an answer before it is read, "
-                "so no answer can name it. Use letters or digits"
-            )
-    folded = [fold_label(label) for label in labels]
-    for label, form in zip(labels, folded, strict=True):
-        if not form:
-            raise UsageError(f"the label {label!r} holds nothing but punctuation, so no answer can name it")
-        if folded.count(form) > 1:
-            raise UsageError(
-                f"the label {label!r} comes twice in {list(labels)!r} (case and punctuation do not count), but labels must be distinct"
-            )
-    return tuple(labels)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

@@ -20,8 +20,9 @@ from pytest_llminvariance.differences import (
     with_parts,
 )
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.labels import check_labels
 from pytest_llminvariance.models.protocol import request_for
-from pytest_llminvariance.presentation import Layout, Presentation, Template, as_template, check_labels
+from pytest_llminvariance.presentation import Layout, Presentation, Template, as_template
 from pytest_llminvariance.questions import Question
 from pytest_llminvariance.transforms import MAX_PLANNED, Product, Reorder, Transform
 

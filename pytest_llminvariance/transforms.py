@@ -25,7 +25,8 @@ from pytest_llminvariance.designs import (
 )
 from pytest_llminvariance.edits import origin_of
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.presentation import Layout, Presentation, Template, as_template, check_labels
+from pytest_llminvariance.labels import check_labels
+from pytest_llminvariance.presentation import Layout, Presentation, Template, as_template
 from pytest_llminvariance.questions import Question
 
 __all__ = ["LABEL_SETS", "LAYOUTS", "Orbit", "Product", "Reformat", "Relabel", "Reorder", "Reword", "Transform"]

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_llminvariance.presentation import fold, fold_label
+from pytest_llminvariance.labels import fold, fold_label
 
 __all__ = [
     "ANSWER",

@@ -13,7 +13,8 @@ from hypothesis.strategies import SearchStrategy
 
 from pytest_llminvariance.draws import Kind, drew
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.presentation import Layout, Template, as_template, check_labels
+from pytest_llminvariance.labels import check_labels
+from pytest_llminvariance.presentation import Layout, Template, as_template
 from pytest_llminvariance.questions import Question
 from pytest_llminvariance.transforms import LABEL_SETS, LAYOUTS
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_llminvariance import Layout, Presentation, Question, Template, UsageError
 from pytest_llminvariance.audit.parsing import parse_choice
-from pytest_llminvariance.presentation import Message, check_labels
+from pytest_llminvariance.labels import check_labels
+from pytest_llminvariance.presentation import Message
 
 PLANETS = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"])
 PLAN = Question("I plan ahead.", ["strongly disagree", "neutral", "strongly agree"], scores=[1, 2, 3])
@@ -226,8 +227,14 @@ def test_repr_of_more_options_than_letters() -> None:
     ],
 )
 def test_labels_that_an_answer_cannot_tell_apart_are_refused(labels: str) -> None:
-    with pytest.raises(UsageError, match="comes twice"):
+    with pytest.raises(UsageError, match=r"comes twice|nothing but punctuation"):
         check_labels(labels.split(" "))
+
+
+@pytest.mark.parametrize("labels", [["–", "['-"], ["1", "1)1["], ["?", "B"], ["a:b", "c"]])
+def test_labels_with_marks_that_end_a_label_are_refused(labels: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"nothing but punctuation|ends a label in an answer"):
+        check_labels(labels)
 
 
 @given(st.lists(st.text("aA1.()*_`$-–—’'“\"①\u200b[]:", min_size=1, max_size=3), min_size=2, max_size=2))
