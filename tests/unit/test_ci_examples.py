@@ -86,14 +86,23 @@ def github(project: Path, model: str) -> tuple[int, str]:
         done = shell(project, ["bash", *flags, "-c", command], **variables)
         said += done.stdout + done.stderr
         status = status or (0 if step.get("continue-on-error") else done.returncode)
-    if summary.exists():
-        assert "gate: " in summary.read_text()
+    assert "    gate: " in summary.read_text()
+    if (project / "invariance-report" / "run.json").is_file():
+        assert " Invariance: " in summary.read_text()
+        assert (project / "invariance-report" / "report.html").is_file()
+        assert ("::error " in said) == ("BLOCKED" in said)
     return status, said
 
 
 def gitlab(project: Path, model: str) -> tuple[int, str]:
     job = yaml.safe_load((project / "examples/ci/gitlab-ci.yml").read_text())["invariance"]
-    done = shell(project, ["sh", "-ec", "\n".join(job["script"])], **{**job["variables"], "MODEL": model})
+    variables = {**job["variables"], "MODEL": model}
+    done = shell(project, ["sh", "-ec", "\n".join(job["script"])], **variables)
+    after = shell(project, ["sh", "-c", "\n".join(job["after_script"])], **variables)
+    if (project / "invariance-report" / "run.json").is_file():
+        assert after.returncode == 0, after.stdout + after.stderr
+        assert all((project / place).exists() for place in job["artifacts"]["paths"])
+        assert "<testsuite" in (project / job["artifacts"]["reports"]["junit"]).read_text()
     return done.returncode, done.stdout + done.stderr
 
 
@@ -191,7 +200,16 @@ def test_the_gitlab_job_has_the_shape_of_one() -> None:
     config = load("gitlab-ci.yml")
     job = config["invariance"]
     assert job["stage"] in config["stages"]
-    assert set(job) <= {"stage", "image", "timeout", "variables", "before_script", "script", "artifacts"}
+    assert set(job) <= {
+        "stage",
+        "image",
+        "timeout",
+        "variables",
+        "before_script",
+        "script",
+        "after_script",
+        "artifacts",
+    }
     assert job["artifacts"]["when"] == "always"
     assert all(isinstance(line, str) for line in job["script"] + job["before_script"])
     assert [line for line in job["script"] if line.startswith("llminvariance gate")]
