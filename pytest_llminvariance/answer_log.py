@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pytest_llminvariance.audit.distribution import AnswerDistribution
 from pytest_llminvariance.audit.metrics import DELTA_NATS
 from pytest_llminvariance.cache_rows import row_key
 from pytest_llminvariance.engine import Key, Memo, Persistent, read_reply
 from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request
+from pytest_llminvariance.presentation import Presentation
 from pytest_llminvariance.redaction import redacted
 from pytest_llminvariance.sheets import Sheet, plain_number, reply_data, reply_from, sheet_data
 
@@ -179,7 +181,7 @@ class AnswerLog:
 
     def _line(self, place: Place | None, key: Key, reply: Reply, *, remembered: bool) -> dict[str, Any]:
         name, fingerprint, request = key
-        shown, question = request.presentation, request.presentation.question
+        shown = request.presentation
         readout, delta = self._way(place, request)
         answer = read_reply(reply, shown, readout)
         digest = row_key(fingerprint, request)
@@ -192,24 +194,9 @@ class AnswerLog:
             "check": self._check,
             "role": "search" if place is None else place.role,
             "index": None if place is None else [place.question, place.presentation],
-            "question": question.content_hash,
-            "question_id": question.id,
-            "stem": question.stem,
-            "options": list(question.options),
-            "correct": question.answer,
-            "order": list(shown.order),
-            "labels": list(shown.labels),
-            "template": shown.template.shown_name,
-            "layout": dataclasses.asdict(shown.layout),
-            "readout": readout,
+            **described(shown, answer, readout, delta),
             "prompt_sha256": getattr(reply, "sent_sha256", None) or None,
             "request_sha256": None if digest is None else digest.hex(),
-            "answer": {
-                "probabilities": [plain_number(value) for value in answer.probabilities],
-                "other": plain_number(answer.other),
-                "status": answer.status,
-                "outcomes": sorted(answer.outcomes(delta)),
-            },
             "reply": data,
             "tokens": getattr(reply, "n_tokens", 0),
             "sent_tokens": 0,
@@ -301,3 +288,26 @@ def _append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     with file.open("ab", buffering=0) as out:
         while rest:
             rest = rest[out.write(rest) :]
+
+
+def described(shown: Presentation, answer: AnswerDistribution, readout: str, delta_nats: float) -> dict[str, Any]:
+    """Return how a question was shown and what was answered, by content, as a line of `answers.jsonl` holds it."""
+    question = shown.question
+    return {
+        "question": question.content_hash,
+        "question_id": question.id,
+        "stem": question.stem,
+        "options": list(question.options),
+        "correct": question.answer,
+        "order": list(shown.order),
+        "labels": list(shown.labels),
+        "template": shown.template.shown_name,
+        "layout": dataclasses.asdict(shown.layout),
+        "readout": readout,
+        "answer": {
+            "probabilities": [plain_number(value) for value in answer.probabilities],
+            "other": plain_number(answer.other),
+            "status": answer.status,
+            "outcomes": sorted(answer.outcomes(delta_nats)),
+        },
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance import Finding
+from pytest_llminvariance.answer_log import described
 from pytest_llminvariance.engine import read_reply
 
 ANY = "tests/test_model.py::test_order"
@@ -75,23 +75,9 @@ def answer_lines(rows: Sequence[Mapping[str, Any]], memo: Mapping[Any, Any]) -> 
                 or way.removesuffix("_sum") != request.capability
             ):
                 continue
-            answer = read_reply(reply, shown, way)
             yield {
-                "question": digest,
-                "question_id": shown.question.id,
-                "correct": shown.question.answer,
-                "order": list(shown.order),
-                "labels": list(shown.labels),
-                "template": shown.template.shown_name,
-                "layout": dataclasses.asdict(shown.layout),
-                "readout": way,
+                **described(shown, read_reply(reply, shown, way), way, 1e-4),
                 "prompt_sha256": reply.sent_sha256,
-                "answer": {
-                    "probabilities": list(answer.probabilities),
-                    "other": answer.other,
-                    "status": answer.status,
-                    "outcomes": sorted(answer.outcomes(1e-4)),
-                },
                 "tokens": reply.n_tokens,
                 "model": model,
                 "fingerprint": fingerprint,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_llminvariance.answer_log import described
 from pytest_llminvariance.checks import Measured, measure
 from pytest_llminvariance.evidence import Evidence
 from pytest_llminvariance.models.controls import control
@@ -72,30 +72,14 @@ def finding_row(finding: Finding, **place: Any) -> dict[str, Any]:
 def answer_rows(check: str, finding: Finding, evidence: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
     """Lines of answers.jsonl."""
     for number, item in enumerate(evidence):
-        question = item.plan.question
         for index, (probe, answer, sent) in enumerate(zip(item.plan.probes, item.answers, item.sent, strict=True)):
             shown = probe.presentation
             yield {
                 "check": check,
                 "role": "planned",
                 "index": [number, index],
-                "question": question.content_hash,
-                "question_id": question.id,
-                "stem": question.stem,
-                "options": list(question.options),
-                "correct": question.answer,
-                "order": list(shown.order),
-                "labels": list(shown.labels),
-                "template": shown.template.shown_name,
-                "layout": dataclasses.asdict(shown.layout),
-                "readout": probe.readout or finding.readout,
+                **described(shown, answer, probe.readout or finding.readout, item.delta_nats),
                 "prompt_sha256": sent or hashlib.sha256(repr(shown).encode()).hexdigest(),
-                "answer": {
-                    "probabilities": list(answer.probabilities),
-                    "other": answer.other,
-                    "status": answer.status,
-                    "outcomes": sorted(answer.outcomes(item.delta_nats)),
-                },
                 "text": None,
                 "tokens": 10,
                 "model": finding.model,
