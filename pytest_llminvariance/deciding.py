@@ -17,7 +17,7 @@ from pytest_llminvariance.risk import DEFAULT_RISK, Allowance, ItemRisk
 from pytest_llminvariance.runs import current_run
 from pytest_llminvariance.stats.betting import MeanTest
 from pytest_llminvariance.stopping import PartSource, Stopping, Unit, rescaled
-from pytest_llminvariance.verdict import Decision, Guard
+from pytest_llminvariance.verdict import NO_LIMIT, Decision, Guard
 
 __all__ = ["check_plans", "decide_by_asking", "stopping_rule"]
 
@@ -96,7 +96,7 @@ def _why_everything(
 def _why_never(asking: Asking, metric: Metric, allowed: Allowance) -> str | None:
     """Return why a check asks everything whatever its questions; `None` where that depends."""
     if allowed.limit is None:
-        return "everything planned is asked"
+        return NO_LIMIT
     if metric.pooled or isinstance(asking.made, BatchAgreement):
         return f"{metric.name if metric.pooled else asking.made.title} is decided on everything"
     return None if allowed.may_stop else allowed.note or "declared exhaustive"

@@ -31,6 +31,8 @@ __all__ = [
 SCHEMA_VERSION = 1
 CERTAIN = 1e9
 """Log of the evidence where no answer to come can change the verdict: as large as JSON needs it."""
+NO_LIMIT = "everything planned is asked"
+"""The note of a decision that was never meant to stop early."""
 
 
 class Verdict(enum.StrEnum):

@@ -8,8 +8,8 @@ from pytest_llminvariance.audit.metrics import METRICS
 from pytest_llminvariance.conversation import Said
 from pytest_llminvariance.presentation import Presentation
 from pytest_llminvariance.report.paste import paste_lines
-from pytest_llminvariance.report.words import effect_words, percent, plural
-from pytest_llminvariance.verdict import CERTAIN, Decision, Example, Finding, Shown, Verdict
+from pytest_llminvariance.report.words import certainty_words, effect_words, percent
+from pytest_llminvariance.verdict import Example, Finding, Shown, Verdict
 
 __all__ = ["conversation_message", "example_lines", "failure_message", "same_answer_message"]
 
@@ -45,25 +45,12 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
 
 
 def _sure(finding: Finding) -> str:
-    decision = finding.decision
-    if decision is not None and decision.method == "sequential":
-        return _tested(finding, decision)
-    asked = f"{plural(finding.questions_asked, 'question')}, {finding.design} each, all asked"
-    if finding.effect.is_exact:
-        return f"exact: {asked}"
-    return f"{asked}; ties and missing answers leave the range"
-
-
-def _tested(finding: Finding, decision: Decision) -> str:
-    """Say what was asked of what was planned, the risk, and the bounds of the mean."""
-    of = "drawn, at most" if decision.n_planned > finding.questions_planned else "of"
-    unit = "draw" if of != "of" else "question" if decision.n_planned == finding.questions_planned else "cluster"
-    if max(decision.log_e_holds or 0.0, decision.log_e_broken or 0.0) >= CERTAIN:
-        return f"certain: {decision.n:,} of {plural(decision.n_planned, unit)}, {finding.design} each; the others cannot change it"
-    ends = f"{max(0.0, decision.lower or 0.0):.2g} to {decision.upper:.2g}" if decision.upper is not None else "unknown"
-    return (
-        f"risk {decision.alpha:.2g}: {decision.n:,} {of} {plural(decision.n_planned, unit)}, {finding.design} each; "
-        f"the mean is {ends}, each end wrong with at most that risk"
+    return certainty_words(
+        finding.decision,
+        asked=finding.questions_asked,
+        planned=finding.questions_planned,
+        design=finding.design,
+        is_exact=finding.effect.is_exact,
     )
 
 

@@ -37,6 +37,7 @@ from pytest_llminvariance.report.summary import (
     tolerated,
 )
 from pytest_llminvariance.report.words import percent, plural
+from pytest_llminvariance.verdict import NO_LIMIT
 
 __all__ = ["page"]
 
@@ -176,7 +177,7 @@ def _detail(entry: Entry, number: int, index: Index) -> Mapping[str, Any]:
         "readout": one_line(entry.text("readout")),
         "certainty": certainty(entry),
         "reasons": [cut(one_line(reason), 600) for reason in entry.reasons],
-        "note": cut(one_line(entry.part("decision").get("note") or ""), 300),
+        "note": cut(_as_sentence(one_line(entry.part("decision").get("note") or "")), 300),
         "sides": _sides(entry.part("example")),
         "example": _example(entry.part("example")),
         "charts": _charts(entry, [orbit for orbit in found if orbit is not None], f"f{number}"),
@@ -349,3 +350,10 @@ def _said(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_said, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else one_line(value)
+
+
+def _as_sentence(note: str) -> str:
+    """Return why a check asked everything, or what would decide; nothing where it was never meant to stop."""
+    if note in ("", NO_LIMIT):
+        return ""
+    return note[0].upper() + note[1:] + ("" if note.endswith(".") else ".")

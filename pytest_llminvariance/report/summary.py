@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pytest_llminvariance.audit.metrics import METRICS
 from pytest_llminvariance.report.plain_text import cut, one_line
 from pytest_llminvariance.report.record import Entry, Report
-from pytest_llminvariance.report.words import percent, plural
+from pytest_llminvariance.report.words import certainty_words, percent, plural
+from pytest_llminvariance.verdict import Decision
 
 __all__ = [
     "MARKS",
@@ -122,23 +123,22 @@ def certainty(entry: Entry) -> str:
     """Return how sure the verdict is, and what it is about."""
     if entry.is_lost:
         return "nothing is known: it did not end"
-    asked, planned = entry.number("questions_asked"), entry.number("questions_planned")
-    design = one_line(entry.text("design"))
-    each = f", {design} each" if design else ""
-    decision = entry.part("decision")
-    if decision.get("method") == "sequential" and (decision.get("n") or 0) < planned:
-        return (
-            f"{decision.get('n', 0):,} of {plural(planned, 'question')}{each}, drawn in a seeded order; "
-            f"risk of a wrong verdict at most {percent(_number(decision.get('alpha')))}"
-        )
-    everything = f"{plural(asked, 'question')}{each}, all asked" if asked == planned else f"{asked} of {planned} asked"
-    if entry.low == entry.high:
-        return f"exact: {everything}"
-    return f"{everything}; ties and missing answers leave the range open"
+    return certainty_words(
+        _decision(entry.part("decision")),
+        asked=entry.number("questions_asked"),
+        planned=entry.number("questions_planned"),
+        design=one_line(entry.text("design")),
+        is_exact=entry.low == entry.high,
+    )
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def _decision(stored: Mapping[str, Any]) -> Decision | None:
+    """Return a stored decision of a test that stopped early; `None` where everything was asked."""
+    if stored.get("method") != "sequential":
+        return None
+    names = ("alpha", "n", "n_planned", "log_e_holds", "log_e_broken", "lower", "upper")
+    numbers: dict[str, Any] = {name: stored[name] for name in names if isinstance(stored.get(name), int | float)}
+    return Decision(method="sequential", **{"alpha": 0.0, "n": 0, "n_planned": 0, **numbers})
 
 
 def place(entry: Entry) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pytest_llminvariance.audit.metrics import METRICS
-from pytest_llminvariance.verdict import Finding
+from pytest_llminvariance.verdict import CERTAIN, Decision, Finding
 
-__all__ = ["effect_words", "percent", "plural"]
+__all__ = ["certainty_words", "effect_words", "percent", "plural"]
 
 
 def percent(share: float) -> str:
@@ -30,3 +30,24 @@ def effect_words(finding: Finding) -> str:
         return f"{finding.count} ({rate}, {tolerated})"
     value = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
     return f"{value} (tolerated {float(finding.tolerance):.2g})"
+
+
+def certainty_words(decision: Decision | None, *, asked: int, planned: int, design: str, is_exact: bool) -> str:
+    """Return how sure a verdict is: what was asked of what was planned, and the risk where a test stopped early."""
+    if decision is not None and decision.method == "sequential":
+        return _tested(decision, planned, design)
+    everything = f"{plural(asked, 'question')}{f', {design} each' if design else ''}, all asked"
+    return f"exact: {everything}" if is_exact else f"{everything}; ties and missing answers leave the range"
+
+
+def _tested(decision: Decision, planned: int, design: str) -> str:
+    of = "drawn, at most" if decision.n_planned > planned else "of"
+    unit = "draw" if of != "of" else "question" if decision.n_planned == planned else "cluster"
+    each = f", {design} each" if design else ""
+    if max(decision.log_e_holds or 0.0, decision.log_e_broken or 0.0) >= CERTAIN:
+        return f"certain: {decision.n:,} of {plural(decision.n_planned, unit)}{each}; the others cannot change it"
+    ends = f"{max(0.0, decision.lower or 0.0):.2g} to {decision.upper:.2g}" if decision.upper is not None else "unknown"
+    return (
+        f"risk {decision.alpha:.2g}: {decision.n:,} {of} {plural(decision.n_planned, unit)}{each}; "
+        f"the mean is {ends}, each end wrong with at most that risk"
+    )
