@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llminvariance.options import add_options, read_settings
-from pytest_llminvariance.recording import SessionRecorder, new_run_directory, read_records, unfinished
+from pytest_llminvariance.recording import (
+    FixtureScope,
+    ScopeSwitch,
+    SessionRecorder,
+    new_run_directory,
+    read_records,
+    unfinished,
+)
 from pytest_llminvariance.runs import Run, current_run
 from pytest_llminvariance.session_state import (
     BEGAN,
@@ -167,16 +174,14 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     """Attribute checks in a fixture of wider scope to the fixture, not to the test that came first."""
     if fixturedef.scope == "function":
         return (yield)
-    recorder = request.config.stash[RECORDER]
-    where = f"{fixturedef.baseid or '.'}::{fixturedef.argname} ({fixturedef.scope} fixture)"
-    before = recorder.enter_scope(where, fixturedef.argname)
-    # a fixture of wider scope checks for all its tests: it has no share of the risk, and no test's level
-    token = current_run.set(current_run.get()._replace(risk=None, level="block"))
+    switch = ScopeSwitch(FixtureScope.of(fixturedef, request), request.config.stash[RECORDER])
+    fixturedef.addfinalizer(switch.leave)  # finalizers run last in, first out: around the fixture's own
+    switch.enter()
     try:
         return (yield)
     finally:
-        current_run.reset(token)
-        recorder.leave_scope(before)
+        switch.leave()
+        fixturedef.addfinalizer(switch.enter)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -199,8 +204,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     let_pass_by_level(item, call, report)
     recorder = item.config.stash[RECORDER]
-    fixtures = [name for name in getattr(item, "fixturenames", ()) if name in recorder.undecided_fixtures]
-    undecided = recorder.undecided_in_test + [recorder.undecided_fixtures[name] for name in fixtures]
+    in_fixtures = [said for scope, said in recorder.undecided_fixtures.items() if scope.reaches(item)]
+    undecided = recorder.undecided_in_test + in_fixtures
     policy = item.config.stash[SETTINGS].undecided
     if call.when == "call" and report.outcome == "passed" and undecided and policy == "skip":
         path, line, _ = item.location

@@ -13,14 +13,25 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pytest_llminvariance.runs import current_run
 
 if TYPE_CHECKING:
     from pytest_llminvariance.verdict import Finding
 
-__all__ = ["SessionRecorder", "new_run_directory", "read_records", "unfinished", "without_secrets"]
+__all__ = [
+    "FixtureScope",
+    "ScopeSwitch",
+    "SessionRecorder",
+    "new_run_directory",
+    "read_records",
+    "unfinished",
+    "without_secrets",
+]
 
 PROPERTY_NAME = "invariance_finding"
 MAX_PROPERTY_BYTES = 16_000
@@ -31,15 +42,53 @@ def new_run_directory() -> Path:
     return Path(tempfile.gettempdir()) / f"pytest-llminvariance-{os.urandom(16).hex()}"
 
 
+@dataclass(frozen=True, slots=True)
+class FixtureScope:
+    """One set-up of a fixture of wider scope: two modules or two parameters have one each."""
+
+    name: str
+    scope: str
+    node: str
+    """Node id of the module, class or package that it lives in; empty for the session."""
+    base: str
+    """Where it is defined; empty in the root's conftest or a plugin."""
+    parameter: int | None
+
+    @classmethod
+    def of(cls, fixturedef: Any, request: Any) -> FixtureScope:
+        """Return the scope of the fixture that a request sets up."""
+        parameter = request.param_index if hasattr(request, "param") else None
+        return cls(fixturedef.argname, fixturedef.scope, request.node.nodeid, fixturedef.baseid or "", parameter)
+
+    @property
+    def where(self) -> str:
+        """What stands in records in the place of a test's node id."""
+        mark = "" if self.parameter is None else f"[{self.parameter}]"
+        return f"{self.node or self.base or '.'}::{self.name}{mark} ({self.scope} fixture)"
+
+    def reaches(self, item: Any) -> bool:
+        """Return whether a test uses it."""
+        if self.name not in getattr(item, "fixturenames", ()):
+            return False
+        indices = getattr(getattr(item, "callspec", None), "indices", {})
+        chosen = self.parameter is None or indices.get(self.name, self.parameter) == self.parameter
+        return chosen and all(_is_within(item.nodeid, place) for place in (self.node, self.base))
+
+
+def _is_within(nodeid: str, place: str) -> bool:
+    return place in ("", ".") or nodeid == place or nodeid.startswith((f"{place}::", f"{place}/"))
+
+
 class SessionRecorder:
     """The recorder of one process; `begin` tells it which test runs."""
 
     def __init__(self, directory: Path, worker: str) -> None:
         self.directory, self._worker = directory, worker
-        self._where, self._attempt, self._scope = "", 1, "test"
+        self._where, self._attempt = "", 1
+        self._scope: FixtureScope | None = None
         self._spot: dict[str, Any] = {}
         self._titles: dict[str, str] = {}
-        self.undecided_fixtures: dict[str, str] = {}
+        self.undecided_fixtures: dict[FixtureScope, str] = {}
         self._properties: list[tuple[str, object]] = []
         self._calls: dict[str, int] = {}
         self._pairs, self._found = 0, False
@@ -68,13 +117,18 @@ class SessionRecorder:
             self._write({"kind": "search", **self._place(), "pairs": self._pairs, "found": self._found})
         self._pairs = 0
 
-    def enter_scope(self, where: str, fixture: str) -> tuple[str, str, int]:
-        """Attribute checks to a fixture of wider scope; return what to give to `leave_scope`."""
+    def enter_scope(self, scope: FixtureScope, *, again: bool) -> tuple[str, FixtureScope | None, int]:
+        """Attribute checks to a fixture of wider scope; return what to give to `leave_scope`.
+
+        What is found when it is set up once more, as for another attempt, takes the place of what was found before.
+        """
         before = (self._where, self._scope, self._attempt)
-        self._where, self._scope, self._attempt = where, fixture, 1
+        if not again:
+            self._calls.pop(scope.where, None)
+        self._where, self._scope, self._attempt = scope.where, scope, 1
         return before
 
-    def leave_scope(self, before: tuple[str, str, int]) -> None:
+    def leave_scope(self, before: tuple[str, FixtureScope | None, int]) -> None:
         """Attribute checks to the test again."""
         self._where, self._scope, self._attempt = before
 
@@ -114,7 +168,7 @@ class SessionRecorder:
         """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
         index = self._calls[self._where] = self._calls.get(self._where, 0) + 1
         # a fixture of wider scope runs once in each worker and finds the same there: one finding
-        worker = self._worker if self._scope == "test" else ""
+        worker = self._worker if self._scope is None else ""
         identity = json.dumps([self._where, index, self._attempt, worker])
         finding_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self._count()
@@ -124,19 +178,19 @@ class SessionRecorder:
 
     def finished(self, finding_id: str, finding: Finding) -> Finding:
         """Store a finding in full, and its summary with the test for JUnit."""
-        scope: Any = "test" if self._scope == "test" else "session"
+        scope: Any = "test" if self._scope is None else "session"
         finding = dataclasses.replace(without_secrets(finding), id=finding_id, scope=scope)
         self._write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})
-        if self._scope == "test":
+        if self._scope is None:
             self._properties.append((PROPERTY_NAME, _bounded(finding.summary())))
         return finding
 
     def let_pass(self, finding: Finding) -> None:
         """Note that an assertion was UNDECIDED and did not raise; what is let pass by its level is in the record."""
-        if self._spot.get("level", "block") != "block" and self._scope == "test":
+        if self._spot.get("level", "block") != "block" and self._scope is None:
             return
         text = f"{finding.title}: {'; '.join(finding.reasons)}"
-        if self._scope == "test":
+        if self._scope is None:
             self.undecided_in_test.append(text)
         else:
             self.undecided_fixtures[self._scope] = text
@@ -147,14 +201,14 @@ class SessionRecorder:
         self._write({"kind": "failed", "id": finding_id, **self._place(), "title": title, "reason": reason})
 
     def _place(self) -> dict[str, Any]:
-        return {"where": self._where, "attempt": self._attempt, **(self._spot if self._scope == "test" else {})}
+        return {"where": self._where, "attempt": self._attempt, **(self._spot if self._scope is None else {})}
 
     def searched(self, found: bool) -> None:  # noqa: FBT001
         """Count a pair that a search compared."""
         self._pairs, self._found = self._pairs + 1, self._found or found
 
     def _count(self) -> None:
-        if self._scope == "test":
+        if self._scope is None:
             self.checks_in_test += 1
         else:
             self.session_checks += 1
@@ -167,6 +221,27 @@ class SessionRecorder:
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / f"{self._worker}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False, default=str) + "\n")
+
+
+class ScopeSwitch:
+    """Attributes checks to a fixture while it is set up and torn down, and to the test otherwise."""
+
+    def __init__(self, scope: FixtureScope, recorder: SessionRecorder) -> None:
+        self._scope, self._recorder = scope, recorder
+        self._back: list[Callable[[], object]] = []
+        self._is_set_up = False
+
+    def enter(self) -> None:
+        """Attribute checks to the fixture: it has no share of the risk, and no test's level."""
+        before, run = self._recorder.enter_scope(self._scope, again=self._is_set_up), current_run.get()
+        self._is_set_up = True
+        current_run.set(run._replace(risk=None, level="block"))
+        self._back += [lambda: self._recorder.leave_scope(before), lambda: current_run.set(run)]
+
+    def leave(self) -> None:
+        """Attribute checks to what they were attributed to before."""
+        while self._back:
+            self._back.pop()()
 
 
 def without_secrets(finding: Finding) -> Finding:
@@ -195,21 +270,32 @@ def _bounded(summary: dict[str, Any]) -> str:
 def read_records(directory: Path, *, remove: bool) -> list[dict[str, Any]]:
     """Return the union of all workers' records, each id and kind once; a line cut off by a crash is left out.
 
-    Only the last attempt at a test counts.
+    Only the last attempt at a test counts. Where workers differ in what a fixture of wider scope found, the worse counts.
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
+    origin: dict[str, Path] = {}
     for file in sorted(directory.glob("*.jsonl")) if directory.is_dir() else ():
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
             try:
                 record = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            key = record["kind"], record.get("id", f"{file.name}:{number}")
             if record["kind"] == "finding":  # the check was taken up again, and ended
                 found.pop(("failed", record["id"]), None)
-            found[record["kind"], record.get("id", f"{file.name}:{number}")] = record
+                elsewhere = origin.get(key[1]) not in (None, file) and _is_worse(found[key], record)
+                if elsewhere:
+                    continue
+                origin[key[1]] = file
+            found[key] = record
     if remove:
         shutil.rmtree(directory, ignore_errors=True)
     return _last_attempts(list(found.values()))
+
+
+def _is_worse(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    ranks = ("HOLDS", "UNDECIDED", "BROKEN")
+    return ranks.index(record["finding"]["verdict"]) > ranks.index(other["finding"]["verdict"])
 
 
 def _last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

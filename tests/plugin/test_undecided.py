@@ -173,7 +173,6 @@ SAME_NAME = """
 """
 
 
-@pytest.mark.xfail(reason="UNDECIDED fixtures are known by their bare name, whichever class or parameter they are of")
 @pytest.mark.parametrize("body", [PARAMETERS, SAME_NAME], ids=["parameters", "same name"])
 def test_skip_reaches_only_the_tests_of_the_fixture_that_is_undecided(body: str, pytester: pytest.Pytester) -> None:
     assert outcomes(pytester, "skip", body) == {"skipped": 1, "passed": 1}
