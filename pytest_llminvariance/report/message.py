@@ -8,7 +8,7 @@ from pytest_llminvariance.audit.metrics import METRICS
 from pytest_llminvariance.conversation import Said
 from pytest_llminvariance.presentation import Presentation
 from pytest_llminvariance.report.paste import paste_lines
-from pytest_llminvariance.report.words import certainty_words, effect_words, percent
+from pytest_llminvariance.report.words import certainty_words, effect_words, is_one_number, percent
 from pytest_llminvariance.verdict import Example, Finding, Shown, Verdict
 
 __all__ = ["conversation_message", "example_lines", "failure_message", "same_answer_message"]
@@ -50,7 +50,7 @@ def _sure(finding: Finding) -> str:
         asked=finding.questions_asked,
         planned=finding.questions_planned,
         design=finding.design,
-        is_exact=finding.effect.is_exact,
+        is_exact=finding.effect.is_exact or is_one_number(finding),
     )
 
 

@@ -128,7 +128,7 @@ def certainty(entry: Entry) -> str:
         asked=entry.number("questions_asked"),
         planned=entry.number("questions_planned"),
         design=one_line(entry.text("design")),
-        is_exact=entry.low == entry.high,
+        is_exact=entry.low == entry.high or (not is_share(entry) and " to " not in amount(entry)),
     )
 
 

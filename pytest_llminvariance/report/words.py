@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_llminvariance.audit.metrics import METRICS
 from pytest_llminvariance.verdict import CERTAIN, Decision, Finding
 
-__all__ = ["certainty_words", "effect_words", "percent", "plural"]
+__all__ = ["certainty_words", "effect_words", "is_one_number", "percent", "plural"]
 
 
 def percent(share: float) -> str:
@@ -28,8 +28,14 @@ def effect_words(finding: Finding) -> str:
     if METRICS[finding.metric].unit:
         rate = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
         return f"{finding.count} ({rate}, {tolerated})"
-    value = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
+    value = f"{low:.2g}" if is_one_number(finding) else f"{low:.2g} to {high:.2g}"
     return f"{value} (tolerated {float(finding.tolerance):.2g})"
+
+
+def is_one_number(finding: Finding) -> bool:
+    """Return whether an effect that is no share is the same number at both ends, as far as it is shown."""
+    ends = {f"{float(end):.2g}" for end in (finding.effect.low, finding.effect.high)}
+    return not METRICS[finding.metric].unit and len(ends) == 1
 
 
 def certainty_words(decision: Decision | None, *, asked: int, planned: int, design: str, is_exact: bool) -> str:
