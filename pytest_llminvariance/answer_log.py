@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -86,6 +87,7 @@ class AnswerLog:
         self._expected: dict[Request, list[Place]] = {}
         self._written: set[Place] = set()
         self._counted = 0
+        self._mask = lru_cache(maxsize=64)(redacted)  # the same few names in every line
 
     def begin(self, check: str) -> None:
         """Attribute what follows to a check."""
@@ -201,8 +203,8 @@ class AnswerLog:
             "tokens": getattr(reply, "n_tokens", 0),
             "sent_tokens": 0,
             "remembered": remembered,
-            "model": redacted(name),
-            "fingerprint": redacted(fingerprint),
+            "model": self._mask(name),
+            "fingerprint": self._mask(fingerprint),
         }
 
     def _way(self, place: Place | None, request: Request) -> tuple[str, float]:

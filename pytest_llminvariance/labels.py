@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pytest_llminvariance.errors import UsageError
 
@@ -58,6 +59,12 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     for label in labels:
         if not isinstance(label, str) or not label.strip() or label != label.strip():
             raise UsageError(f"the label {label!r} must be text without surrounding blanks")
+    return _distinct(tuple(labels))
+
+
+@lru_cache(maxsize=1024)  # every presentation of every question has its labels checked, and few differ
+def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
+    for label in labels:
         check_text(label, "the label")
         if UNREADABLE.search(label) or len(label.splitlines()) > 1:
             raise UsageError(
@@ -74,4 +81,4 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(f"the label {label!r} holds nothing but punctuation, so no answer can name it")
         if inside := re.search(r"[()\[\]{}*_`\":;|]", form):
             raise UsageError(f"the label {label!r} holds {inside[0]!r}, which ends a label in an answer. Leave it out")
-    return tuple(labels)
+    return labels
