@@ -87,8 +87,8 @@ def _block(entry: Entry) -> Iterator[str]:
     for reason in entry.reasons[:10]:
         yield f"- because: {as_text(reason, 400)}"
     yield from _example(entry.part("example"))
-    if entry.is_test:
-        yield f"- see it again: <code>pytest {as_text(entry.where)} --invariance-seed={entry.number('seed')}</code>"
+    if entry.replay:
+        yield f"- see it again: <code>{as_text(entry.replay)}</code>"
     yield ""
 
 

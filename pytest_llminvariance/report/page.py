@@ -5,7 +5,6 @@ What is long is bounded and says so: a page of 2,000 questions shows the worst o
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,9 +185,7 @@ def _detail(entry: Entry, number: int, index: Index) -> Mapping[str, Any]:
         "n_affected": sum(effect.low > 0 for effect in entry.effects),
         "guards": _guards(entry),
         "kept": entry.part("details").get("kept_under_reversal"),
-        "replay": f"pytest {shlex.quote(entry.where)} --invariance-seed={entry.number('seed')}"
-        if entry.is_test
-        else "",
+        "replay": entry.replay,
     }
 
 

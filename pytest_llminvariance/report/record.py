@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import RecordError
+from pytest_llminvariance.redaction import MASK
 from pytest_llminvariance.run_directory import LostCheck, StoredFinding, read_run
 from pytest_llminvariance.runs import Level
 from pytest_llminvariance.verdict import QuestionEffect
@@ -36,6 +38,8 @@ class Entry:
     file: str | None
     line: int | None
     effects: tuple[QuestionEffect, ...] = field(repr=False)
+    replay: str = ""
+    """The command that runs its test again; empty where pytest did not run it."""
     is_lost: bool = False
     """True for a check that ended without a finding; its numbers mean nothing then."""
 
@@ -43,11 +47,6 @@ class Entry:
     def id(self) -> str:
         """The finding's id, by which its answers are found."""
         return self.text("id")
-
-    @property
-    def is_test(self) -> bool:
-        """True where pytest can run it again by its node id."""
-        return _file_of(self.where) is not None
 
     @property
     def excess(self) -> float:
@@ -110,7 +109,9 @@ def read_report(directory: Path) -> Report:
     if not directory.is_dir():
         raise RecordError(f"{directory} is no directory. Name one that --invariance-report has written")
     stored = read_run(directory)
-    entries = [*map(_entry, stored.findings), *map(_without_finding, stored.lost)]
+    settings = stored.fact("settings")
+    model = settings.get("model") if isinstance(settings, Mapping) else None
+    entries = [_entry(found, model) for found in stored.findings] + [_without_finding(check) for check in stored.lost]
     notes: tuple[str, ...] = ()
     if stored.facts is None:
         notes = ("There is no run.json: when and where it ran is not known.",)
@@ -119,7 +120,7 @@ def read_report(directory: Path) -> Report:
     return Report(directory, tuple(sorted(entries, key=_rank)), stored.facts or {}, notes)
 
 
-def _entry(found: StoredFinding) -> Entry:
+def _entry(found: StoredFinding, model: object) -> Entry:
     return Entry(
         raw=found.raw,
         title=found.title,
@@ -134,7 +135,19 @@ def _entry(found: StoredFinding) -> Entry:
         file=found.file or _file_of(found.where),
         line=found.line or None,
         effects=found.per_question,
+        replay=_replay(found, model),
     )
+
+
+def _replay(found: StoredFinding, model: object) -> str:
+    if _file_of(found.where) is None:
+        return ""
+    words = ["pytest", found.where, f"--invariance-seed={found.raw.get('seed', 0)}"]
+    if isinstance(model, str) and MASK not in model:
+        words.append(f"--invariance-model={model}")
+    if not found.exhaustive and found.alpha:  # its share of the risk depends on what else was collected
+        words.append(f"--invariance-check-risk={found.alpha!r}")
+    return shlex.join(words)
 
 
 def _without_finding(check: LostCheck) -> Entry:

@@ -141,3 +141,22 @@ def test_what_cannot_be_seen_is_made_visible_and_the_rest_stays() -> None:
     assert visible("Grüße 日本 العربية 😀 x̄") == "Grüße 日本 العربية 😀 x̄"
     assert one_line(" a\r\n b\u2028c ") == "a b\\u2028c"
     visible("".join(map(chr, range(0x11000)))).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "command"),
+    [
+        ("demo", {}, "pytest 'tests/t.py::test_a[x y]' --invariance-seed=3 --invariance-model=demo"),
+        ("openai:m@http://***@host", {}, "pytest 'tests/t.py::test_a[x y]' --invariance-seed=3"),
+        (None, {"where": "audit::order"}, ""),
+        (
+            "demo",
+            {"decision": {"method": "sequential", "alpha": 0.01, "n": 9, "n_planned": 12}, "risk_limit": 0.05},
+            "pytest 'tests/t.py::test_a[x y]' --invariance-seed=3 --invariance-model=demo --invariance-check-risk=0.01",
+        ),
+    ],
+)
+def test_the_command_that_repeats_a_check(run: Path, model: str | None, changes: dict[str, Any], command: str) -> None:
+    (run / "run.json").write_text(json.dumps({**RUN, "settings": {"model": model}}))
+    rewritten(run, **{"where": "tests/t.py::test_a[x y]", "seed": 3, "title": "mine", **changes})
+    assert [entry.replay for entry in read_report(run).entries if entry.title == "mine"] == [command]
