@@ -128,7 +128,8 @@ class Stopping:
         if self.response is not None:
             moved = self._bounds([move.low for move in self._moves], None, self.response)
         if verdict is Verdict.UNDECIDED and len(self._values) == n_units and not self.is_exact_at_end:
-            note = forecast_words(self.test, self.unit_name)
+            n_open = sum(value.low != value.high for value in self._values)
+            note = forecast_words(self.test, self.unit_name, n_open)
             reasons = (
                 f"the budget of {n_units:,} {self.unit_name}s is spent and nothing is shown at risk {alpha:.2g}: {note}",
             )

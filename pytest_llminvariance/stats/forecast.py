@@ -66,12 +66,17 @@ def _zeros_and_ones(n: int, ones: int, salt: str) -> np.ndarray[Any, Any]:
     return values
 
 
-def forecast_words(test: MeanTest, unit: str) -> str:
-    """Say what would probably decide: the evidence grows by a rate, or it does not grow."""
+def forecast_words(test: MeanTest, unit: str, n_open: int = 0) -> str:
+    """Say what would probably decide: the evidence grows by a rate, or it does not grow.
+
+    `n_open` values are ranges, for what was answered is a tie or cannot be read.
+    """
     best = max((test.above, test.within), key=lambda capital: capital.log_capital)
     said = "BROKEN" if best is test.above else "HOLDS"
     n, wanted = best.n, -math.log(test.alpha) if test.alpha > 0 else math.inf
     rate = best.log_capital / n if n else 0.0
+    if (rate <= 0 or wanted == math.inf) and n_open:
+        return f"no end is in sight, as {n_open:,} of {n:,} {unit}s have answers that are ties or cannot be read"
     if rate <= 0 or wanted == math.inf:
         return f"no end is in sight, as the mean is too near the tolerance for {n:,} {unit}s"
     return f"{said} would take about {math.ceil(wanted / rate):,} {unit}s at the rate so far"

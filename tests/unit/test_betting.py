@@ -196,7 +196,8 @@ def test_forecast_says_what_would_decide():
     test = MeanTest(0.5, 0.01, None)
     for number in range(60):
         test.add(float(number % 2), float(number % 2))
-    assert "no end is in sight" in forecast_words(test, "draw")
+    assert forecast_words(test, "draw").startswith("no end is in sight, as the mean is too near the tolerance")
+    assert forecast_words(test, "draw", 3).startswith("no end is in sight, as 3 of")
 
 
 def test_fractions_are_fixed():
