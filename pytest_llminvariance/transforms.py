@@ -184,7 +184,7 @@ class Reorder(Transform):
 class Relabel(Transform):
     """Put other labels before the same options. The first label set is the one as written."""
 
-    label_sets: tuple[tuple[str, ...], ...] = LABEL_SETS
+    label_sets: Sequence[Sequence[str]] = LABEL_SETS
     title: str = field(default="labelling", init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def lines_in(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def sentinels(out: Path, before: list[dict[str, Any]]) -> Counter[str]:
+def sentinels(out: Path, before: Sequence[Mapping[str, Any]]) -> Counter[str]:
     """What was asked again on purpose by the second run, at the end of each check."""
     n_before = sum(line["role"] == "sentinel" for line in before)
     lines = [line for line in read_lines(out / "answers.jsonl") if line["role"] == "sentinel"]

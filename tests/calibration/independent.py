@@ -21,7 +21,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
-import mpmath  # type: ignore[import-untyped]  # torch brings it, through sympy
+import mpmath  # torch brings it, through sympy
 
 Side = Literal["BROKEN", "HOLDS"]
 Number = int | float | Decimal | Fraction

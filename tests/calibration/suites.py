@@ -73,6 +73,7 @@ def run_suites(cell: SuiteCell, n: int, first_seed: int = 0) -> int:
     for seed in range(first_seed, first_seed + n):
         with run(seed=seed, risk_limit=cell.alpha * 2) as made:  # the first check of two shares
             if cell.warm is not None:
+                assert made.risk is not None
                 made.risk.limit = None  # the warming itself asks everything
                 cell.warm(model, questions)
                 made.risk.limit = cell.alpha * 2

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from pytest_llminvariance.stats.betting import Capital, bounds, log_capital
+from pytest_llminvariance.stats.betting import Capital, Side, bounds, log_capital
 from tests.calibration import independent
 from tests.calibration.exact import added
 
 
-def suites(n: int):
+def suites(n: int) -> Iterator[tuple[list[Fraction], int, Fraction]]:
     """Random suites of zeros and ones, shares and floats, from 2 to 60 values, some with open ends of the sample."""
     rng = np.random.default_rng(20261121)
     for number in range(n):
@@ -33,7 +34,7 @@ def suites(n: int):
 
 
 @pytest.mark.parametrize(("side", "theirs"), [("above", "BROKEN"), ("within", "HOLDS")])
-def test_a_thousand_suites_to_1e_9(side, theirs):
+def test_a_thousand_suites_to_1e_9(side: Side, theirs: independent.Side) -> None:
     compared = settled = 0
     for values, planned, mean in suites(1000):
         capital = Capital(mean, side, planned)
@@ -55,7 +56,7 @@ def test_a_thousand_suites_to_1e_9(side, theirs):
     assert settled > 1_000
 
 
-def test_bounds_agree():
+def test_bounds_agree() -> None:
     rng = np.random.default_rng(8)
     for _ in range(12):
         values = [Fraction(int(value), 24) for value in rng.binomial(24, 0.1, 40)]

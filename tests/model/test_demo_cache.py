@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -80,6 +81,6 @@ def test_without_the_wheel_the_command_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_the_extra_the_command_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMINVARIANCE_CACHE", str(tmp_path))
-    monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'pytest-llminvariance\[demo\]'"):
         demo.demo_folder()

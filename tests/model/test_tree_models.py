@@ -177,7 +177,7 @@ def test_an_argument_that_it_was_not_built_for_closes_the_gate(
     strange: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = network_of(TREE["llama"]())
-    usual = tree_attention._tree_attention
+    usual: Any = tree_attention._tree_attention
     monkeypatch.setattr(tree_attention, "_tree_attention", lambda *args, **more: usual(*args, **more, **strange))
     scorer = Scorer(network, pad=0, batch_tokens=2_048)
     assert f"LlamaAttention gives its attention {next(iter(strange))}" in scorer.describe()
@@ -187,7 +187,7 @@ def test_an_argument_that_it_was_not_built_for_closes_the_gate(
 def test_an_argument_that_changes_nothing_is_let_through(
     harmless: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = tree_attention._tree_attention
+    usual: Any = tree_attention._tree_attention
     monkeypatch.setattr(tree_attention, "_tree_attention", lambda *args, **more: usual(*args, **more, **harmless))
     assert Scorer(network_of(TREE["llama"]()), pad=0, batch_tokens=2_048).path.name == "prefix tree"
 
@@ -240,7 +240,7 @@ def test_when_memory_runs_out_passes_shrink_and_stay_small(name: str, small_memo
 def test_one_prompt_that_is_too_large_is_named_and_all_others_are_answered() -> None:
     scorer = Scorer(network_of(TREE["llama"]()), pad=0, batch_tokens=4_096)
     prompts = [*PROMPTS[:3], tuple(range(5, 290)) * 2]
-    found = []
+    found: list[int] = []
 
     def score() -> None:
         for batch in scorer.score(read_everything(prompts)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ SUITE = """
 MODEL = "--invariance-model=control:oracle"
 
 
-def asked(result) -> set[int]:
+def asked(result: pytest.RunResult) -> set[int]:
     line = next(line for line in result.outlines if "ASKED" in line)
     return set(json.loads(line[line.index("[") :]))
 
@@ -63,7 +64,7 @@ def test_there_is_only_one_file_and_it_is_not_overwritten(pytester: pytest.Pytes
     assert "its openings count" in again.stderr.str()
 
 
-def test_clusters_go_together(tmp_path) -> None:
+def test_clusters_go_together(tmp_path: Path) -> None:
     held = new_holdout(tmp_path / "h.json", 0.5, "salt")
     bank = [Question(f"Q{i}?", ["a", "b"], attributes={"cluster": i // 5}) for i in range(100)]
     for start in range(0, 100, 5):
@@ -94,7 +95,7 @@ def test_opening_without_a_file_is_an_error(pytester: pytest.Pytester) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_an_empty_slice_is_an_error(tmp_path) -> None:
+def test_an_empty_slice_is_an_error(tmp_path: Path) -> None:
     new_holdout(tmp_path / "h.json", 1e-9, "salt")
     held = read_holdout(tmp_path / "h.json", is_open=True, session="s", today="2026-01-01")
     with pytest.raises(UsageError, match="none of 20 questions is in the hold-out"):

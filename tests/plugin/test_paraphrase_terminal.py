@@ -11,7 +11,7 @@ import pytest
 
 from pytest_llminvariance.paraphrase_file import read_lock
 
-QUESTIONS = [
+QUESTIONS: list[dict[str, object]] = [
     {"id": "q1", "stem": "Which animal barks?", "options": ["Dog", "Cat"], "answer": "Dog"},
     {"id": "q2", "stem": "I make plans.", "options": ["agree", "disagree"]},
     {"id": "q3", "stem": "What colour is snow?", "options": ["White", "Red"], "context": "Say \x1b]0;owned\x07 it."},

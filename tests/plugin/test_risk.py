@@ -36,7 +36,7 @@ LIMIT = "--invariance-risk-limit=0.05"
 SHARE = 0.05 / 3.1
 
 
-def alphas(result) -> list[float]:
+def alphas(result: pytest.RunResult) -> list[float]:
     return [float(value) for value in re.findall(r"ALPHA (\S+)", "\n".join(result.outlines))]
 
 

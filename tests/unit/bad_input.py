@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,6 +19,11 @@ class Misuse(NamedTuple):
     call: Callable[[Path], object]
     error: type[Exception]
     message: str
+
+
+def of(value: object) -> Any:
+    """Pass a value of a type that the signature refuses."""
+    return value
 
 
 def assert_refused(misuse: Misuse, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,16 +20,12 @@ from pytest_llminvariance import (
 )
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.questions import as_questions
-from tests.unit.bad_input import Misuse, assert_refused
+from tests.unit.bad_input import Misuse, assert_refused, of
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")
 READ = Question("Who came?", ["Ann", "Bob"], context="Ann came.", id="q1")
 SCALE = Scale(("no", "yes"), (0, 1))
 WAYS = ["{stem}\n{options}\nAnswer:", "{stem}\n{options}\nPick one:"]
-
-
-def of(value: object) -> Any:
-    return value
 
 
 QUESTIONS = [

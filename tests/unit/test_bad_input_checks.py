@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,7 +27,7 @@ from pytest_llminvariance import (
     symmetrized,
 )
 from pytest_llminvariance.errors import CapabilityError, QuestionError
-from tests.unit.bad_input import Misuse, assert_refused
+from tests.unit.bad_input import Misuse, assert_refused, of
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")
 BIG = Question("Which planet is the largest?", ["Venus", "Mars", "Jupiter"], answer="Jupiter")
@@ -49,10 +48,6 @@ class Mine:
 
     def __repr__(self) -> str:
         return "<mine>"
-
-
-def of(value: object) -> Any:
-    return value
 
 
 def edit(stem: str, options: Sequence[str] = RED.options, answer: str | None = None) -> list[tuple[Question, Question]]:

@@ -18,17 +18,13 @@ from pytest_llminvariance import (
     load_questions,
 )
 from pytest_llminvariance.errors import QuestionError
-from tests.unit.bad_input import Misuse, assert_refused, write
+from tests.unit.bad_input import Misuse, assert_refused, of, write
 
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"
 KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..."
 PRESENT = "question, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, text, option_tokens, sent_sha256"
 WHO = Question("Who?", ["Ann", "Bob"], id="q1")
-
-
-def of(value: object) -> Any:
-    return value
 
 
 def questions(id: str, name: str, content: str | bytes, message: str) -> Misuse:

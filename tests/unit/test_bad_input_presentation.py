@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_llminvariance import Layout, Presentation, Question, Template, UsageError
-from tests.unit.bad_input import Misuse, assert_refused
+from tests.unit.bad_input import Misuse, assert_refused, of
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")
 READ = Question("Who came?", ["Ann", "Bob"], context="Ann came.", id="q1")
-
-
-def of(value: object) -> Any:
-    """Pass a value of a type that the signature refuses."""
-    return value
 
 
 PRESENTATIONS = [
@@ -193,7 +187,7 @@ PRESENTATIONS = [
             UsageError,
             f"layout is {value!r}, but must be a Layout",
         )
-        for value in ("; ", {}, 0)
+        for value in ("; ", of({}), 0)
     ),
     *(
         Misuse(

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from pytest_llminvariance.cache import AnswerCache, AnswerCacheWarning
 from pytest_llminvariance.cache_rows import decoded, encoded, row_key
 from pytest_llminvariance.engine import ask
 from pytest_llminvariance.models.protocol import (
+    Capability,
     LabelReply,
     LabelRequest,
     MissingReply,
@@ -326,7 +327,7 @@ def test_a_corrupt_file_is_moved_aside(first: str, how: str, tmp_path: Path) -> 
     known = filled(tmp_path, range(400))
     spoil(tmp_path / "answers.sqlite", how)
     with opened(tmp_path) as cache:
-        does = {
+        does: dict[str, Callable[[], object]] = {
             "fetch": lambda: cache.fetch(known),
             "store": lambda: cache.store(items(range(400, 1200))),
             "info": lambda: cache.info(),
@@ -408,7 +409,8 @@ def test_a_file_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     connect = sqlite3.connect
 
     def read_only(path: Path, **arguments: Any) -> sqlite3.Connection:
-        return connect(f"{path.as_uri()}?mode=ro", uri=True, **arguments)
+        connection: sqlite3.Connection = connect(f"{path.as_uri()}?mode=ro", uri=True, **arguments)
+        return connection
 
     monkeypatch.setattr(sqlite3, "connect", read_only)
     only_remembers(opened(tmp_path))
@@ -653,7 +655,8 @@ def test_clear_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 class Counting:
     """An oracle that counts what it is asked, and fails when it is told to."""
 
-    name, fingerprint, capabilities, cacheable = "counting", "weights-1", frozenset({"label", "text"}), True
+    name, fingerprint, cacheable = "counting", "weights-1", True
+    capabilities: frozenset[Capability] = frozenset({"label", "text"})
 
     def __init__(self) -> None:
         self.asked: list[Request] = []

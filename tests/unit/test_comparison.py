@@ -162,14 +162,14 @@ def test_without_hashes_the_questions_are_not_known(recorded: Recorded) -> None:
 def test_versions_matter_by_their_first_two_numbers(
     recorded: Recorded, package: str, old: str, new: str, refused: bool
 ) -> None:
-    runs = [
+    before, after = (
         recorded(dataclasses.replace(HOLDS, versions={**HOLDS.versions, package: version})) for version in (old, new)
-    ]
-    item = compared(*runs)
+    )
+    item = compared(before, after)
     assert item.refused is refused
     if refused:
         assert f"{package} was {old} and is {new}" in item.reasons[0]
-        assert compared(*runs, allowed=(package,)).refused is (package == "pytest-llminvariance")
+        assert compared(before, after, allowed=(package,)).refused is (package == "pytest-llminvariance")
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def stored(recorded: Recorded, *findings: Finding) -> tuple[StoredFinding, ...]:
 
 
 def test_a_ratchet_only_moves_down_and_only_by_findings_that_hold(recorded: Recorded, tmp_path: Path) -> None:
-    wide = {"tolerance": 0.2}
+    wide: dict[str, Any] = {"tolerance": 0.2}
     good, bad = found(controls.oracle(), **wide), effects(found(controls.oracle(), **wide), [0.1] * 10)
     first = accept({}, stored(recorded, bad))
     (key,) = first

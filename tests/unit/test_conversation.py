@@ -28,6 +28,7 @@ from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import LabelRequest, MissingReply, request_for
 from pytest_llminvariance.models.replay import Recorder, load_replay
 from pytest_llminvariance.models.transformers import _plain_text
+from tests.unit.bad_input import of
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"], answer="Bob", id="who")
 SHOTS = [Question("What barks?", ["cat", "dog"], answer="dog"), Question("What flies?", ["owl", "eel"], answer="owl")]
@@ -100,11 +101,11 @@ def test_fields_are_filled_once_and_braces_of_others_stay() -> None:
         ({"turns": [Ask(), Said(0)]}, "the assistant speaks there"),
         ({"turns": [Said(0), Said(1)]}, "the user speaks there"),
         ({"turns": [Message("system", "x"), Ask()]}, "the assistant speaks there"),
-        ({"turns": [Message("judge", "x"), Ask()]}, "role 'judge'"),
+        ({"turns": [Message(of("judge"), "x"), Ask()]}, "role 'judge'"),
         ({"turns": [Said(3), Ask()]}, "contents 0..2"),
         ({"turns": [Said(True), Ask()]}, "contents 0..2"),
         ({"turns": [Said(0), Ask(" ")]}, "must say some text"),
-        ({"turns": [Said(0), Ask(7)]}, "must say some text"),
+        ({"turns": [Said(0), Ask(of(7))]}, "must say some text"),
         ({"turns": [Said(0), Message("user", "\ud800")]}, "half a surrogate pair"),
         ({"turns": [Said(0), "Sure?"]}, "must be a Message, Said or Ask"),
         ({"turns": [Said(0), Ask()] * 101}, "may hold 200"),
@@ -166,7 +167,7 @@ def test_a_recorded_answer_without_surroundings_answers_none(tmp_path: Path) -> 
     replay = load_replay(file)
     assert answers(replay, Presentation(WHO, order=(1, 0, 2))) == 0  # the second place
     for around in ({"turns": TALK}, {"shots": SHOTS}):
-        request = request_for(Presentation(WHO, **around), "label")  # type: ignore[arg-type]
+        request = request_for(Presentation(WHO, **around), "label")
         assert isinstance(replay.answer([request])[0], MissingReply)
 
 

@@ -237,7 +237,8 @@ def test_no_run_json_and_no_finding_are_no_evidence(recorded: Callable[..., RunR
 
 
 def test_checks_that_did_not_finish_are_no_evidence(recorded: Callable[..., RunRecord]) -> None:
-    run = dataclasses.replace(recorded(HOLDS), lost=("labels: ModelError: gone  [tests/test_b.py::test_labels]",))
+    lost: Any = ("labels: ModelError: gone  [tests/test_b.py::test_labels]",)  # read only as text
+    run = dataclasses.replace(recorded(HOLDS), lost=lost)
     assert decided(run).exit_code == 3
     assert decided(dataclasses.replace(recorded(HOLDS, BROKEN, exit=1), lost=run.lost)).exit_code == 1
 

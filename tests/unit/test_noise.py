@@ -151,6 +151,7 @@ def test_batch_invariance_holds_where_company_changes_no_answer(control: object)
 def test_batch_invariance_is_broken_where_company_changes_answers() -> None:
     with pytest.raises(InvarianceError, match="batch invariance is broken") as caught:
         assert_batch_invariant(Engine(0.2, margin_nats=0.1), QUESTIONS)
+    assert caught.value.finding is not None
     assert caught.value.finding.effect.low == 1
 
 

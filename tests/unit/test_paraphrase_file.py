@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Question, QuestionError, UsageError
-from pytest_llminvariance import paraphrase_file as module
 from pytest_llminvariance.paraphrase_file import (
     digest_of,
     parse_lock,
@@ -191,7 +190,7 @@ def test_an_interrupted_write_leaves_the_file_and_nothing_beside_it(
     def broken(*args: object) -> None:
         raise interruption
 
-    monkeypatch.setattr(module.os, "replace", broken)
+    monkeypatch.setattr(os, "replace", broken)
     with pytest.raises((KeyboardInterrupt, UsageError)):
         write_lock(file, Lock("other", ()), expected=digest)
     assert file.read_text() == GOOD

@@ -21,6 +21,7 @@ from pytest_llminvariance import (
     controls,
 )
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.protocol import Capability, Reply, Request
 from pytest_llminvariance.report.paste import MAX_CHARACTERS
 from pytest_llminvariance.source import presentation_source, question_source
 
@@ -160,10 +161,10 @@ def test_where_two_presentations_alone_show_nothing_there_is_no_test_to_copy(ass
 
     class Drifting:
         name = fingerprint = "drifting"
-        capabilities = frozenset({"label"})
+        capabilities: frozenset[Capability] = frozenset({"label"})
         passes = 0
 
-        def answer(self, requests):  # type: ignore[no-untyped-def]
+        def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
             self.passes += 1
             return (controls.oracle() if self.passes % 2 else controls.wrong_oracle()).answer(requests)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
-from pytest_llminvariance import Question, Verdict, check, controls, run
+from pytest_llminvariance import Finding, Model, Question, Verdict, check, controls, run
 from pytest_llminvariance.audit.distribution import AnswerDistribution
 from pytest_llminvariance.audit.metrics import excess_disagreement, of_all_orders
 from pytest_llminvariance.cache_rows import row_key
-from pytest_llminvariance.models.protocol import Draw, TextRequest
+from pytest_llminvariance.models.protocol import Capability, Draw, Reply, Request, TextReply, TextRequest
 from pytest_llminvariance.presentation import Presentation
 
 
@@ -19,20 +21,21 @@ def bank(n: int) -> list[Question]:
     return [Question(f"Which is number {i}?", [f"a{i}", f"b{i}", f"c{i}"], answer=i % 3) for i in range(n)]
 
 
-def sampled(model, n=30, seed=0, tolerance=0.1, **more):
+def sampled(model: Model, n: int = 30, seed: int = 0, tolerance: float = 0.1, **more: Any) -> Finding:
     with run(seed=seed, risk_limit=0.1):
         return check("option_order", model, bank(n), tolerance=tolerance, orders="cyclic", samples=3, **more)
 
 
-def test_an_order_blind_sampler_holds():
+def test_an_order_blind_sampler_holds() -> None:
     found = sampled(controls.oracle())
     assert found.verdict is Verdict.HOLDS
     assert found.metric == "excess_disagreement"
     assert found.readout == "text"
+    assert found.decision is not None
     assert found.decision.n < found.decision.n_planned == 120
 
 
-def test_a_planted_bias_is_broken():
+def test_a_planted_bias_is_broken() -> None:
     found = sampled(controls.always_first())
     assert found.verdict is Verdict.BROKEN
     assert found.details["majority_flips"] == found.details["majority_pairs"] > 0
@@ -41,7 +44,7 @@ def test_a_planted_bias_is_broken():
     assert found.example.before.answer != found.example.after.answer
 
 
-def test_an_order_blind_sampler_is_not_broken_at_tolerance_zero():
+def test_an_order_blind_sampler_is_not_broken_at_tolerance_zero() -> None:
     """Each of 40 seeds may be wrong with probability 0.05; 8 would be less likely than 1 in 1,000."""
     wrong = sum(
         sampled(controls.oracle(), n=10, seed=seed, tolerance=0.0).verdict is Verdict.BROKEN for seed in range(40)
@@ -49,22 +52,30 @@ def test_an_order_blind_sampler_is_not_broken_at_tolerance_zero():
     assert wrong <= 7
 
 
-def test_draws_of_one_prompt_differ_and_repeat():
+def written(model: Model, requests: Sequence[Request]) -> list[str]:
+    texts = []
+    for reply in model.answer(requests):
+        assert isinstance(reply, TextReply)
+        texts.append(reply.text)
+    return texts
+
+
+def test_draws_of_one_prompt_differ_and_repeat() -> None:
     model, shown = controls.uniform(), Presentation(bank(1)[0])
     ask = [TextRequest(shown, draw=Draw(seed, index)) for seed in (0, 1) for index in range(60)]
-    texts = [reply.text for reply in model.answer(ask)]
-    assert texts == [reply.text for reply in model.answer(ask)]
+    texts = written(model, ask)
+    assert texts == written(model, ask)
     assert texts[:60] != texts[60:]
     assert {texts[:60].count(label) for label in "ABC"} <= set(range(8, 35))
 
 
-def test_a_sampler_draws_by_its_probabilities():
+def test_a_sampler_draws_by_its_probabilities() -> None:
     model, shown = controls.always_first(), Presentation(bank(1)[0])
-    texts = [reply.text for reply in model.answer([TextRequest(shown, draw=Draw(0, index)) for index in range(2000)])]
+    texts = written(model, [TextRequest(shown, draw=Draw(0, index)) for index in range(2000)])
     assert texts.count("A") / 2000 == pytest.approx(0.9, abs=0.03)
 
 
-def test_every_draw_has_a_place_of_its_own_in_the_cache():
+def test_every_draw_has_a_place_of_its_own_in_the_cache() -> None:
     shown = Presentation(bank(1)[0])
     asked = [TextRequest(shown)] + [
         TextRequest(shown, draw=Draw(s, i, t)) for s in (0, 1) for i in (0, 1) for t in (1.0, 0.5)
@@ -74,30 +85,31 @@ def test_every_draw_has_a_place_of_its_own_in_the_cache():
     assert len(set(keys)) == len(asked)
 
 
-def test_no_two_draws_of_a_question_share_a_sample():
-    asked = []
+def test_no_two_draws_of_a_question_share_a_sample() -> None:
+    asked: list[tuple[str, tuple[int, ...], Draw]] = []
 
     class Noting:
-        name, fingerprint, capabilities = "noting", "noting", frozenset({"text"})
+        name, fingerprint = "noting", "noting"
+        capabilities: frozenset[Capability] = frozenset({"text"})
 
-        def answer(self, requests):
+        def answer(self, requests: Sequence[Any]) -> Sequence[Reply]:
             asked.extend((r.presentation.question.stem, r.presentation.order, r.draw) for r in requests)
             return controls.uniform().answer(requests)
 
     sampled(Noting(), n=4, tolerance=0.3)
     planned = [entry for entry in asked if entry[0].startswith("Which is number")]
     assert max(draw.index for *_, draw in planned) >= 6, "questions were drawn more than once"
-    by_prompt = {}
+    by_prompt: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for stem, order, draw in planned:
         by_prompt.setdefault((stem, order), []).append(draw.index)
     assert all(len(rows) >= 3 for rows in by_prompt.values())
 
 
-def chosen(*contents):
+def chosen(*contents: int) -> tuple[AnswerDistribution, ...]:
     return tuple(AnswerDistribution.chosen(content, 3) for content in contents)
 
 
-def test_excess_by_hand():
+def test_excess_by_hand() -> None:
     metric = excess_disagreement(2)
     assert metric.least == -0.5
     cases = (
@@ -111,7 +123,7 @@ def test_excess_by_hand():
         assert (found.low, found.high) == (value, value)
 
 
-def test_excess_is_zero_on_average_where_presentations_do_not_matter():
+def test_excess_is_zero_on_average_where_presentations_do_not_matter() -> None:
     """All outcomes of two presentations x two draws of a fair coin: the mean is exactly 0, and it is not clipped."""
     import itertools
 
@@ -121,13 +133,13 @@ def test_excess_is_zero_on_average_where_presentations_do_not_matter():
     assert min(values) < 0
 
 
-def test_unreadable_draws_leave_it_open():
+def test_unreadable_draws_leave_it_open() -> None:
     answers = (*chosen(0, 0, 1), AnswerDistribution.nothing(3, "unparsed"))
     found = excess_disagreement(2).measure(answers, None, 0.0)
     assert found.low < found.high
 
 
-def test_disagreement_of_an_orbit_from_a_sample_is_unbiased():
+def test_disagreement_of_an_orbit_from_a_sample_is_unbiased() -> None:
     """All samples of 2 of the 5 other orders of three options: their mean is the disagreement of the whole orbit."""
     import itertools
 

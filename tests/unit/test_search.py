@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,7 @@ from pytest_llminvariance.differences import changed_parts, distance, options_mo
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.spaces import space_between, space_under
 from tests.planted import FAULTS, INVARIANT, QUESTION, SPACE, WRITTEN, Counting, Fault
+from tests.unit.bad_input import of
 
 FOUR = Question("Who?", ["Ann", "Bob", "Cy", "Di"], answer=0)
 PRODUCT = Relabel() * Reformat() * Reorder()
@@ -203,7 +205,7 @@ def test_transforms_of_others_are_searched_too() -> None:
     )
 
 
-PARTS = {
+PARTS: dict[str, dict[str, Any]] = {
     "order": {"order": (1, 0, 3, 2)},
     "labels": {"labels": tuple("wxyz")},
     "layout": {"layout": Layout(separator="; ", label_case="upper")},
@@ -217,9 +219,9 @@ PARTS = {
 @pytest.mark.parametrize(
     "start", [{}, {"template": Template("{stem}: {options}", labels=tuple("mnop"))}], ids=["plain", "own"]
 )
-def test_parts_taken_over_one_by_one_make_the_other(parts: tuple[str, ...], start: dict[str, object]) -> None:
-    a = Presentation(FOUR, **start)  # type: ignore[arg-type]
-    b = Presentation(FOUR, **{**start, **{k: v for part in parts for k, v in PARTS[part].items()}})  # type: ignore[arg-type]
+def test_parts_taken_over_one_by_one_make_the_other(parts: tuple[str, ...], start: dict[str, Any]) -> None:
+    a = Presentation(FOUR, **start)
+    b = Presentation(FOUR, **{**start, **{k: v for part in parts for k, v in PARTS[part].items()}})
     changed = changed_parts(a, b)
     assert set(changed) == set(parts)
     assert with_parts(a, b, changed) == b
@@ -261,9 +263,9 @@ def test_bad_arguments_are_refused_before_anything_is_asked(arguments: dict[str,
         (lambda: Choices(orders=False), "there is nothing to choose from"),
         (lambda: Choices(labels="ABCD"), "labels is 'ABCD'"),
         (lambda: Choices(labels=[["a", "A"]]), "comes twice"),
-        (lambda: Choices(layouts=["x"]), "layouts holds 'x'"),
+        (lambda: Choices(layouts=[of("x")]), "layouts holds 'x'"),
         (lambda: Choices(templates=["no field"]), "stem"),
-        (lambda: Choices(orders=7), "orders is 7"),
+        (lambda: Choices(orders=of(7)), "orders is 7"),
         (lambda: find_counterexample(controls.oracle(), FOUR, under=Choices(orders=[(0, 0, 1, 2)])), "order is"),
         (lambda: find_counterexample(controls.oracle(), [FOUR]), "must be one Question"),  # type: ignore[arg-type]
     ],

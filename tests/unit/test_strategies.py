@@ -26,6 +26,7 @@ from pytest_llminvariance import strategies as inv
 from pytest_llminvariance.designs import identity, kendall_distance
 from pytest_llminvariance.edits import n_edits
 from pytest_llminvariance.transforms_text import DISTRACTORS, NOISE_KINDS, OPINIONS
+from tests.unit.bad_input import of
 
 FIVE = Question("Which does he like?", ["ant", "bee", "cat", "dog", "eel"], id="five", answer=1)
 SHOTS = [Question(f"What is {n}?", ["odd", "even"], answer=1 - n % 2) for n in range(4)]
@@ -234,34 +235,34 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: inv.option_orders(1), r"option_orders\(1\)"),
     (lambda: inv.option_orders(101), r"option_orders\(101\)"),
     (lambda: inv.labels(True), r"labels\(True\)"),
-    (lambda: inv.layouts("{label}. "), "needs one or more Layout"),
+    (lambda: inv.layouts(of("{label}. ")), "needs one or more Layout"),
     (lambda: inv.templates([]), "at least one template"),
     (lambda: inv.templates("{stem}{options}"), "a list of at least one"),
     (lambda: inv.templates(["no field"]), r"no \{stem\} field"),
-    (lambda: inv.paraphrases(FIVE), "accepted texts"),
+    (lambda: inv.paraphrases(of(FIVE)), "accepted texts"),
     (lambda: inv.paraphrases([]), "is empty"),
     (lambda: inv.paraphrases("a text"), "must be a list"),
-    (lambda: inv.paraphrases(["a"], ["b"]), "must be a Question"),
+    (lambda: inv.paraphrases(of(["a"]), ["b"]), "must be a Question"),
     (lambda: inv.paraphrases(FIVE, [""]), "not empty"),
     (lambda: inv.groups(FIVE, ["Ann", "Bob"]), "names none of the groups"),
-    (lambda: inv.groups("five", ["he", "she"]), r"groups\('five'\): needs a Question"),
+    (lambda: inv.groups(of("five"), ["he", "she"]), r"groups\('five'\): needs a Question"),
     (lambda: inv.user_opinions(FIVE, ["I know."]), r"\{option\} once"),
     (lambda: inv.distractors(FIVE, []), "is empty"),
-    (lambda: inv.distractors(FIVE, place="there"), "place is 'there'"),
-    (lambda: inv.surface_noise(FIVE, ["smell"]), "no kind of noise"),
+    (lambda: inv.distractors(FIVE, place=of("there")), "place is 'there'"),
+    (lambda: inv.surface_noise(FIVE, [of("smell")]), "no kind of noise"),
     (lambda: inv.surface_noise(FIVE, per_kind=99), "per_kind is 99"),
     (lambda: inv.few_shot_orders(SHOTS[:1]), "two or more different"),
-    (lambda: inv.few_shot_orders([FIVE.stem, "b"]), "whose answer is given"),
+    (lambda: inv.few_shot_orders(of([FIVE.stem, "b"])), "whose answer is given"),
     (lambda: inv.presentations(FIVE, orders=[0, 1]), r"order is \(0, 1\)"),
     (lambda: inv.presentations(FIVE, labels=["A", "B"]), "2 labels"),
-    (lambda: inv.presentations(FIVE, layouts="tab"), "must be a Layout"),
+    (lambda: inv.presentations(FIVE, layouts=of("tab")), "must be a Layout"),
     (lambda: inv.presentations(FIVE, templates="{stem}{options}"), "a list of at least one"),
-    (lambda: inv.presentations(FIVE, under="noise"), "give a transform"),
-    (lambda: inv.presentations(FIVE, under=[AddDistractor]), "is no transform"),
+    (lambda: inv.presentations(FIVE, under=of("noise")), "give a transform"),
+    (lambda: inv.presentations(FIVE, under=[of(AddDistractor)]), "is no transform"),
     (lambda: inv.presentations(Question("Q?", list("abcdefg")), under=Reorder("all")), "with 7 options"),
     (lambda: inv.questions([]), "there are no questions"),
     (lambda: inv.instances("", options=["a", "b"], answer=str), "text is ''"),
-    (lambda: inv.instances("{n}", options=["a", "b"], answer="a", n=[1]), "answer is 'a'"),
+    (lambda: inv.instances("{n}", options=["a", "b"], answer=of("a"), n=[1]), "answer is 'a'"),
     (lambda: inv.instances("{n}", options=["a"], answer=str, n=[1]), "two or more texts"),
     (lambda: inv.instances("{n}", options=7, answer=str, n=[1]), "options is 7"),  # type: ignore[arg-type]
     (lambda: inv.instances("{n}", options=["a", "b"], answer=str), r"\{n\} has no values"),
