@@ -230,6 +230,8 @@ def _unended(run: RunRecord) -> Iterable[str]:
     status = run.fact("exit")
     if status is None:
         yield f"{run.name}: the run did not end"
+    elif run.fact("stopped"):
+        yield f"{run.name}: the run left tests out ({str(run.fact('stopped'))[:100]}): run it without -x or --maxfail"
     elif status not in (0, 1):
         yield f"{run.name}: the run ended with exit status {status}, not with a result"
     elif status == 1 and not any(f.verdict is not Verdict.HOLDS and f.level == "block" for f in run.findings):

@@ -49,6 +49,7 @@ from pytest_llminvariance.session_state import (
     seeds_of,
     share_risk,
     spot_of,
+    stopped_early,
     threads_of,
     uses_fixture,
     worker_of,
@@ -226,14 +227,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     records = config.stash[RECORDS] = read_records(config.stash[RECORDER].directory, remove=report is None)
     lost = len(unfinished(records))
     reasons = [f"{lost} check(s) started and did not finish"] if lost else []
-    reasons += gated(config, records, int(session.exitstatus))
+    reasons += gated(session, records)
     if reasons and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     result = yield
     if report is not None and BEGAN in config.stash:
         from pytest_llminvariance.records import finish_session
 
-        finish_session(report, int(session.exitstatus), config.stash[BEGAN])
+        finish_session(report, int(session.exitstatus), config.stash[BEGAN], stopped_early(session))
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reasons and reporter is not None:
         reporter.write_line(f"invariance: {'; '.join(reasons)}; the session fails", red=True)

@@ -84,7 +84,7 @@ class SessionRecorder:
 
     def __init__(self, directory: Path, worker: str) -> None:
         self.directory, self._worker = directory, worker
-        self._where, self._attempt = "", 1
+        self.test, self._where, self._attempt = "", "", 1
         self._scope: FixtureScope | None = None
         self._spot: dict[str, Any] = {}
         self._titles: dict[str, str] = {}
@@ -103,7 +103,7 @@ class SessionRecorder:
 
         `spot` says more about the place: file, line (from 1), its level and markers, for a gate.
         """
-        self._where, self._attempt, self._properties = where, attempt, properties
+        self.test, self._where, self._attempt, self._properties = where, where, attempt, properties
         self._spot = dict(spot or {})
         properties[:] = [entry for entry in properties if entry[0] != PROPERTY_NAME]
         self._calls.pop(where, None)

@@ -128,6 +128,7 @@ def run_facts(
         "settings": redacted_data(settings),
         "tokens": None,
         "exit": None,
+        "stopped": None,
     }
 
 
@@ -144,9 +145,9 @@ def begin_session(directory: Path, settings: Any, root: Path, began: float) -> N
     begin_record(directory, facts)
 
 
-def finish_session(directory: Path, exit_status: int, began: float) -> None:
-    """Finish the record of a session that began at `began`."""
-    finish_record(directory, exit_status=exit_status, duration_s=time.time() - began)
+def finish_session(directory: Path, exit_status: int, began: float, stopped: str | None) -> None:
+    """Finish the record of a session that began at `began`; `stopped` says why tests were left out at its end."""
+    finish_record(directory, exit_status=exit_status, duration_s=time.time() - began, stopped=stopped)
 
 
 def versions_of() -> dict[str, str]:
@@ -179,7 +180,7 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def finish_record(directory: Path, *, exit_status: int | None, duration_s: float) -> None:
+def finish_record(directory: Path, *, exit_status: int | None, duration_s: float, stopped: str | None = None) -> None:
     """Put the parts of all workers together, and say how the run ended."""
     _fold(directory)
     for kind in PARTS:
@@ -195,7 +196,7 @@ def finish_record(directory: Path, *, exit_status: int | None, duration_s: float
     facts = {name: models[0][name] or None for name in ("fingerprint", "device", "dtype")} if models else {}
     if not models and findings:
         facts = {"model": run.get("model") or findings[0]["model"], "fingerprint": findings[0]["fingerprint"]}
-    changed = {**facts, "tokens": sent, "exit": exit_status, "duration_s": round(duration_s, 3)}
+    changed = {**facts, "tokens": sent, "exit": exit_status, "stopped": stopped, "duration_s": round(duration_s, 3)}
     write_json(directory / RUN, {**run, **changed})
 
 

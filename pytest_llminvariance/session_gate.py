@@ -55,9 +55,11 @@ class SessionGate:
             undecided != "fail",
         )
 
-    def judge(self, records: Sequence[Mapping[str, Any]], status: int, today: datetime.date) -> SessionResult:
+    def judge(
+        self, records: Sequence[Mapping[str, Any]], status: int, today: datetime.date, stopped: str | None = None
+    ) -> SessionResult:
         """Return what policy and baseline say about what a session recorded."""
-        run = _session_run(records, status)
+        run = _session_run(records, status, stopped)
         lines: list[tuple[str, str]] = []
         failures: list[str] = []
         if self.policy is not None:
@@ -81,9 +83,9 @@ class SessionGate:
         return []
 
 
-def _session_run(records: Sequence[Mapping[str, Any]], status: int) -> RunRecord:
+def _session_run(records: Sequence[Mapping[str, Any]], status: int, stopped: str | None) -> RunRecord:
     models = [record for record in records if record["kind"] == "model"]
-    facts: dict[str, Any] = {"exit": status}
+    facts: dict[str, Any] = {"exit": status, "stopped": stopped}
     for name in ("device", "dtype"):
         values = {record[name] for record in models if record.get(name)}
         facts |= {name: values.pop()} if len(values) == 1 else {}

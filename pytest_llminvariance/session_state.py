@@ -272,13 +272,24 @@ def prepare_gate(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
 
 
-def gated(config: pytest.Config, records: list[dict[str, Any]], status: int) -> tuple[str, ...]:
+def stopped_early(session: pytest.Session) -> str | None:
+    """Return why tests were left out at the end, as by `-x`; `None` where none was."""
+    last = session.items[-1].nodeid if session.items else ""
+    if session.config.stash[RECORDER].test == last:
+        return None
+    return str(session.shouldfail or session.shouldstop or "") or None
+
+
+def gated(session: pytest.Session, records: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return why policy or baseline fail the session."""
+    config = session.config
     if GATE not in config.stash:
         return ()
     from datetime import date
 
-    config.stash[GATED] = config.stash[GATE].judge(records, status, date.today())
+    config.stash[GATED] = config.stash[GATE].judge(
+        records, int(session.exitstatus), date.today(), stopped_early(session)
+    )
     return config.stash[GATED].failures
 
 

@@ -199,6 +199,29 @@ def test_the_gate_reads_what_a_session_has_recorded(pytester: pytest.Pytester) -
         assert said in result.output
 
 
+@pytest.mark.parametrize("flag", ["-x", "--maxfail=1"])
+def test_a_run_that_left_tests_out_is_no_evidence(pytester: pytest.Pytester, flag: str) -> None:
+    pytester.makepyfile(test_gated=GATED + "\n    def test_later():\n        pass\n")
+    model, rule = (
+        "--invariance-model=control:always_first",
+        policy(pytester, "[properties.option_order]\nlevel = 'warn'"),
+    )
+    record = pytester.path / "record"
+    for flags, code, said in (
+        ((), 0, "gate: PASSED"),
+        ((flag,), 3, "1: the run left tests out (stopping after 1 failures)"),
+    ):
+        result = pytester.runpytest(model, rule, *flags, *recording(record))
+        assert ("the run left tests out" in result.stdout.str()) == bool(flags)
+        told = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+        assert told.exit_code == code, told.output
+        assert said.removeprefix("1: ") in told.output
+    pytester.runpytest(model, rule, flag, "-k", "order", *recording(record))
+    assert "PASSED" in CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"]).output, (
+        "nothing was left"
+    )
+
+
 def test_a_policy_never_makes_a_failed_session_pass(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_gated=GATED)
     flag = policy(pytester, "[properties.option_order]\nlevel = 'warn'")
