@@ -204,6 +204,8 @@ def _distrusted(runs: Sequence[RunRecord], spent: float, policy: Policy) -> Iter
             "ask everything (exhaustive), or give each run a share of the limit"
         )
     for run in runs:
+        if policy.models and run.fact("model") not in policy.models:
+            yield f"{run.name} is of the model {run.fact('model')!r:.80}, and the policy is for {', '.join(policy.models)}"
         unknown = sum(finding.alpha is None for finding in run.findings)
         if unknown:
             yield f"{run.name}: {unknown} sampled findings do not say what risk they spent"

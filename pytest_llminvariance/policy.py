@@ -65,6 +65,8 @@ class Policy:
     risk_limit: Fraction = Fraction(1, 20)
     """The largest sum of the risk spent over all runs."""
     undecided: Undecided = "insufficient"
+    models: tuple[str, ...] = ()
+    """Specs of the models that the policy is for; empty: any."""
     required: tuple[str, ...] = ()
     """Properties, or node ids of tests, that must have been checked."""
     properties: Mapping[str, Rule] = field(default_factory=lambda: MappingProxyType({}))
@@ -105,14 +107,15 @@ def policy_from(data: Any, source: str) -> Policy:
     """
     at = f"{source}: "
     table = _table(data, source)
-    _known(table, ("risk_limit", "undecided", "required", "properties", "markers", "waivers"), at)
+    _known(table, ("risk_limit", "undecided", "models", "required", "properties", "markers", "waivers"), at)
     made: dict[str, Any] = {"source": source}
     if "risk_limit" in table:
         made["risk_limit"] = _share(table["risk_limit"], f"{at}risk_limit")
     if "undecided" in table:
         made["undecided"] = _choice(table["undecided"], Undecided, f"{at}undecided")
-    if "required" in table:
-        made["required"] = _required(table["required"], f"{at}required")
+    for kind, what in (("models", "specs of models"), ("required", "properties or node ids of tests")):
+        if kind in table:
+            made[kind] = _named(table[kind], f"{at}{kind}", what)
     for kind in ("properties", "markers"):
         rules = _table(table.get(kind, {}), f"{at}{kind}")
         made[kind] = MappingProxyType({name: _rule(part, f"{at}{kind}.{name}") for name, part in rules.items()})
@@ -189,9 +192,9 @@ def _share(value: Any, at: str) -> Fraction:
         raise UsageError(f"{at} is {value!r:.80}, but must be a number from 0 to below 1") from error
 
 
-def _required(value: Any, at: str) -> tuple[str, ...]:
+def _named(value: Any, at: str, what: str) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise UsageError(f"{at} is {value!r:.80}, but must be a list of properties or node ids of tests")
+        raise UsageError(f"{at} is {value!r:.80}, but must be a list of {what}")
     names = tuple(_text(part, at) for part in value)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

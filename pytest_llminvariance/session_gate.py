@@ -56,10 +56,10 @@ class SessionGate:
         )
 
     def judge(
-        self, records: Sequence[Mapping[str, Any]], status: int, today: datetime.date, stopped: str | None = None
+        self, records: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], today: datetime.date
     ) -> SessionResult:
-        """Return what policy and baseline say about what a session recorded."""
-        run = _session_run(records, status, stopped)
+        """Return what policy and baseline say about what a session recorded; `facts` are as in `run.json`."""
+        run = _session_run(records, facts)
         lines: list[tuple[str, str]] = []
         failures: list[str] = []
         if self.policy is not None:
@@ -83,9 +83,9 @@ class SessionGate:
         return []
 
 
-def _session_run(records: Sequence[Mapping[str, Any]], status: int, stopped: str | None) -> RunRecord:
+def _session_run(records: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> RunRecord:
     models = [record for record in records if record["kind"] == "model"]
-    facts: dict[str, Any] = {"exit": status, "stopped": stopped}
+    facts = dict(known)
     for name in ("device", "dtype"):
         values = {record[name] for record in models if record.get(name)}
         facts |= {name: values.pop()} if len(values) == 1 else {}

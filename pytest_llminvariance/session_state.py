@@ -287,9 +287,9 @@ def gated(session: pytest.Session, records: list[dict[str, Any]]) -> tuple[str, 
         return ()
     from datetime import date
 
-    config.stash[GATED] = config.stash[GATE].judge(
-        records, int(session.exitstatus), date.today(), stopped_early(session)
-    )
+    model = config.stash[SETTINGS].model
+    facts = {"exit": int(session.exitstatus), "stopped": stopped_early(session), "model": model}
+    config.stash[GATED] = config.stash[GATE].judge(records, facts, date.today())
     return config.stash[GATED].failures
 
 

@@ -222,6 +222,18 @@ def test_a_run_that_left_tests_out_is_no_evidence(pytester: pytest.Pytester, fla
     )
 
 
+def test_a_run_of_another_model_is_no_evidence(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_gated=GATED)
+    rule = policy(pytester, "models = ['./model', 'control:oracle']")
+    record = pytester.path / "record"
+    for model, code in (("oracle", 0), ("two_faced", 3)):
+        result = pytester.runpytest(f"--invariance-model=control:{model}", rule, *recording(record))
+        told = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+        assert told.exit_code == code, told.output
+        said = f"is of the model 'control:{model}', and the policy is for ./model, control:oracle"
+        assert (said in told.output) == (said in result.stdout.str()) == bool(code)
+
+
 def test_a_policy_never_makes_a_failed_session_pass(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_gated=GATED)
     flag = policy(pytester, "[properties.option_order]\nlevel = 'warn'")
