@@ -35,10 +35,12 @@ from pytest_llminvariance.records import (
     commit_of,
     finish_record,
     load_record,
+    read_json,
     read_lines,
     repair,
     run_facts,
     versions_of,
+    write_json,
 )
 from pytest_llminvariance.redaction import redacted, redacted_data
 from pytest_llminvariance.runs import Run, current_run
@@ -170,7 +172,7 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
     finally:
         getattr(model, "release", lambda: None)()
     status = int(any(row["verdict"] != "HOLDS" for row in load_record(directory).findings))
-    finish_record(directory, exit_status=status, duration_s=time.time() - began)
+    finish_record(directory, {"exit": status}, duration_s=time.time() - began)
     return load_record(directory)
 
 
@@ -191,6 +193,8 @@ def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
                 f"{str(directory)!r} holds an audit with another {name}: {before.get(name)!r} there, {now[name]!r} now. "
                 "Name another --out directory; for other tolerances alone use llminvariance judge"
             )
+    # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
+    write_json(directory / "run.json", {**read_json(directory / "run.json"), "settings": now, "exit": None})
     return True
 
 

@@ -59,6 +59,8 @@ class Comparison:
     only_old: tuple[str, ...]
     """Checks of level `block` that the baseline has and the new run has not."""
     only_new: tuple[str, ...]
+    doubts: tuple[str, ...]
+    """Why the two runs together cannot tell, whatever their checks say: one of them is not whole."""
     notes: tuple[str, ...]
 
     def of(self, verdict: Verdict) -> tuple[Compared, ...]:
@@ -71,7 +73,7 @@ class Comparison:
         counted = [item.verdict for item in self.checks if item.level == "block"]
         if Verdict.BROKEN in counted:
             return Verdict.BROKEN
-        open_ones = Verdict.UNDECIDED in counted or bool(self.only_old) or not counted
+        open_ones = Verdict.UNDECIDED in counted or bool(self.only_old or self.doubts) or not counted
         return Verdict.UNDECIDED if open_ones else Verdict.HOLDS
 
 
@@ -84,8 +86,18 @@ def compare_runs(old: RunRecord, new: RunRecord, *, margin: Fraction, allowed: S
         checks,
         tuple(key for key, finding in before.items() if key not in now and finding.level == "block"),
         tuple(key for key in now if key not in before),
+        (*_not_whole("the baseline", old), *_not_whole("the new run", new)),
         tuple(_notes(old, new, pairs, allowed)),
     )
+
+
+def _not_whole(which: str, run: RunRecord) -> Iterable[str]:
+    yield from (f"{which} has no finding of {lost}" for lost in run.lost)
+    if run.facts is not None and run.fact("exit") not in (0, 1):
+        ended = "did not end" if run.fact("exit") is None else f"ended with exit status {run.fact('exit')}"
+        yield f"{which} {ended}"
+    elif run.fact("stopped"):
+        yield f"{which} left tests out ({run.fact('stopped')})"
 
 
 def _key(finding: StoredFinding) -> str:
@@ -254,5 +266,5 @@ def _notes(
     tolerances = [key for key, a, b in compared if a.tolerance != b.tolerance]
     if tolerances:
         yield f"the tolerance is another now for {', '.join(tolerances)}"
-    if new.fact("exit") is None or old.fact("exit") is None:
+    if new.facts is None or old.facts is None:
         yield "it is not known whether both runs ended: checks may be missing"

@@ -84,7 +84,7 @@ def decide_gate(runs: Sequence[RunRecord], policy: Policy, today: datetime.date)
         missing=tuple(_missing(judged, policy)),
         distrusted=tuple(_distrusted(runs, spent, policy)),
         insufficient=tuple(_insufficient(runs, judged, policy)),
-        notes=tuple(_notes(judged, policy, today)),
+        notes=tuple(_notes(judged, policy, today, runs)),
         spent=spent,
         risk_limit=policy.risk_limit,
         n_runs=len(runs),
@@ -177,7 +177,10 @@ def under_tolerance(finding: StoredFinding, tolerance: Fraction) -> tuple[Verdic
 
 
 def _asks_for_more(guards: Iterable[Guard], before: Fraction, now: Fraction) -> bool:
-    return any(guard.name == "responsive" for guard in guards) and max(before, MOVEMENT_FREE) < now
+    known = {guard.name for guard in guards}
+    return ("responsive" in known and max(before, MOVEMENT_FREE) < now) or (
+        "something to lose" in known and before < now
+    )
 
 
 def _missing(judged: Sequence[Judged], policy: Policy) -> Iterable[str]:
@@ -238,9 +241,25 @@ def _unended(run: RunRecord) -> Iterable[str]:
         yield f"{run.name}: the run ended with exit status {status}, not with a result"
     elif status == 1 and not any(f.verdict is not Verdict.HOLDS and f.level == "block" for f in run.findings):
         yield f"{run.name}: the run failed (exit status 1), and no finding says why"
+    else:
+        unexplained = [node for node in run.fact("failed") or () if not _explains(run, node)]
+        more = f" and {len(unexplained) - 1} more" if len(unexplained) > 1 else ""
+        if unexplained:
+            yield f"{run.name}: {unexplained[0]}{more} failed, and no finding there says why"
 
 
-def _notes(judged: Sequence[Judged], policy: Policy, today: datetime.date) -> Iterable[str]:
+def _explains(run: RunRecord, node: str) -> bool:
+    """Return whether a finding that does not hold was made in a test, or in a fixture of wider scope."""
+    return any(
+        finding.verdict is not Verdict.HOLDS and (finding.where == node or finding.where.endswith(" fixture)"))
+        for finding in run.findings
+    )
+
+
+def _notes(judged: Sequence[Judged], policy: Policy, today: datetime.date, runs: Sequence[RunRecord]) -> Iterable[str]:
+    for run in runs:
+        if number := run.fact("deselected"):
+            yield f"{run.name} left {number} collected tests out (-k, -m): only `required` says what must be there"
     for waiver in policy.waivers:
         covered = [item for item in judged if waiver.covers(item.finding.property, item.finding.where)]
         if not covered:

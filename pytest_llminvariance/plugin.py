@@ -35,6 +35,7 @@ from pytest_llminvariance.session_state import (
     answers_of,
     close_memo,
     gated,
+    how_it_ended,
     let_pass_by_level,
     level_of,
     memo_of,
@@ -49,7 +50,6 @@ from pytest_llminvariance.session_state import (
     seeds_of,
     share_risk,
     spot_of,
-    stopped_early,
     threads_of,
     uses_fixture,
     worker_of,
@@ -137,6 +137,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     config = item.config
     settings, recorder = config.stash[SETTINGS], config.stash[RECORDER]
+    recorder.test = item.nodeid
     risk = config.stash[RISK].of(item.nodeid) if RISK in config.stash else None
     run = Run(
         seed=settings.seed,
@@ -234,7 +235,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     if report is not None and BEGAN in config.stash:
         from pytest_llminvariance.records import finish_session
 
-        finish_session(report, int(session.exitstatus), config.stash[BEGAN], stopped_early(session))
+        finish_session(report, how_it_ended(session), config.stash[BEGAN])
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reasons and reporter is not None:
         reporter.write_line(f"invariance: {'; '.join(reasons)}; the session fails", red=True)

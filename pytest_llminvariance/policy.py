@@ -75,13 +75,14 @@ class Policy:
 
 
 def read_policy(path: Path | None, folder: Path) -> Policy:
-    """Read a policy: a TOML file, or `[tool.llminvariance.gate]` of `pyproject.toml` in `folder` where none is named.
+    """Read a policy: a TOML file, or `[tool.llminvariance.gate]` of the nearest `pyproject.toml` from `folder` up.
 
     Raises:
         UsageError: where the file or a key or value in it cannot be used; names file, key and rule.
     """
-    file = path or folder / "pyproject.toml"
-    if path is None and not file.is_file():
+    above = (place / "pyproject.toml" for place in (folder.resolve(), *folder.resolve().parents))
+    file = path or next((found for found in above if found.is_file()), None)
+    if file is None:
         return Policy()
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -92,6 +93,10 @@ def read_policy(path: Path | None, folder: Path) -> Policy:
         table = table.get(part) if isinstance(table, Mapping) else None
     if table is not None:
         return policy_from(table, f"{file} [{TABLE}]")
+    tool = data.get("tool")
+    ours = tool.get("llminvariance") if isinstance(tool, Mapping) else None
+    if ours is not None:
+        _known(_table(ours, f"{file} [tool.llminvariance]"), ("gate",), f"{file} [tool.llminvariance]: ")
     if path is None:
         return Policy()
     if file.name == "pyproject.toml":

@@ -102,7 +102,13 @@ def under_ratchet(
     checks = tuple(_limited(item, now[item.key], bests.get(item.key), margin) for item in comparison.checks)
     unknown = [f"the ratchet knows nothing of {item.key}" for item in comparison.checks if item.key not in bests]
     gone = [f"the ratchet has {key}, which was not compared" for key in bests if key not in now]
-    return dataclasses.replace(comparison, checks=checks, notes=(*comparison.notes, *unknown, *gone))
+    fresh = [
+        f"{key}: not in the baseline, but the ratchet has accepted {float(bests[key].best):.3g}"
+        for key in comparison.only_new
+        if key in bests and Fraction(now[key].effect.high) > min(now[key].tolerance, bests[key].best + margin)
+    ]
+    doubts = (*comparison.doubts, *gone, *fresh)
+    return dataclasses.replace(comparison, checks=checks, doubts=doubts, notes=(*comparison.notes, *unknown))
 
 
 def _limited(item: Compared, finding: StoredFinding, best: Best | None, margin: Fraction) -> Compared:

@@ -52,12 +52,13 @@ class FixtureScope:
     """Node id of the module, class or package that it lives in; empty for the session."""
     base: str
     """Where it is defined; empty in the root's conftest or a plugin."""
-    parameter: int | None
+    parameter: str | None
+    """Its parameter in words, or its number where the parameter is no plain value."""
 
     @classmethod
     def of(cls, fixturedef: Any, request: Any) -> FixtureScope:
         """Return the scope of the fixture that a request sets up."""
-        parameter = request.param_index if hasattr(request, "param") else None
+        parameter = _parameter(request.param, request.param_index) if hasattr(request, "param") else None
         return cls(fixturedef.argname, fixturedef.scope, request.node.nodeid, fixturedef.baseid or "", parameter)
 
     @property
@@ -70,9 +71,15 @@ class FixtureScope:
         """Return whether a test uses it."""
         if self.name not in getattr(item, "fixturenames", ()):
             return False
-        indices = getattr(getattr(item, "callspec", None), "indices", {})
-        chosen = self.parameter is None or indices.get(self.name, self.parameter) == self.parameter
-        return chosen and all(_is_within(item.nodeid, place) for place in (self.node, self.base))
+        spec = getattr(item, "callspec", None)
+        used = self.parameter
+        if used is not None and spec is not None and self.name in spec.params:
+            used = _parameter(spec.params[self.name], spec.indices.get(self.name, 0))
+        return used == self.parameter and all(_is_within(item.nodeid, place) for place in (self.node, self.base))
+
+
+def _parameter(value: object, number: int) -> str:
+    return str(value)[:100] if isinstance(value, str | int | float) else str(number)
 
 
 def _is_within(nodeid: str, place: str) -> bool:
@@ -84,7 +91,9 @@ class SessionRecorder:
 
     def __init__(self, directory: Path, worker: str) -> None:
         self.directory, self._worker = directory, worker
-        self.test, self._where, self._attempt = "", "", 1
+        self._where, self._attempt = "", 1
+        self.test = ""
+        """Node id of the test that was begun last."""
         self._scope: FixtureScope | None = None
         self._spot: dict[str, Any] = {}
         self._titles: dict[str, str] = {}
@@ -103,7 +112,7 @@ class SessionRecorder:
 
         `spot` says more about the place: file, line (from 1), its level and markers, for a gate.
         """
-        self.test, self._where, self._attempt, self._properties = where, where, attempt, properties
+        self._where, self._attempt, self._properties = where, attempt, properties
         self._spot = dict(spot or {})
         properties[:] = [entry for entry in properties if entry[0] != PROPERTY_NAME]
         self._calls.pop(where, None)

@@ -129,6 +129,8 @@ def run_facts(
         "tokens": None,
         "exit": None,
         "stopped": None,
+        "failed": None,
+        "deselected": None,
     }
 
 
@@ -145,9 +147,9 @@ def begin_session(directory: Path, settings: Any, root: Path, began: float) -> N
     begin_record(directory, facts)
 
 
-def finish_session(directory: Path, exit_status: int, began: float, stopped: str | None) -> None:
-    """Finish the record of a session that began at `began`; `stopped` says why tests were left out at its end."""
-    finish_record(directory, exit_status=exit_status, duration_s=time.time() - began, stopped=stopped)
+def finish_session(directory: Path, ended: Mapping[str, Any], began: float) -> None:
+    """Finish the record of a session that began at `began`; `ended` are facts for `run.json`, the exit status first."""
+    finish_record(directory, ended, duration_s=time.time() - began)
 
 
 def versions_of() -> dict[str, str]:
@@ -180,7 +182,7 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def finish_record(directory: Path, *, exit_status: int | None, duration_s: float, stopped: str | None = None) -> None:
+def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: float) -> None:
     """Put the parts of all workers together, and say how the run ended."""
     _fold(directory)
     for kind in PARTS:
@@ -196,7 +198,7 @@ def finish_record(directory: Path, *, exit_status: int | None, duration_s: float
     facts = {name: models[0][name] or None for name in ("fingerprint", "device", "dtype")} if models else {}
     if not models and findings:
         facts = {"model": run.get("model") or findings[0]["model"], "fingerprint": findings[0]["fingerprint"]}
-    changed = {**facts, "tokens": sent, "exit": exit_status, "stopped": stopped, "duration_s": round(duration_s, 3)}
+    changed = {**facts, "tokens": sent, **redacted_data(ended), "duration_s": round(duration_s, 3)}
     write_json(directory / RUN, {**run, **changed})
 
 

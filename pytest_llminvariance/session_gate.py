@@ -78,7 +78,7 @@ class SessionGate:
         counted = [item.verdict for item in comparison.checks if item.level == "block"]
         if worse := counted.count(Verdict.BROKEN):
             return [f"{worse} check(s) worse than the baseline {name}"]
-        if not self.lenient and (Verdict.UNDECIDED in counted or not comparison.checks):
+        if not self.lenient and (Verdict.UNDECIDED in counted or comparison.doubts or not comparison.checks):
             return [f"not everything could be compared with the baseline {name}"]
         return []
 

@@ -266,18 +266,39 @@ def prepare_gate(config: pytest.Config) -> None:
     from pytest_llminvariance.session_gate import SessionGate
 
     places = place_of(config, "policy"), place_of(config, "baseline")
+    report = report_of(config)
+    if report is not None and places[1] is not None and report.resolve() == places[1].resolve():
+        raise pytest.UsageError(
+            f"--invariance-report and --invariance-baseline are both {str(report)!r}, so the baseline would be replaced "
+            "by this run before it is compared. Name another directory for one of them"
+        )
     try:
         config.stash[GATE] = SessionGate.read(*places, settings.margin, settings.undecided)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
 
 
-def stopped_early(session: pytest.Session) -> str | None:
-    """Return why tests were left out at the end, as by `-x`; `None` where none was."""
+def how_it_ended(session: pytest.Session) -> dict[str, Any]:
+    """Return how a session ended, as `run.json` holds it: exit status, tests that failed, why tests were left out."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    stats = {} if reporter is None else reporter.stats
+    failed = {report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())}
+    return {
+        "exit": int(session.exitstatus),
+        "stopped": _left_out(session),
+        "failed": None if reporter is None else sorted(failed),
+        "deselected": len(stats.get("deselected", ())),
+    }
+
+
+def _left_out(session: pytest.Session) -> str | None:
     last = session.items[-1].nodeid if session.items else ""
-    if session.config.stash[RECORDER].test == last:
+    again = session.config.pluginmanager.get_plugin("lfplugin")
+    if session.config.getoption("lf", default=False) and getattr(again, "_previously_failed_count", 1):
+        return "--lf runs what failed before"
+    if session.config.stash[RECORDER].test == last or session.config.option.collectonly:
         return None
-    return str(session.shouldfail or session.shouldstop or "") or None
+    return str(session.shouldfail or session.shouldstop or (last and "not all tests were begun")) or None
 
 
 def gated(session: pytest.Session, records: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -287,8 +308,7 @@ def gated(session: pytest.Session, records: list[dict[str, Any]]) -> tuple[str, 
         return ()
     from datetime import date
 
-    model = config.stash[SETTINGS].model
-    facts = {"exit": int(session.exitstatus), "stopped": stopped_early(session), "model": model}
+    facts = {**how_it_ended(session), "model": config.stash[SETTINGS].model}
     config.stash[GATED] = config.stash[GATE].judge(records, facts, date.today())
     return config.stash[GATED].failures
 

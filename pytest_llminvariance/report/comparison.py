@@ -28,6 +28,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[tuple[str, str]]:
         for item in comparison.of(wanted):
             yield from ((f"  {line}", COLOURS[wanted]) for line in _check_lines(item))
     yield from ((f"  MISSING    {one_line(key)}: in the baseline only", "yellow") for key in comparison.only_old)
+    yield from ((f"  OPEN       {one_line(doubt, 300)}", "yellow") for doubt in comparison.doubts)
     yield from ((f"  NEW        {one_line(key)}: not in the baseline", "") for key in comparison.only_new)
     yield from ((f"  NOTE       {one_line(text, 300)}", "") for text in comparison.notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from typer.testing import CliRunner
@@ -220,6 +221,64 @@ def test_a_run_that_left_tests_out_is_no_evidence(pytester: pytest.Pytester, fla
     assert "PASSED" in CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"]).output, (
         "nothing was left"
     )
+
+
+WAIVED = "[[waivers]]\nproperty = 'option_order'\nowner = 'a'\nreason = 'b'\nexpires = 2999-01-01\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "flags", "said"),
+    [
+        ("def test_b(): raise OSError", (), "test_gated.py::test_b failed, and no finding there says why"),
+        ("import os\n\ndef test_b(): os._exit(11)", ("-n2",), "test_gated.py::test_b failed, and no finding there says why"),
+        (
+            "from pytest_llminvariance import Presentation, assert_same_answer\n\ndef test_b(invariance_model):\n"
+            "    a, b = (Presentation(BANK[0], order=order) for order in ((0, 1, 2, 3), (1, 0, 2, 3)))\n"
+            "    assert_same_answer(invariance_model, a, b)",
+            (),
+            "test_gated.py::test_b failed, and no finding there says why",
+        ),
+        ("def test_b(): pytest.exit('budget is spent', returncode=0)\n\ndef test_c(): pass", (), "not all tests were begun"),
+    ],
+    ids=["error", "crash", "search", "exit"],
+)  # fmt: skip
+def test_a_waived_finding_does_not_explain_what_else_failed(
+    pytester: pytest.Pytester, rest: str, flags: tuple[str, ...], said: str
+) -> None:
+    pytester.makepyfile(test_gated=f"import pytest\n{dedent(GATED)}\n\n{rest}\n")
+    policy(pytester, WAIVED)
+    record = pytester.path / "record"
+    run = pytester.runpytest_subprocess if flags else pytester.runpytest_inprocess
+    run("--invariance-model=control:always_first", *flags, *recording(record))
+    told = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+    assert told.exit_code == 3, told.output
+    assert said in told.output
+    assert "WAIVED" in told.output
+
+
+def test_running_what_failed_before_is_no_evidence(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_gated=GATED + "\n    def test_later():\n        pass\n")
+    pytester.makeini("[pytest]")
+    record = pytester.path / "record"
+    pytester.runpytest("--invariance-model=control:always_first", *recording(record))
+    pytester.runpytest("--invariance-model=control:oracle", "--lf", *recording(record)).assert_outcomes(passed=1)
+    told = CliRunner().invoke(app, ["gate", str(record)])
+    assert told.exit_code == 3
+    assert "--lf runs what failed before" in told.output
+    pytester.runpytest("--invariance-model=control:oracle", "-k", "order", *recording(record))
+    told = CliRunner().invoke(app, ["gate", str(record)])
+    assert told.exit_code == 0
+    assert "left 1 collected tests out" in told.output
+
+
+def test_a_baseline_cannot_be_where_the_record_goes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_gated=GATED)
+    pytester.runpytest("--invariance-model=control:oracle", *recording(pytester.path / "rec"))
+    before = (pytester.path / "rec" / "findings.json").read_bytes()
+    result = pytester.runpytest("--invariance-report=rec", "--invariance-baseline=./rec")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "the baseline would be replaced" in result.stderr.str()
+    assert (pytester.path / "rec" / "findings.json").read_bytes() == before
 
 
 def test_a_run_of_another_model_is_no_evidence(pytester: pytest.Pytester) -> None:

@@ -192,6 +192,24 @@ def test_a_check_in_a_session_fixture_is_listed_once_with_two_workers(pytester: 
     assert section(pytester.runpytest_subprocess("-n2")) == IN_FIXTURE
 
 
+INDIRECT = """
+@pytest.fixture(scope="module")
+def finding(request):
+    return check("option_order", controls.control(request.param), BANK, tolerance=0.1)
+"""
+
+
+@pytest.mark.parametrize("names", [("always_first", "oracle"), ("oracle", "always_first")])
+def test_indirect_parameters_have_findings_of_their_own(names: tuple[str, str], pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(source(INDIRECT))
+    tests = [
+        f"@pytest.mark.parametrize('finding', ['{name}'], indirect=True)\ndef test_{n}(finding):\n    pass\n"
+        for n, name in enumerate(names)
+    ]
+    pytester.makepyfile("import pytest\n\n" + "\n".join(tests))
+    assert [line.split()[0] for line in section(pytester.runpytest())] == ["BROKEN", "HOLDS"]
+
+
 PARAMETERS = """
 @pytest.fixture(scope="session", params=["always_first", "oracle"])
 def finding(request):

@@ -344,3 +344,18 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         outcome = kill_audit.killed(bench, tmp_path / str(number), wanted, delay_s, tmp_path / "whole")
         assert outcome.good, outcome
         assert wanted <= outcome.kept < 150
+
+
+def test_an_audit_that_goes_on_has_not_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_audit(plan(properties=("order",)), tmp_path / "a")
+    assert load_record(tmp_path / "a").run["exit"] in (0, 1)
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(auditing, "check", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(plan(properties=("order", "prompt")), tmp_path / "a")
+    run = load_record(tmp_path / "a").run
+    assert run["exit"] is None
+    assert run["settings"]["properties"] == ["order", "prompt"]

@@ -400,3 +400,38 @@ def test_changed_although_both_wrong() -> None:
 )
 def test_mcnemar_by_hand(worse: int, better: int, p: float) -> None:
     assert mcnemar_exact(worse, better) == pytest.approx(p)
+
+
+@pytest.mark.parametrize(("facts", "said"), [
+    ({"exit": None}, "the baseline did not end"),
+    ({"exit": 2}, "the baseline ended with exit status 2"),
+    ({"exit": 1, "stopped": "stopping after 1 failures"}, "the baseline left tests out (stopping after 1 failures)"),
+])  # fmt: skip
+def test_a_baseline_that_is_not_whole_tells_nothing(tmp_path: Path, facts: dict[str, Any], said: str) -> None:
+    old, new = write_run(tmp_path / "old", [HOLDS], **facts), write_run(tmp_path / "new", [HOLDS])
+    code, told = cli(old, new)
+    assert code == 3
+    assert said in told
+
+
+def test_a_check_that_was_lost_in_the_baseline_is_no_new_one(tmp_path: Path) -> None:
+    old, new = write_run(tmp_path / "old", [HOLDS], exit=1), write_run(tmp_path / "new", [HOLDS, BROKEN], exit=1)
+    stored = json.loads((old / "findings.json").read_text())
+    stored["unfinished"] = [{"id": "x", "title": "labels", "where": "t.py::test_b", "reason": "ModelError: gone"}]
+    (old / "findings.json").write_text(json.dumps(stored))
+    code, told = cli(old, new)
+    assert code == 3
+    assert "the baseline has no finding of labels: ModelError: gone" in told
+
+
+def test_what_the_ratchet_knows_counts_without_a_baseline(tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    full, part = write_run(tmp_path / "full", [HOLDS, HOLDS]), write_run(tmp_path / "part", [HOLDS])
+    worse = write_run(tmp_path / "worse", [HOLDS, BROKEN], exit=1)
+    assert cli(full, full, "--ratchet", file, "--accept")[0] == 0
+    code, told = cli(part, worse, "--ratchet", file)
+    assert code == 3
+    assert "not in the baseline, but the ratchet has accepted 0" in told
+    code, told = cli(part, part, "--ratchet", file)
+    assert code == 3
+    assert "which was not compared" in told

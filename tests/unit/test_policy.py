@@ -110,3 +110,14 @@ def test_errors_name_file_key_and_rule(tmp_path: Path, text: str, says: str) -> 
     file.write_text(text)
     with pytest.raises(UsageError, match=rf"gate\.toml: {says}"):
         read_policy(file, tmp_path)
+
+
+def test_the_nearest_pyproject_above_is_read_and_its_keys_are_known(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.llminvariance.gate]\nrequired = ['labels']\n")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert read_policy(None, tmp_path / "a" / "b").required == ("labels",)
+    (tmp_path / "a" / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert read_policy(None, tmp_path / "a" / "b").required == ()
+    (tmp_path / "a" / "pyproject.toml").write_text("[tool.llminvariance.gates]\nrequired = ['labels']\n")
+    with pytest.raises(UsageError, match=r"there is no key 'gates'.* Did you mean 'gate'\?"):
+        read_policy(None, tmp_path / "a" / "b")
