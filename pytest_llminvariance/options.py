@@ -38,22 +38,19 @@ def _boolean(value: str) -> bool:
     return value.lower() in ("true", "yes", "on", "1")
 
 
-def _place(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must be auto, off or a folder")
-    return value
+def _not_empty(must: str) -> Callable[[str], str]:
+    def checked(value: str) -> str:
+        if not value.strip():
+            raise ValueError(f"must {must}")
+        return value
+
+    return checked
 
 
-def _directory(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must name a directory")
-    return value
-
-
-def _model(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must name a model")
-    return value
+_place = _not_empty("be auto, off or a folder")
+_directory = _not_empty("name a directory")
+_model = _not_empty("name a model")
+_path = _not_empty("name a file or a folder")
 
 
 def _device(value: str) -> str:
@@ -76,12 +73,6 @@ def _risk(value: str) -> float:
     if not 0 < number <= 0.5:
         raise ValueError("must be a number above 0 and at most 0.5")
     return number
-
-
-def _path(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must name a file or a folder")
-    return value
 
 
 def _share(value: str) -> str:
@@ -137,7 +128,7 @@ class Settings:
     )
     manifest: str | None = _setting(
         None,
-        _place,
+        _path,
         "FILE",
         "shares of the risk limit by test, written by `llminvariance plan` (default: invariance-plan.json beside the ini file)",
     )

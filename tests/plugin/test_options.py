@@ -81,6 +81,7 @@ def test_ini_keys_and_the_flag_wins(pytester: pytest.Pytester) -> None:
         ("--invariance-margin=1", "--invariance-margin is '1', but must be a number from 0 to below 1"),
         ("--invariance-cache=", "--invariance-cache is '', but must be auto, off or a folder"),
         ("--invariance-report=", "--invariance-report is '', but must name a directory"),
+        ("--invariance-manifest=", "--invariance-manifest is '', but must name a file or a folder"),
     ],
 )
 def test_bad_values_are_one_line_usage_errors(flag: str, says: str, pytester: pytest.Pytester) -> None:
