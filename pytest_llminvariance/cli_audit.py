@@ -110,10 +110,11 @@ def _stopped(directory: Path) -> str:
 
 def _show(record: Record, plan: AuditPlan) -> None:
     """Print the table of verdicts, the nearest counter-examples, and where everything is."""
+    from pytest_llminvariance.report.plain import one_line
     from pytest_llminvariance.report.terminal import COLOURS
 
     rows = [row for row in record.findings if row["where"] in {f"audit::{name}" for name in plan.properties}]
-    typer.echo(f"model {_plain(str(record.run['model']))}, fingerprint {str(record.run['fingerprint'])[:16]}")
+    typer.echo(f"model {one_line(str(record.run['model']), None)}, fingerprint {str(record.run['fingerprint'])[:16]}")
     cells = [COLUMNS, *map(_cells, rows)]
     widths = [max(len(cell[n]) for cell in cells) for n in range(len(COLUMNS))]
     for cell, row in zip(cells, (None, *rows), strict=True):
@@ -139,20 +140,16 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _notes(row: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"because: {_plain(reason)}" for reason in row["reasons"])
+    from pytest_llminvariance.report.plain import one_line
+
+    yield from (f"because: {one_line(reason, None)}" for reason in row["reasons"])
     example = row["example"]
     if row["verdict"] == "BROKEN" and example is not None:
         before, after = (
             side["answer"] + (f" ({side['answer_label']})" if side["answer_label"] else "")
             for side in (example["before"], example["after"])
         )
-        yield _plain(f"example: {example['question']}, {example['change']}: {before} -> {after}")
-
-
-def _plain(text: str) -> str:
-    """Return untrusted text for a terminal: one line, no control characters."""
-    one_line = " ".join(text.split())
-    return "".join(character if character.isprintable() else "?" for character in one_line)
+        yield one_line(f"example: {example['question']}, {example['change']}: {before} -> {after}", None)
 
 
 def _page(record: Record) -> Path | None:

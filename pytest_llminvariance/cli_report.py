@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -92,9 +91,9 @@ def _text(directory: Path, format: Format, target: str) -> str:
 
 def _write(file: Path, text: str) -> None:
     """Write a file whole or not at all, except where it is no plain file (a pipe, a CI system's summary)."""
+    from pytest_llminvariance.whole_files import write_whole
+
     if file.exists() and not file.is_file():
         file.write_text(text, encoding="utf-8")
         return
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.write_text(text, encoding="utf-8", newline="")
-    fresh.replace(file)
+    write_whole(file, text.encode())

@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions import Question, cluster_of
+from pytest_llminvariance.whole_files import read_committed
 
 __all__ = ["HOLDOUT_NAME", "MIN_QUESTIONS", "Holdout", "new_holdout", "read_holdout"]
 
@@ -107,14 +108,7 @@ def new_holdout(path: Path, share: float, salt: str) -> Holdout:
 
 
 def _checked(path: Path) -> dict[str, Any]:
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"hold-out {str(path)!r} cannot be read: {error.strerror}. {AGAIN}") from error
-    except ValueError as error:
-        raise UsageError(f"hold-out {str(path)!r} is not JSON: {error}. {AGAIN}") from error
-    if not isinstance(data, dict) or data.get("schema_version") != VERSION:
-        raise UsageError(f"hold-out {str(path)!r}: schema_version must be {VERSION}. {AGAIN}")
+    data = read_committed(path, "hold-out", VERSION, AGAIN)
     share = data.get("share")
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
         raise UsageError(f"hold-out {str(path)!r}: share is {share!r}, but must be between 0 and 1. {AGAIN}")

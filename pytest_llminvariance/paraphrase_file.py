@@ -5,10 +5,8 @@ The writer knows this one schema only. Its order is that of the entries, so a re
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.paraphrase_lock import STATUSES, Entry, Lock, Wording, comparable, visible
 from pytest_llminvariance.questions import Question
+from pytest_llminvariance.whole_files import write_whole
 
 __all__ = ["HEADER", "digest_of", "parse_lock", "read_lock", "read_what_is_good", "render_lock", "write_lock"]
 
@@ -263,32 +262,7 @@ def write_lock(path: Path, lock: Lock, *, expected: str | None) -> str:
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected:
         try:
-            _replace(target, data)
+            write_whole(target, data)
         except OSError as error:
             raise UsageError(f"{str(path)!r} cannot be written: {error.strerror}") from error
     return digest
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Put `data` in the place of a file in one step, with the rights that the file had."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, _mode(target))
-        os.replace(name, target)
-    except BaseException:  # Ctrl-C too: the file stays as it was, and nothing is left beside it
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-
-
-def _mode(target: Path) -> int:
-    try:
-        return target.stat().st_mode & 0o777
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +19,7 @@ from pytest_llminvariance.comparison import Compared, Comparison, keyed, suite_d
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.run_directory import StoredFinding
 from pytest_llminvariance.verdict import Verdict, as_tolerance, decide
+from pytest_llminvariance.whole_files import write_whole
 
 __all__ = ["Best", "accept", "read_ratchet", "under_ratchet", "write_ratchet"]
 
@@ -76,9 +76,7 @@ def _best(row: Any, at: str) -> Best:
 def write_ratchet(file: Path, bests: Mapping[str, Best]) -> None:
     """Write a ratchet file whole or not at all; equal ratchets give equal bytes, one line a value for reviews."""
     checks = {key: {**dataclasses.asdict(best), "best": float(best.best)} for key, best in sorted(bests.items())}
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(json.dumps({"schema_version": VERSION, "checks": checks}, indent=2) + "\n", encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, (json.dumps({"schema_version": VERSION, "checks": checks}, indent=2) + "\n").encode())
 
 
 def accept(bests: Mapping[str, Best], findings: Iterable[StoredFinding]) -> Mapping[str, Best]:

@@ -23,6 +23,7 @@ from pytest_llminvariance.errors import RecordError, UsageError
 from pytest_llminvariance.recording import read_records, unfinished
 from pytest_llminvariance.redaction import redacted_data
 from pytest_llminvariance.verdict import SCHEMA_VERSION
+from pytest_llminvariance.whole_files import write_whole
 
 __all__ = [
     "Record",
@@ -270,11 +271,11 @@ def _fold(directory: Path) -> None:
         main, *others = _parts(directory, kind)
         if others:
             lines = dict.fromkeys(json.dumps(line) for part in (main, *others) for line in read_lines(part))
-            _replace(main, "".join(f"{line}\n" for line in lines))
+            write_whole(main, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    _replace(directory / FINDINGS, findings_text(finding_rows(records), lost_rows(records)))
+    write_whole(directory / FINDINGS, findings_text(finding_rows(records), lost_rows(records)).encode())
 
 
 def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -308,17 +309,11 @@ def _spot(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_json(file: Path, data: Any) -> None:
     """Write a JSON file whole or not at all; equal data give equal bytes."""
-    _replace(file, _json_text(data))
+    write_whole(file, _json_text(data).encode())
 
 
 def _json_text(data: Any) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _replace(file: Path, text: str) -> None:
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(file)
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.stats.shares import UNRELATED_WEIGHT, item_shares
+from pytest_llminvariance.whole_files import read_committed
 
 __all__ = ["MANIFEST_NAME", "Collected", "SessionRisk", "read_manifest", "written_manifest"]
 
@@ -97,14 +97,7 @@ def read_manifest(path: Path) -> dict[str, float]:
         UsageError: for a file that is no manifest; the message names file, field and rule.
     """
     again = "Write it again with: llminvariance plan"
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"manifest {str(path)!r} cannot be read: {error.strerror}. {again}") from error
-    except ValueError as error:
-        raise UsageError(f"manifest {str(path)!r} is not JSON: {error}. {again}") from error
-    if not isinstance(data, dict) or data.get("schema_version") != MANIFEST_VERSION:
-        raise UsageError(f"manifest {str(path)!r}: schema_version must be {MANIFEST_VERSION}. {again}")
+    data = read_committed(path, "manifest", MANIFEST_VERSION, again)
     weights = data.get("weights")
     if not isinstance(weights, dict) or not weights:
         raise UsageError(f"manifest {str(path)!r}: weights must map node ids of tests to numbers. {again}")

@@ -161,11 +161,9 @@ def answers_of(config: pytest.Config) -> AnswerLog | None:
 
 def report_of(config: pytest.Config) -> Path | None:
     """Return the directory of the record: below the folder of the ini file, or where pytest was started."""
-    named = config.stash[SETTINGS].report
-    in_ini = config.getoption("invariance_report") is None
     if "invariance_report_directory" in (given := getattr(config, "workerinput", {})):
         return Path(given["invariance_report_directory"])
-    return None if named is None else (config.rootpath if in_ini else config.invocation_params.dir) / named
+    return place_of(config, "report")
 
 
 def spot_of(item: pytest.Item) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pytest_llminvariance"
 ROWS = [
-    {"device_names", "errors", "folders", "labels", "redaction"},
+    {"device_names", "errors", "folders", "labels", "redaction", "whole_files"},
     {
         "conversation",
         "designs",
