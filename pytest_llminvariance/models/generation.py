@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from pytest_llminvariance.models.passes import remembered, state_argument
 from pytest_llminvariance.models.protocol import Draw
 from pytest_llminvariance.models.rotary import depends_on_length, reset_rotary
 from pytest_llminvariance.models.tree import Reading, shared_beginning
@@ -70,9 +71,8 @@ def generate(
     if not share or len(prompts) < 2 or common < SHARE_FROM_TOKENS or depends_on_length(network.config):
         common = 0
     if common:
-        state = network(input_ids=ids[:1, :common], use_cache=True, logits_to_keep=1).past_key_values
-        state.batch_repeat_interleave(len(prompts))
-        more["past_key_values"] = state
+        state = remembered(network, ids[:1, :common], len(prompts))
+        more[state_argument(GenerationMixin.prepare_inputs_for_generation)] = state
     ended = _NextQuestion(tokenizer, ids.shape[1])
     if any(draws):
         more["logits_processor"] = LogitsProcessorList([_Sampler(draws, prompts)])

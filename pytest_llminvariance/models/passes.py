@@ -18,10 +18,22 @@ from pytest_llminvariance.models.rotary import reset_rotary
 from pytest_llminvariance.models.tree import Reading, families, grow, packs, shared_beginning
 from pytest_llminvariance.models.tree_attention import BLOCK_NODES, TreePass, attending
 
-__all__ = ["GateClosedError", "PaddedPath", "Path", "PrefixPath", "Sent", "TreePath", "Values"]
+__all__ = [
+    "GateClosedError",
+    "PaddedPath",
+    "Path",
+    "PrefixPath",
+    "Sent",
+    "TreePath",
+    "Values",
+    "remembered",
+    "state_argument",
+]
 
 Values = list[list[float]]
 """Log-probabilities in nats, one list a row of a reading, one number a column."""
+STATE_NAMES = ("cache", "past_key_values")
+"""What keys and values of earlier tokens are called: from transformers 5.24 on, and before."""
 LOGIT_ELEMENTS = 1 << 26
 """Logits of one pass: at most so many numbers (256 MiB in float32)."""
 ROWS_AT_ONCE = 64
@@ -109,13 +121,11 @@ class PrefixPath(PaddedPath):
             return plain
         rows = sorted({row - shared for item in readings for row in item.rows})
         begin = torch.tensor([readings[0].tokens[:shared]], device=self.network.device)
-        state = self.network(input_ids=begin, use_cache=True, logits_to_keep=1).past_key_values
-        state.batch_repeat_interleave(len(readings))
+        state = remembered(self.network, begin, len(readings))
         ids, mask = padded([item.tokens[shared:] for item in readings], self.pad)
         seen = torch.cat([torch.ones(len(readings), shared, dtype=torch.long), mask], dim=1)
-        logits = forward(
-            self.network, ids, rows, attention_mask=seen.to(self.network.device), past_key_values=state, use_cache=True
-        )
+        taken = {state_argument(self.network.forward): state}
+        logits = forward(self.network, ids, rows, attention_mask=seen.to(self.network.device), use_cache=True, **taken)
         place = {row: number for number, row in enumerate(rows)}
         at = [
             [line * len(rows) + place[row - shared] for row in item.rows] for line, item in enumerate(readings)
@@ -176,6 +186,30 @@ def padded(sequences: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, 
         ids[line, : len(tokens)] = torch.tensor(tokens)
         mask[line, : len(tokens)] = 1
     return ids, mask
+
+
+def state_argument(function: Any) -> str:
+    """Return the name under which a model's function takes keys and values of earlier tokens.
+
+    Raises:
+        GateClosedError: if it takes none.
+    """
+    taken = inspect.signature(function).parameters
+    found = next((name for name in STATE_NAMES if name in taken), None)
+    if found is None:
+        raise GateClosedError("the model takes no keys and values of earlier tokens")
+    return found
+
+
+def remembered(network: Any, ids: torch.Tensor, n_rows: int) -> Any:
+    """Send a beginning, (1, tokens); return its keys and values, repeated for `n_rows` continuations."""
+    out = network(input_ids=ids, use_cache=True, logits_to_keep=1)
+    given = dict(out.items())  # asked by its older name, the output of a newer version warns
+    state = next((given[name] for name in STATE_NAMES if name in given), None)
+    if state is None:
+        raise GateClosedError("the model gives no keys and values back")
+    state.batch_repeat_interleave(n_rows)
+    return state
 
 
 def forward(network: Any, ids: torch.Tensor, rows: Sequence[int], **more: Any) -> torch.Tensor:

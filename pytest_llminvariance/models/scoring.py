@@ -103,7 +103,8 @@ class Scorer:
             if not self._proven[self._reuse.name]:
                 self._prove(self._reuse)
             self._prove_length(self._reuse, n_tokens)
-        except Exception:  # as in `path`
+        except Exception as error:  # as in `path`
+            self.closed.append(f"texts without {self._reuse.name}: {first_line(error)}")
             self._reuse = None
             return False
         return True
@@ -192,13 +193,12 @@ class Scorer:
             try:
                 self.proof = prove_windows(path, self._plain, window)
             except Exception as error:  # as in `path`
-                raise GateClosedError(str(error)) from error
+                raise GateClosedError(first_line(error)) from error
             self._proven[path.name] = window + 1
 
     def _close(self, error: Exception) -> None:
         """Take the next slower path from here on."""
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        self.closed.append(f"no {self._faster.pop(0).name}: {reason}")
+        self.closed.append(f"no {self._faster.pop(0).name}: {first_line(error)}")
         self._path = self.proof = None
 
     def shrink(self, n_tokens: int) -> None:
@@ -207,6 +207,13 @@ class Scorer:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of why a gate is closed; of what nobody expected, with its kind."""
+    told = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    expected = isinstance(error, GateClosedError)
+    return told if expected and told else f"{type(error).__name__}: {told}".rstrip(": ")
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_llminvariance.models import tree_attention
+from pytest_llminvariance.models import passes, tree_attention
 from pytest_llminvariance.models.passes import PaddedPath, PrefixPath, TreePath
 from pytest_llminvariance.models.scoring import Scorer, TooLargeError
 from pytest_llminvariance.models.tree import Reading
@@ -258,3 +258,38 @@ def test_the_same_pass_in_bfloat16_is_within_twice_the_rounding_noise() -> None:
     assert scorer.path.name in ("prefix tree", "shared beginnings", "padded batches")
     if scorer.proof is not None:
         assert scorer.proof.difference <= scorer.proof.tolerance
+
+
+class Strange(Exception):  # noqa: N818 # not an error of ours
+    """What nobody expected."""
+
+
+@pytest.mark.parametrize("error", [DeprecationWarning("`old` goes in 9.0\nuse `new`"), Strange(""), KeyError("cache")])
+def test_a_path_that_closes_by_surprise_says_what_it_was(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(passes, "remembered", fail)
+    told = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
+    scorer = Scorer(network_of(TREE["llama"](), scale=1e-3), pad=0, batch_tokens=2_048)
+    assert f"; no shared beginnings: {told}" in scorer.describe()
+    scorer = Scorer(network_of(TREE["llama"]()), pad=0, batch_tokens=2_048)
+    assert not scorer.shares_beginnings(40)
+    assert not scorer.shares_beginnings(50)
+    assert scorer.describe().startswith("prefix tree (differs by ")
+    assert scorer.describe().endswith(f"; texts without shared beginnings: {told}")
+
+
+def test_a_model_that_keeps_nothing_of_earlier_tokens_closes_the_path() -> None:
+    network = network_of(TREE["llama"]())
+    usual = network.forward
+
+    def forget(input_ids: Any, **more: Any) -> Any:
+        more.pop("use_cache")
+        return usual(input_ids, use_cache=False, **more)
+
+    network.forward = forget
+    with pytest.raises(passes.GateClosedError, match="gives no keys and values back"):
+        passes.remembered(network, torch.tensor([[1, 2, 3]]), 2)
+    with pytest.raises(passes.GateClosedError, match="takes no keys and values of earlier tokens"):
+        passes.state_argument(forget)
