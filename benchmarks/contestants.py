@@ -23,11 +23,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.workload import tree_nodes
 from pytest_llminvariance import load_model
-from pytest_llminvariance.models.demo import demo_folder
-from pytest_llminvariance.models.hub import quiet
-from pytest_llminvariance.models.label_tokens import LabelTokens
+from pytest_llminvariance.models.local.demo import demo_folder
+from pytest_llminvariance.models.local.hub import quiet
+from pytest_llminvariance.models.local.label_tokens import LabelTokens
+from pytest_llminvariance.models.local.transformers import PLAIN_CUE
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, Model, Reply
-from pytest_llminvariance.models.transformers import PLAIN_CUE
 
 BATCH = 8
 TOP_LOGPROBS = 20

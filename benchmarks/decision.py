@@ -14,8 +14,8 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from pytest_llminvariance.stats.asking_order import asking_order
-from pytest_llminvariance.stats.betting import MeanTest, bounds
+from pytest_llminvariance.measures.asking_order import asking_order
+from pytest_llminvariance.measures.betting import MeanTest, bounds
 
 ROUNDS = 5
 

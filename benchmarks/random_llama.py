@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from pytest_llminvariance.models.demo import demo_folder
-from pytest_llminvariance.models.hub import quiet
+from pytest_llminvariance.models.local.demo import demo_folder
+from pytest_llminvariance.models.local.hub import quiet
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4},

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from pytest_llminvariance import InvarianceError, Presentation, assert_same_answer, find_counterexample, run
 from pytest_llminvariance import strategies as inv
-from pytest_llminvariance.differences import distance
-from pytest_llminvariance.engine import Memo, ask
+from pytest_llminvariance.models.engine import Memo, ask
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest
+from pytest_llminvariance.transforms.differences import distance
 from tests.planted import FAULTS, INVARIANT, LABELS, LAYOUTS, QUESTION, SPACE, TEMPLATES, WRITTEN, Counting, Fault
 
 MAX_EXAMPLES = 300

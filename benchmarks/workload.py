@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance import Presentation, Question
-from pytest_llminvariance.designs import orders_of
 from pytest_llminvariance.models.protocol import LabelRequest
+from pytest_llminvariance.transforms.designs import orders_of
 
 Count = Callable[[str], int]
 """Number of tokens of a text."""

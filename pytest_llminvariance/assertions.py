@@ -6,40 +6,42 @@ default); under `skip` and `warn` it is recorded and the test goes on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
-from pytest_llminvariance.audit.metrics import flip
-from pytest_llminvariance.checks import in_search, measure
-from pytest_llminvariance.designs import Design
-from pytest_llminvariance.draws import orbit_to_prefetch
-from pytest_llminvariance.edits import same_contents
-from pytest_llminvariance.engine import ask, read_reply
+from pytest_llminvariance.checks.check import measure
+from pytest_llminvariance.checks.estimate import announce, search_estimate
+from pytest_llminvariance.checks.examples import make_example
+from pytest_llminvariance.checks.noise import delta_nats
+from pytest_llminvariance.checks.planning import Claim
+from pytest_llminvariance.checks.properties import Probe, Property, as_property
+from pytest_llminvariance.checks.run import current_run, in_search, recorded
+from pytest_llminvariance.checks.verdict import (
+    Finding,
+    InvarianceError,
+    UndecidedError,
+    Verdict,
+    as_tolerance,
+)
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.estimate import announce, search_estimate
-from pytest_llminvariance.evidence import make_example
-from pytest_llminvariance.guidance import guide
+from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _finding, _questions
+from pytest_llminvariance.measures.metrics import flip
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
-from pytest_llminvariance.nearest import finding_with_nearest_example, nearest_example_of_pair
-from pytest_llminvariance.noise import delta_nats
-from pytest_llminvariance.planning import Claim
-from pytest_llminvariance.presentation import Presentation, Template
-from pytest_llminvariance.properties import Probe, Property, as_property
-from pytest_llminvariance.questions import Question, Questions
-from pytest_llminvariance.report.message import failure_message, same_answer_message
-from pytest_llminvariance.runs import current_run, recorded
-from pytest_llminvariance.transforms import Transform
-from pytest_llminvariance.verdict import Finding, InvarianceError, UndecidedError, Verdict
-
-__all__ = [
-    "assert_batch_invariant",
-    "assert_invariant",
-    "assert_order_symmetric",
-    "assert_prompt_insensitive",
-    "assert_readouts_agree",
-    "assert_same_answer",
-    "assert_tracks",
-]
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Question, Questions
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
+from pytest_llminvariance.report.failure import failure_message, flips_message, same_answer_message
+from pytest_llminvariance.search.drawn import orbit_to_prefetch
+from pytest_llminvariance.search.guidance import guide
+from pytest_llminvariance.search.nearest import finding_with_nearest_example, nearest_example_of_pair
+from pytest_llminvariance.transforms.base import Transform
+from pytest_llminvariance.transforms.designs import Design
+from pytest_llminvariance.transforms.edits import same_contents
 
 MetricName = Literal[
     "flip_rate",
@@ -282,3 +284,46 @@ def raise_by_verdict(finding: Finding, message: Callable[[Finding, str | None], 
         if run.recorder is not None:
             run.recorder.let_pass(finding)
     return finding
+
+
+def assert_no_negative_flips(
+    model: Model,
+    questions: Questions,
+    *,
+    baseline: Model | str | Path | None = None,
+    margin: float = 0.02,
+    readout: Readout = "auto",
+    template: str | Template | None = None,
+) -> Finding:
+    """Assert that the share of questions which `baseline` answered right and `model` answers wrong is within `margin`.
+
+    `baseline` is a model, the run directory of one (or its `answers.jsonl`), or `None` for --invariance-baseline.
+    Questions need a correct answer, and are asked as written. The finding's `details` name the flips both ways,
+    the answers that changed although both are wrong, and McNemar's exact p-value, which decides nothing.
+
+    Raises:
+        InvarianceError: if the share exceeds the margin.
+        UndecidedError: if it is undecided and the policy is `fail`.
+        UsageError: if the baseline cannot be compared (other questions, template, layout or readout), or a
+            question has no correct answer.
+    """
+    __tracebackhide__ = True
+    if in_search():
+        raise UsageError("negative flips are a rate over fixed questions, so they mean nothing inside @given")
+    with recorded(TITLE) as slot:
+        began = time.perf_counter()
+        limit = as_tolerance(margin)
+        asked_for, way = _questions(questions), resolve_readout(readout, check_model(model))
+        shown = [Presentation(question, template=template) for question in asked_for]
+        name, before = _baseline(baseline, shown, way)
+        now, tokens = _ask(model, shown, way)
+        known = {
+            "model": model.name,
+            "fingerprint": model.fingerprint,
+            "readout": way,
+            "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
+            "tokens": tokens,
+        }
+        finding = _finding(shown, before, now, limit, {**known, "baseline": name})
+        finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
+    return raise_by_verdict(finding, flips_message)

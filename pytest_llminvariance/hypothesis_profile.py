@@ -11,8 +11,6 @@ import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
-__all__ = ["PROFILE", "fit_settings", "register"]
-
 PROFILE = "llminvariance"
 HYPOTHESIS_DEADLINE = datetime.timedelta(milliseconds=200)
 """What Hypothesis sets where nobody chose."""

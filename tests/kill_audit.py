@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.records import load_record, read_lines
+from pytest_llminvariance.records.directory import load_record, read_lines
 
 ROOT = Path(__file__).parents[1]
 SLOW = "python:tests.slow_control:Slow"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance import Choices, Layout, Presentation, Question, Template, controls
-from pytest_llminvariance.designs import identity, kendall_distance
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import Reply, Request
+from pytest_llminvariance.questions.orders import identity, kendall_distance
 
 QUESTION = Question("Which of these rivers is the longest?", ["Nile", "Rhine", "Thames", "Loire", "Oder"], answer=0)
 DIGITS, LETTERS, LATE = tuple("12345"), tuple("ABCDE"), tuple("PQRST")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance import Finding
-from pytest_llminvariance.answer_log import described
-from pytest_llminvariance.engine import read_reply
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.records.answer_log import described
 
 ANY = "tests/test_model.py::test_order"
 

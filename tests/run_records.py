@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.answer_log import described
-from pytest_llminvariance.checks import Measured, measure
-from pytest_llminvariance.evidence import Evidence
+from pytest_llminvariance.checks.check import Measured, measure
+from pytest_llminvariance.checks.evidence import Evidence
+from pytest_llminvariance.checks.properties import as_property
+from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.controls import control
-from pytest_llminvariance.properties import as_property
-from pytest_llminvariance.questions import Question
-from pytest_llminvariance.verdict import Finding
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.records.answer_log import described
 
 RUN = {
     "schema_version": 1,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_llminvariance import controls
-from pytest_llminvariance.cache_rows import row_key
+from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.protocol import Reply, Request
 
 PASS = 4

@@ -27,34 +27,7 @@ from pytest_llminvariance.models.protocol import (
     TextRequest,
     sent_digest,
 )
-from pytest_llminvariance.presentation import Presentation
-
-__all__ = [
-    "CONTROLS",
-    "Control",
-    "SortingProxy",
-    "acquiescent",
-    "adjacency_sensitive",
-    "always_first",
-    "always_label",
-    "always_last",
-    "content_blind",
-    "control",
-    "jitter",
-    "label_prior",
-    "noisy",
-    "oracle",
-    "pair_order_sensitive",
-    "position_prior",
-    "prompt_sensitive",
-    "refuser",
-    "sorting_proxy",
-    "stem_blind",
-    "tie_maker",
-    "two_faced",
-    "uniform",
-    "wrong_oracle",
-]
+from pytest_llminvariance.questions.presentation import Presentation
 
 REFUSAL = "I'm sorry, but I cannot answer that."
 Respond = Callable[[Presentation], Sequence[float]]

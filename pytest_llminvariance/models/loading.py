@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pytest_llminvariance.device_names import device_problem, dtype_problem
 from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.device_names import device_problem, dtype_problem
 from pytest_llminvariance.models.protocol import Model, check_model
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
-
-__all__ = ["PromptFormat", "load_model"]
 
 PromptFormat = Literal["auto", "chat", "plain"]
 
@@ -97,13 +95,13 @@ def _check_settings(device: str, dtype: str, batch_tokens: int | None, threads: 
 
 
 def _load_transformers(parsed: ModelSpec, settings: dict[str, Any], trust_remote_code: bool) -> Model:  # noqa: FBT001
-    from pytest_llminvariance.models.hub import load_transformers
+    from pytest_llminvariance.models.local.hub import load_transformers
 
     if parsed.scheme == "hf":
         return load_transformers(
             _existing(parsed.target), name=parsed.target, trust_remote_code=trust_remote_code, **settings
         )
-    from pytest_llminvariance.models.demo import DEMO_NAME, demo_folder
+    from pytest_llminvariance.models.local.demo import DEMO_NAME, demo_folder
 
     if settings["dtype"] == "auto":
         settings = {**settings, "dtype": "float32"}

@@ -14,29 +14,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
-from pytest_llminvariance.presentation import Message, Presentation
-
-__all__ = [
-    "READOUTS",
-    "Capability",
-    "Draw",
-    "LabelReply",
-    "LabelRequest",
-    "MissingReply",
-    "Model",
-    "OptionReply",
-    "OptionRequest",
-    "Readout",
-    "Reply",
-    "Request",
-    "StreamingModel",
-    "TextReply",
-    "TextRequest",
-    "check_model",
-    "request_for",
-    "resolve_readout",
-    "sent_digest",
-]
+from pytest_llminvariance.questions.conversation import Message
+from pytest_llminvariance.questions.presentation import Presentation
 
 Capability = Literal["label", "option", "text"]
 Readout = Literal["auto", "label", "option", "option_sum", "text"]

@@ -38,9 +38,8 @@ from pytest_llminvariance.models.protocol import (
     check_model,
     sent_digest,
 )
-from pytest_llminvariance.presentation import Layout, Presentation
-
-__all__ = ["Recorder", "ReplayModel", "load_replay"]
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.template import Layout
 
 VALUES: Mapping[str, Capability] = {
     "probabilities": "label",

@@ -8,8 +8,6 @@ from importlib.metadata import EntryPoint, entry_points
 
 from pytest_llminvariance.errors import UsageError
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelSpec", "parse_spec", "registered_schemes"]
-
 ENTRY_POINT_GROUP = "pytest_llminvariance.models"
 SCHEMES = ("hf", "replay", "python", "control")
 NOT_YET = ("openai", "systemone", "decision")

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pytest_llminvariance.designs import MAX_ALL_OPTIONS, Order, compose, cyclic_orders, identity
 from pytest_llminvariance.errors import CapabilityError, UsageError
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -27,8 +26,8 @@ from pytest_llminvariance.models.protocol import (
     Request,
     check_model,
 )
-
-__all__ = ["Frame", "SymmetrizedModel", "symmetrized"]
+from pytest_llminvariance.questions.orders import Order, compose, cyclic_orders, identity
+from pytest_llminvariance.transforms.designs import MAX_ALL_OPTIONS
 
 Frame = Literal["reversed", "cyclic", "all"]
 AVERAGED: frozenset[Capability] = frozenset({"label", "option"})

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.report.entries import Entry, Report
 from pytest_llminvariance.report.markdown import as_text, table_lines
-from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Report
 from pytest_llminvariance.report.summary import amount, headline, tolerated
+from pytest_llminvariance.report.text import cut, one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-__all__ = ["BEGIN", "END", "card", "section"]
 
 BEGIN = "<!-- llminvariance: begin; written by `llminvariance report`, changes in here are lost -->"
 END = "<!-- llminvariance: end -->"

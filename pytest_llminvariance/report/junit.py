@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from pytest_llminvariance.report.plain_text import visible
-from pytest_llminvariance.report.record import Entry, Report
+from pytest_llminvariance.report.entries import Entry, Report
 from pytest_llminvariance.report.summary import certainty, one_paragraph, severity
-
-__all__ = ["junit"]
+from pytest_llminvariance.report.text import visible
 
 
 def junit(record: Report) -> str:

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Report
-from pytest_llminvariance.report.summary import (
-    MARKS,
-    amount,
-    certainty,
-    headline,
-    place,
-    sentence,
-    tolerated,
-)
+from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.summary import MARKS, amount, certainty, headline, place, sentence, tolerated
+from pytest_llminvariance.report.text import cut, one_line
 from pytest_llminvariance.report.words import plural
-
-__all__ = ["MAX_BYTES", "as_text", "markdown", "table_lines"]
 
 MAX_BYTES = 64_000
 TABLE_BYTES = 30_000

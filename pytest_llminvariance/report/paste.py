@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from pytest_llminvariance.verdict import Example
-
-__all__ = ["MAX_CHARACTERS", "paste_lines", "pasted_test"]
+from pytest_llminvariance.checks.verdict import Example
 
 MAX_CHARACTERS = 8_000
 """What is longer is not printed: a terminal is no place for a book."""

@@ -11,12 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_llminvariance.audit.variance import Observation, VarianceShares, variance_shares
-from pytest_llminvariance.recorded_answers import RecordedAnswer
-from pytest_llminvariance.report.record import Entry
-
-__all__ = ["Directions", "Orbit", "Shares", "directions", "index_answers", "label_shares", "orbits", "position_shares",
-           "spread"]  # fmt: skip
+from pytest_llminvariance.measures.variance import Observation, VarianceShares, variance_shares
+from pytest_llminvariance.records.answers import RecordedAnswer
+from pytest_llminvariance.report.entries import Entry
 
 MAX_PLACES = 12
 

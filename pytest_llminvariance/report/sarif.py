@@ -16,11 +16,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Report
+from pytest_llminvariance.report.entries import Entry, Report
 from pytest_llminvariance.report.summary import one_paragraph, severity
-
-__all__ = ["sarif"]
+from pytest_llminvariance.report.text import cut, one_line
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

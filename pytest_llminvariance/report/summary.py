@@ -6,26 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_llminvariance.audit.metrics import METRICS
-from pytest_llminvariance.report.plain_text import cut, one_line
-from pytest_llminvariance.report.record import Entry, Report
+from pytest_llminvariance.checks.verdict import Decision
+from pytest_llminvariance.measures.metrics import METRICS
+from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.text import cut, one_line
 from pytest_llminvariance.report.words import certainty_words, percent, plural
-from pytest_llminvariance.verdict import Decision
-
-__all__ = [
-    "MARKS",
-    "Headline",
-    "Severity",
-    "amount",
-    "certainty",
-    "headline",
-    "is_share",
-    "one_paragraph",
-    "place",
-    "sentence",
-    "severity",
-    "tolerated",
-]
 
 MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?"}
 SAID = {"BROKEN": "is broken", "UNDECIDED": "is undecided", "HOLDS": "holds"}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_llminvariance.recording import unfinished
+from pytest_llminvariance.records.events import unfinished
 from pytest_llminvariance.report.words import percent
-
-__all__ = ["finding_line", "section_lines"]
 
 COLOURS = {"HOLDS": "green", "BROKEN": "red", "UNDECIDED": "yellow"}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_llminvariance.audit.metrics import METRICS
-from pytest_llminvariance.verdict import CERTAIN, Decision, Finding
+from collections.abc import Sequence
 
-__all__ = ["certainty_words", "effect_words", "is_one_number", "percent", "plural"]
+from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Finding
+from pytest_llminvariance.measures.metrics import METRICS
+from pytest_llminvariance.report.text import one_line
+
+NAMES_SHOWN = 10
 
 
 def percent(share: float) -> str:
@@ -57,3 +60,11 @@ def _tested(decision: Decision, planned: int, design: str) -> str:
         f"risk {decision.alpha:.2g}: {decision.n:,} {of} {plural(decision.n_planned, unit)}{each}; "
         f"the mean is {ends}, each end wrong with at most that risk"
     )
+
+
+def names(found: Sequence[str]) -> str:
+    """Return names in one line, the first ten and how many there are."""
+    if not found:
+        return "none"
+    shown = ", ".join(one_line(name, 40) for name in found[:NAMES_SHOWN])
+    return f"{len(found)}: {shown}" + (", …" if len(found) > NAMES_SHOWN else "")

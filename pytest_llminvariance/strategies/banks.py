@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
-from pytest_llminvariance.questions import Question, as_questions
+from pytest_llminvariance.questions.question import Question, as_questions
 from pytest_llminvariance.strategies.parts import noted
 from pytest_llminvariance.strategies.texts import made
-
-__all__ = ["instances", "questions"]
 
 Options = Sequence[str] | Callable[..., Sequence[Any]]
 

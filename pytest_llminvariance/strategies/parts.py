@@ -11,14 +11,12 @@ from hypothesis.control import current_build_context
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
-from pytest_llminvariance.draws import Kind, drew
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.labels import check_labels
-from pytest_llminvariance.presentation import Layout, Template, as_template
-from pytest_llminvariance.questions import Question
-from pytest_llminvariance.transforms import LABEL_SETS, LAYOUTS
-
-__all__ = ["labels", "layouts", "noted", "option_orders", "templates"]
+from pytest_llminvariance.questions.labels import check_labels
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.template import Layout, Template, as_template
+from pytest_llminvariance.search.drawn import Kind, drew
+from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS
 
 Drawn = TypeVar("Drawn")
 MAX_OPTIONS = 100

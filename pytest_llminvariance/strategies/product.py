@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
-from pytest_llminvariance.presentation import DEFAULT_LAYOUT, Layout, Presentation, Template
-from pytest_llminvariance.questions import Question
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, Layout, Template
 from pytest_llminvariance.strategies.parts import noted, option_orders
 from pytest_llminvariance.strategies.parts import templates as templates_of
 from pytest_llminvariance.strategies.texts import made
-from pytest_llminvariance.transforms import MAX_PLANNED, Product, Transform
-
-__all__ = ["presentations"]
+from pytest_llminvariance.transforms.base import MAX_PLANNED, Product, Transform
 
 Under = Transform | Sequence[Transform]
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
-from pytest_llminvariance.conversation import check_shots
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.presentation import Presentation
-from pytest_llminvariance.questions import Question
+from pytest_llminvariance.questions.conversation import check_shots
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.strategies.parts import noted, option_orders
-from pytest_llminvariance.transforms_text import (
+from pytest_llminvariance.transforms.base import TextTransform
+from pytest_llminvariance.transforms.texts import (
     DISTRACTORS,
     NOISE_KINDS,
     OPINIONS,
@@ -29,11 +30,8 @@ from pytest_llminvariance.transforms_text import (
     Place,
     Restate,
     SwapGroups,
-    TextTransform,
     check_texts,
 )
-
-__all__ = ["distractors", "few_shot_orders", "groups", "paraphrases", "surface_noise", "user_opinions"]
 
 Made = TypeVar("Made")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llminvariance.recorded_answers import readable_answers
-from pytest_llminvariance.report.page import page
-from pytest_llminvariance.report.record import read_report
+from pytest_llminvariance.records.answers import readable_answers
+from pytest_llminvariance.report.entries import read_report
+from pytest_llminvariance.report.html.page import page
 from tests.browser.webdriver import Browser, browser, missing
 from tests.run_records import bank, hostile_bank, measured, write_run
 

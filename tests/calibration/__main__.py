@@ -9,7 +9,7 @@ import time
 from scipy.stats import binom
 from tqdm import tqdm
 
-from pytest_llminvariance.stats.forecast import expected_share
+from pytest_llminvariance.measures.forecast import expected_share
 from tests.calibration.cells import TOLERANCE, cells, run_cell, run_sessions
 from tests.calibration.exact import enumerate_orders, suites
 from tests.calibration.suites import SUITE_CELLS, run_suites

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
-from pytest_llminvariance.stats.betting import Side, crossing
+from pytest_llminvariance.measures.betting import Side, crossing
 
 Values = np.ndarray
 TOLERANCE = 0.05

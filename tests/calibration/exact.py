@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pytest_llminvariance.stats.betting import Capital, Side
+from pytest_llminvariance.measures.betting import Capital, Side
 
 ALPHAS = (0.2, 0.1, 0.05, 0.01)
 

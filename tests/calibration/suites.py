@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance import Question, Verdict, check
+from pytest_llminvariance.checks.run import run
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import Model
-from pytest_llminvariance.presentation import Presentation
-from pytest_llminvariance.runs import run
+from pytest_llminvariance.questions.presentation import Presentation
 
 TOLERANCE = 0.05
 N = 150

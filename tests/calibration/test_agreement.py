@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pytest_llminvariance.stats.betting import Capital, Side, bounds, log_capital
+from pytest_llminvariance.measures.betting import Capital, Side, bounds, log_capital
 from tests.calibration import independent
 from tests.calibration.exact import added
 

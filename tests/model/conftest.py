@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pytest_llminvariance import Question, load_model, load_questions
-from pytest_llminvariance.models.transformers import TransformersModel
+from pytest_llminvariance.models.local.transformers import TransformersModel
 
 FACTS = Path(__file__).parents[2] / "examples" / "model_repo" / "questions" / "facts.jsonl"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_llminvariance import Model, load_model
-from pytest_llminvariance.models.transformers import TransformersModel
+from pytest_llminvariance.models.local.transformers import TransformersModel
 
 
 def with_noise(share: float) -> Model:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pytest_llminvariance import Ask, Presentation, Question, Said, run, run_machine
-from pytest_llminvariance.engine import ask
+from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import request_for
-from pytest_llminvariance.models.transformers import TransformersModel
 
 BARKS = Question("Which animal barks?", ["Cat", "Dog", "Cow", "Fish"], answer="Dog", id="barks")
 SHOTS = [

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance.errors import ModelError
-from pytest_llminvariance.models import demo
+from pytest_llminvariance.models.local import demo
 
 pytestmark = pytest.mark.real_model
 

@@ -12,7 +12,7 @@ import torch
 from transformers import BertConfig, BertModel, LlamaConfig
 
 from pytest_llminvariance import ModelError
-from pytest_llminvariance.models.encoder import load_encoder
+from pytest_llminvariance.models.local.encoder import load_encoder
 
 TEXTS = ["stem option", "Answer: A", "an altogether longer text than the others are, with more tokens in it"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance.comparison import Compared, compare_runs
-from pytest_llminvariance.report.comparison import WORDS
-from pytest_llminvariance.run_directory import read_run
+from pytest_llminvariance.gate.comparison import Compared, compare_runs
+from pytest_llminvariance.records.findings import read_run
+from pytest_llminvariance.report.release import COMPARISON_WORDS
 from tests.run_directories import recording
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ def test_one_tensor_changed_slightly_is_compared(repository: Repository) -> None
     assert item.difference is not None
     assert float(item.difference.low) == pytest.approx(after["effect"]["low"] - before["effect"]["high"])
     assert float(item.difference.high) == pytest.approx(after["effect"]["high"] - before["effect"]["low"])
-    assert f"{WORDS[item.verdict]:<10} test_order.py::test_order option_order: tv " in said
+    assert f"{COMPARISON_WORDS[item.verdict]:<10} test_order.py::test_order option_order: tv " in said
     assert code == {"HOLDS": 0, "BROKEN": 1, "UNDECIDED": 3}[item.verdict], "the check of level warn is not counted"
     assert item.worse or item.better, "tv sees what a flip rate that is 100% both times does not"
     code, said = repository.cli("compare", "release", "release", "--margin", "0")

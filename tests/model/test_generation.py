@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from pytest_llminvariance import Presentation, Question, load_model
-from pytest_llminvariance.models import generation
-from pytest_llminvariance.models.generation import answer_part, text_batches
+from pytest_llminvariance.models.local import generation
+from pytest_llminvariance.models.local.generation import answer_part, text_batches
+from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import Draw, TextReply, TextRequest
-from pytest_llminvariance.models.transformers import TransformersModel
 from tests.model.tiny_configs import REFUSED, TREE
 
 QUESTIONS = [

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pytest_llminvariance import Presentation, Question, load_model
+from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest
-from pytest_llminvariance.models.transformers import TransformersModel
 
 pytestmark = [
     pytest.mark.gpu,

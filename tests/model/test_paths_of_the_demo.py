@@ -9,9 +9,9 @@ import pytest
 from transformers.utils import logging as library
 
 from pytest_llminvariance import Presentation, Question
-from pytest_llminvariance.models.passes import PaddedPath, PrefixPath
+from pytest_llminvariance.models.local.passes import PaddedPath, PrefixPath
+from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import LabelRequest, OptionRequest, TextRequest
-from pytest_llminvariance.models.transformers import TransformersModel
 
 pytestmark = pytest.mark.real_model
 

@@ -9,7 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_llminvariance import Presentation, Question, Template
-from pytest_llminvariance.models.demo import demo_folder
+from pytest_llminvariance.models.local.demo import demo_folder
+from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     LabelRequest,
@@ -18,7 +19,6 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
 )
-from pytest_llminvariance.models.transformers import TransformersModel
 
 pytestmark = pytest.mark.real_model
 
@@ -141,7 +141,7 @@ def test_text_readout_equals_greedy_decoding_by_hand(
 def test_mass_on_labels_is_what_the_vocabulary_gives_them(
     demo_model: TransformersModel, plain: Plain, shown: list[Presentation]
 ) -> None:
-    from pytest_llminvariance.engine import read_reply
+    from pytest_llminvariance.measures.reading import read_reply
 
     (reply,) = demo_model.answer([LabelRequest(shown[0])])
     answer = read_reply(reply, shown[0], "label")

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from pytest_llminvariance import Presentation, Question, load_model
+from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, OptionReply, OptionRequest
-from pytest_llminvariance.models.transformers import TransformersModel
 from tests.model.tiny_configs import REFUSED, TREE
 
 NAMES = [*TREE, *REFUSED]

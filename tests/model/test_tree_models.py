@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pytest_llminvariance.models import passes, tree_attention
-from pytest_llminvariance.models.passes import PaddedPath, PrefixPath, TreePath
-from pytest_llminvariance.models.scoring import Scorer, TooLargeError
-from pytest_llminvariance.models.tree import Reading
+from pytest_llminvariance.models.local import passes, tree_attention
+from pytest_llminvariance.models.local.passes import PaddedPath, PrefixPath, TreePath
+from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError
+from pytest_llminvariance.models.local.tree import Reading
 from tests.model.tiny_configs import REFUSED, THRESHOLD, TREE, WINDOW
 
 EVERYTHING = tuple(range(300))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llminvariance import Finding, Model, Question, Template, check, controls, run
-from pytest_llminvariance.report.message import failure_message
+from pytest_llminvariance.report.failure import failure_message
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], id=f"q{n}", answer=n % 4) for n in range(12)]
 REPLAY = "pytest test_it.py::test_order --invariance-seed=7"

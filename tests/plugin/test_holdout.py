@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance import Question, UsageError
-from pytest_llminvariance.holdout import new_holdout, read_holdout
+from pytest_llminvariance.checks.holdout import new_holdout, read_holdout
 
 SUITE = """
     from pytest_llminvariance import Question, check

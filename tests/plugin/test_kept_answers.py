@@ -193,7 +193,7 @@ def test_an_unrelated_suite_opens_nothing(pytester: pytest.Pytester) -> None:
 
         def test_nothing(pytestconfig):
             assert "sqlite3" not in sys.modules
-            assert "pytest_llminvariance.cache" not in sys.modules
+            assert "pytest_llminvariance.models.cache" not in sys.modules
         """
     )
     result = pytester.runpytest_subprocess("--invariance-cache=kept", "-p", "no:hypothesispytest", "-p", "no:cov")

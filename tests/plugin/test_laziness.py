@@ -15,7 +15,20 @@ LIST_MODULES = """
 """
 LIGHT = {
     f"pytest_llminvariance{name}"
-    for name in ("", ".device_names", ".errors", ".options", ".plugin", ".recording", ".runs", ".session_state")
+    for name in (
+        "",
+        ".checks",
+        ".checks.run",
+        ".errors",
+        ".models",
+        ".models.device_names",
+        ".plugin",
+        ".plugin.options",
+        ".plugin.scopes",
+        ".plugin.session",
+        ".records",
+        ".records.events",
+    )
 }
 HEAVY = {"numpy", "scipy", "torch", "transformers", "hypothesis", "tqdm", "typer"}
 

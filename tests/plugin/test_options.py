@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pytest_llminvariance.options import Settings
+from pytest_llminvariance.plugin.options import Settings
 from tests.run_directories import write_run
 
 VALUES = {

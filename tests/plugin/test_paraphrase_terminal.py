@@ -9,7 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from pytest_llminvariance.paraphrase_file import read_lock
+from pytest_llminvariance.paraphrases.lock_file import read_lock
 
 QUESTIONS: list[dict[str, object]] = [
     {"id": "q1", "stem": "Which animal barks?", "options": ["Dog", "Cat"], "answer": "Dog"},

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance.cli import app
-from pytest_llminvariance.records import findings_text, load_record
-from pytest_llminvariance.rejudging import judge
+from pytest_llminvariance.records.directory import findings_text, load_record
+from pytest_llminvariance.records.judge import judge
 from tests.unit.records_schema import problems
 
 MANY = """

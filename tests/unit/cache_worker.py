@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from pytest_llminvariance import Presentation, Question
-from pytest_llminvariance.cache import AnswerCache
+from pytest_llminvariance.models.cache import AnswerCache
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, Request
 
 FINGERPRINT = "weights"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_llminvariance.runs import Run, current_run
+from pytest_llminvariance.checks.run import Run, current_run
 
 
 @pytest.fixture(autouse=True)

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pytest_llminvariance import auditing, controls, engine
-from pytest_llminvariance.auditing import BANK, AuditPlan, read_bank, run_audit
-from pytest_llminvariance.cli import app
-from pytest_llminvariance.cli_audit import default_directory
+from pytest_llminvariance import controls
+from pytest_llminvariance.cli import app, auditing
+from pytest_llminvariance.cli.audit import default_directory
+from pytest_llminvariance.cli.auditing import BANK, AuditPlan, read_bank, run_audit
 from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models import engine
 from pytest_llminvariance.models.protocol import Reply, Request
-from pytest_llminvariance.questions import Question
-from pytest_llminvariance.records import load_record
-from pytest_llminvariance.rejudging import judge
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.records.directory import load_record
+from pytest_llminvariance.records.judge import judge
 from tests import kill_audit
 from tests.unit.records_schema import problems
 

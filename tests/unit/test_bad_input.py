@@ -19,7 +19,7 @@ from pytest_llminvariance import (
     UsageError,
 )
 from pytest_llminvariance.errors import QuestionError
-from pytest_llminvariance.questions import as_questions
+from pytest_llminvariance.questions.question import as_questions
 from tests.unit.bad_input import Misuse, assert_refused, of
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")

@@ -20,8 +20,8 @@ from pytest_llminvariance import (
     check,
     load_model,
 )
-from pytest_llminvariance.models.label_tokens import LabelTokens
-from pytest_llminvariance.models.transformers import TransformersModel
+from pytest_llminvariance.models.local.label_tokens import LabelTokens
+from pytest_llminvariance.models.local.transformers import TransformersModel
 from tests.unit.bad_input import Misuse, assert_refused
 from tests.unit.tiny_models import llama_config, save_llama, save_t5, save_tokenizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llminvariance.models.batching import absorbed, padded_batches
+from pytest_llminvariance.models.local.batching import absorbed, padded_batches
 
 sequences = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple), max_size=12)
 

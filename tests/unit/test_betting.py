@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import binom
 
 from pytest_llminvariance import UsageError
-from pytest_llminvariance.stats.betting import FRACTIONS, Capital, MeanTest, Side, bounds, crossing, log_capital
-from pytest_llminvariance.stats.forecast import expected_share, fewest_values, forecast_words
+from pytest_llminvariance.measures.betting import FRACTIONS, Capital, MeanTest, Side, bounds, crossing, log_capital
+from pytest_llminvariance.measures.forecast import expected_share, fewest_values, forecast_words
 from tests.calibration.cells import cells, run_cell, run_sessions
 from tests.calibration.exact import added, distinct_orders, enumerate_orders, suites
 

@@ -12,20 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Item, Presentation, Question, Questionnaire, Reorder, Scale, check, controls
-from pytest_llminvariance.audit.distribution import AnswerDistribution
-from pytest_llminvariance.designs import (
-    compose,
-    cyclic_orders,
-    identity,
-    inverse,
-    kendall_distance,
-    orders_of,
-    williams_rows,
-)
-from pytest_llminvariance.engine import ask, read_reply
+from pytest_llminvariance.checks.run import run
+from pytest_llminvariance.checks.verdict import Verdict
+from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import LabelRequest, TextReply, TextRequest
-from pytest_llminvariance.runs import run
-from pytest_llminvariance.verdict import Verdict
+from pytest_llminvariance.questions.orders import compose, cyclic_orders, identity, inverse, kendall_distance
+from pytest_llminvariance.transforms.designs import orders_of, williams_rows
 
 SIZES = range(2, 13)
 

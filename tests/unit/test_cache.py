@@ -22,9 +22,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Presentation, Question, UsageError, controls
-from pytest_llminvariance.cache import AnswerCache, AnswerCacheWarning
-from pytest_llminvariance.cache_rows import decoded, encoded, row_key
-from pytest_llminvariance.engine import ask
+from pytest_llminvariance.checks.run import run
+from pytest_llminvariance.models.cache import AnswerCache, AnswerCacheWarning
+from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
+from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
@@ -37,8 +38,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
 )
-from pytest_llminvariance.presentation import Layout
-from pytest_llminvariance.runs import run
+from pytest_llminvariance.questions.template import Layout
 
 F = "fingerprint"
 Items = dict[tuple[str, str, Request], Reply]
@@ -449,7 +449,7 @@ def test_under_warnings_as_errors_nothing_is_raised(tmp_path: Path) -> None:
 
 
 def test_a_file_that_others_hold_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_llminvariance.cache_file.BUSY_S", 0.05)
+    monkeypatch.setattr("pytest_llminvariance.models.cache_file.BUSY_S", 0.05)
     filled(tmp_path)
     with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -473,7 +473,7 @@ def test_a_file_that_others_hold_for_a_while_is_waited_for(tmp_path: Path, monke
             if len(pauses) == 3:
                 other.execute("COMMIT")
 
-        monkeypatch.setattr("pytest_llminvariance.cache_file.time.sleep", sleep)
+        monkeypatch.setattr("pytest_llminvariance.models.cache_file.time.sleep", sleep)
         cache.store(items([9]))
     assert len(pauses) == 3
     assert cache.trouble is None
@@ -641,7 +641,7 @@ def test_info_and_clear(tmp_path: Path) -> None:
 def test_clear_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(tmp_path)
     cache = opened(tmp_path)
-    monkeypatch.setattr("pytest_llminvariance.cache_file.BUSY_S", 0.05)
+    monkeypatch.setattr("pytest_llminvariance.models.cache_file.BUSY_S", 0.05)
     with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(UsageError, match=r"cannot be cleared: database is locked\. Remove the folder"):

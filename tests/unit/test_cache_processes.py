@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llminvariance.cache import AnswerCache
+from pytest_llminvariance.models.cache import AnswerCache
 from tests.unit import cache_worker
 from tests.unit.cache_worker import FINGERPRINT, batch
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_llminvariance.policy import policy_from, read_policy
+from pytest_llminvariance.gate.policy import policy_from, read_policy
 
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "examples" / "ci"

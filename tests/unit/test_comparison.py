@@ -14,14 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from pytest_llminvariance import Finding, Question, Template, Verdict, check, controls, run
-from pytest_llminvariance.audit.flips import changed_while_wrong, mcnemar_exact, negative_flip
-from pytest_llminvariance.audit.metrics import Interval
+from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.cli import app
-from pytest_llminvariance.comparison import Compared, audit_difference, compare_runs
+from pytest_llminvariance.gate.comparison import Compared, audit_difference, compare_runs
+from pytest_llminvariance.gate.ratchet import accept, read_ratchet, write_ratchet
+from pytest_llminvariance.measures.flips import changed_while_wrong, mcnemar_exact, negative_flip
+from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.models.controls import Control
-from pytest_llminvariance.ratchet import accept, read_ratchet, write_ratchet
-from pytest_llminvariance.run_directory import RunRecord, StoredFinding, read_run
-from pytest_llminvariance.verdict import Decision
+from pytest_llminvariance.records.findings import RunRecord, StoredFinding, read_run
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", list("abcd"), id=f"q{n}", answer=n % 4) for n in range(10)]

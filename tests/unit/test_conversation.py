@@ -22,12 +22,13 @@ from pytest_llminvariance import (
     controls,
     symmetrized,
 )
-from pytest_llminvariance.cache_rows import row_key
-from pytest_llminvariance.engine import ask, read_reply
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.local.transformers import _plain_text
 from pytest_llminvariance.models.protocol import LabelRequest, MissingReply, request_for
 from pytest_llminvariance.models.replay import Recorder, load_replay
-from pytest_llminvariance.models.transformers import _plain_text
 from tests.unit.bad_input import of
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"], answer="Bob", id="who")

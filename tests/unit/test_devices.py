@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pytest_llminvariance import ModelError, UsageError
-from pytest_llminvariance.models import devices
-from pytest_llminvariance.models.devices import Worker, batch_tokens_for, choose_device, fit_workers
+from pytest_llminvariance.models.local import devices
+from pytest_llminvariance.models.local.devices import Worker, batch_tokens_for, choose_device, fit_workers
 
 GIB = 2**30
 

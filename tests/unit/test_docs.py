@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import pytest_llminvariance
-from pytest_llminvariance import selftest
-from pytest_llminvariance.audit.metrics import METRICS
-from pytest_llminvariance.options import Settings
+from pytest_llminvariance.cli import selftest
+from pytest_llminvariance.measures.metrics import METRICS
+from pytest_llminvariance.plugin.options import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance import Finding, Model, Question, UsageError, Verdict, check, controls, run
+from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.verdict import Decision
+from pytest_llminvariance.measures.asking_order import asking_order, draw_order
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import MissingReply, Reply, Request
-from pytest_llminvariance.report.message import failure_message
-from pytest_llminvariance.runs import current_run
-from pytest_llminvariance.stats.asking_order import asking_order, draw_order
-from pytest_llminvariance.verdict import Decision
+from pytest_llminvariance.report.failure import failure_message
 from tests.calibration.suites import SUITE_CELLS, SuiteCell, flipping, just_above, run_suites
 
 LIMIT = 0.1

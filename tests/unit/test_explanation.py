@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llminvariance import Layout, Presentation, Question, Template
-from pytest_llminvariance.explanation import explain, missing_singles
+from pytest_llminvariance.search.explanation import explain, missing_singles
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy", "Di"])
 A = Presentation(WHO)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llminvariance.folders import answers_folder, cache_folder, file_system_type, is_network_type, on_network
+from pytest_llminvariance.files import answers_folder, cache_folder, file_system_type, is_network_type, on_network
 
 MOUNTS = """\
 21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

@@ -13,13 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from pytest_llminvariance import Finding, Question, check, controls
+from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.cli import app
-from pytest_llminvariance.gate import GateDecision, decide_gate
+from pytest_llminvariance.gate.decision import GateDecision, decide_gate
+from pytest_llminvariance.gate.policy import Policy, policy_from
 from pytest_llminvariance.models.controls import Control
-from pytest_llminvariance.policy import Policy, policy_from
-from pytest_llminvariance.report.gate import gate_lines
-from pytest_llminvariance.run_directory import RunRecord, read_run
-from pytest_llminvariance.verdict import Decision
+from pytest_llminvariance.records.findings import RunRecord, read_run
+from pytest_llminvariance.report.release import gate_lines
 from tests.run_directories import ANY, write_run
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]

@@ -7,20 +7,12 @@ import math
 import pytest
 from hypothesis import Phase, given, seed, settings
 
-from pytest_llminvariance import (
-    AddDistractor,
-    Ask,
-    InvarianceError,
-    Presentation,
-    Question,
-    Said,
-    assert_same_answer,
-)
+from pytest_llminvariance import AddDistractor, Ask, InvarianceError, Presentation, Question, Said, assert_same_answer
 from pytest_llminvariance import strategies as inv
-from pytest_llminvariance.audit.distribution import AnswerDistribution
-from pytest_llminvariance.designs import identity, kendall_distance
-from pytest_llminvariance.guidance import MARGIN, changed_parts, guide, margin_nats
+from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.questions.orders import identity, kendall_distance
+from pytest_llminvariance.search.guidance import MARGIN, changed_parts, guide, margin_nats
 
 SEVEN = Question("Which?", [f"option {n}" for n in range(7)], answer=0)
 OTHER = Question("When?", [f"option {n}" for n in range(7)], answer=0)

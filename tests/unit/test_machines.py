@@ -22,9 +22,9 @@ from pytest_llminvariance import (
     run,
     run_machine,
 )
-from pytest_llminvariance.machines import CHALLENGES, REMARKS
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import LabelReply, Reply, Request, TextReply
+from pytest_llminvariance.search.conversations import CHALLENGES, REMARKS
 
 BARKS = Question("Which animal barks?", ["cat", "dog", "cow"], answer="dog", id="barks")
 BANK = [BARKS, Question("Which animal flies?", ["owl", "eel", "ant"], answer="owl", id="flies")]

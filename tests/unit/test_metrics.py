@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from pytest_llminvariance.audit.distribution import REFUSED, AnswerDistribution, mean_distribution
-from pytest_llminvariance.audit.metrics import (
+from pytest_llminvariance.checks.verdict import Guard, Verdict, as_tolerance, decide
+from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistribution, mean_distribution
+from pytest_llminvariance.measures.metrics import (
     METRICS,
     Interval,
     flip,
@@ -23,7 +24,6 @@ from pytest_llminvariance.audit.metrics import (
     position_shares,
     trait_shift,
 )
-from pytest_llminvariance.verdict import Guard, Verdict, as_tolerance, decide
 
 DELTA = 1e-4
 CHOSEN = [AnswerDistribution.chosen(content, 3) for content in range(3)]

@@ -21,9 +21,9 @@ from pytest_llminvariance import (
     controls,
     run,
 )
+from pytest_llminvariance.checks.run import Run, current_run
 from pytest_llminvariance.models.controls import Control
-from pytest_llminvariance.presentation import Presentation
-from pytest_llminvariance.runs import Run, current_run
+from pytest_llminvariance.questions.presentation import Presentation
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", list("abcd"), id=f"q{n}", answer=n % 4) for n in range(40)]

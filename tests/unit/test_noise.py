@@ -18,9 +18,9 @@ from pytest_llminvariance import (
     noise_floor,
     run,
 )
-from pytest_llminvariance.audit.metrics import DELTA_NATS
+from pytest_llminvariance.checks.noise import delta_nats
+from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.models.protocol import Capability, LabelReply, Reply, Request, TextReply, sent_digest
-from pytest_llminvariance.noise import delta_nats
 
 
 def known_answer(stem: str) -> int:

@@ -15,7 +15,7 @@ import pytest
 import scipy.stats
 
 from pytest_llminvariance.errors import MissingExtraError, UsageError
-from pytest_llminvariance.stats.paired import (
+from pytest_llminvariance.measures.paired import (
     PairedTest,
     cochran_q,
     mcnemar_exact,
@@ -235,7 +235,7 @@ def test_sampled_permutation_is_never_zero_and_does_not_depend_on_its_batches(mo
     assert paired_permutation([0] * 100, [1] * 100, seed=1, patterns=999).p_value == 1 / 1000
     second = [math.sin(k) + 0.1 for k in range(100)]
     whole = paired_permutation([0] * 100, second, seed=1)
-    monkeypatch.setattr("pytest_llminvariance.stats.paired.PATTERNS_AT_ONCE", 1000)
+    monkeypatch.setattr("pytest_llminvariance.measures.paired.PATTERNS_AT_ONCE", 1000)
     assert paired_permutation([0] * 100, second, seed=1) == whole
 
 

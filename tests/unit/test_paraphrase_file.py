@@ -11,15 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Question, QuestionError, UsageError
-from pytest_llminvariance.paraphrase_file import (
-    digest_of,
-    parse_lock,
-    read_lock,
-    read_what_is_good,
-    render_lock,
-    write_lock,
-)
-from pytest_llminvariance.paraphrase_lock import (
+from pytest_llminvariance.paraphrases.lock import (
     STATUSES,
     Entry,
     Lock,
@@ -28,6 +20,14 @@ from pytest_llminvariance.paraphrase_lock import (
     comparable,
     stale_entries,
     visible,
+)
+from pytest_llminvariance.paraphrases.lock_file import (
+    digest_of,
+    parse_lock,
+    read_lock,
+    read_what_is_good,
+    render_lock,
+    write_lock,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)

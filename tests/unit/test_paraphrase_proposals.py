@@ -9,9 +9,9 @@ import pytest
 
 from pytest_llminvariance import CapabilityError, ModelError, Question, controls
 from pytest_llminvariance.models.protocol import Capability, MissingReply, Reply, Request, TextReply
-from pytest_llminvariance.paraphrase_file import parse_lock, render_lock
-from pytest_llminvariance.paraphrase_lock import Entry, Lock, Wording, entry_of
-from pytest_llminvariance.paraphrase_proposals import INSTRUCTIONS, lines_of, model_proposals, propose
+from pytest_llminvariance.paraphrases.lock import Entry, Lock, Wording, entry_of
+from pytest_llminvariance.paraphrases.lock_file import parse_lock, render_lock
+from pytest_llminvariance.paraphrases.proposals import INSTRUCTIONS, lines_of, model_proposals, propose
 
 BARKS = Question("Which animal barks?", ["Dog", "Cat"], id="q1", answer=0)
 PLAN = Question("I make plans.", ["agree", "disagree"], id="q2")

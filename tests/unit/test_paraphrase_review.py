@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance import Question, UsageError
-from pytest_llminvariance.paraphrase_file import read_lock, write_lock
-from pytest_llminvariance.paraphrase_lock import Entry, Lock, Wording
-from pytest_llminvariance.paraphrase_review import PROMPT, Review, review
-from pytest_llminvariance.paraphrase_status import read_status
+from pytest_llminvariance.paraphrases.lock import Entry, Lock, Wording
+from pytest_llminvariance.paraphrases.lock_file import read_lock, write_lock
+from pytest_llminvariance.paraphrases.review import PROMPT, Review, review
+from pytest_llminvariance.paraphrases.status import read_status
 
 BARKS = Question("Which animal barks?", ["Dog", "Cat"], id="q1", context="At\x1b[2J home.")
 MEOWS = Question("Which animal meows?", ["Dog", "Cat"], id="q2")

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Question, load_questions
-from pytest_llminvariance.paraphrase_lock import comparable
-from pytest_llminvariance.paraphrase_rules import RULES, by_rule
-from pytest_llminvariance.paraphrase_screens import SCREENS, same_as_another, why_not
-from pytest_llminvariance.paraphrase_words import family, names, negations, numbers, quotations, words
+from pytest_llminvariance.paraphrases.lock import comparable
+from pytest_llminvariance.paraphrases.rules import RULES, by_rule
+from pytest_llminvariance.paraphrases.screens import SCREENS, same_as_another, why_not
+from pytest_llminvariance.paraphrases.words import family, names, negations, numbers, quotations, words
 
 FACTS = Path(__file__).parents[2] / "examples" / "model_repo" / "questions" / "facts.jsonl"
 OPTIONS = ("Green", "Dog", "Seventeen", "A long walk")

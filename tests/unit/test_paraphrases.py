@@ -22,9 +22,9 @@ from pytest_llminvariance import (
     controls,
     load_paraphrases,
 )
-from pytest_llminvariance.paraphrase_file import write_lock
-from pytest_llminvariance.paraphrase_lock import Entry, Lock, Status, Wording
-from pytest_llminvariance.paraphrases import accepted_stems
+from pytest_llminvariance.paraphrases.lock import Entry, Lock, Status, Wording
+from pytest_llminvariance.paraphrases.lock_file import write_lock
+from pytest_llminvariance.paraphrases.transform import accepted_stems
 
 N = 12
 BANK = tuple(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llminvariance.audit import parsing
-from pytest_llminvariance.audit.parsing import Outcome, ParsedText, parse_choice
+from pytest_llminvariance.measures import parsing
+from pytest_llminvariance.measures.parsing import Outcome, ParsedText, parse_choice
 from tests.unit.parsing_cases import (
     ACCENTS,
     AIC,

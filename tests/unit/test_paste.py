@@ -22,8 +22,8 @@ from pytest_llminvariance import (
 )
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import Capability, Reply, Request
+from pytest_llminvariance.questions.source import presentation_source, question_source
 from pytest_llminvariance.report.paste import MAX_CHARACTERS
-from pytest_llminvariance.source import presentation_source, question_source
 
 PLAIN = Question("Who?", ["Ann", "Bob", "Cy"])
 NASTY = Question(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance import UsageError
-from pytest_llminvariance.policy import Policy, Rule, read_policy
+from pytest_llminvariance.gate.policy import Policy, Rule, read_policy
 
 FULL = """
 risk_limit = 0.1

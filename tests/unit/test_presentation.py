@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Layout, Presentation, Question, Template, UsageError
-from pytest_llminvariance.audit.parsing import parse_choice
-from pytest_llminvariance.labels import check_labels
-from pytest_llminvariance.presentation import Message
+from pytest_llminvariance.measures.parsing import parse_choice
+from pytest_llminvariance.questions.conversation import Message
+from pytest_llminvariance.questions.labels import check_labels
 
 PLANETS = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"])
 PLAN = Question("I plan ahead.", ["strongly disagree", "neutral", "strongly agree"], scores=[1, 2, 3])

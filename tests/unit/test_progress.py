@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from pytest_llminvariance import ModelError, Presentation, Question, controls
-from pytest_llminvariance.engine import Step, ask
+from pytest_llminvariance.models.engine import Step, ask
+from pytest_llminvariance.models.local.scoring import Usage
+from pytest_llminvariance.models.progress import progress_bar, rate_words
 from pytest_llminvariance.models.protocol import LabelRequest, Reply, Request
-from pytest_llminvariance.models.scoring import Usage
-from pytest_llminvariance.progress import progress_bar, rate_words
 
 QUESTIONS = [Question(f"Number {n}?", ["red", "blue"], answer=0) for n in range(3)]
 REQUESTS = [LabelRequest(Presentation(question, order=order)) for question in QUESTIONS for order in ((0, 1), (1, 0))]

@@ -47,9 +47,9 @@ def test_no_submodule_hides_a_name(name: str) -> None:
 
 
 def test_check_is_the_function_even_after_its_module_was_imported() -> None:
-    code = "import pytest_llminvariance.checks; from pytest_llminvariance import check; print(check.__module__)"
+    code = "import pytest_llminvariance.checks.check; from pytest_llminvariance import check; print(check.__module__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "pytest_llminvariance.checks"
+    assert done.stdout.strip() == "pytest_llminvariance.checks.check"
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

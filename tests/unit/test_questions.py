@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Item, Question, Questionnaire, Scale
-from pytest_llminvariance.questions import as_questions
+from pytest_llminvariance.questions.question import as_questions
 
 FULL = Question(
     "I plan ahead.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_llminvariance.auditing import DEFAULT_PROPERTIES, PROPERTIES
-from pytest_llminvariance.cli_audit import audit_command
+from pytest_llminvariance.cli.audit import audit_command
+from pytest_llminvariance.cli.auditing import DEFAULT_PROPERTIES, PROPERTIES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "record.md").read_text()

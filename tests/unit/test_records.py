@@ -12,13 +12,15 @@ import jsonschema
 import pytest
 
 from pytest_llminvariance import Question
+from pytest_llminvariance.checks.properties import BatchAgreement, as_property
+from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.verdict import Decision, Finding
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, TextReply
-from pytest_llminvariance.presentation import Layout, Presentation, Template
-from pytest_llminvariance.properties import BatchAgreement, as_property
-from pytest_llminvariance.records import begin_record, load_record, read_lines, repair
-from pytest_llminvariance.sheets import Sheet, reply_data, reply_from, sheet_data, sheet_from
-from pytest_llminvariance.verdict import Decision, Finding
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.template import Layout, Template
+from pytest_llminvariance.records.directory import begin_record, load_record, read_lines, repair
+from pytest_llminvariance.records.sheets import reply_data, reply_from, sheet_data, sheet_from
 from tests.unit.records_schema import SCHEMAS, schema
 
 QUESTION = Question("s?", ["a", "b", "c"], id="q", context="c", scores=[1, 2, 3], reverse_keyed=True, answer=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llminvariance.redaction import MASK, redacted, redacted_data
+from pytest_llminvariance.records.redaction import MASK, redacted, redacted_data
 
 PLANTED = [
     ("openai:m@http://user:hunter22@host:8000/v1", "hunter22"),

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.report.annotations import escape_message, escape_value, github_commands
 from pytest_llminvariance.report.card import BEGIN, END, card
+from pytest_llminvariance.report.entries import Report, read_report
+from pytest_llminvariance.report.github import escape_message, escape_value, github_commands
 from pytest_llminvariance.report.junit import junit
 from pytest_llminvariance.report.markdown import as_text, markdown
-from pytest_llminvariance.report.record import Report, read_report
 from pytest_llminvariance.report.sarif import sarif
 from tests.run_records import HOSTILE, RUN, bank, finding_row, hostile_bank, measured, write_run
 

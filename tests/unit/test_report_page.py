@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.errors import MissingExtraError
-from pytest_llminvariance.recorded_answers import readable_answers
-from pytest_llminvariance.report.orbit_tables import contrast
-from pytest_llminvariance.report.page import TEMPLATES, page
-from pytest_llminvariance.report.record import read_report
+from pytest_llminvariance.records.answers import readable_answers
+from pytest_llminvariance.report.entries import read_report
+from pytest_llminvariance.report.html.orbit_tables import contrast
+from pytest_llminvariance.report.html.page import TEMPLATES, page
 from tests.run_records import HOSTILE, RUN, answer_rows, bank, finding_row, hostile_bank, measured, write_run
 
 pytest.importorskip("matplotlib", reason="needs the extra report")

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance.audit.variance import Observation, variance_shares
-from pytest_llminvariance.presentation import Template
-from pytest_llminvariance.recorded_answers import readable_answers
-from pytest_llminvariance.report.orbit_tables import DARK, HEAT_LEVELS, LIGHT, contrast, heat_css, orbit_table
+from pytest_llminvariance.checks.verdict import QuestionEffect
+from pytest_llminvariance.measures.variance import Observation, variance_shares
+from pytest_llminvariance.questions.template import Template
+from pytest_llminvariance.records.answers import readable_answers
+from pytest_llminvariance.report.entries import read_report
+from pytest_llminvariance.report.html.orbit_tables import DARK, HEAT_LEVELS, LIGHT, contrast, heat_css, orbit_table
 from pytest_llminvariance.report.patterns import (
     Orbit,
     directions,
@@ -22,8 +24,6 @@ from pytest_llminvariance.report.patterns import (
     position_shares,
     spread,
 )
-from pytest_llminvariance.report.record import read_report
-from pytest_llminvariance.verdict import QuestionEffect
 from tests.run_records import bank, measured, write_run
 
 TEMPLATES = [Template(f"{word} {{stem}}\n{{options}}\n{{labels}}", name=word) for word in ("one", "two", "three")]

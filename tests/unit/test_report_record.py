@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.recorded_answers import readable_answers
-from pytest_llminvariance.report.plain_text import one_line, visible
-from pytest_llminvariance.report.record import read_report
+from pytest_llminvariance.records.answers import readable_answers
+from pytest_llminvariance.report.entries import read_report
 from pytest_llminvariance.report.summary import certainty, headline, sentence, severity
+from pytest_llminvariance.report.text import one_line, visible
 from tests.run_records import RUN, bank, measured, write_run
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from pytest_llminvariance import Question, Verdict, check, controls, run
 from pytest_llminvariance.errors import RecordError
-from pytest_llminvariance.recorded_answers import as_written, read_answers
-from pytest_llminvariance.run_directory import read_run
+from pytest_llminvariance.records.answers import as_written, read_answers
+from pytest_llminvariance.records.findings import read_run
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]

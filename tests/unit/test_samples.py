@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance import Finding, Model, Question, Verdict, check, controls, run
-from pytest_llminvariance.audit.distribution import AnswerDistribution
-from pytest_llminvariance.audit.metrics import excess_disagreement, of_all_orders
-from pytest_llminvariance.cache_rows import row_key
+from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.metrics import excess_disagreement, of_all_orders
+from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.protocol import Capability, Draw, Reply, Request, TextReply, TextRequest
-from pytest_llminvariance.presentation import Presentation
+from pytest_llminvariance.questions.presentation import Presentation
 
 
 def bank(n: int) -> list[Question]:
@@ -143,7 +143,7 @@ def test_disagreement_of_an_orbit_from_a_sample_is_unbiased() -> None:
     """All samples of 2 of the 5 other orders of three options: their mean is the disagreement of the whole orbit."""
     import itertools
 
-    from pytest_llminvariance.audit.metrics import METRICS
+    from pytest_llminvariance.measures.metrics import METRICS
 
     orbit = chosen(0, 0, 1, 2, 1, 0)
     whole = METRICS["disagreement"].measure(orbit, None, 0.0).low

@@ -30,10 +30,10 @@ from pytest_llminvariance import (
     find_counterexample,
     run,
 )
-from pytest_llminvariance.designs import kendall_distance
-from pytest_llminvariance.differences import changed_parts, distance, options_moved, with_parts
 from pytest_llminvariance.models.controls import Control
-from pytest_llminvariance.spaces import space_between, space_under
+from pytest_llminvariance.questions.orders import kendall_distance
+from pytest_llminvariance.search.spaces import space_between, space_under
+from pytest_llminvariance.transforms.differences import changed_parts, distance, options_moved, with_parts
 from tests.planted import FAULTS, INVARIANT, QUESTION, SPACE, WRITTEN, Counting, Fault
 from tests.unit.bad_input import of
 

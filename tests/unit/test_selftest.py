@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from pytest_llminvariance import selftest
-from pytest_llminvariance.cli import app
+from pytest_llminvariance.checks.verdict import Verdict
+from pytest_llminvariance.cli import app, selftest
 from pytest_llminvariance.models.controls import CONTROLS, control
-from pytest_llminvariance.verdict import Verdict
 
 CELLS = [
     pytest.param(name, title, expected, id=f"{name}-{title}")

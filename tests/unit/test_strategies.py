@@ -23,9 +23,9 @@ from pytest_llminvariance import (
     Template,
 )
 from pytest_llminvariance import strategies as inv
-from pytest_llminvariance.designs import identity, kendall_distance
-from pytest_llminvariance.edits import n_edits
-from pytest_llminvariance.transforms_text import DISTRACTORS, NOISE_KINDS, OPINIONS
+from pytest_llminvariance.questions.orders import identity, kendall_distance
+from pytest_llminvariance.transforms.edits import n_edits
+from pytest_llminvariance.transforms.texts import DISTRACTORS, NOISE_KINDS, OPINIONS
 from tests.unit.bad_input import of
 
 FIVE = Question("Which does he like?", ["ant", "bee", "cat", "dog", "eel"], id="five", answer=1)

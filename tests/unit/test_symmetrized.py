@@ -23,7 +23,6 @@ from pytest_llminvariance import (
     controls,
     symmetrized,
 )
-from pytest_llminvariance.designs import Design, identity
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     LabelRequest,
@@ -35,6 +34,8 @@ from pytest_llminvariance.models.protocol import (
     TextRequest,
 )
 from pytest_llminvariance.models.symmetrized import Frame
+from pytest_llminvariance.questions.orders import identity
+from pytest_llminvariance.transforms.designs import Design
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy", "Di"])
 SUITE = tuple(Question(f"{word}?", ["Ann", "Bob", "Cy", "Di"]) for word in ("Who", "When", "Where", "Why"))

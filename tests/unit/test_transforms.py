@@ -21,8 +21,8 @@ from pytest_llminvariance import (
     check,
     controls,
 )
-from pytest_llminvariance.checks import measure
-from pytest_llminvariance.properties import as_property
+from pytest_llminvariance.checks.check import measure
+from pytest_llminvariance.checks.properties import as_property
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"])
 WAYS = Reword((Template("{stem}\n{options}"), Template("{stem}\n{options}\nAnswer:")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llminvariance.models.tree import (
+from pytest_llminvariance.models.local.tree import (
     Reading,
     Tree,
     blocks,

@@ -18,9 +18,9 @@ from pytest_llminvariance import (
     controls,
     symmetrized,
 )
-from pytest_llminvariance.engine import read_reply
+from pytest_llminvariance.checks.verdict import Finding, Verdict
+from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, MissingReply, Reply, Request, request_for
-from pytest_llminvariance.verdict import Finding, Verdict
 
 
 def bank(n: int = 12, *, answers: bool = True) -> list[Question]:

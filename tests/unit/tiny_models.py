@@ -55,7 +55,7 @@ def save_t5(folder: Path) -> str:
 
 
 def _save(network: Any, folder: Path) -> None:
-    from pytest_llminvariance.models.hub import quiet
+    from pytest_llminvariance.models.local.hub import quiet
 
     with quiet():
         network.save_pretrained(folder)

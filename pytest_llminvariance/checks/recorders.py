@@ -1,0 +1,102 @@
+"""Who writes findings down: the protocol, and a recorder that keeps them in a list."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.verdict import Finding
+from pytest_llminvariance.models.protocol import Model, Reply, Request
+
+
+class AnswerSink(Protocol):
+    """Writes down what checks ask, and every answer as it comes."""
+
+    @property
+    def continues(self) -> bool:
+        """True where an interrupted run has asked something for this check."""
+        ...
+
+    @property
+    def sent_before(self) -> int:
+        """Tokens that the interrupted run sent for this check."""
+        ...
+
+    def begin(self, check: str) -> None:
+        """Attribute what follows to the check with this id."""
+        ...
+
+    def end(self) -> None:
+        """Attribute what follows to no check."""
+        ...
+
+    def expect(self, sheet: Sheet, model: Model) -> None:
+        """Note what the check is about to ask."""
+        ...
+
+    def entered(
+        self, role: Literal["planned", "foreign"], rows: Sequence[Sequence[Reply]], *, remembered: bool
+    ) -> None:
+        """Note the replies to each question's presentations, in the order of the sheet."""
+        ...
+
+    def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
+        """Note prompts that were asked again at the end."""
+        ...
+
+
+class Recorder(Protocol):
+    """Writes down that checks start, what they find, and pairs compared by a search."""
+
+    def started(self, title: str) -> str:
+        """Note that a check starts; return the id of its finding."""
+        ...
+
+    def finished(self, finding_id: str, finding: Finding) -> Finding:
+        """Store a finding and return it with its id."""
+        ...
+
+    def let_pass(self, finding: Finding) -> None:
+        """Note that an assertion did not raise although it does not hold, by the policy or the test's level."""
+        ...
+
+    def failed(self, finding_id: str, reason: str) -> None:
+        """Note that a check ended in an error of its own, without a finding."""
+        ...
+
+    def searched(self, found: bool) -> None:  # noqa: FBT001
+        """Note that a pair of presentations was compared inside a search."""
+        ...
+
+
+@dataclass(slots=True)
+class FindingList:
+    """A recorder that keeps findings in a list."""
+
+    findings: list[Finding] = field(default_factory=list)
+    searched_pairs: int = 0
+    _count: int = 0
+
+    def started(self, title: str) -> str:
+        """Return a running number."""
+        self._count += 1
+        return f"{self._count}:{title}"
+
+    def finished(self, finding_id: str, finding: Finding) -> Finding:
+        """Keep the finding."""
+        finding = dataclasses.replace(finding, id=finding_id)
+        self.findings.append(finding)
+        return finding
+
+    def let_pass(self, finding: Finding) -> None:
+        """Keep nothing: the finding is in the list."""
+
+    def failed(self, finding_id: str, reason: str) -> None:
+        """Keep nothing: the error itself reaches the caller."""
+
+    def searched(self, found: bool) -> None:  # noqa: ARG002, FBT001
+        """Count the pair."""
+        self.searched_pairs += 1

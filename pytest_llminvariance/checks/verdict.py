@@ -1,0 +1,272 @@
+"""Verdicts and findings: the frozen record of one check, and the rule that decides it."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+from pytest_llminvariance.errors import LLMInvarianceError, UsageError
+from pytest_llminvariance.measures.metrics import Interval
+
+SCHEMA_VERSION = 1
+CERTAIN = 1e9
+"""Log of the evidence where no answer to come can change the verdict: as large as JSON needs it."""
+NO_LIMIT = "everything planned is asked"
+"""The note of a decision that was never meant to stop early."""
+
+
+class Verdict(enum.StrEnum):
+    """What is known about a property. Not knowing is a value of its own."""
+
+    HOLDS = "HOLDS"
+    BROKEN = "BROKEN"
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A condition without which a number means nothing, with the number that was found."""
+
+    name: str
+    passed: bool | None
+    """`None` where it could not be checked and nothing depends on it."""
+    text: str
+    """The number and its bound in words; for a guard that failed, why the verdict is withheld."""
+    blocks: Literal["HOLDS", "both", "nothing"] = "HOLDS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One presentation as it was shown, and the answer as content and as shown."""
+
+    stem: str
+    options: str
+    order: tuple[int, ...]
+    template: str
+    answer: str
+    answer_label: str | None
+    prompt: str
+    source: str = ""
+    """The presentation as Python, where `question` is the example's question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """Two presentations of one question with different answers."""
+
+    question: str
+    stem: str
+    change: str
+    """What was done to the first to get the second: `swap A and B`."""
+    distance: tuple[int, int]
+    """(changed parts, adjacent swaps)."""
+    before: Shown
+    after: Shown
+    source: str = ""
+    """The question as Python; empty where the two presentations alone do not show the failure again."""
+    explanation: str = ""
+    """Which single changes are enough, and which are not."""
+    caveat: str = ""
+    """Why a nearer example is not ruled out; empty where everything nearer was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionEffect:
+    """The metric on one question."""
+
+    question: str
+    low: float
+    high: float
+    presentations: int
+    causes: tuple[str, ...] = ()
+    """Why the value is not exact: `tie`, `unparsed`, `missing`, `not reached`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """How a verdict came about: everything was asked, or a test stopped early."""
+
+    method: Literal["exhaustive", "sequential"]
+    alpha: float
+    """The risk that the check was given, and has spent: 0 where it was declared exhaustive."""
+    n: int
+    """Questions counted when it stopped."""
+    n_planned: int
+    """Questions of the suite, or the budget of draws."""
+    log_e_holds: float | None = None
+    """Log of the evidence that the mean is within the tolerance, in nats; `None` where nothing was tested."""
+    log_e_broken: float | None = None
+    """Log of the evidence that the mean is above the tolerance, in nats."""
+    lower: float | None = None
+    """Lower end of the mean, wrong with probability at most alpha; `None` where everything was asked."""
+    upper: float | None = None
+    """Upper end of the mean, wrong with probability at most alpha."""
+    note: str = ""
+    """Why it is exhaustive, or what would probably decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The record of one check: everything needed to print, store or compare it."""
+
+    property: str
+    title: str
+    metric: str
+    effect: Interval
+    """The mean of the metric over questions: exact, or what ties and missing answers leave open."""
+    tolerance: Fraction
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    count: str
+    """The effect as counts: `9 of 23 other presentations`; empty where the metric is no share."""
+    questions_asked: int
+    questions_planned: int
+    presentations_asked: int
+    presentations_planned: int
+    design: str
+    """What is planned: `24 of 24 orders`."""
+    plan: str
+    """Identifies the plan; findings with different plans cannot be compared."""
+    tokens: int
+    """Tokens of the prompts, whether or not they were remembered, so that equal answers give equal bytes."""
+    example: Example | None
+    per_question: tuple[QuestionEffect, ...]
+    guards: tuple[Guard, ...]
+    details: Mapping[str, Any]
+    model: str
+    fingerprint: str
+    readout: str
+    template: str
+    seed: int
+    versions: Mapping[str, str]
+    claim: str = "suite"
+    risk_limit: float | None = None
+    """The session's; `None`: everything planned was asked, so no error from sampling is possible."""
+    decision: Decision | None = None
+    schema_version: int = SCHEMA_VERSION
+    id: str = ""
+    """Made of node id, call index, attempt and worker by the session that records it."""
+    scope: Literal["test", "session"] = "test"
+    duration_s: float | None = field(default=None, compare=False)
+    """Wall time; kept out of the stored record so that equal runs give equal bytes."""
+
+    @builtins.property
+    def is_exact(self) -> bool:
+        """True where everything planned was asked and nothing was left open."""
+        asked_all = self.decision is None or self.decision.method == "exhaustive"
+        return asked_all and self.effect.is_exact
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: the same findings give the same bytes."""
+        data = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "duration_s"}
+        return {name: _plain(value) for name, value in data.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """Return the part that fits in 16 kB whatever the suite: no per-question effects, no prompts."""
+        data = self.to_json()
+        for name in ("per_question", "details", "versions"):
+            data.pop(name)
+        if data["example"] is not None:
+            for side in ("before", "after"):
+                data["example"][side].pop("prompt")
+                data["example"][side].pop("source")
+            data["example"].pop("source")
+        return _shortened(data)
+
+
+class InvarianceError(LLMInvarianceError, AssertionError):
+    """A property is broken. `finding` is the record that says so, `example` what the message shows."""
+
+    def __init__(self, message: str, finding: Finding | None = None, example: Example | None = None) -> None:
+        super().__init__(message)
+        self.finding = finding
+        self.example = example if finding is None else finding.example
+
+
+class UndecidedError(InvarianceError):
+    """There is not enough evidence for a verdict, and the session's policy is to fail then."""
+
+
+InvarianceError.__module__ = UndecidedError.__module__ = "pytest_llminvariance"  # as users import them
+
+
+def as_tolerance(tolerance: object) -> Fraction:
+    """Return a tolerance as the fraction that its decimal digits say, so that counts compare exactly.
+
+    Raises:
+        UsageError: unless it is a number from 0 to below 1.
+    """
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | Fraction):
+        raise UsageError(f"tolerance is {tolerance!r}, but must be a number from 0 to below 1")
+    if not 0 <= tolerance < 1:
+        raise UsageError(
+            f"tolerance is {tolerance!r}, but must be from 0 to below 1: it is the largest mean metric that is accepted. "
+            "For percent divide by 100"
+        )
+    return tolerance if isinstance(tolerance, Fraction) else Fraction(str(tolerance))
+
+
+def decide(
+    effect: Interval,
+    tolerance: Fraction,
+    guards: Sequence[Guard],
+    causes: Mapping[str, int],
+    n_answers: int,
+    shown: Verdict | None = None,
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the verdict, and the reasons where it is UNDECIDED.
+
+    BROKEN needs the lower end above the tolerance; HOLDS the upper end within it, and every guard. Where not
+    everything was asked, `shown` is what a test has shown at its risk, and stands in for the two ends.
+    """
+    failed = [guard for guard in guards if guard.passed is False]
+    blocking = [guard.text for guard in failed if guard.blocks == "both"]
+    if blocking:
+        return Verdict.UNDECIDED, tuple(blocking)
+    if shown is Verdict.BROKEN or (shown is None and effect.low > tolerance):
+        return Verdict.BROKEN, ()
+    if shown is not None or effect.high <= tolerance:
+        withheld = tuple(guard.text for guard in failed if guard.blocks == "HOLDS")
+        if withheld or shown is Verdict.UNDECIDED:
+            return Verdict.UNDECIDED, withheld
+        return Verdict.HOLDS, ()
+    shares = ", ".join(f"{cause} {_share(count, n_answers)}" for cause, count in sorted(causes.items()))
+    return Verdict.UNDECIDED, (
+        f"the effect lies between {float(effect.low):.2g} and {float(effect.high):.2g}, on both sides of the tolerance"
+        + (f": {shares} of answers" if shares else ""),
+    )
+
+
+def _share(count: int, whole: int) -> str:
+    return f"{100 * count / whole:.0f}%" if whole else "0%"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return float(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _shortened(value: dict[str, Any], limit: int = 400) -> dict[str, Any]:
+    return {name: _shortened_part(part, limit) for name, part in value.items()}
+
+
+def _shortened_part(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= limit else value[: limit - 1] + "…"
+    if isinstance(value, dict):
+        return _shortened(value, limit)
+    if isinstance(value, list):
+        return [_shortened_part(part, limit) for part in value[:20]]
+    return value

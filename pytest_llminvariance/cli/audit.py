@@ -1,0 +1,168 @@
+"""`llminvariance audit`: the usual properties of a model, with no test code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.cli.auditing import AuditPlan
+    from pytest_llminvariance.records.directory import Record
+
+
+COLUMNS = ("verdict", "property", "effect", "tolerance", "asked")
+INTERRUPTED = 130
+
+
+def audit_command(
+    spec: Annotated[str, typer.Argument(help="The model: demo, a hub id, a folder, replay:FILE, control:NAME, ...")],
+    questions: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Your questions; else the packaged ones.")
+    ] = None,
+    properties: Annotated[
+        str, typer.Option(help="Which properties, separated by commas.")
+    ] = "order,prompt,labels,layout",
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the record goes, and is gone on with.")] = None,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Tolerance of a property, or a number for all (0.05)."),
+    ] = None,
+    readout: Annotated[str, typer.Option(help="How answers are read: auto, label, option, option_sum, text.")] = "auto",
+    template: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="How questions are asked: text with {stem} and {options}.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the audit.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    revision: Annotated[str | None, typer.Option(metavar="REV", help="Revision of a hub model.")] = None,
+) -> None:
+    r"""Check the usual properties of a model on a bank of questions, with no test code.
+
+    Everything is written to the directory as it goes. Stopped by Ctrl-C or otherwise, the same command goes on
+    where it was. Exits 0 if everything holds, 1 if something is BROKEN or UNDECIDED, 2 for bad usage.
+    """
+    from pytest_llminvariance.cli.auditing import AuditPlan, read_bank, run_audit
+    from pytest_llminvariance.errors import LLMInvarianceError
+
+    directory = Path(out or default_directory(spec))
+    try:
+        names = tuple(name.strip() for name in properties.split(",") if name.strip())
+        plan = AuditPlan(
+            spec=spec, questions=read_bank(questions), properties=names, tolerances=_tolerances(tolerance or [], names),
+            readout=readout, template=template, seed=seed, device=device, dtype=dtype, revision=revision,
+        )  # fmt: skip
+        record = run_audit(plan, directory, lambda text: typer.echo(text, err=True))
+    except LLMInvarianceError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        typer.echo(_stopped(directory), err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _show(record, plan)
+    raise typer.Exit(int(record.run["exit"] or 0))
+
+
+def default_directory(spec: str) -> str:
+    """Return a name for the record of a model, without what a URL may hold."""
+    from pytest_llminvariance.records.redaction import redacted
+
+    return "audit-" + (re.sub(r"[^A-Za-z0-9._=]+", "-", redacted(spec)).strip("-.")[-60:] or "model")
+
+
+def _tolerances(texts: list[str], names: tuple[str, ...]) -> dict[str, float]:
+    from pytest_llminvariance.checks.verdict import as_tolerance
+    from pytest_llminvariance.errors import UsageError
+
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError as error:
+            raise UsageError(
+                f"--tolerance is {text!r}, but must be NAME=VALUE, such as order=0.1, or a number"
+            ) from error
+        as_tolerance(number)
+        for one in (name,) if equals else names:
+            found[one] = number
+    return found
+
+
+def _stopped(directory: Path) -> str:
+    """Put together what there is, and say how to go on."""
+    from pytest_llminvariance.errors import LLMInvarianceError
+    from pytest_llminvariance.records.directory import load_record
+
+    try:
+        record = load_record(directory)
+    except LLMInvarianceError:
+        return "stopped before anything was asked"
+    n = sum(map(len, record.answers.values()))
+    return (
+        f"stopped: {n:,} answers and {len(record.findings)} findings are in {directory}; the same command goes on there"
+    )
+
+
+def _show(record: Record, plan: AuditPlan) -> None:
+    """Print the table of verdicts, the nearest counter-examples, and where everything is."""
+    from pytest_llminvariance.report.terminal import COLOURS
+    from pytest_llminvariance.report.text import one_line
+
+    rows = [row for row in record.findings if row["where"] in {f"audit::{name}" for name in plan.properties}]
+    typer.echo(f"model {one_line(str(record.run['model']), None)}, fingerprint {str(record.run['fingerprint'])[:16]}")
+    cells = [COLUMNS, *map(_cells, rows)]
+    widths = [max(len(cell[n]) for cell in cells) for n in range(len(COLUMNS))]
+    for cell, row in zip(cells, (None, *rows), strict=True):
+        line = "  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip()
+        typer.secho(line, fg=COLOURS[row["verdict"]] if row else None, bold=row is None)
+        for note in _notes(row) if row else ():
+            typer.echo(f"           {note}")
+    typer.echo(f"record: {record.directory} ({sum(map(len, record.answers.values())):,} answers)")
+    page = _page(record)
+    if page is not None:
+        typer.echo(f"page: {page}")
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    from pytest_llminvariance.report.words import percent
+
+    low, high = row["effect"]["low"], row["effect"]["high"]
+    say = percent if row["count"] else (lambda value: f"{value:.2g}")
+    effect = say(low) if say(low) == say(high) else f"{say(low)} to {say(high)}"
+    asked = f"{row['presentations_asked']:,} presentations of {row['questions_asked']:,} questions"
+    named = row["where"].removeprefix("audit::")
+    return row["verdict"], named, f"{row['metric']} {effect}", say(row["tolerance"]), asked
+
+
+def _notes(row: Mapping[str, Any]) -> Iterator[str]:
+    from pytest_llminvariance.report.text import one_line
+
+    yield from (f"because: {one_line(reason, None)}" for reason in row["reasons"])
+    example = row["example"]
+    if row["verdict"] == "BROKEN" and example is not None:
+        before, after = (
+            side["answer"] + (f" ({side['answer_label']})" if side["answer_label"] else "")
+            for side in (example["before"], example["after"])
+        )
+        yield one_line(f"example: {example['question']}, {example['change']}: {before} -> {after}", None)
+
+
+def _page(record: Record) -> Path | None:
+    """Write the page, where matplotlib is there to draw it."""
+    from pytest_llminvariance.errors import MissingExtraError
+    from pytest_llminvariance.records.answers import readable_answers
+    from pytest_llminvariance.report.entries import read_report
+    from pytest_llminvariance.report.html.page import page
+
+    stored, (answers, notes) = read_report(record.directory), readable_answers(record.directory)
+    try:
+        text = page(stored, answers, notes)
+    except MissingExtraError:
+        return None
+    file = record.directory / "report.html"
+    file.write_text(text, encoding="utf-8")
+    return file

@@ -1,0 +1,267 @@
+"""An audit: the usual properties of a model on a bank of questions, with no test code.
+
+Everything is written down as it goes, so an audit that was stopped goes on where it was: checks that have ended
+keep their findings, and answers that are there are not asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pytest_llminvariance.checks.check import check
+from pytest_llminvariance.checks.properties import ReadoutAgreement, as_property
+from pytest_llminvariance.checks.run import Run, current_run
+from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.measures.noise import NoiseFloor
+from pytest_llminvariance.models.loading import load_model
+from pytest_llminvariance.models.protocol import Model, resolve_readout
+from pytest_llminvariance.questions.question import Question, as_questions
+from pytest_llminvariance.questions.reading import load_questionnaire, load_questions
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template
+from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo, earlier_of
+from pytest_llminvariance.records.directory import (
+    Record,
+    begin_record,
+    commit_of,
+    finish_record,
+    load_record,
+    read_json,
+    read_lines,
+    repair,
+    run_facts,
+    versions_of,
+    write_json,
+)
+from pytest_llminvariance.records.events import SessionRecorder, read_records
+from pytest_llminvariance.records.redaction import redacted, redacted_data
+
+BANK = Path(__file__).parents[1] / "banks" / "basics.jsonl"
+WORDINGS: tuple[Template, ...] = (
+    Template("{context}Question: {stem}\n{options}\nAnswer with the letter only.\nAnswer:", name="exam"),
+    Template("{context}{stem}\n\nPick one:\n{options}\n\nYour choice:", name="pick one"),
+    Template(
+        "Choose the right option.\n\n{context}{stem}\n{options}\n\nReply with one of {labels}.\nReply:", name="reply"
+    ),
+)
+DEFAULT_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A property as an audit checks it."""
+
+    property: str
+    metric: str | None = None
+    """`None`: the property's own."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+PROPERTIES: Mapping[str, Audited] = MappingProxyType(
+    {
+        "order": Audited("option_order"),
+        "prompt": Audited("prompt"),
+        "labels": Audited("labels"),
+        "layout": Audited("layout"),
+        "position": Audited("option_order", metric="position_bias"),
+        "readouts": Audited("readouts", options={"readouts": ("label", "text")}),
+        "batch": Audited("batch"),
+    }
+)
+DEFAULT_PROPERTIES = ("order", "prompt", "labels", "layout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPlan:
+    """What an audit is told; all but `properties` must stay the same when it goes on."""
+
+    spec: str
+    questions: tuple[Question, ...]
+    properties: tuple[str, ...] = DEFAULT_PROPERTIES
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    """By name of a property; 0.05 for the others."""
+    readout: str = "auto"
+    template: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*self.properties, *self.tolerances):
+            if name not in PROPERTIES:
+                raise UsageError(f"there is no property {name!r} in an audit; they are {', '.join(PROPERTIES)}")
+        if not self.properties or len(set(self.properties)) < len(self.properties):
+            raise UsageError(
+                f"properties is {', '.join(self.properties) or 'empty'!r}, but must name each property once"
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `run.json` says of it."""
+        hashes = json.dumps([[question.content_hash, question.answer] for question in self.questions])
+        return {
+            "model": redacted(self.spec),
+            "questions": len(self.questions),
+            "questions_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
+            "tolerances": {name: self.tolerances.get(name, DEFAULT_TOLERANCE) for name in PROPERTIES},
+            "readout": self.readout,
+            "template": redacted_data(self.template),
+            "seed": self.seed,
+            "device": self.device,
+            "dtype": self.dtype,
+            "revision": self.revision,
+            "properties": list(self.properties),
+        }
+
+
+def read_bank(path: str | Path | None) -> tuple[Question, ...]:
+    """Return the questions of a file, or the packaged ones; a Likert instrument gives its items.
+
+    Raises:
+        QuestionError: for a bad file.
+    """
+    if path is None:
+        return load_questions(BANK)
+    try:
+        return load_questions(path)
+    except QuestionError as error:
+        with contextlib.suppress(QuestionError):
+            return as_questions(load_questionnaire(path))
+        raise error
+
+
+def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = str) -> Record:
+    """Check every property, writing to `directory`, and return the record.
+
+    `say` is told what is going on, one line at a time. Stopped in whatever way, it goes on there when called with the
+    same plan again.
+
+    Raises:
+        UsageError: if the directory holds something else, or an audit with other settings.
+        ModelError: if the model cannot be loaded or does not answer; what was answered is kept.
+    """
+    began = time.time()
+    resumed = _begin(plan, directory, began)
+    model = load_model(plan.spec, device=plan.device, dtype=plan.dtype, revision=plan.revision)
+    try:
+        resolve_readout(plan.readout, model)
+        log = AnswerLog(directory, earlier=earlier_of(read_lines(directory / "answers.jsonl")))
+        recorder = SessionRecorder(directory / "events", "main")
+        ended = _same_model(directory, model)
+        recorder.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
+        if resumed:
+            say(f"going on with {directory}: {len(ended)} of {len(plan.properties)} properties have a finding")
+        with _recorded_run(plan, recorder, log, directory):
+            for name in plan.properties:
+                recorder.begin(f"audit::{name}", 1, [])
+                if f"audit::{name}" not in ended:
+                    say(f"{name}: asking {len(plan.questions):,} questions")
+                    _check(plan, name, model)
+    finally:
+        getattr(model, "release", lambda: None)()
+    status = int(any(row["verdict"] != "HOLDS" for row in load_record(directory).findings))
+    finish_record(directory, {"exit": status}, duration_s=time.time() - began)
+    return load_record(directory)
+
+
+def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
+    """Begin a record, or go on with the one that is there; return whether it was there."""
+    started = datetime.fromtimestamp(began, tz=UTC).isoformat(timespec="seconds")
+    facts = run_facts(
+        started=started, seed=plan.seed, settings=plan.settings, versions=versions_of(), commit=commit_of(Path.cwd())
+    )
+    if not (directory / "run.json").is_file():
+        begin_record(directory, facts)
+        return False
+    repair(directory)
+    before, now = load_record(directory).run["settings"], facts["settings"]
+    for name in now:
+        if name != "properties" and before.get(name) != now[name]:
+            raise UsageError(
+                f"{str(directory)!r} holds an audit with another {name}: {before.get(name)!r} there, {now[name]!r} now. "
+                "Name another --out directory; for other tolerances alone use llminvariance judge"
+            )
+    # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
+    write_json(directory / "run.json", {**read_json(directory / "run.json"), "settings": now, "exit": None})
+    return True
+
+
+def _same_model(directory: Path, model: Model) -> set[str]:
+    """Return the places whose checks have ended.
+
+    Raises:
+        UsageError: if another model answered there.
+    """
+    ended = set()
+    for record in read_records(directory / "events", remove=False):
+        if record["kind"] == "model" and record["fingerprint"] != redacted(model.fingerprint):
+            raise UsageError(
+                f"{str(directory)!r} holds answers of a model with the fingerprint {record['fingerprint'][:16]}, but this one "
+                f"has {redacted(model.fingerprint)[:16]}. Name another --out directory"
+            )
+        if record["kind"] == "finding":
+            ended.add(record["where"])
+    return ended
+
+
+class _NoiseLog(dict[tuple[str, str, str], NoiseFloor]):
+    """Measured noise, written down so that an audit that goes on need not measure again."""
+
+    def __init__(self, recorder: SessionRecorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __setitem__(self, key: tuple[str, str, str], found: NoiseFloor) -> None:
+        super().__setitem__(key, found)
+        self._recorder.noise(key, dataclasses.asdict(found))
+
+
+@contextlib.contextmanager
+def _recorded_run(plan: AuditPlan, recorder: SessionRecorder, log: AnswerLog, directory: Path) -> Iterator[None]:
+    memo, noise = RecordedMemo({}, log), _NoiseLog(recorder)
+    for record in read_records(directory / "events", remove=False):
+        if record["kind"] == "noise":
+            dict.__setitem__(noise, tuple(record["key"]), _noise_from(record["floor"]))
+    made = Run(seed=plan.seed, recorder=recorder, memory=lambda: memo, noise=noise, answers=log)
+    token = current_run.set(made)
+    try:
+        yield
+    finally:
+        current_run.reset(token)
+
+
+def _noise_from(data: Mapping[str, Any]) -> NoiseFloor:
+    """Return measured noise; JSON has turned quantiles into texts, and what could not be measured into `nan`."""
+    parts: dict[str, Any] = {name: float(value) if name.endswith("max_nats") else value for name, value in data.items()}
+    for name in ("margin_quantiles_nats", "logprob_quantiles_nats"):
+        parts[name] = {float(share): value for share, value in data[name].items()}
+    return NoiseFloor(**parts)
+
+
+def _check(plan: AuditPlan, name: str, model: Model) -> None:
+    audited = PROPERTIES[name]
+    options = dict(audited.options)
+    way = None if plan.template is None else Template(plan.template)
+    if audited.property == "prompt":
+        options["templates"] = (way or DEFAULT_TEMPLATE, *WORDINGS)
+        way = None
+    made = as_property(audited.property, options)
+    check(
+        made,
+        model,
+        plan.questions,
+        tolerance=plan.tolerances.get(name, DEFAULT_TOLERANCE),
+        metric=audited.metric,
+        readout="auto" if isinstance(made, ReadoutAgreement) else plan.readout,
+        template=way,
+    )

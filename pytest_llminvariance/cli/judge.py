@@ -1,0 +1,77 @@
+"""`llminvariance judge`: verdicts from stored answers, under other tolerances or metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_llminvariance.records.directory import Record
+    from pytest_llminvariance.records.judge import Judged
+
+
+TOO_THIN = 3
+
+
+def judge_command(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A directory that a run has written.")],
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Tolerance of a property (order=0.1), test or finding; a number for all."
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=METRIC", help="Metric of a property, test or finding; a name alone for all."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings.json as it would be.")] = False,  # noqa: FBT002
+) -> None:
+    """Judge stored answers again, under other tolerances or metrics. Nothing is asked.
+
+    Exits 0 if everything holds, 1 if something is BROKEN or UNDECIDED, 2 for bad usage, and 3 where the record is
+    too thin.
+    """
+    from pytest_llminvariance.errors import LLMInvarianceError
+    from pytest_llminvariance.records.directory import findings_text, load_record
+    from pytest_llminvariance.records.judge import judge, parse_changes
+
+    try:
+        record = load_record(directory)
+        found = judge(record, parse_changes(tolerance or [], metric or []))
+    except LLMInvarianceError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(findings_text([item.row for item in found if item.row], record.unfinished), nl=False)
+    for line, colour in _lines(record, found):
+        typer.secho(line, fg=colour or None, err=as_json)
+    raise typer.Exit(_status(record, found))
+
+
+def _lines(record: Record, found: list[Judged]) -> Iterator[tuple[str, str]]:
+    from pytest_llminvariance.report.terminal import COLOURS, finding_line
+
+    for item in found:
+        stored = item.stored
+        if item.row is None:
+            yield f"TOO THIN  {stored['title']}: {item.thin}  [{stored['where']}]", "yellow"
+            continue
+        notes = "" if stored["verdict"] == item.row["verdict"] else f" (was {stored['verdict']})"
+        notes += " (exploratory: this metric was not planned)" if item.exploratory else ""
+        yield f"{finding_line(item.row)}{notes}  [{item.row['where']}]", COLOURS[item.row["verdict"]]
+    for row in record.unfinished:
+        lines = record.answers.get(row["id"], ())
+        reason = row["reason"].partition("\n")[0][:200].rstrip(": ")
+        yield f"TOO THIN  {row['title']}: {reason}; {len(lines):,} answers recorded  [{row['where']}]", "yellow"
+    if not found and not record.unfinished:
+        yield "TOO THIN  there are no findings in this record", "yellow"
+
+
+def _status(record: Record, found: list[Judged]) -> int:
+    if not found or record.unfinished or any(item.row is None for item in found):
+        return TOO_THIN
+    return int(any(item.row and item.row["verdict"] != "HOLDS" for item in found))

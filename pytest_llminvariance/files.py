@@ -1,0 +1,131 @@
+"""Files of this package: where its own lie, whether that place is on a network, and writing one whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pytest_llminvariance.errors import UsageError
+
+NETWORK_TYPES = frozenset(
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "orangefs",
+        "pvfs2",
+        "smb2",
+        "smb3",
+        "smbfs",
+    ]
+)
+
+
+def cache_folder() -> Path:
+    """Return this package's folder in the user's cache; LLMINVARIANCE_CACHE overrides it."""
+    named = os.environ.get("LLMINVARIANCE_CACHE")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "pytest-llminvariance"
+
+
+def answers_folder(setting: str = "auto") -> Path | None:
+    """Return the folder that keeps answers between sessions, or `None` where they are not kept.
+
+    `auto` is what LLMINVARIANCE_ANSWERS says (off or a folder), else `answers` in `cache_folder`.
+    """
+    if setting == "auto":
+        setting = os.environ.get("LLMINVARIANCE_ANSWERS") or "auto"
+    if setting == "off":
+        return None
+    return cache_folder() / "answers" if setting == "auto" else Path(setting).expanduser()
+
+
+def on_network(folder: Path) -> bool:
+    """Return whether a folder is on a network file system; known on Linux only, taken for local elsewhere."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return False
+    return is_network_type(file_system_type(os.path.realpath(folder), mounts))
+
+
+def file_system_type(path: str, mountinfo: str) -> str:
+    """Return the type of the mount that holds an absolute path: the longest mount point, the last of equal ones."""
+    longest, found = -1, ""
+    for line in mountinfo.splitlines():
+        before, dash, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not dash or len(fields) < 5 or not after:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4]).rstrip("/")
+        if (path == point or path.startswith(point + "/")) and len(point) >= longest:
+            longest, found = len(point), after.split(" ")[0]
+    return found
+
+
+def is_network_type(kind: str) -> bool:
+    """Return whether files of this type may be shared between machines, so that memory-mapped files are not."""
+    return kind in NETWORK_TYPES or kind.startswith("fuse.")
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Put `data` in the place of a file in one step, with the rights that the file had."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, _mode(target))
+        os.replace(name, target)
+    except BaseException:  # Ctrl-C too: the file stays as it was, and nothing is left beside it
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def _mode(target: Path) -> int:
+    try:
+        return target.stat().st_mode & 0o777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def read_committed(path: Path, what: str, version: int, way_out: str) -> dict[str, Any]:
+    """Read a JSON file of ours that is committed beside a suite.
+
+    Raises:
+        UsageError: where it cannot be read or is of another version; names `what` it is, the file, and the way out.
+    """
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{what} {str(path)!r} cannot be read: {error.strerror}. {way_out}") from error
+    except ValueError as error:
+        raise UsageError(f"{what} {str(path)!r} is not JSON: {error}. {way_out}") from error
+    if not isinstance(data, dict) or data.get("schema_version") != version:
+        raise UsageError(f"{what} {str(path)!r}: schema_version must be {version}. {way_out}")
+    return data

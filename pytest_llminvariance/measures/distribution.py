@@ -1,0 +1,120 @@
+"""What a model answered, as a probability over contents.
+
+Everything that compares answers sees contents and never letters or positions; the way back is taken once,
+here, when a distribution is built from what was shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+REFUSED = -1
+"""The outcome of a refusal; contents are 0 and above."""
+
+Status = Literal["scored", "chosen", "refused", "unparsed", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDistribution:
+    """Probability over contents, plus `other` for everything that is no option.
+
+    `probabilities` and `other` sum to 1. `log_weights` rank the contents in nats (log-probabilities of the
+    labels, or mean log-probabilities per token of the options); `None` where an answer is a parsed text.
+    `status` tells how it came about: an answer that is unparsed or missing may be anything.
+    """
+
+    probabilities: tuple[float, ...]
+    other: float
+    status: Status
+    log_weights: tuple[float, ...] | None = None
+    mass: float | None = None
+    """Probability mass on the options before any normalisation; `None` where it cannot be known."""
+
+    @property
+    def k(self) -> int:
+        """Number of contents."""
+        return len(self.probabilities)
+
+    @classmethod
+    def from_label_logprobs(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
+        """Build from log-probabilities by position, over the whole vocabulary (nats)."""
+        weights = _by_content(shown, order)
+        probabilities = tuple(math.exp(weight) for weight in weights)
+        mass = min(1.0, math.fsum(probabilities))
+        return cls(probabilities, 1.0 - mass, "scored", weights, mass)
+
+    @classmethod
+    def from_option_scores(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
+        """Build from one log-score per position (nats); they are normalised over the options (softmax)."""
+        weights = _by_content(shown, order)
+        top = max(weights)
+        scaled = [math.exp(weight - top) for weight in weights]
+        total = math.fsum(scaled)
+        return cls(tuple(value / total for value in scaled), 0.0, "scored", weights)
+
+    @classmethod
+    def from_probabilities(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
+        """Build from probabilities by position; what is missing to 1 is `other`."""
+        return cls.from_label_logprobs([math.log(value) if value > 0 else -math.inf for value in shown], order)
+
+    @classmethod
+    def chosen(cls, content: int, k: int) -> AnswerDistribution:
+        """Build from one chosen content."""
+        return cls(tuple(float(index == content) for index in range(k)), 0.0, "chosen", mass=1.0)
+
+    @classmethod
+    def nothing(cls, k: int, status: Status) -> AnswerDistribution:
+        """Build an answer that is no option: refused, unparsed or missing."""
+        return cls((0.0,) * k, 1.0, status, mass=None if status == "missing" else 0.0)
+
+    @property
+    def is_known(self) -> bool:
+        """False where the answer may have been anything."""
+        return self.status not in ("unparsed", "missing")
+
+    def outcomes(self, delta_nats: float) -> frozenset[int]:
+        """Return the contents within `delta_nats` of the top; every outcome where the answer is not known."""
+        if self.status == "refused":
+            return frozenset({REFUSED})
+        if not self.is_known:
+            return frozenset({REFUSED, *range(self.k)})
+        if self.log_weights is None:
+            return frozenset({self.probabilities.index(max(self.probabilities))})
+        top = max(self.log_weights)
+        if top == -math.inf:
+            return frozenset({REFUSED, *range(self.k)})
+        return frozenset(index for index, weight in enumerate(self.log_weights) if top - weight <= delta_nats)
+
+    def expected_score(self, scores: Sequence[float]) -> float | None:
+        """Return the mean score over the options; `None` where no option was answered."""
+        mass = math.fsum(self.probabilities)
+        if mass == 0:
+            return None
+        return math.fsum(p * s for p, s in zip(self.probabilities, scores, strict=True)) / mass
+
+    def vector(self) -> tuple[float, ...]:
+        """Return probabilities with `other` last."""
+        return (*self.probabilities, self.other)
+
+
+def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ...]:
+    """Take values by position back to contents: what stands at position p belongs to `order[p]`."""
+    if len(shown) != len(order):
+        raise ValueError(f"{len(shown)} values for {len(order)} positions")
+    contents = [0.0] * len(order)
+    for position, content in enumerate(order):
+        contents[content] = float(shown[position])
+    return tuple(contents)
+
+
+def mean_distribution(distributions: Sequence[AnswerDistribution]) -> AnswerDistribution:
+    """Return the average of known distributions over the same contents.
+
+    The sum is exact (`math.fsum`), so it does not depend on the order of the terms.
+    """
+    n, k = len(distributions), distributions[0].k
+    probabilities = [math.fsum(d.probabilities[index] for d in distributions) / n for index in range(k)]
+    return AnswerDistribution.from_probabilities(probabilities, range(k))

@@ -1,0 +1,277 @@
+"""How far the answers on an orbit differ, each metric in [0, 1] and as an interval.
+
+An interval holds what ties, noise, unparsed and missing answers leave open: `low` is what is certain to
+differ, `high` what may differ. BROKEN is decided on `low`, HOLDS on `high`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.distribution import AnswerDistribution
+
+DELTA_NATS = 1e-4
+"""Two log-probabilities closer than this are a tie, until the engine measures its own noise."""
+
+Number = Fraction | float
+Answers = Sequence[AnswerDistribution]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value known to lie between two ends; exact where they are equal."""
+
+    low: Number
+    high: Number
+
+    @property
+    def is_exact(self) -> bool:
+        """True where nothing is left open."""
+        return self.low == self.high
+
+    def complement(self) -> Interval:
+        """Return one minus this."""
+        return Interval(1 - self.high, 1 - self.low)
+
+
+UNKNOWN = Interval(Fraction(0), Fraction(1))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric on the answers to one question; the first answer is the one as written."""
+
+    name: str
+    words: str
+    """What it counts, for a sentence: `the answer changed in`."""
+    unit: str
+    """What it is counted over: `other presentations`, `pairs`; empty where it is no share."""
+    measure: Callable[[Answers, Sequence[float] | None, float], Interval]
+    needs_scores: bool = False
+    needs_full_design: bool = False
+    pooled: bool = False
+    least: float = 0.0
+    """The smallest value that it can take; the largest is 1."""
+
+
+def flip(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
+    """Return whether two answers differ: certain where their outcome sets are disjoint."""
+    a, b = one.outcomes(delta_nats), other.outcomes(delta_nats)
+    return Interval(Fraction(int(not a & b)), Fraction(int(not (a == b and len(a) == 1))))
+
+
+def mean_interval(values: Sequence[Interval]) -> Interval:
+    """Return the mean of intervals: exact for fractions, correctly rounded for floats."""
+    return Interval(_mean([value.low for value in values]), _mean([value.high for value in values]))
+
+
+def _mean(values: Sequence[Number]) -> Number:
+    fractions = [value for value in values if isinstance(value, Fraction)]
+    if len(fractions) == len(values):
+        return sum(fractions, Fraction(0)) / len(values)
+    return math.fsum(values) / len(values)
+
+
+def _flip_rate(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del scores
+    return mean_interval([flip(answers[0], answer, delta_nats) for answer in answers[1:]])
+
+
+def _disagreement(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del scores
+    return mean_interval([flip(a, b, delta_nats) for a, b in itertools.combinations(answers, 2)])
+
+
+def _tv_pair(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
+    if not (one.is_known and other.is_known):
+        return UNKNOWN
+    distance = math.fsum(abs(p - q) for p, q in zip(one.vector(), other.vector(), strict=True)) / 2
+    noise = 0.0 if one.log_weights is None else math.tanh(delta_nats / 2) * 2
+    return Interval(max(0.0, distance - noise), min(1.0, distance + noise))
+
+
+def _tv(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del scores
+    return mean_interval([_tv_pair(a, b, delta_nats) for a, b in itertools.combinations(answers, 2)])
+
+
+def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del scores, delta_nats
+    if not all(answer.is_known for answer in answers):
+        return UNKNOWN
+    vectors = [answer.vector() for answer in answers]
+    centroid = [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
+    value = _mean([_js(vector, centroid) for vector in vectors])
+    return Interval(value, value)
+
+
+def _js(p: Sequence[float], q: Sequence[float]) -> float:
+    """Return the Jensen-Shannon distance: square root of the divergence in nats, at most 0.833."""
+    import numpy as np
+    from scipy.spatial.distance import jensenshannon
+
+    with np.errstate(invalid="ignore"):  # rounding can leave the root of a tiny negative number, which is nan
+        value = float(jensenshannon(p, q))
+    return value if value > 0 else 0.0
+
+
+def _scored(answers: Answers, scores: Sequence[float] | None) -> list[float | None]:
+    if scores is None:
+        raise UsageError("this metric compares scores, but the question has none. Give Question(..., scores=...)")
+    return [answer.expected_score(scores) if answer.is_known else None for answer in answers]
+
+
+def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del delta_nats
+    expected = _scored(answers, scores)
+    span = max(scores or ()) - min(scores or ())
+    return mean_interval([_gap(a, b, span) for a, b in itertools.combinations(expected, 2)])
+
+
+def _gap(one: float | None, other: float | None, span: float) -> Interval:
+    if one is None or other is None:
+        return UNKNOWN
+    value = abs(one - other) / span
+    return Interval(value, value)
+
+
+def _score_shift(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del delta_nats
+    expected = _scored(answers, scores)
+    known = [value for value in expected if value is not None]
+    span = max(scores or ()) - min(scores or ())
+    low = (max(known) - min(known)) / span if known else 0.0
+    return Interval(low, low if len(known) == len(expected) else 1.0)
+
+
+def _unchanged(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    return _flip_rate(answers, scores, delta_nats).complement()
+
+
+def excess_disagreement(samples: int) -> Metric:
+    """Return the metric on answers that hold `samples` draws of each presentation, one presentation after the other.
+
+    H = mean disagreement between draws of different presentations, minus that between different draws of one.
+    It lies in [-1/samples, 1] and is 0 on average for a sampler that cannot see the presentation; it is
+    quadratic in probabilities, so `sqrt(H)` is on their scale.
+    """
+
+    def measure(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+        del scores
+        rows = [answers[start : start + samples] for start in range(0, len(answers), samples)]
+        within = mean_interval([flip(a, b, delta_nats) for row in rows for a, b in itertools.combinations(row, 2)])
+        between = mean_interval(
+            [flip(a, b, delta_nats) for p, q in itertools.combinations(rows, 2) for a in p for b in q]
+        )
+        low, high = between.low - within.high, between.high - within.low
+        return Interval(max(Fraction(-1, samples), low), min(Fraction(1), high))
+
+    words = "answers differ between presentations beyond repeated asking by"
+    return Metric("excess_disagreement", words, "", measure, least=-1 / samples)
+
+
+def of_all_orders(metric: Metric) -> Metric:
+    """Return a metric over pairs as an estimate for all orders, from a sample that holds the one as written.
+
+    D = (2 / M) F + ((M - 2) / M) D_rest with M = k! orders, F the mean over pairs with the presentation as
+    written and D_rest over pairs of the others: unbiased where the others are drawn uniformly. The flip rate
+    is unbiased as it is.
+    """
+    if metric.name == "flip_rate":
+        return metric
+
+    def measure(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+        first = mean_interval([metric.measure((answers[0], b), scores, delta_nats) for b in answers[1:]])
+        if len(answers) == 2:
+            return first if answers[0].k == 2 else UNKNOWN
+        rest = metric.measure(answers[1:], scores, delta_nats)
+        share = Fraction(2, math.factorial(answers[0].k))
+        return Interval(
+            share * first.low + (1 - share) * rest.low,
+            share * first.high + (1 - share) * rest.high,
+        )
+
+    return dataclasses.replace(metric, measure=measure)
+
+
+def _pooled(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    """Stand in for metrics that pool all questions; the value of one question alone is not defined."""
+    del answers, scores, delta_nats
+    return UNKNOWN
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric("flip_rate", "the answer changed in", "other presentations", _flip_rate),
+            Metric("disagreement", "answers differ in", "pairs of presentations", _disagreement),
+            Metric("tv", "total variation distance between answers is", "", _tv),
+            Metric(
+                "js_distance", "Jensen-Shannon distance to the mean answer is", "", _js_distance, needs_full_design=True
+            ),
+            Metric("score_gap", "expected scores differ by", "", _score_gap, needs_scores=True),
+            Metric(
+                "score_shift", "expected scores range over", "", _score_shift, needs_scores=True, needs_full_design=True
+            ),
+            Metric(
+                "position_bias",
+                "choices by position are off balance by",
+                "",
+                _pooled,
+                pooled=True,
+                needs_full_design=True,
+            ),
+            Metric(
+                "trait_shift",
+                "a trait score moved by",
+                "",
+                _pooled,
+                pooled=True,
+                needs_scores=True,
+                needs_full_design=True,
+            ),
+            excess_disagreement(2),
+            Metric("unchanged", "the answer stayed the same in", "answer-changing edits", _unchanged),
+        )
+    }
+)
+
+
+def position_shares(shown: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the share of mass at each position, from rows of mass by position (n x k)."""
+    totals = [math.fsum(column) for column in zip(*shown, strict=True)]
+    whole = math.fsum(totals)
+    return tuple(total / whole for total in totals) if whole else tuple(0.0 for _ in totals)
+
+
+def position_bias(shown_by_k: Mapping[int, Sequence[Sequence[float]]]) -> float:
+    """Return the total variation distance to uniform of the pooled share of choices by position.
+
+    Equal to the maximum over sets A of positions of s(A) - |A|/k. Questions with different numbers of
+    options are pooled apart and averaged by their number of rows.
+    """
+    n = sum(len(rows) for rows in shown_by_k.values())
+    return math.fsum(
+        len(rows) / n * math.fsum(max(0.0, share - 1 / k) for share in position_shares(rows))
+        for k, rows in shown_by_k.items()
+    )
+
+
+def trait_shift(scores_by_trait: Mapping[str, Sequence[Sequence[float]]], span: float) -> float:
+    """Return the largest move of any trait score between forms, over the range of the scale.
+
+    `scores_by_trait[trait]` has one row per item: keyed expected scores by form (n_items x n_forms).
+    """
+    shifts = []
+    for rows in scores_by_trait.values():
+        forms = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
+        shifts.append((max(forms) - min(forms)) / span)
+    return max(shifts)

@@ -1,0 +1,149 @@
+"""Asking: each distinct request once, answers in the order asked, remembered for the session.
+
+Knows nothing of designs or metrics, and nothing of torch. The order in which requests are sent never
+depends on what is remembered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.models.protocol import (
+    LabelReply,
+    MissingReply,
+    Model,
+    OptionReply,
+    Reply,
+    Request,
+    StreamingModel,
+    TextReply,
+)
+
+CHUNK = 256
+"""Requests handed to a model at a time: bounds what is lost when it fails, and paces the progress bar."""
+STREAMED_CHUNK = 1_024
+"""The same for a model that says what it has after every pass: bounds the memory of planning."""
+
+Key = tuple[str, str, Request]
+Memo = MutableMapping[Key, Reply]
+
+
+@runtime_checkable
+class Persistent(Protocol):
+    """A memory with a disk behind it, which is read and written many answers at a time."""
+
+    def persist(self, fingerprint: str) -> None:
+        """Keep the answers of a model."""
+
+    def fetch(self, keys: Iterable[Key]) -> None:
+        """Read what is known of many keys."""
+
+    def store(self, items: Mapping[Key, Reply]) -> None:
+        """Commit many answers before returning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Replies in the order asked, and what they cost."""
+
+    replies: tuple[Reply, ...]
+    tokens: int
+    """Tokens that went through the model now; nothing for what was remembered."""
+    fresh: int
+    """Requests that were sent to the model now."""
+    prompt_tokens: int
+    """Tokens of all distinct prompts, whether or not they were remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far asking has come: for a progress bar."""
+
+    questions: int
+    """Questions of which everything was answered."""
+    questions_total: int
+    sent_tokens: int
+    """Tokens that went through the model so far."""
+    prompt_tokens: int
+    """Tokens of the prompts answered so far, as a loop over single prompts would send them."""
+
+
+class _Cost:
+    """Counts tokens: by the model's own count where it keeps one, else by its replies."""
+
+    def __init__(self, model: Model) -> None:
+        self._usage = getattr(model, "usage", None)
+        self._before = self._usage.sent_tokens if self._usage is not None else 0
+        self.prompt_tokens = 0
+
+    @property
+    def sent_tokens(self) -> int:
+        return self._usage.sent_tokens - self._before if self._usage is not None else self.prompt_tokens
+
+
+def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callable[[Step], None] | None = None) -> Asked:
+    """Return one reply per request; equal requests, and requests asked before, are not sent again.
+
+    Memory grows with the number of distinct requests. What was answered is remembered even if a later
+    pass fails.
+    """
+    keys = [(model.name, model.fingerprint, request) for request in requests]
+    _recall(model, keys, memo)
+    distinct = list(dict.fromkeys(keys))
+    fresh = {key: None for key in distinct if key not in memo}
+    cost, left = _Cost(model), Counter(key[2].presentation.question for key in fresh)
+    n_questions = len(left)
+    size = STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
+    for start in range(0, len(distinct), size):
+        # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
+        chunk = [key for key in distinct[start : start + size] if key in fresh]
+        for answered in _passes(model, chunk) if chunk else ():
+            _remember(answered, memo)
+            cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
+            left -= Counter(key[2].presentation.question for key in answered)
+            if progress is not None:
+                progress(Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens))
+    replies = {key: memo[key] for key in keys}
+    prompt_tokens = sum(reply.n_tokens for reply in replies.values())
+    return Asked(tuple(replies[key] for key in keys), cost.sent_tokens, len(fresh), prompt_tokens)
+
+
+def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:
+    """Yield replies as they come: after every pass where the model says so, else all at once."""
+    requests = [request for _, _, request in keys]
+    if isinstance(model, StreamingModel):
+        n_answered = 0
+        for batch in model.answers(requests):
+            n_answered += len(batch)
+            yield {keys[index]: _checked(model, reply) for index, reply in batch}
+    else:
+        replies = model.answer(requests)
+        n_answered = len(replies)
+        if n_answered == len(keys):
+            yield {key: _checked(model, reply) for key, reply in zip(keys, replies, strict=True)}
+    if n_answered != len(keys):
+        raise ModelError(f"{model.name} gave {n_answered} answers to {len(keys)} requests, but must give one for each")
+
+
+def _checked(model: Model, reply: object) -> Reply:
+    if not isinstance(reply, LabelReply | OptionReply | TextReply | MissingReply):
+        raise ModelError(f"{model.name} answered with {reply!r}, which is no reply")
+    return reply
+
+
+def _recall(model: Model, keys: Sequence[Key], memo: Memo) -> None:
+    if isinstance(memo, Persistent):
+        if getattr(model, "cacheable", False):
+            memo.persist(model.fingerprint)
+        memo.fetch(keys)
+
+
+def _remember(answers: Mapping[Key, Reply], memo: Memo) -> None:
+    if isinstance(memo, Persistent):
+        memo.store(answers)
+    else:
+        memo.update(answers)

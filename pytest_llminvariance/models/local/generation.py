@@ -1,0 +1,137 @@
+"""Texts, greedy or sampled, in batches that share no padding and, where it pays, the beginning of their prompts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from pytest_llminvariance.models.local.passes import remembered, state_argument
+from pytest_llminvariance.models.local.rotary import depends_on_length, reset_rotary
+from pytest_llminvariance.models.local.tree import Reading, shared_beginning
+from pytest_llminvariance.models.protocol import Draw
+
+NEXT_QUESTION = re.compile(r"(?<=\n)(?:question|q|user|human)(?: ?\d+)? ?[:.]", re.IGNORECASE)
+SHARE_FROM_TOKENS = 32
+"""A shared beginning below this is not worth a pass of its own."""
+
+
+def answer_part(text: str) -> str:
+    """Return a generated text up to where the model begins a next question of its own.
+
+    Texts that hold a thought are left whole: a thought may quote questions.
+    """
+    found = None if "think>" in text else NEXT_QUESTION.search(text)
+    return text if found is None else text[: found.start()]
+
+
+def text_batches(prompts: Sequence[tuple[int, ...]], n_new: Sequence[int], limit_tokens: int) -> list[list[int]]:
+    """Return groups of prompts of one length, neighbours in order, within the tokens of a pass.
+
+    Prompts of one length need no padding, which some models take note of.
+    """
+    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), n_new[index], prompts[index]))
+    groups: list[list[int]] = []
+    for index in order:
+        first = groups[-1][0] if groups else index
+        same = len(prompts[first]) == len(prompts[index]) and n_new[first] == n_new[index]
+        if groups and same and (len(groups[-1]) + 1) * len(prompts[index]) <= limit_tokens:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+@torch.inference_mode()
+def generate(
+    network: Any,
+    tokenizer: Any,
+    prompts: Sequence[tuple[int, ...]],
+    n_new: int,
+    *,
+    pad: int,
+    share: bool,
+    draws: Sequence[Draw | None] = (),
+) -> tuple[list[str], int]:
+    """Return the continuation of each prompt, greedy or as its draw says, and the prompt tokens that were sent.
+
+    The prompts have one length. A row ends at the end-of-text token, at `n_new` tokens, or where a next
+    question begins; the batch ends with its last row.
+    """
+    reset_rotary(network)
+    ids = torch.tensor(prompts, device=network.device)
+    more: dict[str, Any] = {}
+    common = shared_beginning([Reading(prompt, (len(prompt) - 1,), ()) for prompt in prompts])
+    if not share or len(prompts) < 2 or common < SHARE_FROM_TOKENS or depends_on_length(network.config):
+        common = 0
+    if common:
+        state = remembered(network, ids[:1, :common], len(prompts))
+        more[state_argument(GenerationMixin.prepare_inputs_for_generation)] = state
+    ended = _NextQuestion(tokenizer, ids.shape[1])
+    if any(draws):
+        more["logits_processor"] = LogitsProcessorList([_Sampler(draws, prompts)])
+    out = network.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=n_new,
+        do_sample=False,
+        num_beams=1,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        pad_token_id=pad,
+        stopping_criteria=StoppingCriteriaList([ended]),
+        **more,
+    )
+    rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(out[:, ids.shape[1] :])]
+    texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
+    return [answer_part(text) for text in texts], common + len(prompts) * (ids.shape[1] - common)
+
+
+class _Sampler(LogitsProcessor):  # type: ignore[misc] # transformers is not followed by the type checker
+    """Samples each row by itself: the likeliest token after Gumbel noise is a draw from softmax(logits / T).
+
+    A row's noise comes from its own seed, index and prompt, so its company changes nothing and the same draw
+    comes back. Source: Maddison, Tarlow and Minka, A* Sampling (2014).
+    """
+
+    def __init__(self, draws: Sequence[Draw | None], prompts: Sequence[tuple[int, ...]]) -> None:
+        self.draws = draws
+        self.sources = [draw and _source(draw, prompt) for draw, prompt in zip(draws, prompts, strict=True)]
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        rows = []
+        for row, draw, source in zip(scores, self.draws, self.sources, strict=True):
+            if draw is None:
+                rows.append(row.double())
+                continue
+            uniform = torch.rand(row.shape, generator=source, dtype=torch.float64).clamp_min(1e-300)
+            rows.append(row.double() / draw.temperature - (-uniform.log()).log().to(row.device))
+        return torch.stack(rows)
+
+
+def _source(draw: Draw, prompt: tuple[int, ...]) -> torch.Generator:
+    told = f"{draw.seed}|{draw.index}|{draw.temperature}|{prompt}"
+    seed = int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big", signed=True)
+    return torch.Generator().manual_seed(seed)
+
+
+class _NextQuestion(StoppingCriteria):  # type: ignore[misc] # transformers is not followed by the type checker
+    """Ends a row that has begun a next question; nothing after it is read."""
+
+    def __init__(self, tokenizer: Any, start: int) -> None:
+        self.tokenizer = tokenizer
+        self.start = start
+        self.length: dict[int, int] = {}
+        """Tokens after which a row ended, by row."""
+
+    def __call__(self, ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:  # noqa: ARG002
+        texts = self.tokenizer.batch_decode(ids[:, self.start :], skip_special_tokens=True)
+        for row, text in enumerate(texts):
+            if row not in self.length and answer_part(text) != text:
+                self.length[row] = ids.shape[1] - self.start
+        return torch.tensor([row in self.length for row in range(len(texts))], device=ids.device)

@@ -1,0 +1,4 @@
+"""Other wordings of a question: proposed by rule or by a model, screened, reviewed by a person, locked in a file.
+
+Tests use what was accepted and generate nothing.
+"""

@@ -1,0 +1,222 @@
+"""Settings, each declared once: flag, ini key, type, help, header and docs come from the fields here."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pytest
+
+from pytest_llminvariance.checks.run import UndecidedPolicy
+from pytest_llminvariance.models.device_names import device_problem, dtype_problem
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _integer(value: str) -> int:
+    if not re.fullmatch(r"-?\d+", value):
+        raise ValueError("must be a whole number")
+    return int(value)
+
+
+def _positive(value: str) -> int:
+    if (number := _integer(value)) < 1:
+        raise ValueError("must be a whole number from 1")
+    return number
+
+
+def _boolean(value: str) -> bool:
+    if value.lower() not in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+        raise ValueError("must be true or false")
+    return value.lower() in ("true", "yes", "on", "1")
+
+
+def _not_empty(must: str) -> Callable[[str], str]:
+    def checked(value: str) -> str:
+        if not value.strip():
+            raise ValueError(f"must {must}")
+        return value
+
+    return checked
+
+
+_place = _not_empty("be auto, off or a folder")
+_directory = _not_empty("name a directory")
+_model = _not_empty("name a model")
+_path = _not_empty("name a file or a folder")
+
+
+def _device(value: str) -> str:
+    if problem := device_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _dtype(value: str) -> str:
+    if problem := dtype_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _risk(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number <= 0.5:
+        raise ValueError("must be a number above 0 and at most 0.5")
+    return number
+
+
+def _share(value: str) -> str:
+    if not re.fullmatch(r"0?\.\d+|0", value):
+        raise ValueError("must be a number from 0 to below 1")
+    return value
+
+
+def _policy(value: str) -> str:
+    if value not in get_args(UndecidedPolicy):
+        raise ValueError(f"must be one of {', '.join(get_args(UndecidedPolicy))}")
+    return value
+
+
+def _setting(default: Any, parse: Callable[[str], Any], metavar: str, help: str) -> Any:
+    return dataclasses.field(default=default, metadata={"parse": parse, "metavar": metavar, "help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a session is told; the command line wins over the ini file."""
+
+    model: str | None = _setting(
+        None,
+        _model,
+        "SPEC",
+        "model to test: demo, a hub id or folder, replay:FILE, control:NAME, python:MODULE:FACTORY",
+    )
+    device: str = _setting("auto", _device, "DEVICE", "auto, cpu, cuda, cuda:N or mps")
+    dtype: str = _setting(
+        "auto", _dtype, "DTYPE", "auto, float32, bfloat16 or float16; the demo model's auto is float32"
+    )
+    revision: str | None = _setting(None, _text, "REV", "revision of a hub model")
+    seed: int = _setting(0, _integer, "N", "seed of the session, shown in every failure")
+    undecided: UndecidedPolicy = _setting(
+        "fail", _policy, "POLICY", "what an UNDECIDED check does: fail (default), skip or warn"
+    )
+    risk_limit: float | None = _setting(
+        None,
+        _risk,
+        "RISK",
+        "largest chance that any verdict of the session is wrong because not everything was asked, such as 0.05; "
+        "checks then stop as soon as they can tell (default: everything planned is asked)",
+    )
+    check_risk: float | None = _setting(
+        None, _risk, "RISK", "risk of each test, in place of its share of the risk limit; replay lines use it"
+    )
+    exhaustive: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "ask everything planned, whatever the risk limit says",
+    )
+    manifest: str | None = _setting(
+        None,
+        _path,
+        "FILE",
+        "shares of the risk limit by test, written by `llminvariance plan` (default: invariance-plan.json beside the ini file)",
+    )
+    holdout: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "open the hold-out: test only on the questions set aside by `llminvariance holdout`; every opening is counted",
+    )
+    plan: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "ask nothing: show what each test's first check would cost, and whether it can decide",
+    )
+    batch_tokens: int | None = _setting(
+        None, _positive, "N", "tokens of one forward pass, which bounds memory (CPU 1024, GPU by free memory)"
+    )
+    deterministic: bool = _setting(
+        False,  # noqa: FBT003
+        _boolean,
+        "",
+        "let torch use only deterministic algorithms and no TF32; slower on a GPU",
+    )
+    device_map: str | None = _setting(
+        None, _text, "MAP", "spread a model over several GPUs: auto, balanced, sequential (needs accelerate)"
+    )
+    cache: str = _setting(
+        "auto", _place, "PLACE", "where answers are kept between sessions: auto (your cache folder), off, or a folder"
+    )
+    report: str | None = _setting(
+        None, _directory, "DIR", "write answers, findings and settings to this directory, to judge, compare and report"
+    )
+    policy: str | None = _setting(
+        None, _path, "FILE", "policy of the gate in TOML, or a pyproject.toml: what it blocks fails the session too"
+    )
+    baseline: str | None = _setting(
+        None, _path, "PLACE", "run directory of an earlier run: checks that are worse now fail the session"
+    )
+    margin: str = _setting("0.02", _share, "SHARE", "how much worse than the baseline a check's mean may be (0.02)")
+
+
+# what changes no verdict, or is in the replay line anyway
+NOT_REPEATED = ("seed", "cache", "plan", "manifest", "report", "policy", "margin")
+
+
+def _fields() -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(Settings)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register one flag and one ini key per setting."""
+    group = parser.getgroup("invariance", "invariance of language models")
+    for item in _fields():
+        text = item.metadata["help"]
+        flag = "--invariance-" + item.name.replace("_", "-")
+        shape: dict[str, Any] = {"metavar": item.metadata["metavar"]}
+        if item.metadata["parse"] is _boolean:
+            shape = {"action": "store_const", "const": "true"}
+        group.addoption(flag, dest=f"invariance_{item.name}", default=None, help=text, **shape)
+        parser.addini(f"invariance_{item.name}", text, default="")
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Return the settings of a session.
+
+    Raises:
+        pytest.UsageError: for a value that does not parse; the message names option, value and rule.
+    """
+    values = {}
+    for item in _fields():
+        given = config.getoption(f"invariance_{item.name}")
+        source = "--invariance-" + item.name.replace("_", "-")
+        if given is None:
+            given, source = config.getini(f"invariance_{item.name}") or None, f"invariance_{item.name} (ini)"
+        if given is not None:
+            try:
+                values[item.name] = item.metadata["parse"](str(given))
+            except ValueError as error:
+                raise pytest.UsageError(f"{source} is {given!r}, but {error}") from error
+    return Settings(**values)
+
+
+def repeated_flags(config: pytest.Config) -> list[str]:
+    """Return what was given on the command line, apart from seed, cache and report, for the replay line."""
+    flags = []
+    for item in _fields():
+        given = config.getoption(f"invariance_{item.name}")
+        if given is not None and item.name not in NOT_REPEATED:
+            flag = f"--invariance-{item.name.replace('_', '-')}"
+            flags.append(flag if item.metadata["parse"] is _boolean else f"{flag}={given}")
+    overrides = config.getoption("override_ini") or ()
+    return flags + [f"--override-ini={text}" for text in overrides if text.startswith("invariance_")]

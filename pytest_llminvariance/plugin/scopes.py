@@ -1,0 +1,78 @@
+"""Fixtures of wider scope: what is checked in their set-up and teardown belongs to them, not to the test that came by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_llminvariance.checks.run import current_run
+
+if TYPE_CHECKING:
+    pass
+from pytest_llminvariance.records.events import SessionRecorder
+
+
+@dataclass(frozen=True, slots=True)
+class FixtureScope:
+    """One set-up of a fixture of wider scope: two modules or two parameters have one each."""
+
+    name: str
+    scope: str
+    node: str
+    """Node id of the module, class or package that it lives in; empty for the session."""
+    base: str
+    """Where it is defined; empty in the root's conftest or a plugin."""
+    parameter: str | None
+    """Its parameter in words, or its number where the parameter is no plain value."""
+
+    @classmethod
+    def of(cls, fixturedef: Any, request: Any) -> FixtureScope:
+        """Return the scope of the fixture that a request sets up."""
+        parameter = _parameter(request.param, request.param_index) if hasattr(request, "param") else None
+        return cls(fixturedef.argname, fixturedef.scope, request.node.nodeid, fixturedef.baseid or "", parameter)
+
+    @property
+    def where(self) -> str:
+        """What stands in records in the place of a test's node id."""
+        mark = "" if self.parameter is None else f"[{self.parameter}]"
+        return f"{self.node or self.base or '.'}::{self.name}{mark} ({self.scope} fixture)"
+
+    def reaches(self, item: Any) -> bool:
+        """Return whether a test uses it."""
+        if self.name not in getattr(item, "fixturenames", ()):
+            return False
+        spec = getattr(item, "callspec", None)
+        used = self.parameter
+        if used is not None and spec is not None and self.name in spec.params:
+            used = _parameter(spec.params[self.name], spec.indices.get(self.name, 0))
+        return used == self.parameter and all(_is_within(item.nodeid, place) for place in (self.node, self.base))
+
+
+def _parameter(value: object, number: int) -> str:
+    return str(value)[:100] if isinstance(value, str | int | float) else str(number)
+
+
+def _is_within(nodeid: str, place: str) -> bool:
+    return place in ("", ".") or nodeid == place or nodeid.startswith((f"{place}::", f"{place}/"))
+
+
+class ScopeSwitch:
+    """Attributes checks to a fixture while it is set up and torn down, and to the test otherwise."""
+
+    def __init__(self, scope: FixtureScope, recorder: SessionRecorder) -> None:
+        self._scope, self._recorder = scope, recorder
+        self._back: list[Callable[[], object]] = []
+        self._is_set_up = False
+
+    def enter(self) -> None:
+        """Attribute checks to the fixture: it has no share of the risk, and no test's level."""
+        before, run = self._recorder.enter_scope(self._scope, again=self._is_set_up), current_run.get()
+        self._is_set_up = True
+        current_run.set(run._replace(risk=None, level="block"))
+        self._back += [lambda: self._recorder.leave_scope(before), lambda: current_run.set(run)]
+
+    def leave(self) -> None:
+        """Attribute checks to what they were attributed to before."""
+        while self._back:
+            self._back.pop()()

@@ -1,0 +1,205 @@
+"""Presentations: a question with everything fixed that is shown, and the way back to content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.questions.conversation import Ask, Message, Said, Turn, check_shots, check_turns
+from pytest_llminvariance.questions.labels import check_labels
+from pytest_llminvariance.questions.orders import Order, check_order, identity, inverse
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.template import (
+    DEFAULT_LAYOUT,
+    DEFAULT_TEMPLATE,
+    LETTERS,
+    Layout,
+    Template,
+    _check_layout,
+    as_template,
+)
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Presentation:
+    """One way of showing a question, and the way back from what was shown.
+
+    `order[position]` is the content shown at that position. Where more labels than options are given, the
+    first ones are used. `shots` are worked examples, shown before in the same way and with their answers;
+    `turns` is what was said after the question, up to the user's turn that asks for an answer.
+
+    Raises:
+        UsageError: if a part does not fit the question.
+    """
+
+    question: Question
+    order: Order
+    labels: tuple[str, ...]
+    """As shown: in the case that the layout asks for."""
+    layout: Layout
+    template: Template
+    shots: tuple[Question, ...]
+    turns: tuple[Turn, ...]
+    given_labels: tuple[str, ...] = field(compare=False, init=False)
+    """Before the layout's case, so that another layout starts from them."""
+
+    def __init__(
+        self,
+        question: Question,
+        *,
+        order: Sequence[int] | None = None,
+        labels: Sequence[str] | None = None,
+        layout: Layout | None = None,
+        template: str | Template | None = None,
+        shots: Sequence[Question] = (),
+        turns: Sequence[Turn] = (),
+    ) -> None:
+        if not isinstance(question, Question):
+            raise UsageError(f"a presentation shows a Question, but was given {question!r}")
+        k = len(question.options)
+        way = DEFAULT_TEMPLATE if template is None else as_template(template)
+        chosen_layout = DEFAULT_LAYOUT if way.layout is None else way.layout
+        if layout is not None:
+            chosen_layout = _check_layout(layout, "layout")
+        set_field = object.__setattr__
+        set_field(self, "question", question)
+        set_field(self, "order", identity(k) if order is None else check_order(order, k))
+        given = _labels_for(k, labels if labels is not None else way.labels)
+        set_field(self, "given_labels", given)
+        set_field(self, "labels", _cased(given, chosen_layout))
+        set_field(self, "layout", chosen_layout)
+        set_field(self, "template", way)
+        set_field(self, "turns", check_turns(turns, k))
+        if question.context is not None and "context" not in way.fields:
+            raise UsageError(
+                f"question {question.name!r} has a context, but the template {way.shown_name!r} has no {{context}} field, "
+                "so it would not be shown"
+            )
+        if way.names_ends_only:
+            _check_ends(self)
+        set_field(self, "shots", check_shots(shots))
+        for shot in self.shots:
+            self._as_shot(shot)
+
+    @property
+    def shows_labels(self) -> bool:
+        """False where options are listed without labels, so that no answer can name one."""
+        return "{label}" in self.layout.enumerator or self.template.names_ends_only
+
+    def __repr__(self) -> str:
+        k = len(self.order)
+        usual = {"order": identity(k), "labels": LETTERS[:k], "layout": DEFAULT_LAYOUT, "template": DEFAULT_TEMPLATE}
+        parts = [repr(self.question)]
+        for name, as_written in {**usual, "shots": (), "turns": ()}.items():
+            value = getattr(self, name)
+            parts += [] if value == as_written else [f"{name}={value!r}"]
+        return f"Presentation({', '.join(parts)})"
+
+    def replace(self, **changes: Any) -> Presentation:
+        """Return a copy in which the named parts are changed."""
+        parts = {name: getattr(self, name) for name in ("question", "order", "layout", "template", "shots", "turns")}
+        parts["labels"] = self.given_labels
+        return Presentation(**{**parts, **changes})
+
+    @property
+    def shown_options(self) -> tuple[str, ...]:
+        """The options' texts by position."""
+        return tuple(self.question.options[content] for content in self.order)
+
+    def option_at(self, label: str) -> int:
+        """Return the content index that `label` stands for."""
+        if label not in self.labels:
+            raise UsageError(f"the label {label!r} is not shown; the labels are {', '.join(self.labels)}")
+        return self.order[self.labels.index(label)]
+
+    def position_of(self, option: int | str) -> int:
+        """Return the position at which an option, given by content index or text, is shown."""
+        if isinstance(option, str):
+            if option not in self.question.options:
+                raise UsageError(f"the option {option!r} is not one of {list(self.question.options)!r}")
+            option = self.question.options.index(option)
+        if not 0 <= option < len(self.order):
+            raise UsageError(f"the content index {option} is outside 0..{len(self.order) - 1}")
+        return inverse(self.order)[option]
+
+    def label_of(self, option: int | str) -> str:
+        """Return the label under which an option is shown."""
+        return self.labels[self.position_of(option)]
+
+    def render_options(self) -> str:
+        """Return the list of options as printed."""
+        entries = (
+            self.layout.enumerator.replace("{label}", label) + text
+            for label, text in zip(self.labels, self.shown_options, strict=True)
+        )
+        return self.layout.separator.join(entries)
+
+    def render(self) -> tuple[Message, ...]:
+        """Return the chat messages that ask the question."""
+        system = () if self.template.system is None else (Message("system", self.template.system),)
+        shots = [message for shot in self.shots for message in self._as_shot(shot)._with_answer()]
+        asked = self._asked()
+        return (*system, *shots, Message("user", asked), *(self._spoken(turn, asked) for turn in self.turns))
+
+    def _asked(self) -> str:
+        question, shown = self.question, self.shown_options
+        return self.template.text.format(
+            context="" if question.context is None else question.context + "\n\n",
+            stem=question.stem,
+            options="\n" * self.layout.extra_blank_lines + self.render_options(),
+            labels=", ".join(self.labels),
+            first_label=self.labels[0],
+            last_label=self.labels[-1],
+            first_option=shown[0],
+            last_option=shown[-1],
+        )
+
+    def _as_shot(self, shot: Question) -> Presentation:
+        """Return a worked example, shown as the question is."""
+        usual = self.template.labels is None and self.given_labels == LETTERS[: len(self.order)]
+        given = None if usual else self.given_labels
+        return Presentation(shot, labels=given, layout=self.layout, template=self.template)
+
+    def _with_answer(self) -> tuple[Message, Message]:
+        assert self.question.answer is not None  # noqa: S101 - worked examples have one
+        return Message("user", self._asked()), self._spoken(Said(self.question.answer), "")
+
+    def _spoken(self, turn: Turn, asked: str) -> Message:
+        if isinstance(turn, Said):
+            named = self.label_of(turn.content) if self.shows_labels else self.question.options[turn.content]
+            return Message("assistant", named)
+        if isinstance(turn, Ask):
+            fields = {"{question}": asked, "{labels}": ", ".join(self.labels)}
+            return Message("user", re.sub("|".join(map(re.escape, fields)), lambda hit: fields[hit[0]], turn.text))
+        return turn
+
+
+def _labels_for(k: int, labels: Sequence[str] | None) -> tuple[str, ...]:
+    chosen = LETTERS if labels is None else check_labels(labels)
+    if len(chosen) < k:
+        raise UsageError(f"{len(chosen)} labels ({', '.join(chosen[:8])}) for {k} options. Give at least {k} labels")
+    return chosen[:k]
+
+
+def _cased(labels: tuple[str, ...], layout: Layout) -> tuple[str, ...]:
+    if layout.label_case == "as_is":
+        return labels
+    cased = [label.upper() if layout.label_case == "upper" else label.lower() for label in labels]
+    try:
+        return check_labels(cased)
+    except UsageError as error:
+        raise UsageError(
+            f"label_case is {layout.label_case!r}, which does not go with {list(labels)!r}: {error}"
+        ) from error
+
+
+def _check_ends(presentation: Presentation) -> None:
+    order = presentation.order
+    if order not in (identity(len(order)), identity(len(order))[::-1]):
+        raise UsageError(
+            f"the template {presentation.template.shown_name!r} names only the ends of the scale, so the order {list(order)} "
+            "cannot be shown. Use orders='reversed'"
+        )

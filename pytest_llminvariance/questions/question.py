@@ -1,0 +1,250 @@
+"""Questions as content: what is asked, apart from how it is shown.
+
+A question knows nothing about letters, positions or wording of instructions; those belong to a
+`Presentation`. Options are identified by their index here, and every answer is traced back to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from pytest_llminvariance.errors import QuestionError
+
+MAX_SCORE = 1e9
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Question:
+    """A stem and its options.
+
+    `options` are two or more distinct, non-empty strings. `answer` is the correct option, given as its
+    text or its index and stored as an index. `scores` holds one number per option (Likert scales), and
+    `reverse_keyed` says that agreement counts against the trait. `attributes` are free; `trait` and
+    `cluster` have a meaning to this package.
+
+    Raises:
+        QuestionError: if any field breaks its rule; the message names the value, the rule and the way out.
+    """
+
+    stem: str
+    options: tuple[str, ...]
+    id: str | None = field(kw_only=True)
+    context: str | None = field(kw_only=True)
+    scores: tuple[float, ...] | None = field(kw_only=True)
+    reverse_keyed: bool = field(kw_only=True)
+    answer: int | None = field(kw_only=True)
+    attributes: Mapping[str, Any] = field(kw_only=True, hash=False)
+
+    def __init__(
+        self,
+        stem: str,
+        options: Sequence[str],
+        *,
+        id: str | None = None,
+        context: str | None = None,
+        scores: Sequence[float] | None = None,
+        reverse_keyed: bool = False,
+        answer: int | str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        set_field = object.__setattr__
+        where = f"question {id!r}" if id is not None else "question"
+        set_field(self, "id", _optional_text(id, f"{where}: id"))
+        set_field(self, "stem", _text(stem, f"{where}: stem"))
+        where = f"question {self.name!r}"
+        set_field(self, "options", _options(options, where))
+        set_field(self, "context", _optional_text(context, f"{where}: context"))
+        set_field(self, "scores", _scores(scores, len(self.options), where))
+        if not isinstance(reverse_keyed, bool):
+            raise QuestionError(f"{where}: reverse_keyed is {reverse_keyed!r}, but must be True or False")
+        if reverse_keyed and self.scores is None:
+            raise QuestionError(f"{where}: reverse_keyed needs scores, which are not given. Give one score per option")
+        set_field(self, "reverse_keyed", reverse_keyed)
+        set_field(self, "answer", _answer(answer, self.options, where))
+        set_field(self, "attributes", _attributes(attributes, where))
+
+    @property
+    def name(self) -> str:
+        """The id, or the beginning of the stem where there is no id."""
+        return self.id if self.id is not None else self.stem if len(self.stem) <= 40 else self.stem[:39] + "…"
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over what the question means: stem, options, context, scores and key.
+
+        Designs are drawn from this and never from the place in a list, so removing a question changes
+        nothing for the others.
+        """
+        content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed]
+        return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+
+    @property
+    def keyed_scores(self) -> tuple[float, ...] | None:
+        """Scores towards the trait: mirrored on the scale's range for a reverse-keyed item."""
+        if self.scores is None or not self.reverse_keyed:
+            return self.scores
+        total = max(self.scores) + min(self.scores)
+        return tuple(total - score for score in self.scores)
+
+    def under(self, donor: Question) -> Question:
+        """Return these options under the stem and context of `donor`; nothing is known of its answer."""
+        return Question(donor.stem, self.options, context=donor.context, scores=self.scores)
+
+    def __repr__(self) -> str:
+        parts = [repr(self.stem), repr(list(self.options))]
+        for name in ("id", "context", "scores", "answer"):
+            value = getattr(self, name)
+            parts += [] if value is None else [f"{name}={value!r}"]
+        parts += ["reverse_keyed=True"] if self.reverse_keyed else []
+        parts += [f"attributes={dict(self.attributes)!r}"] if self.attributes else []
+        return f"Question({', '.join(parts)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (
+            self.stem,
+            self.options,
+            {
+                "id": self.id,
+                "context": self.context,
+                "scores": self.scores,
+                "reverse_keyed": self.reverse_keyed,
+                "answer": self.answer,
+                "attributes": dict(self.attributes),
+            },
+        )
+
+
+def _rebuild(stem: str, options: tuple[str, ...], rest: dict[str, Any]) -> Question:
+    return Question(stem, options, **rest)
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise QuestionError(f"{where} is {value!r} ({type(value).__name__}), but must be text")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise QuestionError(
+            f"{where} is {value!r}, which holds half a surrogate pair and is no valid text. Read the file as UTF-8"
+        )
+    if not value.strip():
+        raise QuestionError(f"{where} is {value!r}, but must not be empty. Write what is to be asked")
+    return value
+
+
+def _optional_text(value: object, where: str) -> str | None:
+    return None if value is None else _text(value, where)
+
+
+def _options(options: object, where: str) -> tuple[str, ...]:
+    if isinstance(options, str) or not isinstance(options, Sequence):
+        raise QuestionError(f"{where}: options is {options!r}, but must be a list of two or more texts")
+    texts = tuple(_text(option, f"{where}: option {index}") for index, option in enumerate(options))
+    if len(texts) < 2:
+        raise QuestionError(f"{where}: {len(texts)} option(s) {list(texts)!r}, but a choice needs at least 2")
+    for text in texts:
+        if texts.count(text) > 1:
+            raise QuestionError(
+                f"{where}: the option {text!r} is given {texts.count(text)} times, but options must be distinct. Merge them or tell them apart"
+            )
+    return texts
+
+
+def _scores(scores: Sequence[float] | None, n_options: int, where: str) -> tuple[float, ...] | None:
+    if scores is None:
+        return None
+    if isinstance(scores, str) or not isinstance(scores, Sequence):
+        raise QuestionError(f"{where}: scores is {scores!r}, but must be a list with one number per option")
+    values = [_score(score, where) for score in scores]
+    if len(values) != n_options:
+        raise QuestionError(f"{where}: {len(values)} scores for {n_options} options, but each option needs one")
+    if max(values) == min(values):
+        raise QuestionError(f"{where}: all scores are {values[0]:g}, but a scale needs at least two different scores")
+    return tuple(values)
+
+
+def _score(score: object, where: str) -> float:
+    if isinstance(score, int | float) and not isinstance(score, bool) and abs(score) < MAX_SCORE:
+        return float(score)
+    raise QuestionError(f"{where}: the score {score!r} is not a number between -{MAX_SCORE:g} and {MAX_SCORE:g}")
+
+
+def _answer(answer: int | str | None, options: tuple[str, ...], where: str) -> int | None:
+    if answer is None:
+        return None
+    if isinstance(answer, str):
+        if answer not in options:
+            raise QuestionError(
+                f"{where}: the answer {answer!r} is not one of the options {list(options)!r}. Give an option's text or its index"
+            )
+        return options.index(answer)
+    if isinstance(answer, bool) or not isinstance(answer, int):
+        raise QuestionError(f"{where}: the answer {answer!r} is neither an option's text nor its index")
+    if not 0 <= answer < len(options):
+        raise QuestionError(
+            f"{where}: the answer index {answer} is outside 0..{len(options) - 1}; indices count from 0"
+        )
+    return answer
+
+
+def _attributes(attributes: object, where: str) -> Mapping[str, Any]:
+    if attributes is None:
+        return MappingProxyType({})
+    if not isinstance(attributes, Mapping):
+        raise QuestionError(f"{where}: attributes is {attributes!r}, but must map names to values")
+    for name, value in attributes.items():
+        if not isinstance(name, str) or name.strip():
+            _text(name, f"{where}: the attribute name")
+        if isinstance(value, str) and value.strip():
+            _text(value, f"{where}: the attribute {name!r}")
+    return MappingProxyType(dict(attributes))
+
+
+def check_unique(questions: Sequence[Question], where: str = "questions") -> tuple[Question, ...]:
+    """Return `questions` as a tuple, or raise where one is asked twice or two share an id.
+
+    Copies of a question that sit in one suite would count the same evidence twice.
+    """
+    found: dict[str, Question] = {}
+    ids: set[str] = set()
+    for question in questions:
+        if not isinstance(question, Question):
+            raise QuestionError(f"{where}: {question!r} is a {type(question).__name__}, but must be a Question")
+        if question.content_hash in found:
+            raise QuestionError(
+                f"{where}: {question.name!r} repeats {found[question.content_hash].name!r} (same stem, options and context). Remove one"
+            )
+        if question.id is not None and question.id in ids:
+            raise QuestionError(f"{where}: the id {question.id!r} is used twice, but ids must be unique")
+        found[question.content_hash] = question
+        ids.update([question.id] if question.id is not None else [])
+    return tuple(questions)
+
+
+def cluster_of(question: Question) -> str:
+    """Return the cluster of a question: `attributes["cluster"]`, or the question alone."""
+    given = question.attributes.get("cluster")
+    return f"question {question.content_hash}" if given is None else f"cluster {given}"
+
+
+Questions = Question | Iterable[Question]
+
+
+def as_questions(questions: Questions) -> tuple[Question, ...]:
+    """Return one question or many as a checked, non-empty tuple."""
+    if isinstance(questions, Question):
+        return (questions,)
+    if isinstance(questions, str | os.PathLike):
+        raise QuestionError(
+            f"questions is {questions!r}, but must be a Question or many. load_questions({str(questions)!r}) reads a file"
+        )
+    if not isinstance(questions, Iterable):
+        raise QuestionError(f"questions is {questions!r}, but must be a Question or many")
+    many = check_unique(tuple(questions))
+    if not many:
+        raise QuestionError("there are no questions, and a check of nothing would hold. Give at least one Question")
+    return many

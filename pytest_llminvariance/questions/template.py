@@ -1,0 +1,154 @@
+"""How a question is laid out and worded: layouts of options, templates of prompts."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import string
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.questions.labels import check_labels, check_text
+
+LETTERS = tuple(string.ascii_uppercase)
+
+
+LabelCase = Literal["as_is", "upper", "lower"]
+
+
+TEMPLATE_FIELDS = ("context", "stem", "options", "labels", "first_label", "last_label", "first_option", "last_option")
+
+
+END_FIELDS = frozenset({"first_label", "last_label", "first_option", "last_option"})
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the list of options is set: nothing here may change its meaning."""
+
+    enumerator: str = "{label}. "
+    """What stands before each option: holds `{label}`, or is a plain mark such as "- " (or nothing), and then
+    answers cannot be read by label."""
+    separator: str = "\n"
+    """What stands between two options."""
+    label_case: LabelCase = "as_is"
+    """Case in which labels are printed."""
+    extra_blank_lines: int = 0
+    """Blank lines added before the list."""
+
+    def __post_init__(self) -> None:
+        check_text(self.enumerator, "enumerator")
+        check_text(self.separator, "separator")
+        if self.enumerator.count("{label}") > 1 or "{" in self.enumerator.replace("{label}", ""):
+            raise UsageError(f"enumerator is {self.enumerator!r}, but may hold {{label}} once and no other field")
+        if not self.separator:
+            raise UsageError("separator is '', but options must be kept apart. Use '\\n' or '; '")
+        if self.label_case not in get_args(LabelCase):
+            raise UsageError(f"label_case is {self.label_case!r}, but must be one of {', '.join(get_args(LabelCase))}")
+        if type(self.extra_blank_lines) is not int or not 0 <= self.extra_blank_lines <= 10:
+            raise UsageError(f"extra_blank_lines is {self.extra_blank_lines!r}, but must be a number from 0 to 10")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A way of asking: the instructions around stem and options.
+
+    `text` holds fields in braces. `{stem}` is required, and either `{options}` (the whole list) or all of
+    `{first_label}`, `{first_option}`, `{last_label}`, `{last_option}` (a scale of which only the ends are
+    named). `{context}` and `{labels}` are optional. `system` becomes a system message, which needs a chat
+    model. `labels` and `layout` are used wherever a presentation does not name its own.
+    """
+
+    text: str
+    name: str | None = field(default=None, kw_only=True)
+    system: str | None = field(default=None, kw_only=True)
+    labels: tuple[str, ...] | None = field(default=None, kw_only=True)
+    layout: Layout | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise UsageError(f"template text is {self.text!r}, but must be text with {{stem}} and {{options}}")
+        for what, value in (("text", self.text), ("name", self.name), ("system", self.system)):
+            if value is not None:
+                check_text(value, f"template {what}")
+        if self.layout is not None:
+            _check_layout(self.layout, "template layout")
+        fields = self.fields
+        unknown = fields - set(TEMPLATE_FIELDS)
+        if unknown:
+            raise UsageError(
+                f"template {self.shown_name!r} has the unknown field {{{sorted(unknown)[0]}}}; "
+                f"the fields are {', '.join(TEMPLATE_FIELDS)}. Write {{{{ and }}}} for braces"
+            )
+        if "stem" not in fields:
+            raise UsageError(f"template {self.shown_name!r} has no {{stem}} field, so the question would not be asked")
+        if "options" not in fields and not fields >= END_FIELDS:
+            raise UsageError(
+                f"template {self.shown_name!r} has no {{options}} field, so no option would be shown. "
+                f"Add it, or name both ends of a scale with {', '.join(sorted(END_FIELDS))}"
+            )
+        if self.labels is not None:
+            object.__setattr__(self, "labels", check_labels(self.labels))
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over everything but the name."""
+        layout = None if self.layout is None else dataclasses.astuple(self.layout)
+        content = [self.text, self.system, self.labels, layout]
+        return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields in `text`."""
+        try:
+            parsed = list(string.Formatter().parse(self.text))
+        except ValueError as error:
+            raise UsageError(
+                f"template {self.shown_name!r} cannot be read: {error}. Write {{{{ and }}}} for braces"
+            ) from error
+        for _, name, spec, conversion in parsed:
+            if name is not None and (not name.isidentifier() or spec or conversion):
+                raise UsageError(f"template {self.shown_name!r}: the field {{{name}}} must be a plain name")
+        return frozenset(name for _, name, _, _ in parsed if name is not None)
+
+    @property
+    def names_ends_only(self) -> bool:
+        """True where only the two ends of a scale are named."""
+        return "options" not in self.fields
+
+    @property
+    def shown_name(self) -> str:
+        """The name, or the text where that is short and all there is, or its beginning and a mark of the whole."""
+        if self.name is not None:
+            return self.name
+        rest = (self.system, self.labels, self.layout)
+        if rest == (None, None, None) and len(self.text) <= 40 and "\n" not in self.text:
+            return self.text
+        mark = hashlib.sha256(repr((self.text, *rest)).encode()).hexdigest()[:6]
+        return f"{self.text[:24]}{'…' if len(self.text) > 24 else ''} #{mark}".replace("\n", " ")
+
+
+DEFAULT_LAYOUT = Layout()
+
+
+DEFAULT_TEMPLATE = Template(
+    "{context}{stem}\n\n{options}\n\nAnswer with only one of: {labels}.",
+    name="default",
+)
+
+
+def _check_layout(value: object, name: str) -> Layout:
+    if not isinstance(value, Layout):
+        raise UsageError(f"{name} is {value!r}, but must be a Layout")
+    return value
+
+
+def as_template(template: str | Template) -> Template:
+    """Return `template`, made from its text where it is a string."""
+    if isinstance(template, Template):
+        return template
+    if not isinstance(template, str):
+        raise UsageError(f"template is {template!r}, but must be a Template or its text")
+    return Template(template)

@@ -1,0 +1,315 @@
+"""Writing every answer down as it comes, so that a run can be judged again and an interrupted one go on.
+
+Two files a process: sheets (what a check is going to ask, written before its first answer) and answers (one
+line each, flushed after every pass of the model). What was asked before and is remembered gets a line too
+when it enters a check.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.metrics import DELTA_NATS
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.cache_rows import row_key
+from pytest_llminvariance.models.engine import Key, Memo, Persistent
+from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.records.redaction import redacted
+from pytest_llminvariance.records.sheets import plain_number, reply_data, reply_from, sheet_data
+
+Role = Literal["planned", "foreign", "sentinel", "search"]
+
+
+class Place(NamedTuple):
+    """Where an answer belongs in a check: its role, the question's and the presentation's number."""
+
+    role: Role
+    question: int
+    presentation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an interrupted run has written already."""
+
+    replies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Lines by `request_sha256`; only those with an answer."""
+    places: Mapping[str, frozenset[Place]] = field(default_factory=dict)
+    """Written places by check."""
+    asked: frozenset[str | None] = frozenset()
+    """Checks for which the model was asked, and not only remembered answers taken."""
+    sent_tokens: Mapping[str, int] = field(default_factory=dict)
+    """Tokens that went through the model, by check."""
+
+
+def earlier_of(lines: Iterable[Mapping[str, Any]]) -> Earlier:
+    """Return what the lines of an interrupted run say; a missing answer is asked again."""
+    replies: dict[str, Mapping[str, Any]] = {}
+    places: dict[str, set[Place]] = {}
+    asked: set[str | None] = set()
+    sent: Counter[str] = Counter()
+    for line in lines:
+        if line["role"] not in ("planned", "foreign") or line["reply"]["kind"] == "missing":
+            continue
+        check = line["check"]
+        places.setdefault(check, set()).add(Place(line["role"], *line["index"]))
+        sent[check] += line["sent_tokens"]
+        asked |= set() if line["remembered"] else {check}
+        if line["request_sha256"]:
+            replies[line["request_sha256"]] = line
+    return Earlier(replies, {check: frozenset(found) for check, found in places.items()}, frozenset(asked), sent)
+
+
+class AnswerLog:
+    """The sink of one process; `worker` names its files in `directory`.
+
+    `earlier` is what a run that is continued has written.
+    """
+
+    def __init__(self, directory: Path, worker: str = "main", earlier: Earlier | None = None) -> None:
+        ending = "" if worker == "main" else f"-{worker}"
+        self._sheets = directory / f"sheets{ending}.jsonl"
+        self._answers = directory / f"answers{ending}.jsonl"
+        self._earlier = earlier or Earlier()
+        self._check: str | None = None
+        self._sheet: Sheet | None = None
+        self._model: Model | None = None
+        self._expected: dict[Request, list[Place]] = {}
+        self._written: set[Place] = set()
+        self._counted = 0
+        self._mask = lru_cache(maxsize=64)(redacted)  # the same few names in every line
+
+    def begin(self, check: str) -> None:
+        """Attribute what follows to a check."""
+        self._check, self._sheet, self._model, self._expected = check, None, None, {}
+        self._written = set(self._earlier.places.get(check, ()))
+
+    def end(self) -> None:
+        """Attribute what follows to no check."""
+        self._check = self._sheet = self._model = None
+        self._expected = {}
+
+    @property
+    def continues(self) -> bool:
+        """True where an interrupted run has asked something for this check."""
+        return self._check in self._earlier.asked
+
+    @property
+    def sent_before(self) -> int:
+        """Tokens that the interrupted run sent for this check."""
+        return self._earlier.sent_tokens.get(self._check or "", 0)
+
+    def expect(self, sheet: Sheet, model: Model) -> None:
+        """Write down what is about to be asked; a later sheet of the same check holds the earlier one's plans first."""
+        self._sheet, self._model = sheet, model
+        self._counted = _sent(model)
+        self._expected = {}
+        for number in range(len(sheet.plans)):
+            for index, request in enumerate(sheet.planned(number)):
+                self._expected.setdefault(request, []).append(Place("planned", number, index))
+            for index, request in enumerate(sheet.strange(number)):
+                self._expected.setdefault(request, []).append(Place("foreign", number, index))
+        data = sheet_data(sheet)
+        data["model"], data["fingerprint"] = redacted(sheet.model), redacted(sheet.fingerprint)
+        _append(self._sheets, [{"check": self._check, **data}])
+
+    def answered(self, items: Mapping[Key, Reply]) -> None:
+        """Write answers down that the model has just given."""
+        lines = []
+        for key, reply in items.items():
+            places: Sequence[Place | None] = self._expected.get(key[2]) or (None,)
+            for place in places:
+                if place not in self._written:
+                    lines.append(self._line(place, key, reply, remembered=False))
+        if lines:
+            lines[0]["sent_tokens"] = self._passed(items.values())
+        _append(self._answers, lines)
+
+    def entered(self, role: Role, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
+        """Write down what entered the check; answers that were remembered only if they have no line yet.
+
+        `rows` holds the replies to each question's presentations, in the order of the sheet.
+        """
+        sheet = self._sheet
+        if sheet is None:
+            return
+        lines = []
+        for number, row in enumerate(rows):
+            for index, reply in enumerate(row):
+                place = Place(role, number, index)
+                if not remembered or place not in self._written:
+                    key = (sheet.model, sheet.fingerprint, _request(sheet, place))
+                    lines.append(self._line(place, key, reply, remembered=remembered))
+        _append(self._answers, lines)
+
+    def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
+        """Write down prompts that were asked again at the end."""
+        sheet = self._sheet
+        if sheet is None:
+            return
+        lines = []
+        for number, (request, reply) in enumerate(zip(requests, replies, strict=True)):
+            key = (sheet.model, sheet.fingerprint, request)
+            lines.append(self._line(Place("sentinel", 0, number), key, reply, remembered=False))
+        _append(self._answers, lines)
+
+    def recall(self, key: Key) -> Reply | None:
+        """Return what an interrupted run was answered, or `None`."""
+        digest = row_key(key[1], key[2]) if self._earlier.replies else None
+        row = self._earlier.replies.get(digest.hex()) if digest is not None else None
+        if row is None:
+            return None
+        try:
+            return reply_from(row["reply"], row["prompt_sha256"], row["tokens"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _passed(self, replies: Iterable[Reply]) -> int:
+        """Return the tokens of the pass that has just ended."""
+        if not hasattr(self._model, "usage"):
+            return sum(getattr(reply, "n_tokens", 0) for reply in replies)
+        before, self._counted = self._counted, _sent(self._model)
+        return self._counted - before
+
+    def _line(self, place: Place | None, key: Key, reply: Reply, *, remembered: bool) -> dict[str, Any]:
+        name, fingerprint, request = key
+        shown = request.presentation
+        readout, delta = self._way(place, request)
+        answer = read_reply(reply, shown, readout)
+        digest = row_key(fingerprint, request)
+        if place is not None:
+            self._written.add(place)
+        data = reply_data(reply)
+        if isinstance(reply, MissingReply):
+            data["reason"] = redacted(reply.reason)
+        return {
+            "check": self._check,
+            "role": "search" if place is None else place.role,
+            "index": None if place is None else [place.question, place.presentation],
+            **described(shown, answer, readout, delta),
+            "prompt_sha256": getattr(reply, "sent_sha256", None) or None,
+            "request_sha256": None if digest is None else digest.hex(),
+            "reply": data,
+            "tokens": getattr(reply, "n_tokens", 0),
+            "sent_tokens": 0,
+            "remembered": remembered,
+            "model": self._mask(name),
+            "fingerprint": self._mask(fingerprint),
+        }
+
+    def _way(self, place: Place | None, request: Request) -> tuple[str, float]:
+        """Return how an answer is read, and below what difference it is a tie."""
+        sheet = self._sheet
+        if sheet is None:
+            return request.capability, DELTA_NATS
+        if place is not None and place.role == "planned":
+            return sheet.plans[place.question].probes[place.presentation].readout or sheet.readout, sheet.delta_nats
+        same = sheet.readout.removesuffix("_sum") == request.capability
+        return sheet.readout if same else request.capability, sheet.delta_nats
+
+
+class RecordedMemo(MutableMapping[Key, Reply]):
+    """A memory of answers that tells a log of everything that is answered, and knows what an interrupted run asked."""
+
+    def __init__(self, inner: Memo, log: AnswerLog) -> None:
+        self.inner, self._log = inner, log
+        self._recalled: dict[Key, Reply] = {}
+
+    def persist(self, fingerprint: str) -> None:
+        """Keep the answers of a model, where the memory has a disk behind it."""
+        if isinstance(self.inner, Persistent):
+            self.inner.persist(fingerprint)
+
+    def fetch(self, keys: Iterable[Key]) -> None:
+        """Read what is known of many keys."""
+        wanted = list(keys)
+        if isinstance(self.inner, Persistent):
+            self.inner.fetch(wanted)
+        for key in wanted:
+            reply = None if key in self._recalled else self._log.recall(key)
+            if reply is not None:
+                self._recalled[key] = reply
+
+    def store(self, items: Mapping[Key, Reply]) -> None:
+        """Remember answers, and write them down."""
+        if isinstance(self.inner, Persistent):
+            self.inner.store(items)
+        else:
+            self.inner.update(items)
+        self._log.answered(items)
+
+    def close(self) -> None:
+        """Let go of the disk behind it."""
+        close = getattr(self.inner, "close", None)
+        if close is not None:
+            close()
+
+    def __getitem__(self, key: Key) -> Reply:
+        return self._recalled[key] if key in self._recalled else self.inner[key]
+
+    def __setitem__(self, key: Key, reply: Reply) -> None:
+        self.store({key: reply})
+
+    def __delitem__(self, key: Key) -> None:
+        self._recalled.pop(key, None)
+        self.inner.pop(key, None)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter({**self._recalled, **dict.fromkeys(self.inner)})
+
+    def __len__(self) -> int:
+        return len({**self._recalled, **dict.fromkeys(self.inner)})
+
+
+def _request(sheet: Sheet, place: Place) -> Request:
+    rows = sheet.strange(place.question) if place.role == "foreign" else sheet.planned(place.question)
+    return rows[place.presentation]
+
+
+def _sent(model: Model | None) -> int:
+    usage = getattr(model, "usage", None)
+    return 0 if usage is None else int(usage.sent_tokens)
+
+
+def _append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Append lines in one write, so that a process that is killed leaves whole lines."""
+    if not lines:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rest = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines).encode()
+    with file.open("ab", buffering=0) as out:
+        while rest:
+            rest = rest[out.write(rest) :]
+
+
+def described(shown: Presentation, answer: AnswerDistribution, readout: str, delta_nats: float) -> dict[str, Any]:
+    """Return how a question was shown and what was answered, by content, as a line of `answers.jsonl` holds it."""
+    question = shown.question
+    return {
+        "question": question.content_hash,
+        "question_id": question.id,
+        "stem": question.stem,
+        "options": list(question.options),
+        "correct": question.answer,
+        "order": list(shown.order),
+        "labels": list(shown.labels),
+        "template": shown.template.shown_name,
+        "layout": dataclasses.asdict(shown.layout),
+        "readout": readout,
+        "answer": {
+            "probabilities": [plain_number(value) for value in answer.probabilities],
+            "other": plain_number(answer.other),
+            "status": answer.status,
+            "outcomes": sorted(answer.outcomes(delta_nats)),
+        },
+    }

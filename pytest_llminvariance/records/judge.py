@@ -1,0 +1,272 @@
+"""Judging a record again: other tolerances, other metrics, the same answers. Nothing is asked.
+
+The numbers come from the same functions as the run's own. What came from the engine and not from answers, its noise
+and drift, is taken from the stored finding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from pytest_llminvariance.checks.asking import Part, part_of
+from pytest_llminvariance.checks.check import metric_for
+from pytest_llminvariance.checks.deciding import check_plans, stopping_rule
+from pytest_llminvariance.checks.finding import Answers, judged
+from pytest_llminvariance.checks.planning import Planner
+from pytest_llminvariance.checks.properties import Plan
+from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.stopping import Stopped
+from pytest_llminvariance.checks.verdict import Decision, Finding, Guard, Verdict, as_tolerance
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.metrics import METRICS, Metric
+from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.records.directory import Record
+from pytest_llminvariance.records.redaction import without_secrets
+from pytest_llminvariance.records.sheets import reply_from, sheet_from
+
+ALIASES: Mapping[str, str] = {"order": "option_order"}
+OF_ENGINE = ("noise", "drift")
+"""Guards that no answer can give again."""
+EVERY = "*"
+
+
+class ThinRecordError(UsageError):
+    """A record does not hold what a verdict needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Other tolerances and metrics, by property, id of a finding, or test; `*` is all."""
+
+    tolerances: Mapping[str, Fraction] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One finding as it was, and as it is under the changes."""
+
+    stored: Mapping[str, Any]
+    row: Mapping[str, Any] | None
+    """`None` where the record is too thin."""
+    thin: str = ""
+    """Why nothing can be said."""
+    exploratory: bool = False
+    """True under a metric that was not planned: it was chosen with the answers at hand."""
+
+
+def parse_changes(tolerances: list[str], metrics: list[str]) -> Changes:
+    """Return what `NAME=VALUE` texts say; a value alone is for all findings.
+
+    Raises:
+        UsageError: for a text without a value, a value that is none, or a name given twice.
+    """
+    return Changes(
+        {name: _tolerance(value) for name, value in _named(tolerances, "tolerance").items()},
+        {name: _metric_name(value) for name, value in _named(metrics, "metric").items()},
+    )
+
+
+def _named(texts: list[str], what: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        # a test's name may hold "=", a value never does
+        name, equals, value = text.rpartition("=")
+        name = ALIASES.get(name, name) if equals else EVERY
+        if not value or not name:
+            raise UsageError(f"--{what} is {text!r}, but must be NAME=VALUE, for example order=..., or a value for all")
+        if name in found:
+            raise UsageError(f"--{what} names {name!r} twice. Give each once")
+        found[name] = value
+    return found
+
+
+def _tolerance(text: str) -> Fraction:
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"tolerance is {text!r}, but must be a number from 0 to below 1, such as 0.1") from error
+    return as_tolerance(value if 0 <= value < 1 else float(value))
+
+
+def _metric_name(text: str) -> str:
+    if text not in METRICS:
+        raise UsageError(f"there is no metric {text!r}; the metrics are {', '.join(METRICS)}")
+    return text
+
+
+def judge(record: Record, changes: Changes | None = None) -> list[Judged]:
+    """Return every finding of a record as it is under the changes; without changes, as it was.
+
+    Raises:
+        UsageError: if a change names nothing in the record.
+    """
+    changes = changes or Changes()
+    _check_names(record, changes)
+    return [_judge(record, stored, changes) for stored in record.findings]
+
+
+def _check_names(record: Record, changes: Changes) -> None:
+    known = {name for stored in record.findings for name in _names(stored)}
+    for name in (*changes.tolerances, *changes.metrics):
+        if name not in known:
+            there = ", ".join(dict.fromkeys(stored["property"] for stored in record.findings)) or "none"
+            raise UsageError(
+                f"{name!r} is in no finding of {record.directory}; its properties are {there}. "
+                "The id of a finding and the name of a test work too"
+            )
+
+
+def _names(stored: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a finding can be called, the most telling first."""
+    yield from (stored["id"], stored["where"], stored["property"], EVERY)
+
+
+def _judge(record: Record, stored: Mapping[str, Any], changes: Changes) -> Judged:
+    data = record.sheets.get(stored["id"])
+    try:
+        if data is None:
+            raise ThinRecordError("what was asked is not in the record")
+        sheet = _sheet(data)
+        tolerance = next((changes.tolerances[n] for n in _names(stored) if n in changes.tolerances), sheet.tolerance)
+        metric = next((changes.metrics[n] for n in _names(stored) if n in changes.metrics), sheet.metric)
+        finding = _finding(record, stored, sheet, tolerance, metric)
+    except ThinRecordError as error:
+        return Judged(stored, None, str(error))
+    row = _row(stored, finding)
+    return Judged(stored, row, exploratory=metric != sheet.metric)
+
+
+def _sheet(data: Mapping[str, Any]) -> Sheet:
+    try:
+        return sheet_from(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ThinRecordError(f"what was asked cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _finding(record: Record, stored: Mapping[str, Any], sheet: Sheet, tolerance: Fraction, metric: str) -> Finding:
+    numbers = range(len(sheet.plans))
+    planned = _replies(record, stored["id"], "planned", [len(plan.probes) for plan in sheet.plans])
+    foreign = _replies(record, stored["id"], "foreign", [len(sheet.strange(number)) for number in numbers])
+    try:
+        chosen = metric_for(metric, sheet.made, [plan.question for plan in sheet.plans], sheet.samples, stored["claim"])
+        check_plans(chosen, sheet.plans)
+    except UsageError as error:
+        raise ThinRecordError(str(error)) from error
+    parts = tuple(part_of(sheet, number, planned[number], foreign[number]) for number in numbers)
+    runtime = tuple(Guard(**guard) for guard in stored["guards"] if guard["name"] in OF_ENGINE)
+    decision = Decision(**stored["decision"])
+    planned_counts = {"questions": stored["questions_planned"], "presentations": stored["presentations_planned"]}
+    stopped = _stopped(stored, decision, parts, sheet, chosen, tolerance) if decision.method == "sequential" else None
+    if stopped is not None:
+        parts, decision = stopped.parts, stopped.decision
+    answers = Answers(
+        parts[: decision.n] if stopped is None else parts,
+        stored["tokens"],
+        runtime,
+        decision,
+        stopped,
+        sheet.samples,
+        planned_counts,
+    )
+    same = (
+        "property",
+        "title",
+        "plan",
+        "design",
+        "model",
+        "fingerprint",
+        "readout",
+        "template",
+        "seed",
+        "versions",
+        "claim",
+        "risk_limit",
+    )
+    finding = judged(answers, sheet.made, chosen, tolerance, {name: stored[name] for name in same})
+    return dataclasses.replace(without_secrets(finding), id=stored["id"], scope=stored["scope"])
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """Gives parts in the order in which they were asked."""
+
+    left: list[Part]
+    problem: str
+
+    def parts(self, plans: Sequence[Plan]) -> list[Part]:
+        """Return the next ones.
+
+        Raises:
+            ThinRecordError: where the record has no more.
+        """
+        if len(self.left) < len(plans):
+            raise ThinRecordError(self.problem)
+        found, self.left = self.left[: len(plans)], self.left[len(plans) :]
+        return found
+
+
+def _stopped(
+    stored: Mapping[str, Any],
+    decision: Decision,
+    parts: tuple[Part, ...],
+    sheet: Sheet,
+    metric: Metric,
+    tolerance: Fraction,
+) -> Stopped:
+    """Return where the test stops on the recorded questions, in the order in which they were asked.
+
+    Raises:
+        ThinRecordError: where they show nothing at this tolerance, or where the unit is no question.
+    """
+    if stored["claim"] != "suite" or sheet.samples > 1:
+        raise ThinRecordError(f"claim {stored['claim']!r} with draws or clusters is judged by a new run only")
+    questions = [plan.question for plan in sheet.plans]
+    planner = Planner(sheet.made, questions, None, "suite", 1)
+    n = decision.n_planned
+    plans = [*sheet.plans, *[sheet.plans[-1]] * (n - len(sheet.plans))]
+    units = [planner.unit(metric, lambda plan=plan: (plan,)) for plan in plans]  # type: ignore[misc]
+    source = _Recorded(
+        list(parts),
+        f"asking stopped after {len(parts):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
+        "run it again with that tolerance",
+    )
+    return stopping_rule(source, sheet.made, planner, metric, tolerance, decision.alpha, n).run(units)
+
+
+def _replies(record: Record, check: str, role: str, shape: list[int]) -> list[list[Reply]]:
+    """Return replies by question and presentation.
+
+    Raises:
+        ThinRecordError: where some are not in the record.
+    """
+    found: dict[tuple[int, int], Reply] = {}
+    for line in record.answers.get(check, ()):
+        if line.get("role") == role:
+            try:
+                reply = reply_from(line["reply"], line["prompt_sha256"], line["tokens"])
+                found[line["index"][0], line["index"][1]] = reply
+            except (KeyError, TypeError, ValueError, IndexError):
+                continue
+    wanted = [[(number, index) for index in range(n)] for number, n in enumerate(shape)]
+    missing = sum(place not in found for row in wanted for place in row)
+    if missing:
+        whole = sum(shape)
+        raise ThinRecordError(
+            f"{whole - missing:,} of {whole:,} {role} answers are in the record; run it again to have all"
+        )
+    return [[found[place] for place in row] for row in wanted]
+
+
+def _row(stored: Mapping[str, Any], finding: Finding) -> dict[str, Any]:
+    """Return the finding as it is stored; a nearer example, searched for by the run, is kept while it is one."""
+    row = {**finding.to_json(), **{name: stored[name] for name in ("where", "file", "line", "level", "markers")}}
+    example, kept = row["example"], stored["example"]
+    both = finding.verdict is Verdict.BROKEN and stored["verdict"] == Verdict.BROKEN
+    if both and kept is not None and (example is None or kept["distance"] <= example["distance"]):
+        row["example"] = kept
+    return row

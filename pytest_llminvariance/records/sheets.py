@@ -1,0 +1,264 @@
+"""What a check is going to ask, as plain data and back, so that its evidence can be rebuilt from a record.
+
+A sheet is made before the first answer: questions in full, every presentation, and all that turns replies into
+numbers. Together with the answers it is what `measure` had, and nothing else is needed to judge again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from pytest_llminvariance.checks.properties import BatchAgreement, Plan, Probe, Property
+from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.models.protocol import (
+    LabelReply,
+    MissingReply,
+    OptionReply,
+    Reply,
+    TextReply,
+)
+from pytest_llminvariance.questions.conversation import Ask, Message, Said, Turn
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.template import Layout, Template
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedProperty:
+    """A property as it was recorded: it tells what its numbers need, and can plan nothing."""
+
+    name: str
+    title: str
+    metric: str
+    compares_prompts: bool
+    samples_the_orbit: bool
+
+    def plan(self, question: Question, template: str | Template | None) -> Plan:
+        """Refuse: the plans are in the record."""
+        raise NotImplementedError(f"{self.title} comes from a record, which holds its plans already")
+
+    def spec(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+def sheet_data(sheet: Sheet) -> dict[str, Any]:
+    """Return a sheet as plain data; templates and layouts are listed once and named by their index."""
+    books = _Books([], [])
+    questions = [
+        {
+            "question": question_data(plan.question),
+            "design": plan.design,
+            "spec": plan.spec,
+            "balanced": None if plan.balanced is None else list(plan.balanced),
+            "must_differ": differ,
+            "probes": [
+                {**books.shown(p.presentation, plan.question), "readout": p.readout, "draw": p.draw}
+                for p in plan.probes
+            ],
+            "foreign": [books.shown(shown, plan.question) for shown in strange],
+        }
+        for plan, differ, strange in zip(
+            sheet.plans, sheet.must_differ, sheet.foreign or ((),) * len(sheet.plans), strict=True
+        )
+    ]
+    return {
+        "property": _property_data(sheet.made),
+        "metric": sheet.metric,
+        "tolerance": str(sheet.tolerance),
+        "readout": sheet.readout,
+        "model": sheet.model,
+        "fingerprint": sheet.fingerprint,
+        "delta_nats": sheet.delta_nats,
+        "samples": sheet.samples,
+        "seed": sheet.seed,
+        "needs_response": bool(sheet.foreign),
+        "questions": questions,
+        "templates": [_template_data(template) for template in books.templates],
+        "layouts": [dataclasses.asdict(layout) for layout in books.layouts],
+    }
+
+
+def _property_data(made: Property) -> dict[str, Any]:
+    return {
+        "name": made.name,
+        "title": made.title,
+        "metric": made.metric,
+        "compares_prompts": made.compares_prompts,
+        "samples_the_orbit": made.samples_the_orbit,
+        "batches": made.batches if isinstance(made, BatchAgreement) else None,
+    }
+
+
+def sheet_from(data: Mapping[str, Any]) -> Sheet:
+    """Return the sheet that `sheet_data` wrote down.
+
+    Raises:
+        KeyError, TypeError, ValueError: where it is no such data.
+    """
+    books = _Books([_template_from(row) for row in data["templates"]], [Layout(**row) for row in data["layouts"]])
+    plans, foreign = [], []
+    for row in data["questions"]:
+        question = Question(**row["question"])
+        probes = tuple(
+            Probe(books.presentation(part, question), part["readout"], part.get("draw")) for part in row["probes"]
+        )
+        balanced = None if row["balanced"] is None else tuple(row["balanced"])
+        plans.append(Plan(question, probes, row["design"], row["spec"], balanced))
+        foreign.append(tuple(books.presentation(part, question) for part in row["foreign"]))
+    return Sheet(
+        made=_property_from(data["property"]),
+        metric=data["metric"],
+        tolerance=Fraction(data["tolerance"]),
+        readout=data["readout"],
+        model=data["model"],
+        fingerprint=data["fingerprint"],
+        plans=tuple(plans),
+        foreign=tuple(foreign) if data["needs_response"] else (),
+        must_differ=tuple(row["must_differ"] for row in data["questions"]),
+        delta_nats=data["delta_nats"],
+        samples=data.get("samples", 1),
+        seed=data.get("seed", 0),
+    )
+
+
+def _property_from(row: Mapping[str, Any]) -> Property:
+    parts = dict(row)
+    batches = parts.pop("batches")
+    return RecordedProperty(**parts) if batches is None else BatchAgreement(batches)
+
+
+@dataclass(slots=True)
+class _Books:
+    """Templates and layouts of a sheet, each once."""
+
+    templates: list[Template]
+    layouts: list[Layout]
+
+    def shown(self, shown: Presentation, asked: Question) -> dict[str, Any]:
+        return {
+            "question": None if shown.question == asked else question_data(shown.question),
+            "order": list(shown.order),
+            "labels": list(shown.given_labels),
+            "layout": _place(self.layouts, shown.layout),
+            "template": _place(self.templates, shown.template),
+            **({"shots": [question_data(shot) for shot in shown.shots]} if shown.shots else {}),
+            **({"turns": [_turn_data(turn) for turn in shown.turns]} if shown.turns else {}),
+        }
+
+    def presentation(self, row: Mapping[str, Any], asked: Question) -> Presentation:
+        return Presentation(
+            asked if row["question"] is None else Question(**row["question"]),
+            order=row["order"],
+            labels=row["labels"],
+            layout=self.layouts[row["layout"]],
+            template=self.templates[row["template"]],
+            shots=[Question(**shot) for shot in row.get("shots", ())],
+            turns=[_turn_from(turn) for turn in row.get("turns", ())],
+        )
+
+
+def _turn_data(turn: Turn) -> dict[str, Any]:
+    return {"kind": type(turn).__name__, **dataclasses.asdict(turn)}
+
+
+def _turn_from(row: Mapping[str, Any]) -> Turn:
+    kinds: dict[str, type[Any]] = {"Message": Message, "Said": Said, "Ask": Ask}
+    fields = {name: value for name, value in row.items() if name != "kind"}
+    turn: Turn = kinds[row["kind"]](**fields)
+    return turn
+
+
+def _place(items: list[Any], item: object) -> int:
+    if item not in items:
+        items.append(item)
+    return items.index(item)
+
+
+def question_data(question: Question) -> dict[str, Any]:
+    """Return a question as plain data, as `Question(**data)` takes it."""
+    return {
+        "stem": question.stem,
+        "options": list(question.options),
+        "id": question.id,
+        "context": question.context,
+        "scores": None if question.scores is None else list(question.scores),
+        "reverse_keyed": question.reverse_keyed,
+        "answer": question.answer,
+        "attributes": {name: _simple(value) for name, value in question.attributes.items()},
+    }
+
+
+def _simple(value: object) -> object:
+    """Return an attribute as JSON has it; what JSON cannot hold as its text."""
+    if isinstance(value, str | bool | int | None):
+        return value
+    if isinstance(value, float):
+        return plain_number(value)
+    if isinstance(value, list | tuple):
+        return [_simple(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(name): _simple(part) for name, part in value.items()}
+    return str(value)
+
+
+def _template_data(template: Template) -> dict[str, Any]:
+    return {
+        "text": template.text,
+        "name": template.name,
+        "system": template.system,
+        "labels": None if template.labels is None else list(template.labels),
+        "layout": None if template.layout is None else dataclasses.asdict(template.layout),
+    }
+
+
+def _template_from(row: Mapping[str, Any]) -> Template:
+    layout = None if row["layout"] is None else Layout(**row["layout"])
+    labels = None if row["labels"] is None else tuple(row["labels"])
+    return Template(row["text"], name=row["name"], system=row["system"], labels=labels, layout=layout)
+
+
+def plain_number(value: float) -> float | str:
+    """Return a number as JSON has it: `-inf`, `inf` and `nan` as texts."""
+    return value if math.isfinite(value) else str(value)
+
+
+def reply_data(reply: Reply) -> dict[str, Any]:
+    """Return a reply as plain data; numbers that JSON lacks are the texts `-inf`, `inf` and `nan`."""
+    if isinstance(reply, MissingReply):
+        return {"kind": "missing", "reason": reply.reason}
+    if isinstance(reply, TextReply):
+        return {"kind": "text", "text": reply.text}
+    values = [plain_number(value) for value in reply.logprobs_nats]
+    if isinstance(reply, LabelReply):
+        return {"kind": "label", "logprobs_nats": values}
+    return {"kind": "option", "logprobs_nats": values, "option_tokens": list(reply.option_tokens)}
+
+
+def reply_from(data: Mapping[str, Any], sent_sha256: str | None, tokens: int) -> Reply:
+    """Return the reply that `reply_data` wrote down.
+
+    Raises:
+        KeyError, TypeError, ValueError: where it is no such data.
+    """
+    kind = data["kind"]
+    if kind == "missing":
+        return MissingReply(data["reason"])
+    sent = sent_sha256 or ""
+    if kind == "text":
+        return TextReply(data["text"], sent, tokens)
+    values = _floats(data["logprobs_nats"])
+    if kind == "label":
+        return LabelReply(values, sent, tokens)
+    if kind != "option":
+        raise ValueError(f"a reply of the kind {kind!r} is not known")
+    return OptionReply(values, tuple(data["option_tokens"]), sent, tokens)
+
+
+def _floats(values: Sequence[float | str]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

@@ -1,0 +1,177 @@
+"""A run as its reports show it: findings, worst first, beside the checks that ended without one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_llminvariance.checks.run import Level
+from pytest_llminvariance.checks.verdict import QuestionEffect
+from pytest_llminvariance.errors import RecordError
+from pytest_llminvariance.records.findings import LostCheck, StoredFinding, read_run
+from pytest_llminvariance.records.redaction import MASK
+
+VERDICTS = ("BROKEN", "UNDECIDED", "HOLDS")
+LEVELS: tuple[Level, ...] = ("block", "warn", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One check. `raw` is all that is stored of it; optional parts have defaults here."""
+
+    raw: Mapping[str, Any] = field(repr=False)
+    title: str
+    name: str
+    """The property, as in records: `option_order`."""
+    metric: str
+    verdict: str
+    low: float
+    high: float
+    tolerance: float
+    level: Level
+    where: str
+    file: str | None
+    line: int | None
+    effects: tuple[QuestionEffect, ...] = field(repr=False)
+    replay: str = ""
+    """The command that runs its test again; empty where pytest did not run it."""
+    is_lost: bool = False
+    """True for a check that ended without a finding; its numbers mean nothing then."""
+
+    @property
+    def id(self) -> str:
+        """The finding's id, by which its answers are found."""
+        return self.text("id")
+
+    @property
+    def excess(self) -> float:
+        """How far the certain part of the effect lies above the tolerance; negative below it."""
+        return self.low - self.tolerance
+
+    @property
+    def must_hold(self) -> bool:
+        """True where this finding stands in the way of a release unless it holds."""
+        return self.level == "block"
+
+    def text(self, name: str) -> str:
+        """Return a stored text, or nothing where it is not there."""
+        value = self.raw.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str) -> int:
+        """Return a stored count, or 0 where it is not there."""
+        value = self.raw.get(name)
+        return value if isinstance(value, int) else 0
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """Return a stored object, or an empty one."""
+        value = self.raw.get(name)
+        return value if isinstance(value, Mapping) else {}
+
+    def rows(self, name: str) -> tuple[Any, ...]:
+        """Return a stored list, or an empty one."""
+        value = self.raw.get(name)
+        return tuple(value) if isinstance(value, list) else ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is UNDECIDED."""
+        return tuple(str(reason) for reason in self.rows("reasons"))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a run."""
+
+    directory: Path
+    entries: tuple[Entry, ...]
+    """Worst first: verdict, level, then how far above the tolerance."""
+    run: Mapping[str, Any]
+    notes: tuple[str, ...]
+    """What this report could not be made from."""
+
+    def of(self, verdict: str) -> tuple[Entry, ...]:
+        """Return the findings with a verdict."""
+        return tuple(entry for entry in self.entries if entry.verdict == verdict)
+
+
+def read_report(directory: Path) -> Report:
+    """Read a run directory, of which only `findings.json` must be there.
+
+    Raises:
+        RecordError: as `run_directory.read_run`.
+    """
+    if not directory.is_dir():
+        raise RecordError(f"{directory} is no directory. Name one that --invariance-report has written")
+    stored = read_run(directory)
+    settings = stored.fact("settings")
+    model = settings.get("model") if isinstance(settings, Mapping) else None
+    entries = [_entry(found, model) for found in stored.findings] + [_without_finding(check) for check in stored.lost]
+    notes: tuple[str, ...] = ()
+    if stored.facts is None:
+        notes = ("There is no run.json: when and where it ran is not known.",)
+    elif stored.fact("exit") is None:
+        notes = ("The run did not end. This is what it had found until then.",)
+    return Report(directory, tuple(sorted(entries, key=_rank)), stored.facts or {}, notes)
+
+
+def _entry(found: StoredFinding, model: object) -> Entry:
+    return Entry(
+        raw=found.raw,
+        title=found.title,
+        name=found.property,
+        metric=found.metric,
+        verdict=str(found.verdict),
+        low=float(found.effect.low),
+        high=float(found.effect.high),
+        tolerance=float(found.tolerance),
+        level=found.level,
+        where=found.where,
+        file=found.file or _file_of(found.where),
+        line=found.line or None,
+        effects=found.per_question,
+        replay=_replay(found, model),
+    )
+
+
+def _replay(found: StoredFinding, model: object) -> str:
+    if _file_of(found.where) is None:
+        return ""
+    words = ["pytest", found.where, f"--invariance-seed={found.raw.get('seed', 0)}"]
+    if isinstance(model, str) and MASK not in model:
+        words.append(f"--invariance-model={model}")
+    if not found.exhaustive and found.alpha:  # its share of the risk depends on what else was collected
+        words.append(f"--invariance-check-risk={found.alpha!r}")
+    return shlex.join(words)
+
+
+def _without_finding(check: LostCheck) -> Entry:
+    """Return a check that ended without a finding: nobody knows, so it is UNDECIDED."""
+    return Entry(
+        raw={"id": check.id, "reasons": [check.reason]},
+        title=check.title,
+        name="unknown",
+        metric="unknown",
+        verdict="UNDECIDED",
+        low=0.0,
+        high=1.0,
+        tolerance=0.0,
+        level=check.level,
+        where=check.where,
+        file=check.file or _file_of(check.where),
+        line=check.line or None,
+        effects=(),
+        is_lost=True,
+    )
+
+
+def _file_of(node: str) -> str | None:
+    file, mark, _ = node.partition("::")
+    return file if mark and file.endswith(".py") else None
+
+
+def _rank(entry: Entry) -> tuple[object, ...]:
+    return VERDICTS.index(entry.verdict), LEVELS.index(entry.level), -entry.excess, entry.title, entry.where

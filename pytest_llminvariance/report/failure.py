@@ -1,0 +1,135 @@
+"""Messages of failures: what broke, how sure, the smallest example or what was lost, how to see it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_llminvariance.checks.verdict import Example, Finding, Shown, Verdict
+from pytest_llminvariance.measures.metrics import METRICS
+from pytest_llminvariance.questions.conversation import Said
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.report.paste import paste_lines
+from pytest_llminvariance.report.text import one_line
+from pytest_llminvariance.report.words import certainty_words, effect_words, is_one_number, names, percent
+
+SAID = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
+
+
+def failure_message(finding: Finding, replay: str | None) -> str:
+    """Return the message for a finding; the first line starts with the property and its verdict."""
+    return "\n".join(_lines(finding, replay))
+
+
+def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
+    metric = METRICS[finding.metric]
+    yield f"{finding.title} {SAID[finding.verdict]}: {metric.words} {effect_words(finding)}."
+    for reason in finding.reasons:
+        yield f"  because: {reason}"
+    yield f"  sure:    {_sure(finding)}"
+    if finding.verdict is Verdict.BROKEN and finding.example is not None:
+        yield from example_lines(finding.example)
+    shares = finding.details.get("position_shares")
+    if finding.verdict is Verdict.BROKEN and shares:
+        chosen = ", ".join(percent(share) for share in shares)
+        yield f"  pattern: share chosen by position shown, first to last: {chosen} (even would be {percent(1 / len(shares))})"
+    kept = finding.details.get("kept_under_reversal")
+    if finding.verdict is Verdict.BROKEN and kept and not shares:
+        counts = ", ".join(f"{name} {n}" for name, n in kept.items())
+        yield f"  pattern: kept when the options are reversed: {counts}"
+    yield f"  model:   {finding.model}, read by {finding.readout}"
+    if replay:
+        yield f"  replay:  {replay}"
+    if finding.verdict is Verdict.BROKEN and finding.example is not None:
+        yield from paste_lines(finding.example, finding.readout)
+
+
+def _sure(finding: Finding) -> str:
+    return certainty_words(
+        finding.decision,
+        asked=finding.questions_asked,
+        planned=finding.questions_planned,
+        design=finding.design,
+        is_exact=finding.effect.is_exact or is_one_number(finding),
+    )
+
+
+def example_lines(example: Example) -> Iterator[str]:
+    """Yield the lines that show an example: both presentations, both answers as content and as shown."""
+    before, after = example.before, example.after
+    cut_off = example.question.endswith("…") and example.stem.startswith(example.question[:-1])
+    named = "" if cut_off or example.question == example.stem else f"{example.question}: "
+    yield f"  example: {named}{_cut(_one_line(before.stem))} - {example.change}:"
+    for shown in (before, after):
+        asked = "" if before.stem == after.stem else f"{_cut(_one_line(shown.stem))}  "
+        yield f"             {asked}{_cut(_one_line(shown.options), 110)}  ->  {_answer(shown)}"
+    if example.explanation:
+        yield f"  enough:  {example.explanation}"
+    if example.caveat:
+        yield f"  nearest: not certain: {example.caveat}"
+
+
+def same_answer_message(example: Example, model: str, readout: str, replay: str | None) -> str:
+    """Return the message for two presentations whose answers differ; the first line is the same for every pair."""
+    lines = [
+        "same answer is broken: two presentations are answered differently.",
+        *example_lines(example),
+    ]
+    lines.append(f"  model:   {model}, read by {readout}")
+    lines += [f"  replay:  {replay}"] if replay else []
+    return "\n".join([*lines, *paste_lines(example, readout)])
+
+
+def conversation_message(now: Presentation, said: Shown, model: str, readout: str, replay: str | None) -> str:
+    """Return the message for a conversation that changed an answer, turn by turn; the first line is always the same."""
+    lines = [
+        "conversation is broken: the answer changed, and nothing was said that gives a reason.",
+        f"  example: {now.question.name}",
+    ]
+    messages = now.render()
+    named = (None,) * (len(messages) - len(now.turns)) + now.turns
+    for message, turn in zip(messages, named, strict=True):
+        meant = f" ({now.question.options[turn.content]})" if isinstance(turn, Said) and now.shows_labels else ""
+        lines.append(f"{message.role:>20}: {_cut(_one_line(message.content), 150)}{meant}")
+    label = said.answer if said.answer_label is None else f"{said.answer_label} ({said.answer})"
+    lines += [f"{'assistant':>20}: {label}", f"  model:   {model}, read by {readout}"]
+    return "\n".join([*lines, f"  replay:  {replay}"] if replay else lines)
+
+
+def _answer(shown: Shown) -> str:
+    return shown.answer if shown.answer_label is None else f"{shown.answer} ({shown.answer_label})"
+
+
+def _one_line(options: str) -> str:
+    return "  ".join(part.strip() for part in options.splitlines() if part.strip())
+
+
+def _cut(text: str, width: int = 90) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def flips_message(finding: Finding, replay: str | None) -> str:
+    """Return the message for a finding on negative flips."""
+    return "\n".join(_flip_lines(finding, replay))
+
+
+def _flip_lines(finding: Finding, replay: str | None) -> Iterator[str]:
+    low, high = float(finding.effect.low), float(finding.effect.high)
+    rate = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
+    said = f"{finding.count} ({rate}, margin {percent(float(finding.tolerance))})"
+    yield f"{finding.title} {SAID[finding.verdict]}: right before and wrong now are {said}."
+    for reason in finding.reasons:
+        yield f"  because: {reason}"
+    details = finding.details
+    yield f"  sure:    {'exact' if finding.effect.is_exact else 'ties and missing answers leave the range'}: every question asked as written"
+    if finding.verdict is Verdict.BROKEN and finding.example is not None:
+        example = finding.example
+        yield f"  example: {one_line(example.question, 60)}: {example.before.answer} before, {example.after.answer} now"
+    yield f"  lost:    {names(details['negative_flips'])}"
+    yield f"  won:     {names(details['positive_flips'])}"
+    yield f"  moved:   {names(details['changed_while_wrong'])} (another answer, wrong both times)"
+    right = f"right before {details['right_before']}, now {details['right_now']} of {finding.questions_asked}"
+    p = details["mcnemar_exact_p"]
+    yield f"  report:  {right}" + ("" if p is None else f"; McNemar exact p = {p:.2g} (decides nothing)")
+    yield f"  model:   {finding.model} against {details['baseline']}, read by {finding.readout}"
+    if replay:
+        yield f"  replay:  {replay}"

@@ -1,0 +1,178 @@
+"""Orbit heat maps as tables: one row a presentation, one column a content, so that they read without seeing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_llminvariance.checks.verdict import QuestionEffect
+from pytest_llminvariance.records.answers import RecordedAnswer
+from pytest_llminvariance.report.patterns import Orbit
+from pytest_llminvariance.report.text import cut, one_line, visible
+from pytest_llminvariance.report.words import percent, plural
+
+MAX_ROWS = 24
+HEAT_LEVELS = 11
+LIGHT = ((246, 248, 251), (11, 79, 138))
+DARK = ((30, 35, 42), (140, 200, 255))
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Probability of one content in one presentation."""
+
+    level: int
+    """0 to 10: the shade."""
+    said: str
+    """The probability in percent."""
+    label: str
+    """Label under which the content was shown."""
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One presentation."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    other: str
+    answer: str
+    is_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrbitTable:
+    """The orbit of one question."""
+
+    question: str
+    stem: str
+    said: str
+    """What changed, in words."""
+    names: str
+    """What names a row: `order shown`."""
+    options: tuple[str, ...]
+    rows: tuple[Row, ...]
+    left_out: int
+    shows_other: bool
+
+
+def orbit_table(orbit: Orbit, effect: QuestionEffect, *, is_share: bool) -> OrbitTable:
+    """Return the table of one question, the presentation as written first and changed answers before others where not all fit."""
+    rows = _distinct(orbit.rows)
+    first = rows[0].outcomes if orbit.has_as_written else None
+    changed = [first is not None and not set(first) & set(row.outcomes) for row in rows]
+    places = sorted(range(1, len(rows)), key=lambda place: not changed[place])[: MAX_ROWS - 1]
+    kept = [0, *sorted(places)]
+    title, namer = _namer(rows)
+    repeated = _repeated(rows)
+    options = tuple(cut(one_line(option), 60) for option in orbit.options)
+    return OrbitTable(
+        question=cut(one_line(orbit.name), 80),
+        stem=cut(visible(orbit.stem or ""), 1_000),
+        said=_said(effect, None if first is None else sum(changed), len(rows) - 1, is_share=is_share),
+        names=title,
+        options=options,
+        rows=tuple(
+            Row(
+                name=("as written" if place == 0 and first is not None else namer(rows[place])) + repeated[place],
+                cells=tuple(_cell(rows[place], content) for content in range(len(options))),
+                other=percent(rows[place].other),
+                answer=_answer(rows[place], options),
+                is_changed=changed[place],
+            )
+            for place in kept
+        ),
+        left_out=len(rows) - len(kept),
+        shows_other=any(row.other >= 0.005 for row in rows),
+    )
+
+
+def _shown_as(row: RecordedAnswer) -> tuple[object, ...]:
+    return row.order, row.labels, row.template, row.layout, row.readout
+
+
+def _distinct(rows: Sequence[RecordedAnswer]) -> list[RecordedAnswer]:
+    """Return one answer for each presentation, or several where asking again gave another."""
+    return list({(*_shown_as(row), row.outcomes): row for row in reversed(rows)}.values())[::-1]
+
+
+def _repeated(rows: Sequence[RecordedAnswer]) -> list[str]:
+    seen: set[tuple[object, ...]] = set()
+    words = []
+    for row in rows:
+        words.append(", again" if _shown_as(row) in seen else "")
+        seen.add(_shown_as(row))
+    return words
+
+
+def _said(effect: QuestionEffect, changed: int | None, n: int, *, is_share: bool) -> str:
+    low, high = (percent(value) if is_share else f"{value:.2g}" for value in (effect.low, effect.high))
+    value = low if low == high else f"{low} to {high}"
+    causes = f", open: {', '.join(map(one_line, effect.causes))}" if effect.causes else ""
+    if changed is None:
+        return f"{value}{causes}"
+    return f"{value}{causes}; another answer than as written in {changed} of {plural(n, 'other presentation')}"
+
+
+def _namer(rows: Sequence[RecordedAnswer]) -> tuple[str, Callable[[RecordedAnswer], str]]:
+    """Return what tells rows apart, and a function that says it of one row."""
+    parts: dict[str, Callable[[RecordedAnswer], str]] = {
+        "order shown": lambda row: " ".join(str(content + 1) for content in row.order),
+        "labels": lambda row: cut(one_line(" ".join(row.labels)), 30),
+        "template": lambda row: cut(one_line(row.template), 40),
+        "layout": lambda row: cut(one_line(row.layout), 60),
+        "read by": lambda row: one_line(row.readout),
+    }
+    varied = {name: say for name, say in parts.items() if len({say(row) for row in rows}) > 1}
+    chosen = varied or {"order shown": parts["order shown"]}
+    return ", ".join(chosen), lambda row: ", ".join(say(row) for say in chosen.values())
+
+
+def _cell(row: RecordedAnswer, content: int) -> Cell:
+    share = row.probabilities[content]
+    position = row.order.index(content)
+    return Cell(
+        level=round(max(0.0, min(1.0, share)) * (HEAT_LEVELS - 1)),
+        said=f"{100 * share:.0f}",
+        label=cut(one_line(row.labels[position]), 6) if position < len(row.labels) else "",
+        is_chosen=content in row.outcomes and min(row.outcomes) >= 0,
+    )
+
+
+def _answer(row: RecordedAnswer, options: Sequence[str]) -> str:
+    if row.status in ("unparsed", "missing", "refused"):
+        return {"unparsed": "not readable", "missing": "no answer", "refused": "refused"}[row.status]
+    chosen = [content for content in row.outcomes if 0 <= content < len(options)]
+    if len(chosen) != 1:
+        return "a tie" if chosen else "none of them"
+    position = row.order.index(chosen[0])
+    label = f" ({cut(one_line(row.labels[position]), 6)})" if position < len(row.labels) else ""
+    return options[chosen[0]] + label
+
+
+def heat_css() -> str:
+    """Return the shades as CSS, in light and dark, each with a colour of text that can be read on it."""
+    light, dark = (
+        "".join(f".h{level}{{{_shade(ends, level)}}}" for level in range(HEAT_LEVELS)) for ends in (LIGHT, DARK)
+    )
+    return f"{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
+
+
+def _shade(ends: tuple[Colour, Colour], level: int) -> str:
+    share = level / (HEAT_LEVELS - 1)
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(*ends, strict=True))
+    ink = max(((0, 0, 0), (255, 255, 255)), key=lambda text: contrast(text, (red, green, blue)))
+    return f"background:rgb({red} {green} {blue});color:rgb({ink[0]} {ink[1]} {ink[2]})"
+
+
+def contrast(one: Colour, other: Colour) -> float:
+    """Return the contrast ratio of two sRGB colours, 1 to 21, as WCAG 2 defines it."""
+    brighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: Colour) -> float:
+    linear = [part / 3294.6 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
