@@ -251,18 +251,18 @@ MUTATIONS = [
 def run_tests(copy: Path, tests: tuple[str, ...]) -> str | None:
     """Return the first failing test in the copy, or None where all pass."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    command += [f"tests/unit/{name}" for name in tests]
+    command += [str(path.relative_to(copy)) for name in tests for path in (copy / "tests").rglob(name)]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
-    found = re.search(r"^(?:FAILED|ERROR) tests/unit/(.+?)(?: - |$)", done.stdout, flags=re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) tests/(.+?)(?: - |$)", done.stdout, flags=re.MULTILINE)
     return found[1] if found else f"exit {done.returncode}"
 
 
 def copy_project(folder: Path) -> Path:
     copy = folder / "copy"
-    skip = shutil.ignore_patterns("__pycache__", "model", "plugin", ".hypothesis")
+    skip = shutil.ignore_patterns("__pycache__", ".hypothesis")
     for name in ("pytest_llminvariance", "tests", "examples", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=skip)
     for name in ("pyproject.toml", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "tox.ini"):

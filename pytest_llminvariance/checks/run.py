@@ -9,14 +9,11 @@ in a notebook. The default records nothing and remembers nothing.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from pytest_llminvariance.checks.risk import DEFAULT_RISK
-from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +94,7 @@ def run(
     """
     if undecided not in get_args(UndecidedPolicy):
         raise UsageError(f"undecided is {undecided!r}, but must be one of {', '.join(get_args(UndecidedPolicy))}")
-    from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger, as_risk_limit
+    from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk, SeedLedger, as_risk_limit
 
     limit, memo = as_risk_limit(risk_limit), _memo(cache)
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
@@ -156,6 +153,8 @@ def in_search() -> bool:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of what determines answers and numbers."""
+    import importlib.metadata
+
     found = {}
     for name in ("pytest-llminvariance", "torch", "transformers"):
         try:

@@ -29,7 +29,7 @@ from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.local.transformers import _plain_text
 from pytest_llminvariance.models.protocol import LabelRequest, MissingReply, request_for
 from pytest_llminvariance.models.replay import Recorder, load_replay
-from tests.unit.bad_input import of
+from tests.questions.bad_input import of
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"], answer="Bob", id="who")
 SHOTS = [Question("What barks?", ["cat", "dog"], answer="dog"), Question("What flies?", ["owl", "eel"], answer="owl")]

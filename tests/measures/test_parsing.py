@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_llminvariance.measures import parsing
 from pytest_llminvariance.measures.parsing import Outcome, ParsedText, parse_choice
-from tests.unit.parsing_cases import (
+from tests.measures.parsing_cases import (
     ACCENTS,
     AIC,
     BARE,

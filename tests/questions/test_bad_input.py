@@ -20,7 +20,7 @@ from pytest_llminvariance import (
 )
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.questions.question import as_questions
-from tests.unit.bad_input import Misuse, assert_refused, of
+from tests.questions.bad_input import Misuse, assert_refused, of
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")
 READ = Question("Who came?", ["Ann", "Bob"], context="Ann came.", id="q1")

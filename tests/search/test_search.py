@@ -35,7 +35,7 @@ from pytest_llminvariance.questions.orders import kendall_distance
 from pytest_llminvariance.search.spaces import space_between, space_under
 from pytest_llminvariance.transforms.differences import changed_parts, distance, options_moved, with_parts
 from tests.planted import FAULTS, INVARIANT, QUESTION, SPACE, WRITTEN, Counting, Fault
-from tests.unit.bad_input import of
+from tests.questions.bad_input import of
 
 FOUR = Question("Who?", ["Ann", "Bob", "Cy", "Di"], answer=0)
 PRODUCT = Relabel() * Reformat() * Reorder()

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_llminvariance import Question, load_questionnaire, load_questions
 from pytest_llminvariance.errors import QuestionError
-from tests.unit.bad_input import write
+from tests.questions.bad_input import write
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "model_repo" / "questions"
 QUESTIONS = (

@@ -18,7 +18,7 @@ from pytest_llminvariance import (
     load_questions,
 )
 from pytest_llminvariance.errors import QuestionError
-from tests.unit.bad_input import Misuse, assert_refused, of, write
+from tests.questions.bad_input import Misuse, assert_refused, of, write
 
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"

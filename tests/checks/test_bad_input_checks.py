@@ -27,7 +27,7 @@ from pytest_llminvariance import (
     symmetrized,
 )
 from pytest_llminvariance.errors import CapabilityError, QuestionError
-from tests.unit.bad_input import Misuse, assert_refused, of
+from tests.questions.bad_input import Misuse, assert_refused, of
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")
 BIG = Question("Which planet is the largest?", ["Venus", "Mars", "Jupiter"], answer="Jupiter")

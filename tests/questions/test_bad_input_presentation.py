@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance import Layout, Presentation, Question, Template, UsageError
-from tests.unit.bad_input import Misuse, assert_refused, of
+from tests.questions.bad_input import Misuse, assert_refused, of
 
 RED = Question("Which planet is red?", ["Venus", "Mars", "Jupiter"], answer="Mars")
 READ = Question("Who came?", ["Ann", "Bob"], context="Ann came.", id="q1")

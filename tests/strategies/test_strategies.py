@@ -26,7 +26,7 @@ from pytest_llminvariance import strategies as inv
 from pytest_llminvariance.questions.orders import identity, kendall_distance
 from pytest_llminvariance.transforms.edits import n_edits
 from pytest_llminvariance.transforms.texts import DISTRACTORS, NOISE_KINDS, OPINIONS
-from tests.unit.bad_input import of
+from tests.questions.bad_input import of
 
 FIVE = Question("Which does he like?", ["ant", "bee", "cat", "dog", "eel"], id="five", answer=1)
 SHOTS = [Question(f"What is {n}?", ["odd", "even"], answer=1 - n % 2) for n in range(4)]

@@ -21,7 +21,7 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.template import Layout, Template
 from pytest_llminvariance.records.directory import begin_record, load_record, read_lines, repair
 from pytest_llminvariance.records.sheets import reply_data, reply_from, sheet_data, sheet_from
-from tests.unit.records_schema import SCHEMAS, schema
+from tests.records.records_schema import SCHEMAS, schema
 
 QUESTION = Question("s?", ["a", "b", "c"], id="q", context="c", scores=[1, 2, 3], reverse_keyed=True, answer=1)
 WAY = Template(

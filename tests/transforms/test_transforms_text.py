@@ -28,7 +28,7 @@ from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.transforms.edits import edit_words, edits_of, n_edits, origin_of, same_contents
 from pytest_llminvariance.transforms.showing import Reorder
 from pytest_llminvariance.transforms.texts import DISTRACTORS, NOISE_KINDS
-from tests.unit.bad_input import of
+from tests.questions.bad_input import of
 
 BANK = [
     Question(

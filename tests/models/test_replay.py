@@ -31,7 +31,7 @@ from pytest_llminvariance import (
 )
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, TextReply, TextRequest
 from pytest_llminvariance.models.replay import Recorder
-from tests.unit.bad_input import write
+from tests.questions.bad_input import write
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"], id="q1", answer="Bob")
 SUITE = (

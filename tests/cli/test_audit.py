@@ -22,7 +22,7 @@ from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.records.directory import load_record
 from pytest_llminvariance.records.judge import judge
 from tests import kill_audit
-from tests.unit.records_schema import problems
+from tests.records.records_schema import problems
 
 SMALL = read_bank(None)[13:16]
 PASS = 5

@@ -14,7 +14,7 @@ from pytest_llminvariance.models import spec as spec_module
 from pytest_llminvariance.models.controls import CONTROLS
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, OptionRequest, TextRequest
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec
-from tests.unit.bad_input import write
+from tests.questions.bad_input import write
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"], answer="Bob", id="q1")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_llminvariance import Item, Questionnaire, Scale, assert_order_symmetric, controls, load_questionnaire
 from pytest_llminvariance.errors import QuestionError
-from tests.unit.bad_input import write
+from tests.questions.bad_input import write
 
 SCALE = Scale(("disagree", "neutral", "agree"), (1, 2, 3))
 ITEMS = (

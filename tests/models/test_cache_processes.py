@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance.models.cache import AnswerCache
-from tests.unit import cache_worker
-from tests.unit.cache_worker import FINGERPRINT, batch
+from tests.models import cache_worker
+from tests.models.cache_worker import FINGERPRINT, batch
 
 ROUNDS, AT_ONCE = 8, 3
 """24 kills for each kind of file system."""

@@ -22,8 +22,8 @@ from pytest_llminvariance import (
 )
 from pytest_llminvariance.models.local.label_tokens import LabelTokens
 from pytest_llminvariance.models.local.transformers import TransformersModel
-from tests.unit.bad_input import Misuse, assert_refused
-from tests.unit.tiny_models import llama_config, save_llama, save_t5, save_tokenizer
+from tests.models.tiny_models import llama_config, save_llama, save_t5, save_tokenizer
+from tests.questions.bad_input import Misuse, assert_refused
 
 COLOUR = Question("Which colour is it ?", ["red", "blue", "green"])
 TEN = Question("Which colour is it ?", ["red", "blue", "green", *"ABCDEFG"])
