@@ -9,11 +9,15 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import read_committed
 from pytest_llminvariance.measures.shares import UNRELATED_WEIGHT, item_shares
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.plugin.options import Settings
 
 MANIFEST_NAME = "invariance-plan.json"
 MANIFEST_VERSION = 1
@@ -86,6 +90,19 @@ class SessionRisk:
         if self.manifest is None or self.limit is None or self.n_collected >= len(self.manifest):
             return None
         return f"partial: {self.n_collected:,} of the manifest's {len(self.manifest):,} tests were collected; their shares are kept"
+
+
+def read_risk(settings: Settings, started_in: Path, root: Path) -> SessionRisk:
+    """Return the risk that settings allow, with the manifest that they name, or that lies beside the ini file.
+
+    Raises:
+        UsageError: for a file that is no manifest.
+    """
+    limit = None if settings.exhaustive else settings.risk_limit
+    path = root / MANIFEST_NAME if settings.manifest is None else started_in / settings.manifest
+    is_read = settings.manifest is not None or (limit is not None and path.is_file())
+    check_risk = None if settings.exhaustive else settings.check_risk
+    return SessionRisk(limit, check_risk, read_manifest(path) if is_read else None)
 
 
 def read_manifest(path: Path) -> dict[str, float]:
