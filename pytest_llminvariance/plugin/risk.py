@@ -5,7 +5,6 @@ A committed manifest keeps the shares where a smaller selection runs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import read_committed
+from pytest_llminvariance.files import read_committed, write_committed
 from pytest_llminvariance.measures.shares import UNRELATED_WEIGHT, item_shares
 
 if TYPE_CHECKING:
@@ -120,7 +119,11 @@ def read_manifest(path: Path) -> dict[str, float]:
     return {str(name): float(weight) for name, weight in weights.items()}
 
 
-def written_manifest(items: Iterable[Collected]) -> str:
-    """Return the text of a manifest, sorted, so that changes are small."""
+def write_manifest(path: Path, items: Iterable[Collected]) -> None:
+    """Write a manifest, sorted, so that changes are small.
+
+    Raises:
+        UsageError: where it cannot be written.
+    """
     weights = {item.node_id: item.risk_weight for item in items}
-    return json.dumps({"schema_version": MANIFEST_VERSION, "weights": weights}, indent=1, sort_keys=True) + "\n"
+    write_committed(path, "manifest", {"schema_version": MANIFEST_VERSION, "weights": dict(sorted(weights.items()))})
