@@ -122,9 +122,7 @@ def _show(record: Record, plan: AuditPlan) -> None:
         for note in _notes(row) if row else ():
             typer.echo(f"           {note}")
     typer.echo(f"record: {record.directory} ({sum(map(len, record.answers.values())):,} answers)")
-    page = _page(record)
-    if page is not None:
-        typer.echo(f"page: {page}")
+    typer.echo(f"page: {_page(record)}")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -151,18 +149,13 @@ def _notes(row: Mapping[str, Any]) -> Iterator[str]:
         yield one_line(f"example: {example['question']}, {example['change']}: {before} -> {after}", None)
 
 
-def _page(record: Record) -> Path | None:
-    """Write the page, where matplotlib is there to draw it."""
-    from pytest_llminvariance.errors import MissingExtraError
+def _page(record: Record) -> Path:
+    """Write the page and return where it is."""
     from pytest_llminvariance.records.answers import readable_answers
     from pytest_llminvariance.report.entries import read_report
     from pytest_llminvariance.report.html.page import page
 
-    stored, (answers, notes) = read_report(record.directory), readable_answers(record.directory)
-    try:
-        text = page(stored, answers, notes)
-    except MissingExtraError:
-        return None
     file = record.directory / "report.html"
+    text = page(read_report(record.directory), *readable_answers(record.directory))
     file.write_text(text, encoding="utf-8")
     return file
