@@ -151,11 +151,9 @@ def _notes(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _page(record: Record) -> Path:
     """Write the page and return where it is."""
-    from pytest_llminvariance.records.answers import readable_answers
-    from pytest_llminvariance.report.entries import read_report
-    from pytest_llminvariance.report.html.page import page
+    from pytest_llminvariance.report.formats import FORMATS, report_text
 
-    file = record.directory / "report.html"
-    text = page(read_report(record.directory), *readable_answers(record.directory))
-    file.write_text(text, encoding="utf-8")
+    html = FORMATS["html"]
+    file = Path(html.place(record.directory))
+    file.write_text(report_text(html, record.directory), encoding="utf-8")
     return file
