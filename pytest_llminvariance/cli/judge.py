@@ -53,7 +53,8 @@ def judge_command(
 
 
 def _lines(record: Record, found: list[Judged]) -> Iterator[tuple[str, str]]:
-    from pytest_llminvariance.report.terminal import COLOURS, finding_line
+    from pytest_llminvariance.report.terminal import finding_line
+    from pytest_llminvariance.report.words import COLOURS
 
     for item in found:
         stored = item.stored

@@ -9,7 +9,7 @@ from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.patterns import Orbit
 from pytest_llminvariance.report.text import cut, one_line, visible
-from pytest_llminvariance.report.words import percent, plural
+from pytest_llminvariance.report.words import low_to_high, percent, plural, unit_words
 
 MAX_ROWS = 24
 
@@ -102,8 +102,7 @@ def _repeated(rows: Sequence[RecordedAnswer]) -> list[str]:
 
 
 def _said(effect: QuestionEffect, changed: int | None, n: int, *, is_share: bool) -> str:
-    low, high = (percent(value) if is_share else f"{value:.2g}" for value in (effect.low, effect.high))
-    value = low if low == high else f"{low} to {high}"
+    value = low_to_high(effect.low, effect.high, unit_words(is_share=is_share))
     causes = f", open: {', '.join(map(one_line, effect.causes))}" if effect.causes else ""
     if changed is None:
         return f"{value}{causes}"
