@@ -107,7 +107,8 @@ def conversation_message(now: Presentation, said: Shown, model: str, readout: st
 
 
 def _answer(shown: Shown) -> str:
-    return shown.answer if shown.answer_label is None else f"{shown.answer} ({shown.answer_label})"
+    answer = joined(shown.answer)
+    return answer if shown.answer_label is None else f"{answer} ({shown.answer_label})"
 
 
 def flips_message(finding: Finding, replay: str | None) -> str:
