@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_no_control_character_of_a_question_reaches_the_terminal(broken: Finding
 
 def test_no_control_character_of_a_record_reaches_the_terminal(broken: Finding) -> None:
     row = {**broken.to_json(), "title": f"order {ATTACK}", "reasons": [f"because {ATTACK}"]}
-    records = [
+    records: list[dict[str, Any]] = [
         {"kind": "finding", "id": "1", "finding": row, "where": f"t.py::test[{ATTACK}]", "level": "block"},
         {"kind": "note", "line": ATTACK},
         {"kind": "failed", "id": "2", "title": ATTACK, "reason": ATTACK, "where": ATTACK},
