@@ -36,8 +36,8 @@ class Mutation:
 
 MUTATIONS = [
     Mutation("the page does not escape", "report/html/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
-    Mutation("a plot's words are not escaped", "report/html/charts.py",
-             "html.escape(visible(description))", "description", ("test_report_page.py",)),
+    Mutation("a plot's words are not escaped", "report/html/templates/frame.svg.j2",
+             "{{ plot.said }}", "{{ plot.said|safe }}", ("test_report_page.py",)),
     Mutation("percent signs not escaped in annotations", "report/github.py",
              '.replace("%", "%25")', "", ("test_report_formats.py",)),
     Mutation("earlier and later changed places", "report/patterns.py",
