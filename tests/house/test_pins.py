@@ -12,8 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.house.test_layers import imports
 from tests.pins import ROOT, direct_dependencies, pin
-from tests.unit.test_layers import imports
 
 PROJECT = ROOT / "pyproject.toml"
 
