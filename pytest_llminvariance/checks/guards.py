@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from pytest_llminvariance.checks.evidence import Evidence
@@ -134,7 +134,8 @@ def reply_guards(evidence: Sequence[Evidence], *, of_engine: bool = False) -> li
         blocks="both",
     )
     known = [] if of_engine else [_accuracy(evidence)]
-    return [planned, *_reached(evidence), _mass(evidence), _preference(evidence), *known]
+    answers = (answer for item in evidence for answer in item.answers)
+    return [planned, *_reached(evidence), mass_guard(answers), _preference(evidence), *known]
 
 
 def _reached(evidence: Sequence[Evidence]) -> list[Guard]:
@@ -147,8 +148,9 @@ def _reached(evidence: Sequence[Evidence]) -> list[Guard]:
     return [Guard(name="reached", passed=False, text=says)]
 
 
-def _mass(evidence: Sequence[Evidence]) -> Guard:
-    masses = [answer.mass for item in evidence for answer in item.answers if answer.mass is not None]
+def mass_guard(answers: Iterable[AnswerDistribution]) -> Guard:
+    """Require that answers name options, where the readout measures it."""
+    masses = [answer.mass for answer in answers if answer.mass is not None]
     if not masses:
         return Guard(
             name="mass on options", passed=None, text="mass on options not checked: this readout does not measure it"

@@ -151,12 +151,12 @@ def in_search() -> bool:
     return bool(hypothesis and hypothesis.currently_in_test_context())
 
 
-def package_versions() -> dict[str, str]:
-    """Return the versions of what determines answers and numbers."""
+def package_versions(*more: str) -> dict[str, str]:
+    """Return the versions of what determines answers and numbers, and of packages that are named beside them."""
     import importlib.metadata
 
     found = {}
-    for name in ("pytest-llminvariance", "torch", "transformers"):
+    for name in ("pytest-llminvariance", "torch", "transformers", *more):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -78,6 +78,23 @@ def test_a_better_model_that_takes_something_away_fails_and_the_lists_are_right(
     ]
 
 
+@pytest.mark.parametrize(("readout", "share"), [("label", 0.97), ("label", 0.1), ("option", 0.97)])
+def test_the_mass_on_options_is_told_as_every_check_tells_it(readout: str, share: float) -> None:
+    """There were two guards: one advised other labels, the other did not; one blamed the readout, the other said "here"."""
+
+    def respond(p: Presentation) -> Sequence[float]:
+        return [share if content == p.question.answer else 0.0 for content in p.order]
+
+    model = Control("quiet", respond)
+    kept = FindingList()
+    with run(recorder=kept, undecided="warn"):
+        assert_no_negative_flips(model, BANK, baseline=model, readout=readout)
+        check("option_order", model, BANK, tolerance=0.05, readout=readout)
+    one, other = ([guard for guard in found.guards if guard.name == "mass on options"] for found in kept.findings)
+    assert one == other
+    assert len(one) == 1
+
+
 def test_a_baseline_that_knows_nothing_earns_no_pass() -> None:
     with pytest.raises(UndecidedError, match=r"it has too little to lose for the margin 0\.02 to be exceeded"):
         assert_no_negative_flips(controls.oracle(), BANK, baseline=controls.wrong_oracle())

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llminvariance import Item, Question, Questionnaire, Scale
+from pytest_llminvariance import Item, Question, QuestionError, Questionnaire, Scale
 from pytest_llminvariance.questions.question import as_questions
 
 FULL = Question(
@@ -160,3 +160,14 @@ def test_content_hash_takes_any_text() -> None:
     strange = Question("\u2028 ﷽ \x00 \U0001f600", ["a", "b"])
     assert len(strange.content_hash) == 64
     assert json.loads(json.dumps(strange.stem)) == strange.stem
+
+
+def test_a_copy_with_other_fields_is_checked_as_a_new_question_is() -> None:
+    """Questions were copied field by field in five places, and a field that is added would be lost in some."""
+    question = Question("Q?", ["a", "b"], id="q", context="c", scores=[1, 2], reverse_keyed=True, answer="b")
+    again = dataclasses.replace(question, stem="R?", attributes={"trait": "x"})
+    assert (again.stem, again.context, again.answer, again.attributes) == ("R?", "c", 1, {"trait": "x"})
+    assert dataclasses.replace(again, stem="Q?", attributes={}) == question
+    assert pickle.loads(pickle.dumps(again)) == again
+    with pytest.raises(QuestionError, match="must be distinct"):
+        dataclasses.replace(question, options=("a", "a"))

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 from hypothesis import Phase, given, seed, settings
 
-from pytest_llminvariance import AddDistractor, Ask, InvarianceError, Presentation, Question, Said, assert_same_answer
+from pytest_llminvariance import (
+    AddDistractor,
+    Ask,
+    InvarianceError,
+    Layout,
+    Presentation,
+    Question,
+    Said,
+    Template,
+    assert_same_answer,
+)
 from pytest_llminvariance import strategies as inv
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.orders import identity, kendall_distance
-from pytest_llminvariance.search.guidance import MARGIN, changed_parts, guide, margin_nats
+from pytest_llminvariance.search.guidance import MARGIN, PARTS, _changed, guide, margin_nats
+from pytest_llminvariance.transforms.differences import changed_parts
 
 SEVEN = Question("Which?", [f"option {n}" for n in range(7)], answer=0)
 OTHER = Question("When?", [f"option {n}" for n in range(7)], answer=0)
@@ -56,12 +68,21 @@ def test_there_is_no_margin_without_one_top_and_numbers(before: AnswerDistributi
 
 def test_changed_parts_are_named() -> None:
     a = Presentation(SEVEN)
-    assert changed_parts(a, a) == ()
+    assert _changed(a, a) == []
     b = a.replace(order=(1, 0, 2, 3, 4, 5, 6), labels=tuple("1234567"), turns=[Said(0), Ask()])
-    assert changed_parts(a, b) == ("order", "labels", "turns")
+    assert _changed(a, b) == ["order", "labels", "turns"]
     edited = next(iter(AddDistractor().edits(SEVEN)))
-    assert changed_parts(a, Presentation(edited)) == ("text",)
-    assert changed_parts(a, Presentation(OTHER)) == ("question",)
+    assert _changed(a, Presentation(edited, order=b.order)) == ["text", "order"]
+    assert _changed(a, Presentation(OTHER)) == ["question"]
+
+
+def test_the_words_of_a_counterexample_and_of_statistics_count_the_same_parts() -> None:
+    """There were two counts: labels that a template brings along were a change to the statistics alone."""
+    a = Presentation(SEVEN)
+    digits = Template("{stem}\n{options}", labels=tuple("1234567"), layout=Layout("{label}: "))
+    assert changed_parts(a, Presentation(SEVEN, template=digits)) == ("template",)
+    assert _changed(a, Presentation(SEVEN, template=digits)) == ["template"]
+    assert set(PARTS) == {field.name for field in dataclasses.fields(Presentation)} - {"given_labels"}
 
 
 def test_outside_of_an_example_nothing_happens() -> None:
