@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pytest_llminvariance.models.load_settings import LoadSettings, help_of
+
 if TYPE_CHECKING:
     from pytest_llminvariance.cli.auditing import AuditPlan
     from pytest_llminvariance.records.directory import Record
@@ -36,9 +38,11 @@ def audit_command(
         str | None, typer.Option(metavar="TEXT", help="How questions are asked: text with {stem} and {options}.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the audit.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    revision: Annotated[str | None, typer.Option(metavar="REV", help="Revision of a hub model.")] = None,
+    device: Annotated[str, typer.Option(help=f"{help_of('device')}.")] = LoadSettings.device,
+    dtype: Annotated[str, typer.Option(help=f"{help_of('dtype')}.")] = LoadSettings.dtype,
+    revision: Annotated[
+        str | None, typer.Option(metavar="REV", help=f"{help_of('revision')}.")
+    ] = LoadSettings.revision,
 ) -> None:
     r"""Check the usual properties of a model on a bank of questions, with no test code.
 

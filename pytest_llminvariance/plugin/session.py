@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import pytest
 
 from pytest_llminvariance.checks.run import Level, Run
-from pytest_llminvariance.plugin.options import read_settings, repeated_flags
+from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
 from pytest_llminvariance.records.events import SessionRecorder, new_run_directory, read_records, unfinished
 
 if TYPE_CHECKING:
@@ -149,13 +149,12 @@ class Session:
     @property
     def load_settings(self) -> dict[str, Any]:
         """The arguments of `load_model`: what the settings say of it, and what this process is among its workers."""
-        names = ("device", "dtype", "revision", "batch_tokens", "deterministic", "device_map")
         count = int(self._given.get("workercount", 0))
         more: dict[str, Any] = {"weights": not self.settings.plan}
         if count:
             index = int(self._given["workerid"].removeprefix("gw"))
             more |= {"worker": (index, count), "threads": max(1, (os.cpu_count() or 1) // count)}
-        return {name: getattr(self.settings, name) for name in names} | more
+        return load_settings(self.settings) | more
 
     def note_model(self, model: Model) -> None:
         """Write down which model was loaded; its fingerprint only where it will be asked."""

@@ -13,6 +13,7 @@ import pytest
 import pytest_llminvariance
 from pytest_llminvariance import LLMInvarianceError
 from pytest_llminvariance import errors as errors_module
+from tests.stub import STUB, stub_text
 
 ASSERTIONS = sorted(name for name in pytest_llminvariance.__all__ if name.startswith("assert_"))
 ERRORS = [getattr(errors_module, name) for name in errors_module.__all__ if name != "missing_extra"]
@@ -28,6 +29,10 @@ def test_every_name_resolves(name: str) -> None:
 def test_names_are_sorted_and_unique() -> None:
     names = pytest_llminvariance.__all__
     assert list(names) == sorted(set(names))
+
+
+def test_the_stub_names_what_the_package_has() -> None:
+    assert STUB.read_text() == stub_text(), "write it again: python -m tests.stub"
 
 
 def test_dir_lists_every_name() -> None:
@@ -63,7 +68,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_unknown_name_says_so() -> None:
     with pytest.raises(AttributeError, match=r"^module 'pytest_llminvariance' has no attribute 'assert_fair'$"):
-        pytest_llminvariance.assert_fair  # noqa: B018
+        pytest_llminvariance.assert_fair  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'assert_fair'"):
         exec("from pytest_llminvariance import assert_fair")
 
