@@ -16,15 +16,15 @@ from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.planning import Claim
-from pytest_llminvariance.checks.properties import Probe, Property, as_property
+from pytest_llminvariance.checks.properties import as_property
+from pytest_llminvariance.checks.properties.base import Probe, Property
+from pytest_llminvariance.checks.refusals import Claim, as_tolerance
 from pytest_llminvariance.checks.run import current_run, in_search, recorded
 from pytest_llminvariance.checks.verdict import (
     Finding,
     InvarianceError,
     UndecidedError,
     Verdict,
-    as_tolerance,
 )
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _finding, _questions

@@ -212,9 +212,9 @@ def main(arguments: Sequence[str]) -> None:
     """Print it."""
     source = read(Path(arguments[0]).resolve() if arguments else HERE)
     sys.path.insert(0, str(source.folder.parent))
-    print(*built(source), sep="\n")  # noqa: T201 - a command
+    print(*built(source), sep="\n")
     for stops_early in (False, True):
-        print(*walked(source, stops_early=stops_early), sep="\n")  # noqa: T201
+        print(*walked(source, stops_early=stops_early), sep="\n")
 
 
 if __name__ == "__main__":

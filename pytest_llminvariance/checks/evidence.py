@@ -6,13 +6,15 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
-from pytest_llminvariance.checks.properties import Plan
-from pytest_llminvariance.checks.verdict import QuestionEffect
+from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.verdict import Decision, Guard, QuestionEffect, Verdict
+from pytest_llminvariance.measures.betting import Bounds
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
     DELTA_NATS,
+    METRICS,
     UNKNOWN,
     Interval,
     Metric,
@@ -38,6 +40,8 @@ class Evidence:
     """False where the transform never reached the model, so that its answers say nothing."""
     delta_nats: float = DELTA_NATS
     """Log-probabilities closer than this are a tie: the engine's own noise."""
+    foreign: tuple[tuple[AnswerDistribution, ...], ...] = ()
+    """Answers under foreign stems: by stem, then by draw."""
 
     @property
     def causes(self) -> tuple[str, ...]:
@@ -48,18 +52,45 @@ class Evidence:
         return tuple("tie" if answer.is_known else answer.status for answer in open_answers)
 
 
-def read(
-    plan: Plan, replies: Sequence[Reply], readout: str, *, must_differ: bool, delta_nats: float = DELTA_NATS
-) -> Evidence:
-    """Take replies back to contents. With `must_differ`, fewer than two distinct prompts sent are no evidence."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Everything that came back for one check, each question measured once, and where the asking ended."""
+
+    evidence: tuple[Evidence, ...]
+    values: tuple[Interval, ...]
+    """The metric of each question."""
+    moves: tuple[Interval, ...]
+    """How far each question's answer moves under foreign stems; empty where no response is needed."""
+    decision: Decision
+    verdict: Verdict | None = None
+    """What a test has shown at its risk; `None` where everything was asked, so that numbers decide."""
+    reasons: tuple[str, ...] = ()
+    responsive: Bounds | None = None
+    """Bounds of the movement under foreign stems; `None` where all of it was asked, or none."""
+    answered_for: bool = True
+    """False where the movement under foreign stems is not shown to be large enough."""
+    samples: int = 1
+    tokens: int = 0
+    """Of all distinct prompts, whether or not they were remembered."""
+    runtime: tuple[Guard, ...] = ()
+    """Guards on the engine: noise between batches, and drift while it was asked."""
+
+
+def read(sheet: Sheet, number: int, row: Sequence[Reply], strange: Sequence[Reply]) -> Evidence:
+    """Take the replies to one plan of a sheet back to contents, in the run and from a record alike."""
+    plan, n = sheet.plans[number], sheet.samples
     answers = tuple(
-        read_reply(reply, probe.presentation, probe.readout or readout)
-        for probe, reply in zip(plan.probes, replies, strict=True)
+        read_reply(reply, probe.presentation, probe.readout or sheet.readout)
+        for probe, reply in zip(plan.probes, row, strict=True)
     )
-    sent = tuple(reply.sent_sha256 for reply in replies)
+    foreign = tuple(
+        tuple(read_reply(reply, shown, sheet.readout) for reply in strange[place * n : (place + 1) * n])
+        for place, shown in enumerate(sheet.foreign[number] if sheet.foreign else ())
+    )
+    sent = tuple(reply.sent_sha256 for reply in row)
     known = [digest for digest in sent if digest]
-    reached = not must_differ or len(set(known)) >= 2 or len(known) < 2
-    return Evidence(plan, answers, sent, reached, delta_nats)
+    reached = not sheet.must_differ[number] or len(set(known)) >= 2 or len(known) < 2
+    return Evidence(plan, answers, sent, reached, sheet.delta_nats, foreign)
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
@@ -68,6 +99,20 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
         metric.measure(item.answers, item.plan.question.keyed_scores, item.delta_nats)
         if item.reached and len(item.answers) > 1
         else UNKNOWN
+        for item in evidence
+    )
+
+
+def movements(evidence: Sequence[Evidence], metric: Metric, samples: int) -> tuple[Interval, ...]:
+    """Return how far each question's answer moves under foreign stems, by the metric where it compares two answers."""
+    measure = (METRICS["flip_rate"] if metric.pooled or metric.name == "unchanged" else metric).measure
+    return tuple(
+        mean_interval(
+            [
+                measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
+                for answers in item.foreign
+            ]
+        )
         for item in evidence
     )
 
@@ -209,11 +254,6 @@ def tally(evidence: Sequence[Evidence]) -> tuple[Mapping[str, int], int]:
     """Return how many answers are open by cause, and how many there are."""
     causes = Counter(cause for item in evidence for cause in item.causes)
     return causes, sum(len(item.answers) for item in evidence)
-
-
-def mean_share(hits: int, whole: int) -> Fraction | None:
-    """Return a share, or `None` of nothing."""
-    return Fraction(hits, whole) if whole else None
 
 
 def majority(item: Evidence, samples: int) -> Evidence:

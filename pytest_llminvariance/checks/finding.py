@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pytest_llminvariance.checks.asking import Part, needs_response
 from pytest_llminvariance.checks.evidence import (
+    Answers,
     Evidence,
     choice_shares,
     count_words,
@@ -16,48 +15,25 @@ from pytest_llminvariance.checks.evidence import (
     expected_scores,
     kept_under_reversal,
     majority,
-    measure_questions,
     per_question,
     tally,
 )
 from pytest_llminvariance.checks.examples import nearest_example
-from pytest_llminvariance.checks.guards import movement_bound, movements, replicates_guard, reply_guards, responsiveness
-from pytest_llminvariance.checks.properties import BatchAgreement, Property
-from pytest_llminvariance.checks.stopping import Stopped
-from pytest_llminvariance.checks.verdict import Decision, Finding, Guard, Verdict, decide
+from pytest_llminvariance.checks.guards import movement_bound, replicates_guard, reply_guards, responsiveness
+from pytest_llminvariance.checks.properties.base import Property
+from pytest_llminvariance.checks.verdict import Finding, Guard, Verdict, decide
 from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Everything that came back for one check, and where the asking ended."""
-
-    parts: tuple[Part, ...]
-    tokens: int
-    runtime: tuple[Guard, ...]
-    """Guards on the engine: noise between batches, and drift while it was asked."""
-    decision: Decision
-    stopped: Stopped | None = None
-    samples: int = 1
-    planned: Mapping[str, int] = field(default_factory=dict)
-    """How many questions and presentations were planned."""
-
-    @property
-    def evidence(self) -> tuple[Evidence, ...]:
-        """The answers to the plans that were counted."""
-        return tuple(part.evidence for part in self.parts)
-
-
 def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
-    """Return the finding."""
-    evidence, values = answers.evidence, measure_questions(answers.evidence, metric)
+    """Return the finding; `known` is what it says that no answer tells."""
+    evidence, values = answers.evidence, answers.values
     effect = effect_of(evidence, metric, values)
-    guards = guards_of(answers, made, metric, limit)
+    guards = guards_of(answers, made, limit)
     causes, n_answers = tally(evidence)
-    stopped = answers.stopped
-    verdict, reasons = decide(effect, limit, guards, causes, n_answers, None if stopped is None else stopped.verdict)
-    if verdict is Verdict.UNDECIDED and stopped is not None:
-        reasons = (*stopped.reasons, *reasons)
+    verdict, reasons = decide(effect, limit, guards, causes, n_answers, answers.verdict)
+    if verdict is Verdict.UNDECIDED:
+        reasons = (*answers.reasons, *reasons)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
     return Finding(
         **known,
@@ -68,10 +44,7 @@ def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, kn
         reasons=reasons,
         count=count_words(evidence, metric),
         questions_asked=len({item.plan.question.content_hash for item in evidence}),
-        questions_planned=answers.planned.get("questions", len(evidence)),
         presentations_asked=n_answers,
-        presentations_planned=answers.planned.get("presentations", n_answers),
-        tokens=answers.tokens,
         example=nearest_example(seen, wants_change=metric.name == "unchanged"),
         per_question=per_question(*_by_question(evidence, values)),
         guards=tuple(guards),
@@ -80,22 +53,20 @@ def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, kn
     )
 
 
-def guards_of(answers: Answers, made: Property, metric: Metric, limit: Fraction) -> list[Guard]:
+def guards_of(answers: Answers, made: Property, limit: Fraction) -> list[Guard]:
     """Return all guards with their numbers."""
-    found = [*reply_guards(answers.evidence, of_engine=isinstance(made, BatchAgreement)), *answers.runtime]
-    if isinstance(made, BatchAgreement):
-        found.append(replicates_guard(len(answers.parts) * made.batches))
-    if needs_response(made):
-        found.append(_responsive(answers, metric, movement_bound(limit)))
+    found = [*reply_guards(answers.evidence, needs_accuracy=made.needs_accuracy), *answers.runtime]
+    if made.batches:
+        found.append(replicates_guard(len(answers.evidence) * made.batches))
+    if made.needs_response:
+        found.append(_responsive(answers, movement_bound(limit)))
     return found
 
 
-def _responsive(answers: Answers, metric: Metric, bound: Fraction) -> Guard:
-    stopped = answers.stopped
-    if stopped is not None and stopped.responsive is not None:
-        return responsiveness(stopped.responsive.lower, bound, passed=stopped.answered_for, at_least=True)
-    pairs = [(part.evidence, part.foreign) for part in answers.parts]
-    moved = mean_interval(movements(pairs, metric, answers.samples)).low
+def _responsive(answers: Answers, bound: Fraction) -> Guard:
+    if answers.responsive is not None:
+        return responsiveness(answers.responsive.lower, bound, passed=answers.answered_for, at_least=True)
+    moved = mean_interval(answers.moves).low
     return responsiveness(moved, bound, passed=moved > bound)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties import Probe
+from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run, package_versions
 from pytest_llminvariance.checks.verdict import Decision, Example, Finding, Guard, QuestionEffect, decide
 from pytest_llminvariance.errors import UsageError
