@@ -65,7 +65,7 @@ class Walk:
             self._made(type(frame.f_locals.get("self")))
         elif code not in self._seen and code.co_filename.startswith(f"{self.folder}/"):
             self._seen.add(code)
-            if code.co_name != "<module>":
+            if not code.co_name.startswith("<"):  # a comprehension belongs to its function
                 self.steps.append(name_of(Path(code.co_filename), self.folder))
 
     def _made(self, kind: type) -> None:
