@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.evidence import Evidence, read
-from pytest_llminvariance.checks.guards import noise_guard, sentinel_guard
 from pytest_llminvariance.checks.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
 from pytest_llminvariance.checks.verdict import Guard
+from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.progress import progress_bar
-from pytest_llminvariance.models.protocol import Reply, Request
+from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
 
 N_SENTINELS = 3
+MAX_DRIFT_NATS = 0.1
 
 
 @dataclass(slots=True)
@@ -34,16 +36,14 @@ class Asking:
     fresh: int = field(default=0, init=False)
     """Requests that were sent now."""
     _memo: Memo = field(init=False)
-    _stems: ForeignStems | None = field(init=False)
+    _stems: ForeignStems | None = field(default=None, init=False)
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         run, terms = current_run.get(), self.terms
-        memo = run.memo
-        self._memo = {} if memo is None else memo
-        self._stems = ForeignStems(terms.questions, run.seed) if terms.made.needs_response else None
+        self._memo = run.memory() if run.memory else {}
         self._sheet = Sheet(
             made=terms.made, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
             model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
@@ -64,14 +64,14 @@ class Asking:
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Ask everything that is planned, and its foreign stems, at once; write down what is asked and what came."""
         log, start = current_run.get().answers, len(self._sheet.plans)
-        self._sheet = sheet = self._sheet.grown(plans, self._stems, self.terms.model)
+        self._sheet = sheet = self._grown(self._sheet, plans)
         if log is not None:
             log.expect(sheet, self.terms.model)
         numbers = range(start, len(sheet.plans))
         planned = [request for number in numbers for request in sheet.planned(number)]
         strange = [request for number in numbers for request in sheet.strange(number)]
         self._asked.update(dict.fromkeys(planned))
-        replicated = self._replicated(numbers)
+        replicated = self._replicated(numbers) if self.terms.made.batches else None
         wanted = [*planned, *strange] if replicated is None else strange
         asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.made.title))
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
@@ -83,10 +83,15 @@ class Asking:
             log.entered("foreign", start, others, remembered=True)
         return [read(sheet, number, row, other) for number, row, other in zip(numbers, rows, others, strict=True)]
 
+    def _grown(self, sheet: Sheet, plans: Sequence[Plan]) -> Sheet:
+        if self._stems is None and self.terms.made.needs_response:
+            self._stems = ForeignStems(self.terms.questions, sheet.seed)
+        return sheet.grown(plans, self._stems, self.terms.model)
+
     def requests(self, plan: Plan) -> list[Request]:
         """Return everything that a plan asks, foreign stems too."""
         alone = dataclasses.replace(self._sheet, plans=(), foreign=(), must_differ=())
-        sheet = alone.grown([plan], self._stems, self.terms.model)
+        sheet = self._grown(alone, [plan])
         return [*sheet.planned(0), *sheet.strange(0)]
 
     def knows(self, plan: Plan) -> bool:
@@ -111,10 +116,38 @@ class Asking:
             log.again(chosen, again.replies)
         return [sentinel_guard(before, again.replies)]
 
-    def _replicated(self, numbers: range) -> list[Reply] | None:
-        """Return the replies to every plan's probes, asked alone and in batches, where that is the property."""
-        if not self.terms.made.batches:
-            return None
+    def _replicated(self, numbers: range) -> list[Reply]:
+        """Return the replies to every plan's probes, asked alone and in batches."""
         requests = [self._sheet.planned(number)[0] for number in numbers]
         rows = replicas(self.terms.model, requests, self.terms.made.batches)
         return [row[index] for index in range(len(requests)) for row in rows]
+
+
+def noise_guard(found: NoiseFloor) -> Guard:
+    """Require that the same prompt's margin moves by at most 0.1 nat between batches."""
+    passed = not found.margin_max_nats > MAX_DRIFT_NATS
+    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32'"
+    return Guard(name="noise", passed=passed, text=str(found) if passed else bad, blocks="both")
+
+
+def sentinel_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
+    """Require that prompts asked again at the end get the answer that they got before."""
+    drift = max((_drift(a, b) for a, b in zip(before, after, strict=True)), default=0.0)
+    says = f"{len(after)} prompts asked again moved by at most {drift:.2g} nat (at most {MAX_DRIFT_NATS:g})"
+    passed = drift <= MAX_DRIFT_NATS
+    return Guard(
+        name="drift",
+        passed=passed,
+        text=says if passed else f"the model changed while it was asked: {says}",
+        blocks="both",
+    )
+
+
+def _drift(one: Reply, other: Reply) -> float:
+    if isinstance(one, TextReply) and isinstance(other, TextReply):
+        return 0.0 if one.text == other.text else math.inf
+    if isinstance(one, MissingReply) or isinstance(other, MissingReply):
+        return 0.0 if type(one) is type(other) else math.inf
+    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
+    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True)]
+    return max(gaps)

@@ -7,15 +7,12 @@ leave open; with one, asking stops as soon as the verdict is shown.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_llminvariance.checks.asking import Asking
-from pytest_llminvariance.checks.deciding import decide_by_asking, risk_now, why_never
+from pytest_llminvariance.checks.deciding import decide_by_asking
 from pytest_llminvariance.checks.estimate import announce, estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
@@ -24,7 +21,7 @@ from pytest_llminvariance.checks.properties import as_property
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.refusals import settle
 from pytest_llminvariance.checks.risk import DEFAULT_RISK
-from pytest_llminvariance.checks.run import current_run, package_versions, recorded
+from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.questions.question import Questions
@@ -93,38 +90,26 @@ def measure(
         made, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
         samples=samples,
     )  # fmt: skip
-    risk = risk_now()
-    asks_all = why_never(terms, risk) is not None
-    planner, asking, alpha = Planner(terms, keeps_all=asks_all), Asking(terms), risk.next()
+    planner = Planner(terms, keeps_all=bool(terms.why_all))
+    asking, alpha = Asking(terms), terms.risk.next()
     if run.on_plan is not None:
-        stops = terms.must_test or (not asks_all and planner.n_units > 1)
-        announce(run, estimate(asking, planner, alpha, stops=stops))
-    answers = decide_by_asking(asking, planner, risk, alpha)
+        announce(run, estimate(asking, planner, alpha))
+    answers = decide_by_asking(asking, planner, alpha)
     known = {
         "property": made.name,
         "title": made.title,
-        "plan": _plan_spec(planner.specs),
-        "design": _design(planner.designs),
+        "plan": planner.spec,
+        "design": planner.design,
         "model": terms.model.name,
         "fingerprint": terms.model.fingerprint,
-        "readout": terms.readout_shown,
+        "readout": " and ".join(made.readouts) or terms.readout,
         "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
         "seed": run.seed,
-        "versions": package_versions(),
         "claim": terms.claim,
-        "risk_limit": None if answers.decision.method == "exhaustive" else risk.limit or DEFAULT_RISK,
+        "risk_limit": None if answers.decision.method == "exhaustive" else terms.risk.limit or DEFAULT_RISK,
         "questions_planned": len(terms.questions),
         "presentations_planned": planner.n_presentations,
         "tokens": answers.tokens,
     }
     finding = judged(answers, made, terms.metric, terms.tolerance, known)
     return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)
-
-
-def _design(kinds: Sequence[str]) -> str:
-    return kinds[0] if len(kinds) == 1 else f"{kinds[0]} to {kinds[-1]}"
-
-
-def _plan_spec(specs: Sequence[str]) -> str:
-    """Return what identifies the plan: the specs as they became, hashed together where there are many."""
-    return " or ".join(specs) if len(specs) <= 4 else hashlib.sha256(json.dumps(list(specs)).encode()).hexdigest()[:16]

@@ -5,52 +5,34 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 
 from pytest_llminvariance.checks.asking import Asking
-from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions, movements
+from pytest_llminvariance.checks.evidence import Answers, all_answers
 from pytest_llminvariance.checks.planning import Planner
-from pytest_llminvariance.checks.properties.base import Property
-from pytest_llminvariance.checks.refusals import Terms, check_plans, check_share
-from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
+from pytest_llminvariance.checks.refusals import check_plans, no_share
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
-from pytest_llminvariance.checks.verdict import NO_LIMIT, Decision
-from pytest_llminvariance.measures.metrics import Metric
 
 
-def risk_now() -> ItemRisk:
-    """Return what the current test may spend; a session that records gives nothing to a check outside of tests."""
-    run = current_run.get()
-    return run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
-
-
-def why_never(terms: Terms, risk: ItemRisk) -> str | None:
-    """Return why a check asks everything whatever its questions; `None` where that depends."""
-    if risk.limit is None:
-        return NO_LIMIT
-    if terms.metric.pooled or terms.made.asks_everything:
-        return f"{terms.metric.name if terms.metric.pooled else terms.made.title} is decided on everything"
-    return None if risk.may_stop else risk.note or "declared exhaustive"
-
-
-def decide_by_asking(asking: Asking, planner: Planner, risk: ItemRisk, alpha: float) -> Answers:
-    """Ask until it is decided, or everything; see `docs/statistics.md`."""
+def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
+    """Ask until it is decided at the risk `alpha`, or everything; see `docs/statistics.md`."""
     terms = asking.terms
-    why_all = why_never(terms, risk) or _why_everything(asking, planner) or ""
+    why_all = terms.why_all or _why_everything(asking, planner)
     asks_all = bool(why_all) and not terms.must_test
     if asks_all:
         plans = planner.all_plans()
-        check_plans(terms.metric, plans)
+        if terms.metric.pooled:
+            check_plans(terms.metric, plans)
         noise = asking.measure_noise(plans)
-        answers = all_answers(asking.evidence(plans), terms.made, terms.metric, why_all)
+        answers = all_answers(asking.evidence(plans), terms.metric, why_all, needs_response=terms.made.needs_response)
     else:
-        check_share(alpha, risk.note)
+        if not alpha:
+            raise no_share(terms.risk)
         noise = asking.measure_noise([planner.plan(0)])
         rule = Stopping(
             source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
-            needs_response=terms.made.needs_response, is_exact_at_end=not terms.must_test, samples=terms.samples,
-            unit_name=planner.unit_name, largest=planner.largest,
+            least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
+            largest=planner.largest,
         )  # fmt: skip
         answers = rule.run(planner.units(current_run.get().seed))
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
@@ -58,19 +40,8 @@ def decide_by_asking(asking: Asking, planner: Planner, risk: ItemRisk, alpha: fl
     return dataclasses.replace(answers, runtime=runtime, tokens=tokens if asks_all else asking.tokens)
 
 
-def all_answers(evidence: Sequence[Evidence], made: Property, metric: Metric, note: str) -> Answers:
-    """Return what came back where everything was asked, measured."""
-    n = len(evidence)
-    return Answers(
-        evidence=tuple(evidence),
-        values=measure_questions(evidence, metric),
-        moves=movements(evidence, metric, 1) if made.needs_response else (),
-        decision=Decision(method="exhaustive", alpha=0.0, n=n, n_planned=n, note=note),
-    )
-
-
-def _why_everything(asking: Asking, planner: Planner) -> str | None:
-    """Return why a check that may stop asks everything; `None` where it does not."""
+def _why_everything(asking: Asking, planner: Planner) -> str:
+    """Return why a check that may stop asks everything; empty where it does not."""
     run, terms = current_run.get(), asking.terms
     if planner.n_units < 2:
         return "one question has nothing to stop before"
@@ -85,4 +56,4 @@ def _why_everything(asking: Asking, planner: Planner) -> str | None:
         return (
             f"seed {run.seed} is a second one for this suite (first {first}), and the best of many seeds is no evidence"
         )
-    return None
+    return ""

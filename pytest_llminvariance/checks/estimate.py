@@ -52,9 +52,11 @@ def announce(run: Run, found: Estimate) -> NoReturn:
     raise AssertionError("on_plan must not return")
 
 
-def estimate(asking: Asking, planner: Planner, alpha: float, *, stops: bool) -> Estimate:
-    """Return what the check would cost; nothing is asked. `stops` says whether it may stop early, at the risk `alpha`."""
-    terms, alpha = asking.terms, alpha if stops else 0.0
+def estimate(asking: Asking, planner: Planner, alpha: float) -> Estimate:
+    """Return what the check would cost, with the risk `alpha` where it may stop early; nothing is asked."""
+    terms = asking.terms
+    stops = terms.must_test or (not terms.why_all and planner.n_units > 1)
+    alpha = alpha if stops else 0.0
     n = len(terms.questions)
     counted = [planner.plan(index) for index in range(min(n, COUNTED_QUESTIONS))]
     requests = [request for plan in counted for request in asking.requests(plan)]

@@ -9,22 +9,33 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from pytest_llminvariance.checks.evidence import Evidence
+from pytest_llminvariance.checks.evidence import Answers, Evidence
+from pytest_llminvariance.checks.properties.base import Property
+from pytest_llminvariance.checks.refusals import movement_bound
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.measures.metrics import Number
-from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor
-from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, TextReply
+from pytest_llminvariance.measures.metrics import Number, mean_interval
+from pytest_llminvariance.measures.noise import MIN_PAIRS
 
-MIN_MOVEMENT = Fraction(1, 10)
-MAX_DRIFT_NATS = 0.1
 MIN_MASS = 0.5
 GUESSING_RISK = 0.05
 """Chance that a model which guesses passes for one that knows; above the mean alone it would be a half."""
 
 
-def movement_bound(tolerance: Fraction) -> Fraction:
-    """Return what another stem must move the answer by: more than max(0.10, twice the tolerance)."""
-    return max(MIN_MOVEMENT, 2 * tolerance)
+def guards_of(answers: Answers, made: Property, limit: Fraction) -> list[Guard]:
+    """Return all guards with their numbers."""
+    found = [*reply_guards(answers.evidence, needs_accuracy=made.needs_accuracy), *answers.runtime]
+    if made.batches:
+        found.append(replicates_guard(len(answers.evidence) * made.batches))
+    if (bound := movement_bound(made, limit)) is not None:
+        found.append(_responsive(answers, bound))
+    return found
+
+
+def _responsive(answers: Answers, bound: Fraction) -> Guard:
+    if answers.responsive is not None:
+        return responsiveness(answers.responsive.lower, bound, passed=answers.answered_for, at_least=True)
+    moved = mean_interval(answers.moves).low
+    return responsiveness(moved, bound, passed=moved > bound)
 
 
 def responsiveness(moved: Number, bound: Fraction, *, passed: bool, at_least: bool = False) -> Guard:
@@ -112,38 +123,8 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 
 
-def noise_guard(found: NoiseFloor) -> Guard:
-    """Require that the same prompt's margin moves by at most 0.1 nat between batches."""
-    passed = not found.margin_max_nats > MAX_DRIFT_NATS
-    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32'"
-    return Guard(name="noise", passed=passed, text=str(found) if passed else bad, blocks="both")
-
-
 def replicates_guard(n_pairs: int) -> Guard:
     """Require enough pairs to know the largest change between batches."""
     says = f"{n_pairs} replicate pairs (at least {MIN_PAIRS})"
     passed = n_pairs >= MIN_PAIRS
     return Guard(name="replicates", passed=passed, text=says if passed else f"{says}: give more questions or batches")
-
-
-def sentinel_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
-    """Require that prompts asked again at the end get the answer that they got before."""
-    drift = max((_drift(a, b) for a, b in zip(before, after, strict=True)), default=0.0)
-    says = f"{len(after)} prompts asked again moved by at most {drift:.2g} nat (at most {MAX_DRIFT_NATS:g})"
-    passed = drift <= MAX_DRIFT_NATS
-    return Guard(
-        name="drift",
-        passed=passed,
-        text=says if passed else f"the model changed while it was asked: {says}",
-        blocks="both",
-    )
-
-
-def _drift(one: Reply, other: Reply) -> float:
-    if isinstance(one, TextReply) and isinstance(other, TextReply):
-        return 0.0 if one.text == other.text else math.inf
-    if isinstance(one, MissingReply) or isinstance(other, MissingReply):
-        return 0.0 if type(one) is type(other) else math.inf
-    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True)]
-    return max(gaps)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -32,8 +34,15 @@ class Planner:
     terms: Terms
     keeps_all: bool
     specs: tuple[str, ...] = field(init=False)
-    designs: tuple[str, ...] = field(init=False)
+    """What identifies the plans, as they became."""
+    spec: str = field(init=False)
+    """The same in one text: hashed where there are many."""
+    design: str = field(init=False)
     n_presentations: int = field(default=0, init=False)
+    n_units: int = field(init=False)
+    unit_name: str = field(default="question", init=False)
+    largest: int = field(default=1, init=False)
+    """Questions of the largest unit."""
     _kept: dict[int, Plan] = field(default_factory=dict, init=False)
     _clusters: dict[str, list[int]] = field(default_factory=dict, init=False)
 
@@ -48,30 +57,24 @@ class Planner:
             specs[plan.spec], designs[plan.design] = None, None
             if self.terms.claim == "population":
                 self._clusters.setdefault(cluster_of(question), []).append(index)
-        samples = self.terms.samples
-        self.n_presentations *= samples
-        self.specs = tuple(specs) if samples == 1 else tuple(f"{spec}, {samples} samples" for spec in specs)
-        self.designs = tuple(designs) if samples == 1 else tuple(f"{one}, {samples} samples each" for one in designs)
+        told = f", {self.terms.samples} samples" if self.terms.samples > 1 else ""
+        self.specs = tuple(f"{spec}{told}" for spec in specs)
+        many = hashlib.sha256(json.dumps(list(self.specs)).encode()).hexdigest()[:16]
+        self.spec = " or ".join(self.specs) if len(self.specs) <= 4 else many
+        each = [f"{design}{told and f'{told} each'}" for design in designs]
+        self.design = each[0] if len(each) == 1 else f"{each[0]} to {each[-1]}"
+        self.n_presentations *= self.terms.samples
+        self.n_units = len(self.terms.questions)
+        if self.terms.draws:
+            self.unit_name, self.n_units = "draw", self.n_units * DRAWS_PER_QUESTION
+        elif self._clusters:
+            self.unit_name, self.n_units = "cluster", len(self._clusters)
+            self.largest = max(map(len, self._clusters.values()))
 
     def plan(self, index: int, number: int = 0) -> Plan:
         """Return the plan of a question; with samples, of its `number`-th draw."""
         plan = self._kept.get(index) or self.terms.made.plan(self.terms.questions[index], self.terms.template)
         return plan if self.terms.samples == 1 else _with_draws(plan, self.terms.samples, number)
-
-    @property
-    def unit_name(self) -> str:
-        """What is counted, in a word."""
-        return "draw" if self.terms.draws else "cluster" if self.terms.claim == "population" else "question"
-
-    @property
-    def n_units(self) -> int:
-        """How many units are planned."""
-        return len(self._clusters) or len(self.terms.questions) * (DRAWS_PER_QUESTION if self.terms.draws else 1)
-
-    @property
-    def largest(self) -> int:
-        """Questions of the largest unit."""
-        return max(map(len, self._clusters.values()), default=1)
 
     def units(self, seed: int) -> Iterator[tuple[Plan, ...]]:
         """Yield the plans of one unit after the other, in the order of asking; each is made when it is taken."""

@@ -6,13 +6,16 @@ as, with the transform that shows it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
 from pytest_llminvariance.checks.properties.base import Plan, Property
-from pytest_llminvariance.checks.run import current_run, in_search
+from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
+from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
 from pytest_llminvariance.models.protocol import Model, check_model, resolve_readout
@@ -20,6 +23,7 @@ from pytest_llminvariance.questions.question import Question, Questions, as_ques
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
+MIN_MOVEMENT = Fraction(1, 10)
 ORBIT_METRICS = ("flip_rate", "disagreement", "tv", "score_gap")
 
 
@@ -37,21 +41,16 @@ class Terms:
     tolerance: Fraction
     readout: str
     """The readout of probes that have none of their own."""
-
-    @property
-    def readout_shown(self) -> str:
-        """The readout as findings name it."""
-        return " and ".join(self.made.readouts) or self.readout
-
-    @property
-    def draws(self) -> bool:
-        """Whether questions are drawn with replacement, each draw with something fresh."""
-        return self.samples > 1 or self.claim == "orbit"
-
-    @property
-    def must_test(self) -> bool:
-        """Whether not even everything planned would make the verdict exact."""
-        return self.draws or self.claim == "population"
+    risk: ItemRisk
+    """What the test may spend."""
+    why_all: str
+    """Why everything is asked whatever the questions are; empty where that depends on them."""
+    draws: bool
+    """Whether questions are drawn with replacement, each draw with something fresh."""
+    must_test: bool
+    """Whether not even everything planned would make the verdict exact."""
+    least_movement: Fraction | None
+    """What foreign stems must move the answer by; `None` where no response is needed."""
 
 
 def settle(
@@ -79,16 +78,34 @@ def settle(
     name = metric or ("excess_disagreement" if samples != 1 else made.metric)
     about, limit = _claim(claim, samples, made, name), as_tolerance(tolerance)
     model, asked_for = check_model(model), as_questions(questions)
-    set_aside = current_run.get().holdout
+    run = current_run.get()
+    set_aside = run.holdout
     if set_aside is not None:
         asked_for = set_aside.select(asked_for, model.fingerprint)
     chosen = metric_for(name, made, asked_for, samples, about)
     wanted = made.readouts or ("text" if samples > 1 and readout == "auto" else readout,)
     ways = [resolve_readout(one, model) for one in wanted]
+    # a session that records gives nothing to a check outside of tests
+    risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
+    draws = samples > 1 or about == "orbit"
     return Terms(
         made=made, model=model, questions=asked_for, template=template, claim=about, samples=samples, metric=chosen,
-        tolerance=limit, readout=ways[0],
+        tolerance=limit, readout=ways[0], risk=risk, why_all=_why_all(made, chosen, risk), draws=draws,
+        must_test=draws or about == "population", least_movement=movement_bound(made, limit),
     )  # fmt: skip
+
+
+def _why_all(made: Property, metric: Metric, risk: ItemRisk) -> str:
+    if risk.limit is None:
+        return NO_LIMIT
+    if metric.pooled or made.asks_everything:
+        return f"{metric.name if metric.pooled else made.title} is decided on everything"
+    return "" if risk.share else risk.note or "declared exhaustive"
+
+
+def movement_bound(made: Property, tolerance: Fraction) -> Fraction | None:
+    """Return what another stem must move the answer by: more than max(0.10, twice the tolerance)."""
+    return max(MIN_MOVEMENT, 2 * tolerance) if made.needs_response else None
 
 
 def as_tolerance(tolerance: object) -> Fraction:
@@ -183,10 +200,15 @@ def _forms(plan: Plan) -> list[tuple[object, ...]]:
     return [(p.order, p.labels, p.layout, p.template) for p in shown]
 
 
-def check_share(alpha: float, note: str) -> None:
-    """Raise where a check that draws at random has no risk to spend."""
-    if not alpha:
-        raise UsageError(
-            f"this check draws at random, so it needs a risk, but has no share of the risk limit ({note or 'it is in a fixture'}). "
-            "Make it in a test that is not marked exhaustive and is in the manifest"
-        )
+def no_share(risk: ItemRisk) -> UsageError:
+    """Return what a check is refused with that draws at random and has no risk to spend."""
+    return UsageError(
+        f"this check draws at random, so it needs a risk, but has no share of the risk limit ({risk.note or 'it is in a fixture'}). "
+        "Make it in a test that is not marked exhaustive and is in the manifest"
+    )
+
+
+def in_search() -> bool:
+    """Return whether Hypothesis is running an example right now; never imports Hypothesis."""
+    hypothesis = sys.modules.get("hypothesis")
+    return bool(hypothesis and hypothesis.currently_in_test_context())

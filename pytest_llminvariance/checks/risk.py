@@ -28,11 +28,6 @@ class ItemRisk:
         """Start another attempt: the same seed and answers give the same verdicts, so nothing is spent twice."""
         self.n_checks = 0
 
-    @property
-    def may_stop(self) -> bool:
-        """False where everything planned is asked."""
-        return self.limit is not None and self.share > 0
-
     def next(self) -> float:
         """Return the risk that the next check of the test may spend: the j-th gets share / (j (j + 1))."""
         self.n_checks += 1

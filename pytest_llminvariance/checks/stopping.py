@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Literal, Protocol
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions, movements
-from pytest_llminvariance.checks.guards import movement_bound, reply_guards
+from pytest_llminvariance.checks.guards import reply_guards
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
@@ -42,7 +42,8 @@ class Stopping:
     tolerance: Fraction
     alpha: float
     n_units: int
-    needs_response: bool
+    least_movement: Fraction | None
+    """What foreign stems must move the answer by; `None` where no response is needed."""
     is_exact_at_end: bool
     """False where units are drawn from more than is planned."""
     samples: int = 1
@@ -63,13 +64,25 @@ class Stopping:
     def __post_init__(self) -> None:
         n_planned, least = self.n_units if self.is_exact_at_end else None, self.metric.least
         self.test = MeanTest(rescaled(self.tolerance, least), self.alpha, n_planned)
-        if self.needs_response:
-            self.response = MeanTest(rescaled(movement_bound(self.tolerance), least), self.alpha, n_planned)
+        if self.least_movement is not None:
+            self.response = MeanTest(rescaled(self.least_movement, least), self.alpha, n_planned)
 
     def run(self, units: Iterator[tuple[Plan, ...]]) -> Answers:
         """Ask unit by unit until it stops."""
+        least = self.metric.least
         for evidence in self._asked(units):
-            self._count(evidence)
+            values = measure_questions(evidence, self.metric)
+            value = self._of_cluster(values) if self.unit_name == "cluster" else values[0]
+            self._evidence += evidence
+            self._values += values
+            self._counted.append(value)
+            self.test.add(rescaled(value.low, least), rescaled(value.high, least))
+            if self.response is not None:
+                moves = movements(evidence, self.metric, self.samples)
+                self._moves += moves
+                self._moved.append(mean_interval(moves))
+                moved_by = rescaled(self._moved[-1].low, least)
+                self.response.add(moved_by, moved_by)
             all_asked = self.is_exact_at_end and len(self._counted) == self.n_units
             if not all_asked and (verdict := self._verdict()) is not None:
                 return self._stopped(verdict)
@@ -84,21 +97,6 @@ class Stopping:
             for plans in group:
                 yield [next(found) for _ in plans]
             start += len(group)
-
-    def _count(self, evidence: Sequence[Evidence]) -> None:
-        least = self.metric.least
-        values = measure_questions(evidence, self.metric)
-        value = values[0] if self.unit_name != "cluster" else self._of_cluster(values)
-        self._evidence += evidence
-        self._values += values
-        self._counted.append(value)
-        self.test.add(rescaled(value.low, least), rescaled(value.high, least))
-        if self.response is not None:
-            moves = movements(evidence, self.metric, self.samples)
-            self._moves += moves
-            self._moved.append(mean_interval(moves))
-            moved_by = rescaled(self._moved[-1].low, least)
-            self.response.add(moved_by, moved_by)
 
     def _of_cluster(self, found: Sequence[Interval]) -> Interval:
         """Return the value of a cluster, question-weighted.

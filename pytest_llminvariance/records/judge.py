@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from pytest_llminvariance.checks.deciding import all_answers
-from pytest_llminvariance.checks.evidence import Answers, Evidence, read
+from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
 from pytest_llminvariance.checks.finding import judged
 from pytest_llminvariance.checks.properties import short_names
 from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for
+from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Guard, Verdict
@@ -161,7 +160,8 @@ def _finding(record: Record, stored: Mapping[str, Any], sheet: Sheet, tolerance:
     if decision.method == "sequential":
         answers = _stopped(stored, decision, evidence, sheet, chosen, tolerance)
     else:
-        answers = replace(all_answers(evidence[: decision.n], sheet.made, chosen, ""), decision=decision)
+        found = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.made.needs_response)
+        answers = replace(found, decision=decision)
     answers = replace(answers, runtime=tuple(Guard(**g) for g in stored["guards"] if g["name"] in OF_ENGINE))
     same = (
         "property",
@@ -226,7 +226,7 @@ def _stopped(
     )
     rule = Stopping(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
-        needs_response=sheet.made.needs_response, is_exact_at_end=True,
+        least_movement=movement_bound(sheet.made, tolerance), is_exact_at_end=True,
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
     return rule.run((plan,) for plan in plans)
