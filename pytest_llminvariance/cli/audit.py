@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pytest_llminvariance.checks.properties import default_audits
 from pytest_llminvariance.models.load_settings import LoadSettings, help_of
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def audit_command(
     questions: Annotated[
         str | None, typer.Option(metavar="FILE", help="Your questions; else the packaged ones.")
     ] = None,
-    properties: Annotated[
-        str, typer.Option(help="Which properties, separated by commas.")
-    ] = "order,prompt,labels,layout",
+    properties: Annotated[str, typer.Option(help="Which properties, separated by commas.")] = ",".join(
+        default_audits()
+    ),
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the record goes, and is gone on with.")] = None,
     tolerance: Annotated[
         list[str] | None,
@@ -78,7 +79,7 @@ def default_directory(spec: str) -> str:
 
 
 def _tolerances(texts: list[str], names: tuple[str, ...]) -> dict[str, float]:
-    from pytest_llminvariance.checks.verdict import as_tolerance
+    from pytest_llminvariance.checks.refusals import as_tolerance
     from pytest_llminvariance.errors import UsageError
 
     found: dict[str, float] = {}

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from pytest_llminvariance.checks.verdict import Guard, Verdict, as_tolerance, decide
+from pytest_llminvariance.checks.refusals import as_tolerance
+from pytest_llminvariance.checks.verdict import Guard, Verdict, decide
 from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
     METRICS,
