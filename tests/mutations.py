@@ -36,8 +36,12 @@ class Mutation:
 
 MUTATIONS = [
     Mutation("the page does not escape", "report/html/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
-    Mutation("a plot's words are not escaped", "report/html/charts.py",
-             "html.escape(visible(description))", "description", ("test_report_page.py",)),
+    Mutation("a plot's words are not escaped", "report/html/templates/frame.svg.j2",
+             "{{ plot.said }}", "{{ plot.said|safe }}", ("test_report_page.py",)),
+    Mutation("names in plots are not cut", "report/html/charts.py",
+             "if _width(text) <= room:", "if room:", ("test_report_page.py",)),
+    Mutation("control characters in a failure's message", "report/failure.py",
+             '"\\n".join(map(visible, lines))', '"\\n".join(lines)', ("test_report_words.py",)),
     Mutation("percent signs not escaped in annotations", "report/github.py",
              '.replace("%", "%25")', "", ("test_report_formats.py",)),
     Mutation("earlier and later changed places", "report/patterns.py",

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pytest_llminvariance.checks.evidence import Evidence
-from pytest_llminvariance.checks.properties import Probe
+from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.verdict import Example, Shown
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (

@@ -9,7 +9,6 @@ in a notebook. The default records nothing and remembers nothing.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -143,22 +142,3 @@ class recorded:  # noqa: N801 - used like a function
             self._answers.end()
         if self._recorder and not self._done:
             self._recorder.failed(self._id, f"{type(error).__name__}: {error}")
-
-
-def in_search() -> bool:
-    """Return whether Hypothesis is running an example right now; never imports Hypothesis."""
-    hypothesis = sys.modules.get("hypothesis")
-    return bool(hypothesis and hypothesis.currently_in_test_context())
-
-
-def package_versions(*more: str) -> dict[str, str]:
-    """Return the versions of what determines answers and numbers, and of packages that are named beside them."""
-    import importlib.metadata
-
-    found = {}
-    for name in ("pytest-llminvariance", "torch", "transformers", *more):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

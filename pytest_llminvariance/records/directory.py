@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.checks.run import package_versions
+from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
 from pytest_llminvariance.errors import RecordError, UsageError
 from pytest_llminvariance.files import write_whole

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_llminvariance.checks.examples import change_words, shown
-from pytest_llminvariance.checks.run import in_search
+from pytest_llminvariance.checks.refusals import in_search
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.questions.presentation import Presentation

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pytest_llminvariance import controls
+from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.cli import app, auditing
 from pytest_llminvariance.cli.audit import default_directory
 from pytest_llminvariance.cli.auditing import BANK, AuditPlan, read_bank, run_audit
@@ -83,18 +84,16 @@ def test_the_bank_is_sound() -> None:
 
 def test_an_audit_finds_what_is_known(tmp_path: Path) -> None:
     for spec, verdict in (("control:oracle", "HOLDS"), ("control:noisy=0.9", "BROKEN")):
-        record = run_audit(
-            plan(spec=spec, questions=read_bank(None), properties=tuple(auditing.DEFAULT_PROPERTIES)), tmp_path / spec
-        )
+        record = run_audit(plan(spec=spec, questions=read_bank(None), properties=default_audits()), tmp_path / spec)
         assert [row["verdict"] for row in record.findings] == [verdict] * 4
-        assert [row["where"] for row in record.findings] == [f"audit::{name}" for name in auditing.DEFAULT_PROPERTIES]
+        assert [row["where"] for row in record.findings] == [f"audit::{name}" for name in default_audits()]
         assert problems(tmp_path / spec) == []
         assert all(item.row == item.stored for item in judge(record))
 
 
 def test_every_property_of_an_audit_works(tmp_path: Path) -> None:
     record = run_audit(
-        plan(spec="control:oracle", questions=read_bank(None)[:20], properties=tuple(auditing.PROPERTIES)),
+        plan(spec="control:oracle", questions=read_bank(None)[:20], properties=tuple(audits())),
         tmp_path / "a",
     )
     assert {row["verdict"] for row in record.findings} == {"HOLDS"}

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from typer.testing import CliRunner
 
+from pytest_llminvariance.checks.properties.invariance import OptionOrder
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.cli import app, selftest
 from pytest_llminvariance.models.controls import CONTROLS, control
 
-CELLS = [
-    pytest.param(name, title, expected, id=f"{name}-{title}")
-    for name, row in selftest.EXPECTED.items()
-    for title, expected in zip(selftest.CHECKS, row, strict=True)
-]
+CELLS = [pytest.param(name, title, id=f"{name}-{title}") for name in selftest.CONTROLS for title in selftest.columns()]
 
 
-@pytest.mark.parametrize(("name", "title", "expected"), CELLS)
-def test_control(name: str, title: str, expected: Verdict) -> None:
-    finding = selftest.CHECKS[title](control(name))
-    assert finding.verdict is expected, (finding.effect, finding.reasons)
+@pytest.mark.parametrize(("name", "title"), CELLS)
+def test_control(name: str, title: str) -> None:
+    finding = selftest.run_check(title, control(name))
+    assert finding.verdict is selftest.expected(title, name), (finding.effect, finding.reasons)
 
 
 def test_every_control_is_in_the_table() -> None:
-    assert {name.partition("=")[0] for name in selftest.EXPECTED} == set(CONTROLS)
+    assert {name.partition("=")[0] for name in selftest.CONTROLS} == set(CONTROLS)
+
+
+def test_every_control_that_a_property_names_is_in_the_table() -> None:
+    for title, (_, told) in selftest.columns().items():
+        named = [*told.broken.split(), *told.undecided.split()]
+        assert len(named) == len(set(named)), title
+        assert set(named) < set(selftest.CONTROLS), title
 
 
 def test_each_check_has_a_control_for_each_verdict() -> None:
-    for number, title in enumerate(selftest.CHECKS):
-        verdicts = {row[number] for row in selftest.EXPECTED.values()}
-        assert verdicts == set(Verdict), title
+    for title in selftest.columns():
+        assert {selftest.expected(title, name) for name in selftest.CONTROLS} == set(Verdict), title
 
 
 def test_command_prints_the_table_and_exits_0() -> None:
@@ -39,8 +44,9 @@ def test_command_prints_the_table_and_exits_0() -> None:
 
 
 def test_a_difference_is_shown_and_exits_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = (Verdict.BROKEN, *selftest.EXPECTED["oracle"][1:])
-    monkeypatch.setattr(selftest, "EXPECTED", {"oracle": row})
+    monkeypatch.setattr(selftest, "CONTROLS", ("oracle",))
+    told = dataclasses.replace(OptionOrder.selftests["order"], broken="oracle")
+    monkeypatch.setattr(OptionOrder, "selftests", {**OptionOrder.selftests, "order": told})
     result = CliRunner().invoke(app, ["selftest"])
     assert result.exit_code == 1
     assert "DIFFERENT: oracle under order: expected BROKEN, obtained HOLDS" in result.output

@@ -45,7 +45,7 @@ def test_every_metric_that_can_be_chosen_is_named() -> None:
 
 
 def test_selftest_has_the_size_that_is_told() -> None:
-    assert f"runs {len(selftest.EXPECTED)} fake models of known truth under {len(selftest.CHECKS)} checks" in README
+    assert f"runs {len(selftest.CONTROLS)} fake models of known truth under {len(selftest.columns())} checks" in README
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))

@@ -1,13 +1,18 @@
-"""What README's commands install is pinned, every direct dependency of it, and within what is declared."""
+"""What is imported is declared; what README's commands install is pinned, every direct dependency of it, and within that."""
 
 from __future__ import annotations
 
+import ast
+import itertools
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from tests.house.test_layers import imports
 from tests.pins import ROOT, direct_dependencies, pin
 
 PROJECT = ROOT / "pyproject.toml"
@@ -44,3 +49,15 @@ def test_the_oldest_versions_are_the_declared_bounds() -> None:
 def test_a_build_label_is_no_part_of_a_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.pins.version", lambda name: "2.13.0+cpu")
     assert pin("torch") == "torch==2.13.0"
+
+
+def test_what_is_imported_is_declared() -> None:
+    read = tomllib.loads(PROJECT.read_text("utf-8"))
+    told = [*read["project"]["dependencies"], *itertools.chain(*read["project"]["optional-dependencies"].values())]
+    declared = {canonicalize_name(Requirement(line).name) for line in told}
+    trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "pytest_llminvariance").rglob("*.py")]
+    named = {name.partition(".")[0] for tree in trees for name in imports(tree)} - {"pytest_llminvariance"}
+    foreign = named - sys.stdlib_module_names
+    assert {"jinja2", "yaml"} <= foreign
+    names = {canonicalize_name({"yaml": "pyyaml"}.get(name, name)) for name in foreign}
+    assert not names - declared, "imported, but at most a dependency of a dependency"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.cli.audit import audit_command
-from pytest_llminvariance.cli.auditing import DEFAULT_PROPERTIES, PROPERTIES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "record.md").read_text()
@@ -19,10 +19,10 @@ def test_linked_schemas_are_there() -> None:
 
 def test_properties_of_an_audit_are_told() -> None:
     table = TEXT.split("| property |")[1].split("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == list(PROPERTIES)
-    assert tuple(PROPERTIES)[:4] == DEFAULT_PROPERTIES, "the first four are checked unless you say otherwise"
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == list(audits())
+    assert tuple(audits())[:4] == default_audits(), "the first four are checked unless you say otherwise"
 
 
 def test_the_command_checks_the_default_properties() -> None:
     defaults = audit_command.__defaults__ or ()
-    assert ",".join(DEFAULT_PROPERTIES) in defaults
+    assert ",".join(default_audits()) in defaults

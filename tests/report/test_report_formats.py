@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from pytest_llminvariance.cli import app
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.report.card import BEGIN, END, card
 from pytest_llminvariance.report.entries import Report, read_report
+from pytest_llminvariance.report.formats import FORMATS, TERMINAL
 from pytest_llminvariance.report.github import escape_message, escape_value, github_commands
 from pytest_llminvariance.report.junit import junit
 from pytest_llminvariance.report.markdown import as_text, markdown
@@ -336,6 +340,56 @@ def test_the_command_prints_each_form(mixed: Path, form: str) -> None:
     made = {"markdown": markdown, "junit": junit, "github": github_commands, "sarif": sarif}
     record = read_report(mixed)
     assert result.stdout == (card(record, None) if form == "card" else made[form](record))
+
+
+def test_a_form_that_is_not_there_is_refused_with_those_that_are(mixed: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(mixed), "--format", "pdf"])
+    assert result.exit_code == 2
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", result.stderr).split())
+    assert "'pdf' is not one of 'html', 'markdown', 'junit', 'github', 'sarif', 'card'." in said
+
+
+TOY = """
+import dataclasses
+from pytest_llminvariance.report import formats
+
+toy = formats.Format(
+    name="toy", about="a count of findings and answers", file="toy.txt", needs_answers=True,
+    write=lambda source: f"{len(source.record.entries)} findings, {len(source.answers)} answers",
+)
+bare = dataclasses.replace(toy, name="bare", file=formats.TERMINAL, needs_answers=False)
+formats.FORMATS = {**formats.FORMATS, "toy": toy, "bare": bare}
+from pytest_llminvariance.cli import main
+main()
+"""
+
+
+def test_a_format_is_one_entry_in_one_table(mixed: Path) -> None:
+    def run(*args: str) -> str:
+        command = [sys.executable, "-c", TOY, "report", *args]
+        environment = {**os.environ, "COLUMNS": "300", "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    told = run("--help")
+    assert "sarif|card|toy|bare" in told
+    assert "toy: a count of findings and answers" in told
+    assert "toy: DIR/toy.txt." in told
+    assert run(str(mixed), "--format", "toy") == ""
+    n_answers = len((mixed / "answers.jsonl").read_text().splitlines())
+    assert (mixed / "toy.txt").read_text() == f"4 findings, {n_answers} answers"
+    assert run(str(mixed), "--format", "bare") == "4 findings, 0 answers", "no answers are read for it"
+
+
+def test_the_docs_list_the_formats() -> None:
+    rows = [
+        f"| `{form.name}` | {form.about} | findings{' and answers' if form.needs_answers else ''} | "
+        + ("the terminal" if form.file == TERMINAL else f"`{form.place(Path('DIR'))}`")
+        + ("; with `--out` into the file that is there |" if form.in_place else " |")
+        for form in FORMATS.values()
+    ]
+    docs = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    table = docs.split("kept equal to the table of formats by a test -->")[1].split("<!-- end of formats -->")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `")][1:] == rows
 
 
 def test_the_command_changes_a_card_in_place(mixed: Path, tmp_path: Path) -> None:

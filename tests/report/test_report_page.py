@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from pytest_llminvariance.cli import app
-from pytest_llminvariance.errors import MissingExtraError
 from pytest_llminvariance.records.answers import readable_answers
 from pytest_llminvariance.report.entries import read_report
-from pytest_llminvariance.report.html.orbit_tables import contrast
-from pytest_llminvariance.report.html.page import TEMPLATES, page
+from pytest_llminvariance.report.html import charts
+from pytest_llminvariance.report.html.page import page
 from tests.run_records import HOSTILE, RUN, answer_rows, bank, finding_row, hostile_bank, measured, write_run
 
-pytest.importorskip("matplotlib", reason="needs the extra report")
+CSS = Path(charts.__file__).parent / "templates" / "page.css"
+Colour = tuple[float, ...]
 
 
 class Parsed(HTMLParser):
@@ -47,6 +45,11 @@ def made(directory: Path) -> str:
     return page(read_report(directory), *readable_answers(directory))
 
 
+def texts_of(text: str) -> list[str]:
+    """The texts in plots, as they stand in the file."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", text)
+
+
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checks = [measured("always_first", bank(12)), measured("oracle", bank(12)), measured("uniform", bank(12))]
@@ -69,6 +72,10 @@ def test_the_page_says_everything_that_it_must(mixed: Path) -> None:
     assert all(attrs["role"] == "img" and attrs["aria-labelledby"] for attrs in charts)
     assert len(charts) == text.count("<title id=") == text.count("<desc id=")
     assert "option order BROKEN: 78%, tolerated 5%" in seen.text, "the forest plot in words"
+    assert "shown 1st: 100% (even would be 25%); shown 2nd: 0%" in seen.text, "the bars in words"
+    assert {"shown 1st", "100%", "order: 100%", "wrong to right", "option order, test_order", "labelling"} <= set(
+        texts_of(text)
+    )
 
 
 def test_the_page_is_the_same_each_time(mixed: Path) -> None:
@@ -102,6 +109,8 @@ def test_hostile_texts_are_text(tmp_path: Path) -> None:
     assert all(text in seen.text for text in HOSTILE[:2])
     assert "\x1b" not in seen.text
     assert "{{7*7}}" in seen.text
+    plotted = " ".join(texts_of(made(run)))
+    assert "&lt;img src=x onerror=alert(1)&gt;&lt;script&gt;" in plotted, "the forest plot names it"
 
 
 def test_a_part_that_is_missing_is_told_and_nothing_breaks(mixed: Path, tmp_path: Path) -> None:
@@ -146,39 +155,85 @@ def test_long_suites_are_bounded_and_say_so(tmp_path: Path) -> None:
     assert "696 more presentations are in answers.jsonl" in seen
 
 
+def schemes() -> list[dict[str, str]]:
+    """The variables of the light and of the dark page."""
+    blocks = re.findall(r":root\{(.*?)\}", CSS.read_text(), flags=re.DOTALL)
+    return [dict(re.findall(r"--([\w-]+):([^;]+);", block)) for block in blocks]
+
+
+def colour(text: str) -> Colour:
+    digits = text.removeprefix("#")
+    return tuple(int(part, 16) for part in (re.findall("..", digits) if len(digits) == 6 else [c * 2 for c in digits]))
+
+
+def contrast(one: Colour, other: Colour) -> float:
+    """The contrast ratio of two sRGB colours, 1 to 21, as WCAG 2 defines it."""
+    brighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def luminance(shade: Colour) -> float:
+    linear = [part / 3294.6 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in shade]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def test_colours_of_words_can_be_read_in_both_schemes() -> None:
-    css = (TEMPLATES / "page.css").read_text()
-    blocks = re.findall(r":root\{(.*?)\}", css, flags=re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        colours = dict(re.findall(r"--([\w-]+):#([0-9a-f]{3,6})", block))
-        shade = {name: tuple(int((c * 2 if len(text) == 3 else text[i : i + 2]), 16) for i, c in pairs(text))
-                 for name, text in colours.items()}  # fmt: skip
+    assert len(schemes()) == 2
+    for named in schemes():
+        shade = {name: colour(text) for name, text in named.items() if text.startswith("#")}
         for ink in ("ink", "muted", "link"):
             for ground in ("card", "paper"):
-                assert contrast(shade[ink], shade[ground]) >= 4.5, (ink, ground)  # type: ignore[arg-type]
+                assert contrast(shade[ink], shade[ground]) >= 4.5, (ink, ground)
         for verdict in ("BROKEN", "UNDECIDED", "HOLDS"):
             for ground in ("card", f"{verdict}-soft"):
-                assert contrast(shade[verdict], shade[ground]) >= 4.5, (verdict, ground)  # type: ignore[arg-type]
+                assert contrast(shade[verdict], shade[ground]) >= 4.5, (verdict, ground)
         for mark in ("bar", "accent", "s1", "s2", "s3", "s4"):
-            assert contrast(shade[mark], shade["card"]) >= 3, mark  # type: ignore[arg-type]
+            assert contrast(shade[mark], shade["card"]) >= 3, mark
 
 
-def pairs(text: str) -> list[tuple[int, str]]:
-    return [(i, text[i]) for i in (range(3) if len(text) == 3 else (0, 2, 4))]
+def test_shares_can_be_read_on_every_shade() -> None:
+    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    for named in schemes():
+        low, high = colour(named["heat-low"]), colour(named["heat-high"])
+        turn = float(named["heat-turn"].removesuffix("%"))
+        for share in range(101):
+            ground = tuple(a + (b - a) * share / 100 for a, b in zip(low, high, strict=True))
+            ink = colour(named["heat-ink-high" if share > turn else "heat-ink-low"])
+            assert contrast(ink, ground) >= 4.5, share
 
 
-def test_without_matplotlib_the_error_names_the_extra(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
+def test_a_cell_says_its_share_to_the_style(tmp_path: Path) -> None:
+    text = made(write_run(tmp_path / "run", [measured("position_prior", bank(3))]))
+    cells = re.findall(r'<td class="heat[^"]*" style="--share:(\d+)%">(\d+) ', text)
+    assert len(cells) > 100
+    assert all(share == said for share, said in cells)
+    assert len({share for share, _ in cells}) > 2
 
-    def no_matplotlib(name: str, *args: Any, **more: Any) -> Any:
-        if name.partition(".")[0] == "matplotlib":
-            raise ModuleNotFoundError(name)
-        return real(name, *args, **more)
 
-    monkeypatch.setattr(builtins, "__import__", no_matplotlib)
-    with pytest.raises(MissingExtraError, match=r"pip install 'pytest-llminvariance\[report\]'"):
-        made(mixed)
+LONG = ("W" * 200, "a long name " * 40, "\u6f22\u5b57" * 80, "<b>&amp;" * 50, "\U0001f469" * 90, "short")
+
+
+@pytest.mark.parametrize("width", [1040, 340])
+def test_plots_are_as_wide_as_they_say_whatever_their_names_are(width: int) -> None:
+    rows = [charts.ForestRow(name, 0.0, 1.0, 0.05, "BROKEN", "0% to 100%", name) for name in LONG]
+    plot = charts.forest(rows, as_percent=True, width=width, name="f")
+    assert plot.width == width
+    assert [row.title.endswith("…") for row in plot.rows] == [True] * 5 + [False]  # type: ignore[union-attr]
+    ends = [plot.x(value) for value in (0.0, 1.0, *(tick for tick, _ in plot.ticks))]
+    assert 0 <= min(ends) < max(ends) <= width
+    made = charts.bars([charts.Bar(name, 3.0, f"{10**9:,}") for name in LONG], title="t", name="b")
+    assert 0 < made.x.left < made.x.right < made.width == 320
+    assert made.x.right - made.x.left > 50, "room for the bar"
+    assert LONG[0] in made.said, "in words it is whole"
+
+
+def test_plots_of_nothing_and_of_negative_effects() -> None:
+    row = charts.ForestRow("excess", -0.5, -0.25, 0.01, "HOLDS", "-0.5 to -0.25", "excess HOLDS")
+    plot = charts.forest([row], as_percent=False, width=340, name="f")
+    assert plot.x.left <= plot.x(-0.5) < plot.x(-0.25) < plot.x(0.0) < plot.x(0.01) < plot.x.right
+    assert [said for _, said in plot.ticks] == ["-0.4", "-0.2", "0"]
+    none = charts.bars([charts.Bar("to earlier", 0.0, "0")], title="t", name="b")
+    assert none.x(0.0) == none.x.left
 
 
 def test_the_command_writes_the_page_beside_the_record(mixed: Path) -> None:
