@@ -14,6 +14,7 @@ from pytest_llminvariance.cli.judge import judge_command
 from pytest_llminvariance.cli.paraphrase import paraphrase_app
 from pytest_llminvariance.cli.plan import plan
 from pytest_llminvariance.cli.report import report_command
+from pytest_llminvariance.cli.usage import bad_usage
 
 if TYPE_CHECKING:
     from pytest_llminvariance.models.cache import AnswerCache
@@ -50,13 +51,9 @@ def selftest_command(
     Exits 1 on any difference. Run it to know that the instrument works on this machine.
     """
     from pytest_llminvariance.cli.selftest import run_selftest, table_lines
-    from pytest_llminvariance.errors import LLMInvarianceError
 
-    try:
+    with bad_usage():
         cells = run_selftest(invariance_model)
-    except LLMInvarianceError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
     for line in table_lines(cells):
         typer.echo(line)
     raise typer.Exit(int(any(not cell.agrees for cell in cells)))
@@ -102,17 +99,12 @@ def cache_clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002
 ) -> None:
     """Remove all answers that are kept."""
-    from pytest_llminvariance.errors import UsageError
-
     cache = _answer_cache(folder)
     found = cache.info()
     if not yes:
         typer.confirm(f"Remove {found.entries:,} answers ({_readable(found.bytes)}) from {found.path}?", abort=True)
-    try:
+    with bad_usage():
         cache.clear()
-    except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
     typer.echo(f"{found.entries:,} answers removed")
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pytest_llminvariance.cli.usage import bad_usage
+
 
 def holdout(
     share: Annotated[float, typer.Option(help="Share of the questions that is set aside.")] = 0.2,
@@ -23,11 +25,7 @@ def holdout(
     from secrets import token_hex
 
     from pytest_llminvariance.checks.holdout import new_holdout
-    from pytest_llminvariance.errors import UsageError
 
-    try:
+    with bad_usage():
         made = new_holdout(out, share, token_hex(16))
-    except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
     typer.echo(f"{made.path}: {made.share:.0%} of questions are set aside; commit this file")

@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from pytest_llminvariance.cli.usage import bad_usage
 from pytest_llminvariance.models.load_settings import LoadSettings, help_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def new(
     from pytest_llminvariance.paraphrases.lock_file import digest_of, write_lock
     from pytest_llminvariance.paraphrases.proposals import propose
 
-    with _errors():
+    with bad_usage():
         asked = _load(questions)
         digest = digest_of(out)
         lock = _lock_for(out, questions, exists=digest is not None)
@@ -105,7 +105,7 @@ def review(
     from pytest_llminvariance.paraphrases.review import Review
     from pytest_llminvariance.paraphrases.review import review as go_through
 
-    with _errors():
+    with bad_usage():
         if status not in get_args(Status):
             raise UsageError(f"--status is {status!r}, but must be one of {', '.join(get_args(Status))}")
         under = Review.of(file)
@@ -128,7 +128,7 @@ def review(
 @paraphrase_app.command("status")
 def status(file: File = DEFAULT, questions: Questions = None) -> None:
     """Count wordings by status, and name stale and malformed entries."""
-    with _errors():
+    with bad_usage():
         for line in _status(file, questions).lines():
             typer.echo(line)
 
@@ -143,25 +143,13 @@ def check(
     ] = False,
 ) -> None:
     """Do what status does, and exit 1 where an entry is stale or malformed: for CI."""
-    with _errors():
+    with bad_usage():
         found = _status(file, questions)
         for line in found.lines():
             typer.echo(line)
         problems = found.problems(strict=strict)
         typer.echo(f"check: FAILED: {', '.join(problems)}" if problems else "check: ok")
     raise typer.Exit(int(bool(problems)))
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """End with one line and exit code 2 where something cannot be done."""
-    from pytest_llminvariance.errors import LLMInvarianceError
-
-    try:
-        yield
-    except LLMInvarianceError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
 
 
 def _status(file: Path, questions: Path | None) -> Status:

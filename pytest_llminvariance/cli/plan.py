@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pytest_llminvariance.cli.usage import BAD_USAGE, bad_usage
+
 
 def plan(
     pytest_arguments: Annotated[
@@ -21,16 +23,12 @@ def plan(
     With it, `-k`, `--lf` and shards keep the shares of the risk limit that the whole suite has.
     Exits 2 where nothing can be collected or the file cannot be written.
     """
-    from pytest_llminvariance.errors import UsageError
     from pytest_llminvariance.plugin.collecting import collect_tests
 
     found = collect_tests(pytest_arguments or [])
     if found is None:
         typer.echo("error: the tests cannot be collected; see above", err=True)
-        raise typer.Exit(2)
-    try:
+        raise typer.Exit(BAD_USAGE)
+    with bad_usage():
         file = found.write(out)
-    except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
     typer.echo(f"{file}: {len(found.tests):,} tests, {found.n_with_model:,} of them ask for the model")

@@ -14,7 +14,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # made at the start of every session: no more than is used
 class LoadSettings:
     """The settings of `load_model`; `help` is what the command line says of those that it takes.
 

@@ -93,7 +93,7 @@ def _of_loading(name: str, parse: Callable[[str], Any], metavar: str) -> Any:
     return _setting(getattr(LoadSettings, name), parse, metavar, help_of(name))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)  # made at the start of every session: no more than is used
 class Settings:
     """What a session is told; the command line wins over the ini file."""
 

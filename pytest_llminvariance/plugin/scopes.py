@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.records.events import SessionRecorder
 
 
-@dataclass(frozen=True, slots=True)
-class FixtureScope:
+class FixtureScope(NamedTuple):
     """One set-up of a fixture of wider scope: two modules or two parameters have one each."""
 
     name: str
