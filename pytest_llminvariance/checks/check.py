@@ -52,7 +52,7 @@ def check(
 ) -> Finding:
     """Check a property of a model on questions and return what was found; never raises for a broken one.
 
-    `property` is a name (`option_order`, `prompt`, `labels`, `layout`, `readouts`, `tracks`), made with
+    `property` is a name (`option_order`, `prompt`, `labels`, ...; docs/properties.md has all), made with
     `options`, or a property or transform object. `metric` and `tolerance` say how much the answers may
     differ: the mean of the metric over the questions must not exceed the tolerance.
 
