@@ -59,15 +59,12 @@ def report_command(
 
 def _text(directory: Path, format: Format, target: str) -> str:
     from pytest_llminvariance.records.answers import readable_answers
-    from pytest_llminvariance.records.directory import load_record
     from pytest_llminvariance.report.entries import read_report
     from pytest_llminvariance.report.github import github_commands
     from pytest_llminvariance.report.junit import junit
     from pytest_llminvariance.report.markdown import markdown
     from pytest_llminvariance.report.sarif import sarif
 
-    if (directory / "run.json").is_file():
-        load_record(directory)  # after a crash the findings are put together first
     record = read_report(directory)
     if format is Format.html:
         from pytest_llminvariance.report.html.page import page
