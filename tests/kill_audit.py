@@ -96,7 +96,7 @@ def killed(bench: Bench, out: Path, wanted: int, delay_s: float, whole: Path) ->
         assert not (out / "run.json").exists(), "a record that cannot be loaded"
     log = Path(str(out) + ".log")
     before = log.read_text().split() if log.exists() else []
-    kept = {answer.request_sha256 for answer in lines}
+    kept = {answer.request_sha256 or "" for answer in lines}
     bench.run(out)
     if log.exists():
         later = Counter(log.read_text().split()[len(before) :])
@@ -113,10 +113,10 @@ def lines_in(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def sentinels(out: Path, before: Sequence[RecordedAnswer]) -> Counter[str | None]:
+def sentinels(out: Path, before: Sequence[RecordedAnswer]) -> Counter[str]:
     """What was asked again on purpose by the second run, at the end of each check."""
     n_before = sum(answer.role == "sentinel" for answer in before)
-    again = [answer.request_sha256 for answer in load(out).answers() if answer.role == "sentinel"]
+    again = [answer.request_sha256 or "" for answer in load(out).answers() if answer.role == "sentinel"]
     return Counter(again[n_before:])
 
 

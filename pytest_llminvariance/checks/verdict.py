@@ -8,6 +8,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Any, Literal, Self, TypeVar
 
 from pytest_llminvariance.errors import LLMInvarianceError, UsageError
@@ -179,11 +180,11 @@ class Finding:
             "tolerance": Fraction(str(data["tolerance"])),
             "verdict": Verdict(data["verdict"]),
             "example": None if example is None else _example(example),
-            "per_question": tuple(_made(QuestionEffect, part) for part in data["per_question"]),
-            "guards": tuple(_made(Guard, part) for part in data["guards"]),
-            "decision": None if decision is None else _made(Decision, decision),
+            "per_question": tuple(from_plain(QuestionEffect, part) for part in data["per_question"]),
+            "guards": tuple(from_plain(Guard, part) for part in data["guards"]),
+            "decision": None if decision is None else from_plain(Decision, decision),
         }
-        return _made(cls, {**data, **parts})
+        return from_plain(cls, {**data, **parts})
 
     def summary(self) -> dict[str, Any]:
         """Return the part that fits in 16 kB whatever the suite: no per-question effects, no prompts."""
@@ -280,21 +281,25 @@ def _plain(value: Any) -> Any:
 Made = TypeVar("Made")
 
 
-def _made(kind: type[Made], data: Mapping[str, Any]) -> Made:
-    """Return a dataclass from plain data; what it has no field for is left out."""
-    names = [item.name for item in dataclasses.fields(kind) if item.name in data]  # type: ignore[arg-type]
-    return kind(**{name: _frozen(data[name]) for name in names})
+def from_plain(kind: type[Made], data: Mapping[str, Any]) -> Made:
+    """Return a dataclass from plain data, lists as tuples; what it has no field for is left out."""
+    return kind(**{name: _frozen(data[name]) for name in _names(kind) if name in data})  # type: ignore[arg-type]
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(kind))
 
 
 def _example(data: Mapping[str, Any]) -> Example:
-    return _made(Example, {**data, **{side: _made(Shown, data[side]) for side in ("before", "after")}})
+    return from_plain(Example, {**data, **{side: from_plain(Shown, data[side]) for side in ("before", "after")}})
 
 
 def _frozen(value: Any) -> Any:
     """Return plain data with tuples for lists."""
-    if isinstance(value, tuple | list):
-        return tuple(map(_frozen, value))
-    if isinstance(value, Mapping):
+    if isinstance(value, list):
+        return tuple([_frozen(part) for part in value])
+    if isinstance(value, dict):
         return {name: _frozen(part) for name, part in value.items()}
     return value
 

@@ -47,7 +47,10 @@ def judge_command(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     if as_json:
-        typer.echo(findings_text([item.row for item in found if item.row], record.lost), nl=False)
+        typer.echo(
+            findings_text([item.row.to_json() for item in found if item.row], [lost.to_json() for lost in record.lost]),
+            nl=False,
+        )
     for line, colour in _lines(record, found):
         typer.secho(line, fg=colour or None, err=as_json)
     raise typer.Exit(_status(record, found))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_llminvariance.checks.verdict import from_plain
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.measures.distribution import AnswerDistribution, Status
 from pytest_llminvariance.models.protocol import Reply
@@ -132,29 +133,11 @@ def layout_text(layout: Mapping[str, Any] | None) -> str:
 
 
 def _answer(row: Mapping[str, Any], at: str) -> RecordedAnswer:
-    answer, index, options = row["answer"], row["index"], row["options"]
     for name, value, words in _senseless(row):
         raise RecordError(f"{at}: {name} is {value!r:.80}, but must be {words}")
-    same = {name: row[name] for name in _SAME}
-    return RecordedAnswer(
-        **same,
-        place=None if index is None else (index[0], index[1]),
-        options=None if options is None else tuple(options),
-        order=tuple(row["order"]),
-        labels=tuple(row["labels"]),
-        layout=layout_text(row["layout"]),
-        probabilities=tuple(map(float, answer["probabilities"])),
-        other=float(answer["other"]),
-        status=answer["status"],
-        outcomes=tuple(sorted(answer["outcomes"])),
-        reply=row.get("reply"),
-    )
-
-
-_SAME = (
-    "check", "role", "question", "question_id", "stem", "correct", "template", "readout", "model", "fingerprint",
-    "prompt_sha256", "request_sha256", "tokens", "sent_tokens", "remembered",
-)  # fmt: skip
+    answer = row["answer"]
+    parts = {"place": row["index"], "layout": layout_text(row["layout"]), "outcomes": sorted(answer["outcomes"])}
+    return from_plain(RecordedAnswer, {**row, **answer, **parts})
 
 
 def _senseless(row: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]:

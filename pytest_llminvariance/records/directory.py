@@ -1,7 +1,7 @@
-"""The directory that a run writes: its files, how they are begun, put together and read.
+"""The directory that a run writes: its files, how they are begun, put together and made whole after a crash.
 
 While a run goes on each process appends to files of its own: events (a check starts, its finding), sheets (what a
-check asks) and answers. `findings.json` is made from the events at the end, or by any later command after a crash.
+check asks) and answers. `findings.json` is made from the events at the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
 from pytest_llminvariance.errors import UsageError
@@ -193,7 +193,7 @@ def _fold(directory: Path) -> None:
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    write_whole(directory / FINDINGS, _findings_text(finding_rows(records), lost_rows(records)).encode())
+    write_whole(directory / FINDINGS, findings_text(finding_rows(records), lost_rows(records)).encode())
 
 
 def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -210,20 +210,8 @@ def lost_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**_spot(record), "id": record["id"], "title": record["title"], "reason": said} for record, said in why]
 
 
-class Plain(Protocol):
-    """What a record holds in `findings.json`."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        ...
-
-
-def findings_text(findings: Iterable[Plain], lost: Iterable[Plain]) -> str:
+def findings_text(rows: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]]) -> str:
     """Return the bytes of `findings.json`: equal findings give equal text."""
-    return _findings_text([one.to_json() for one in findings], [one.to_json() for one in lost])
-
-
-def _findings_text(rows: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]]) -> str:
     return _json_text({"schema_version": SCHEMA_VERSION, "findings": rows, "unfinished": lost})
 
 

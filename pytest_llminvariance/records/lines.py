@@ -94,7 +94,8 @@ def _check_of(line: Line) -> tuple[str | None, bool]:
     if (match := CHECK.match(line.text)) and line.text.endswith(b"}\n"):
         return (None if match[1] is None else match[1].decode()), True
     row = read_line(line)
-    return (None, False) if row is None else (row.get("check"), True)
+    found = None if row is None else row.get("check")
+    return (found if isinstance(found, str) else None), row is not None
 
 
 def read_line(line: Line) -> dict[str, Any] | None:

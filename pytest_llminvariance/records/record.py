@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.sheet import Sheet
-from pytest_llminvariance.checks.verdict import Finding, Verdict
+from pytest_llminvariance.checks.verdict import Finding, Verdict, from_plain
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.records.answers import RecordedAnswer, answer_in
 from pytest_llminvariance.records.directory import EVENTS, FINDINGS, RUN, finding_rows, lost_rows
@@ -42,7 +42,10 @@ class StoredFinding(Finding):
     @property
     def question_hashes(self) -> tuple[str, ...] | None:
         """Content hashes beside `per_question`; `None` where the record does not hold them."""
-        return self.details.get("question_hashes")
+        hashes: tuple[str, ...] | None = self.details.get("question_hashes")
+        if hashes is None or len(hashes) == len(self.per_question):
+            return hashes
+        return tuple(dict.fromkeys(hashes))  # what was drawn more than once has one effect
 
     @property
     def template_sha256(self) -> str:
@@ -188,10 +191,7 @@ def _record(
 
 
 def _lost(row: Any, name: str) -> LostCheck:
-    known = _whole("unfinished", row, f"{name}: a check without a finding")
-    wanted = [item.name for item in dataclasses.fields(LostCheck)]
-    markers = known["markers"]
-    return LostCheck(**{n: known[n] for n in wanted} | {"markers": None if markers is None else tuple(markers)})
+    return from_plain(LostCheck, _whole("unfinished", row, f"{name}: a check without a finding"))
 
 
 def _finding(row: Any, at: str) -> StoredFinding:

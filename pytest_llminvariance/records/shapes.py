@@ -7,10 +7,10 @@ made into plain functions, which say whether data are right; jsonschema finds wh
 from __future__ import annotations
 
 import json
-import math
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,19 +26,19 @@ INNER: Mapping[str, tuple[str, ...]] = {
     "unfinished": ("findings", "properties", "unfinished", "items"),
 }
 """Shapes that are parts of a published schema, and where they stand in it."""
-TYPES: Mapping[str, frozenset[type]] = {
-    "string": frozenset([str]),
-    "integer": frozenset([int]),
-    "number": frozenset([int, float]),
-    "boolean": frozenset([bool]),
-    "array": frozenset([list]),
-    "object": frozenset([dict]),
-    "null": frozenset([type(None)]),
+TYPES: Mapping[str, tuple[str, frozenset[type]]] = {
+    "string": ("text", frozenset([str])),
+    "integer": ("a whole number", frozenset([int])),
+    "number": ("a number", frozenset([int, float])),
+    "boolean": ("true or false", frozenset([bool])),
+    "array": ("a list", frozenset([list])),
+    "object": ("an object", frozenset([dict])),
+    "null": ("null", frozenset([type(None)])),
 }
-"""What `json` reads them as."""
-WORDS = {
-    "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list",
-    "object": "an object", "null": "null",
+"""What they are called, and what `json` reads them as."""
+LIMITS = {
+    "minimum": " from {:g}", "maximum": " to {:.3g}", "exclusiveMaximum": " to below {:g}", "minItems": " of {} or more",
+    "pattern": " that matches {}",
 }  # fmt: skip
 NOTES = {"$schema", "$defs", "title", "description", "default", "format"}
 """Keywords that forbid nothing."""
@@ -56,8 +56,9 @@ def check_shape(shape: Shape, data: Any, at: str) -> None:
     path, value, rule = list(error.absolute_path), error.instance, error.schema
     if error.validator == "required":
         name = next(name for name in error.validator_value if name not in value)
-        path, value, rule = [*path, name], None, error.schema["properties"].get(name, {})
-    raise RecordError(f"{at}{_path(path)} is {value!r:.80}, but must be {_words(_found(rule, _schema(shape)[1]))}")
+        path, value, rule = [*path, name], None, rule["properties"][name]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    raise RecordError(f"{at}: {place} is {value!r:.80}, but must be {_words(rule)}".replace(":  is", " is"))
 
 
 def with_defaults(shape: Shape, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Read a file of a record that holds one object.
 
     Raises:
-        RecordError: if it cannot be read, or holds anything else.
+        RecordError: if it cannot be read, holds anything else, or is of another version.
     """
     try:
         data = json.loads(file.read_text(encoding="utf-8"), parse_constant=no_constant)
@@ -92,150 +93,104 @@ def no_constant(text: str) -> float:
 
 
 @cache
-def _schema(shape: Shape) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a schema, and the whole one that its references are looked up in."""
+def _schema(shape: Shape) -> dict[str, Any]:
     name, *keys = INNER.get(shape, (shape,))
-    whole: dict[str, Any] = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
-    part = whole
+    whole = part = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
     for key in keys:
         part = part[key]
-    return {**part, "$defs": whole.get("$defs", {})}, whole
+    return {**part, "$defs": whole.get("$defs", {})}
 
 
 @cache
 def _defaults(shape: Shape) -> dict[str, Any]:
-    return {name: part["default"] for name, part in _schema(shape)[0]["properties"].items() if "default" in part}
+    return {name: part["default"] for name, part in _schema(shape)["properties"].items() if "default" in part}
 
 
 @cache
 def _test_of(shape: Shape) -> Test:
-    return _test(*_schema(shape))
+    return _test(_schema(shape), _schema(shape)["$defs"])
 
 
 @cache
 def _validator(shape: Shape) -> Any:
-    """Return the judge of what is wrong: whole numbers have no point, numbers are finite."""
+    """Return what finds errors: to it too whole numbers have no point, and numbers are finite."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
+    tests = {name: _test({"type": name}, {}) for name in ("integer", "number")}
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": lambda _, value: type(value) is int, "number": lambda _, value: _is_number(value)}
+        {name: lambda _, value, test=test: test(value) for name, test in tests.items()}
     )
-    return extend(Draft202012Validator, type_checker=checker)(_schema(shape)[0])
+    return extend(Draft202012Validator, type_checker=checker)(_schema(shape))
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) is int or (type(value) is float and math.isfinite(value))
-
-
-def _test(part: Mapping[str, Any], whole: Mapping[str, Any]) -> Test:
+def _test(part: Mapping[str, Any], defs: Mapping[str, Any]) -> Test:
     """Return whether a value is as a schema says, as a function."""
-    part = _found(part, whole)
-    tests = [made(part, whole) for keywords, made in _RULES if keywords & part.keys()]
-    unknown = part.keys() - _KNOWN - NOTES
-    if unknown:
-        raise ValueError(f"the keyword {min(unknown)!r} of a schema is not known here")
-    if len(tests) == 1:
-        return tests[0]
-    if len(tests) == 2:
-        first, second = tests
-        return lambda value: first(value) and second(value)
-    return lambda value: all(test(value) for test in tests)
+    tests = [_keyword(name, rule, part, defs) for name, rule in part.items() if name not in NOTES and rule is not True]
+    return reduce(_both, tests)
 
 
-def _found(part: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
-    while "$ref" in part:
-        part = whole["$defs"][part["$ref"].rpartition("/")[2]]
-    return part
+def _both(first: Test, second: Test) -> Test:
+    return lambda value: first(value) and second(value)
 
 
-def _type(part: Mapping[str, Any], _: Mapping[str, Any]) -> Test:
-    names = [part["type"]] if isinstance(part["type"], str) else part["type"]
-    types = frozenset().union(*(TYPES[name] for name in names))
-    if "number" in names:
-        return lambda value: type(value) in types and value * 0 == 0 if type(value) is float else type(value) in types
-    return lambda value: type(value) in types
+def _either(first: Test, second: Test) -> Test:
+    return lambda value: first(value) or second(value)
 
 
-def _enum(part: Mapping[str, Any], _: Mapping[str, Any]) -> Test:
-    known = set(part["enum"])
-    return lambda value: type(value) is str and value in known
+def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, Any]) -> Test:
+    """Return the test of one keyword; a value of a type that it is not about passes."""
+    match name:
+        case "$ref":
+            return _test(defs[rule.rpartition("/")[2]], defs)
+        case "type":
+            types = frozenset().union(*(TYPES[one][1] for one in ([rule] if isinstance(rule, str) else rule)))
+            return lambda value: type(value) in types and (type(value) is not float or value - value == 0)
+        case "enum" | "const":
+            known = frozenset((type(one), one) for one in (rule if name == "enum" else [rule]))
+            return lambda value: type(value) in (str, int) and (type(value), value) in known
+        case "minimum" | "maximum" | "exclusiveMaximum":
+            holds = {"minimum": operator.ge, "maximum": operator.le, "exclusiveMaximum": operator.lt}[name]
+            return lambda value: type(value) not in (int, float) or holds(value, rule)
+        case "minItems" | "maxItems":
+            bound = operator.ge if name == "minItems" else operator.le
+            return lambda value: type(value) is not list or bound(len(value), rule)
+        case "pattern":
+            search = re.compile(rule).search
+            return lambda value: type(value) is not str or search(value) is not None
+        case "items":
+            test = _test(rule, defs)
+            return lambda value: type(value) is not list or all(map(test, value))
+        case "uniqueItems":
+            return lambda value: type(value) is not list or len(set(map(repr, value))) == len(value)
+        case "anyOf":
+            return reduce(_either, [_test(one, defs) for one in rule])
+        case "oneOf":
+            tests = [_test(one, defs) for one in rule]
+            return lambda value: [test(value) for test in tests].count(True) == 1
+        case "required":
+            needed = frozenset(rule)
+            return lambda value: type(value) is not dict or needed <= value.keys()
+        case "properties":
+            return _fields([(field, _test(part, defs)) for field, part in rule.items()])
+        case "additionalProperties":
+            known, other = part.get("properties", {}).keys(), _test(rule, defs) if isinstance(rule, dict) else None
+            return lambda value: type(value) is not dict or all(other and other(value[n]) for n in value.keys() - known)
+    raise ValueError(f"the keyword {name!r} of a schema is not known here")
 
 
-def _const(part: Mapping[str, Any], _: Mapping[str, Any]) -> Test:
-    wanted = part["const"]
-    return lambda value: type(value) is type(wanted) and value == wanted
-
-
-def _object(part: Mapping[str, Any], whole: Mapping[str, Any]) -> Test:
-    tests = [(name, _test(rule, whole)) for name, rule in part.get("properties", {}).items()]
-    required, others = frozenset(part.get("required", ())), part.get("additionalProperties", True)
-    known = part.get("properties", {}).keys()
-    other: Test = _test(others, whole) if isinstance(others, Mapping) else lambda _: bool(others)
+def _fields(tests: Sequence[tuple[str, Test]]) -> Test:
     missing = object()
 
     def test(value: Any) -> bool:
-        if type(value) is not dict:
-            return True
-        for name, is_right in tests:
-            found = value.get(name, missing)
-            if found is not missing and not is_right(found):
-                return False
-        return required <= value.keys() and (others is True or all(other(value[n]) for n in value.keys() - known))
+        if type(value) is dict:
+            for name, is_right in tests:
+                found = value.get(name, missing)
+                if found is not missing and not is_right(found):
+                    return False
+        return True
 
     return test
-
-
-def _items(part: Mapping[str, Any], whole: Mapping[str, Any]) -> Test:
-    test = _test(part["items"], whole)
-    return lambda value: type(value) is not list or all(map(test, value))
-
-
-def _length(part: Mapping[str, Any], _: Mapping[str, Any]) -> Test:
-    least, most = part.get("minItems", 0), part.get("maxItems", math.inf)
-    return lambda value: type(value) is not list or least <= len(value) <= most
-
-
-def _bounds(part: Mapping[str, Any], _: Mapping[str, Any]) -> Test:
-    least, most = part.get("minimum", -math.inf), part.get("maximum", math.inf)
-    below = part.get("exclusiveMaximum", math.inf)
-    return lambda value: type(value) not in TYPES["number"] or (least <= value <= most and value < below)
-
-
-def _pattern(part: Mapping[str, Any], _: Mapping[str, Any]) -> Test:
-    pattern = re.compile(part["pattern"])
-    return lambda value: type(value) is not str or pattern.search(value) is not None
-
-
-def _unique(_: Mapping[str, Any], __: Mapping[str, Any]) -> Test:
-    return lambda value: type(value) is not list or len(set(map(repr, value))) == len(value)
-
-
-def _any(part: Mapping[str, Any], whole: Mapping[str, Any]) -> Test:
-    tests = [_test(rule, whole) for rule in part.get("anyOf", part.get("oneOf", ()))]
-    if "anyOf" in part:
-        return lambda value: any(test(value) for test in tests)
-    return lambda value: sum(test(value) for test in tests) == 1
-
-
-_RULES: Sequence[tuple[frozenset[str], Callable[[Mapping[str, Any], Mapping[str, Any]], Test]]] = (
-    (frozenset(["type"]), _type),
-    (frozenset(["enum"]), _enum),
-    (frozenset(["const"]), _const),
-    (frozenset(["properties", "required", "additionalProperties"]), _object),
-    (frozenset(["items"]), _items),
-    (frozenset(["minItems", "maxItems"]), _length),
-    (frozenset(["minimum", "maximum", "exclusiveMaximum"]), _bounds),
-    (frozenset(["pattern"]), _pattern),
-    (frozenset(["uniqueItems"]), _unique),
-    (frozenset(["anyOf", "oneOf"]), _any),
-)
-"""Keywords that are read together, and what makes a test of them."""
-_KNOWN = frozenset().union(*(keywords for keywords, _ in _RULES))
-
-
-def _path(path: Sequence[str | int]) -> str:
-    return ": " + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 def _words(rule: Mapping[str, Any]) -> str:
@@ -247,20 +202,10 @@ def _words(rule: Mapping[str, Any]) -> str:
         return f"{'one of ' * (len(values) > 1)}{', '.join(map(str, values))}"
     names = rule.get("type", "object")  # references are to objects
     names = [names] if isinstance(names, str) else names
-    words = [WORDS[name] for name in names]
+    words = [TYPES[name][0] for name in names]
     if "items" in rule and _words(rule["items"]) == "text":
         words[0] = "a list of texts"
-    kind = rule.get("properties", {}).get("kind", {}).get("const")
-    if kind is not None:
-        words[0] += f" of the kind {kind} with {', '.join(rule['required'][1:])}"
-    if "minimum" in rule:
-        words[0] += f" from {rule['minimum']}"
-    if "maximum" in rule:
-        words[0] += f" to {rule['maximum']:.6g}"
-    if "exclusiveMaximum" in rule:
-        words[0] += f" to below {rule['exclusiveMaximum']}"
-    if "pattern" in rule:
-        words[0] += " that is not empty" if rule["pattern"] == r"\S" else f" that matches {rule['pattern']}"
-    if "minItems" in rule:
-        words[0] += f" of {'exactly' if rule.get('maxItems') == rule['minItems'] else 'at least'} {rule['minItems']}"
+    words[0] += "".join(text.format(rule[name]) for name, text in LIMITS.items() if name in rule)
+    if kind := rule.get("properties", {}).get("kind"):
+        words[0] += f" of the kind {kind['const']} with {', '.join(rule['required'][1:])}"
     return " or ".join(words)

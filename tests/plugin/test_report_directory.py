@@ -95,7 +95,7 @@ def test_judge_gives_the_same_bytes_for_every_kind_of_check(control: str, pytest
     assert len(record.findings) == 13
     judged = judge(record)
     assert [item.thin for item in judged] == [""] * 13
-    text = findings_text([item.row for item in judged if item.row], record.lost)
+    text = findings_text([item.row.to_json() for item in judged if item.row], [lost.to_json() for lost in record.lost])
     assert text == (pytester.path / "rec" / "findings.json").read_text()
     assert problems(pytester.path / "rec") == []
 
