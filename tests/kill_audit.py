@@ -17,13 +17,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.records.directory import load_record, read_lines
+from pytest_llminvariance.records.answers import RecordedAnswer
+from pytest_llminvariance.records.record import load
 
 ROOT = Path(__file__).parents[1]
 SLOW = "python:tests.slow_control:Slow"
@@ -87,15 +88,15 @@ def killed(bench: Bench, out: Path, wanted: int, delay_s: float, whole: Path) ->
     process.send_signal(signal.SIGKILL)
     process.wait()
     try:
-        record = load_record(out)
-        lines = [line for found in record.answers.values() for line in found]
+        record = load(out)
+        lines = list(record.answers())
         n_findings = len(record.findings)
     except UsageError:
         lines, n_findings = [], 0
         assert not (out / "run.json").exists(), "a record that cannot be loaded"
     log = Path(str(out) + ".log")
     before = log.read_text().split() if log.exists() else []
-    kept = {line["request_sha256"] for line in lines}
+    kept = {answer.request_sha256 or "" for answer in lines}
     bench.run(out)
     if log.exists():
         later = Counter(log.read_text().split()[len(before) :])
@@ -112,19 +113,17 @@ def lines_in(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def sentinels(out: Path, before: Sequence[Mapping[str, Any]]) -> Counter[str]:
+def sentinels(out: Path, before: Sequence[RecordedAnswer]) -> Counter[str]:
     """What was asked again on purpose by the second run, at the end of each check."""
-    n_before = sum(line["role"] == "sentinel" for line in before)
-    lines = [line for line in read_lines(out / "answers.jsonl") if line["role"] == "sentinel"]
-    return Counter(line["request_sha256"] for line in lines[n_before:])
+    n_before = sum(answer.role == "sentinel" for answer in before)
+    again = [answer.request_sha256 or "" for answer in load(out).answers() if answer.role == "sentinel"]
+    return Counter(again[n_before:])
 
 
 def twice(out: Path) -> int:
     """Answers that the record has more than once, although nothing was remembered."""
     asked = Counter(
-        line["request_sha256"]
-        for line in read_lines(out / "answers.jsonl")
-        if line["role"] != "sentinel" and not line["remembered"]
+        answer.request_sha256 for answer in load(out).answers() if answer.role != "sentinel" and not answer.remembered
     )
     return sum(n - 1 for n in asked.values())
 
@@ -132,9 +131,9 @@ def twice(out: Path) -> int:
 def answers(out: Path) -> dict[tuple[Any, ...], Any]:
     """Every answer that entered a check, by its place."""
     return {
-        (line["check"], line["role"], *line["index"]): (line["reply"], line["answer"])
-        for line in read_lines(out / "answers.jsonl")
-        if line["role"] in ("planned", "foreign")
+        (answer.check, answer.role, answer.place): (answer.reply, answer)
+        for answer in load(out).answers()
+        if answer.role in ("planned", "foreign")
     }
 
 

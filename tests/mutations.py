@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
+READER = "test_record_reader.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -203,9 +204,14 @@ MUTATIONS = [
     Mutation("record: remembered answers without a line", "records/answer_log.py",
              "if not remembered or place not in self._written:", "if not remembered:", (AUDIT,)),
     Mutation("record: recorded answers asked again", "records/answer_log.py",
-             "row = self._earlier.replies.get(digest.hex()) if digest is not None else None", "row = None", (AUDIT,)),
+             "return None if digest is None else self._earlier.replies.get(digest.hex())", "return None", (AUDIT,)),
     Mutation("record: half lines stay", "records/directory.py", "out.truncate(data.rfind(b\"\\n\") + 1)", "pass",
              ("test_records.py",)),
+    Mutation("record: a crash is read from what was put together", "records/record.py",
+             'if facts.get("exit") is None and', "if False and", (READER,)),
+    Mutation("record: a missing field passes", "records/shapes.py", "needed <= value.keys()", "True", (READER,)),
+    Mutation("record: workers' lines counted twice", "records/lines.py", "len(files) > 1 and hash(text) in seen", "False",
+             (READER,)),
     Mutation("record: noise measured anew", "cli/auditing.py",
              'dict.__setitem__(noise, tuple(record["key"]), _noise_from(record["floor"]))', "pass", (AUDIT,)),
     Mutation("record: chunks cut by what is missing", "models/engine.py",

@@ -8,7 +8,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, Self, TypeVar
 
 from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
@@ -166,6 +167,25 @@ class Finding:
         data = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "duration_s"}
         return {name: _plain(value) for name, value in data.items()}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the finding that `to_json` made plain; a number is the fraction that its digits say.
+
+        Raises:
+            KeyError, TypeError, ValueError: where it is no such data.
+        """
+        example, decision = data["example"], data["decision"]
+        parts = {
+            "effect": Interval(_number(data["effect"]["low"]), _number(data["effect"]["high"])),
+            "tolerance": Fraction(str(data["tolerance"])),
+            "verdict": Verdict(data["verdict"]),
+            "example": None if example is None else _example(example),
+            "per_question": tuple(from_plain(QuestionEffect, part) for part in data["per_question"]),
+            "guards": tuple(from_plain(Guard, part) for part in data["guards"]),
+            "decision": None if decision is None else from_plain(Decision, decision),
+        }
+        return from_plain(cls, {**data, **parts})
+
     def summary(self) -> dict[str, Any]:
         """Return the part that fits in 16 kB whatever the suite: no per-question effects, no prompts."""
         data = self.to_json()
@@ -240,6 +260,36 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
     return value
+
+
+Made = TypeVar("Made")
+
+
+def from_plain(kind: type[Made], data: Mapping[str, Any]) -> Made:
+    """Return a dataclass from plain data, lists as tuples; what it has no field for is left out."""
+    return kind(**{name: _frozen(data[name]) for name in _names(kind) if name in data})  # type: ignore[arg-type]
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(kind))
+
+
+def _example(data: Mapping[str, Any]) -> Example:
+    return from_plain(Example, {**data, **{side: from_plain(Shown, data[side]) for side in ("before", "after")}})
+
+
+def _frozen(value: Any) -> Any:
+    """Return plain data with tuples for lists."""
+    if isinstance(value, list):
+        return tuple([_frozen(part) for part in value])
+    if isinstance(value, dict):
+        return {name: _frozen(part) for name, part in value.items()}
+    return value
+
+
+def _number(value: float) -> Fraction | float:
+    return Fraction(str(value)) if isinstance(value, float) else value
 
 
 def _shortened(value: dict[str, Any], limit: int = 400) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from pytest_llminvariance.models.load_settings import LoadSettings, help_of
 
 if TYPE_CHECKING:
     from pytest_llminvariance.cli.auditing import AuditPlan
-    from pytest_llminvariance.records.directory import Record
+    from pytest_llminvariance.records.record import Record, StoredFinding
 
 
 COLUMNS = ("verdict", "property", "effect", "tolerance", "asked")
@@ -67,8 +67,8 @@ def audit_command(
     except KeyboardInterrupt:
         typer.echo(_stopped(directory), err=True)
         raise typer.Exit(INTERRUPTED) from None
-    _show(record, plan)
-    raise typer.Exit(int(record.run["exit"] or 0))
+    _show(record, plan, directory)
+    raise typer.Exit(int(record.fact("exit") or 0))
 
 
 def default_directory(spec: str) -> str:
@@ -100,64 +100,64 @@ def _tolerances(texts: list[str], names: tuple[str, ...]) -> dict[str, float]:
 def _stopped(directory: Path) -> str:
     """Put together what there is, and say how to go on."""
     from pytest_llminvariance.errors import LLMInvarianceError
-    from pytest_llminvariance.records.directory import load_record
+    from pytest_llminvariance.records.directory import repair
+    from pytest_llminvariance.records.record import load
 
     try:
-        record = load_record(directory)
+        repair(directory)
+        record = load(directory)
     except LLMInvarianceError:
         return "stopped before anything was asked"
-    n = sum(map(len, record.answers.values()))
-    return (
-        f"stopped: {n:,} answers and {len(record.findings)} findings are in {directory}; the same command goes on there"
-    )
+    return f"stopped: {record.n_answers():,} answers and {len(record.findings)} findings are in {directory}; the same command goes on there"
 
 
-def _show(record: Record, plan: AuditPlan) -> None:
+def _show(record: Record, plan: AuditPlan, directory: Path) -> None:
     """Print the table of verdicts, the nearest counter-examples, and where everything is."""
     from pytest_llminvariance.report.text import one_line
     from pytest_llminvariance.report.words import COLOURS
 
-    rows = [row for row in record.findings if row["where"] in {f"audit::{name}" for name in plan.properties}]
-    typer.echo(f"model {one_line(record.run['model'])}, fingerprint {str(record.run['fingerprint'])[:16]}")
+    rows = [found for found in record.findings if found.where in {f"audit::{name}" for name in plan.properties}]
+    typer.echo(f"model {one_line(str(record.fact('model')))}, fingerprint {str(record.fact('fingerprint'))[:16]}")
     cells = [COLUMNS, *map(_cells, rows)]
     widths = [max(len(cell[n]) for cell in cells) for n in range(len(COLUMNS))]
     for cell, row in zip(cells, (None, *rows), strict=True):
         line = "  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip()
-        typer.secho(line, fg=COLOURS[row["verdict"]] if row else None, bold=row is None)
+        typer.secho(line, fg=COLOURS[row.verdict] if row else None, bold=row is None)
         for note in _notes(row) if row else ():
             typer.echo(f"           {note}")
-    typer.echo(f"record: {record.directory} ({sum(map(len, record.answers.values())):,} answers)")
-    typer.echo(f"page: {_page(record)}")
+    typer.echo(f"record: {directory} ({record.n_answers():,} answers)")
+    typer.echo(f"page: {_page(directory)}")
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: StoredFinding) -> tuple[str, ...]:
     from pytest_llminvariance.report.words import low_to_high, unit_words
 
-    say = unit_words(is_share=bool(row["count"]))
-    effect = low_to_high(row["effect"]["low"], row["effect"]["high"], say)
-    asked = f"{row['presentations_asked']:,} presentations of {row['questions_asked']:,} questions"
-    named = row["where"].removeprefix("audit::")
-    return row["verdict"], named, f"{row['metric']} {effect}", say(row["tolerance"]), asked
+    say = unit_words(is_share=bool(row.count))
+    effect = low_to_high(float(row.effect.low), float(row.effect.high), say)
+    asked = f"{row.presentations_asked:,} presentations of {row.questions_asked:,} questions"
+    named = row.where.removeprefix("audit::")
+    return row.verdict, named, f"{row.metric} {effect}", say(float(row.tolerance)), asked
 
 
-def _notes(row: Mapping[str, Any]) -> Iterator[str]:
+def _notes(row: StoredFinding) -> Iterator[str]:
     from pytest_llminvariance.report.text import one_line
 
-    yield from (f"because: {one_line(reason)}" for reason in row["reasons"])
-    example = row["example"]
-    if row["verdict"] == "BROKEN" and example is not None:
+    yield from (f"because: {one_line(reason)}" for reason in row.reasons)
+    example = row.example
+    if row.verdict == "BROKEN" and example is not None:
         before, after = (
-            side["answer"] + (f" ({side['answer_label']})" if side["answer_label"] else "")
-            for side in (example["before"], example["after"])
+            side.answer + (f" ({side.answer_label})" if side.answer_label else "")
+            for side in (example.before, example.after)
         )
-        yield one_line(f"example: {example['question']}, {example['change']}: {before} -> {after}")
+        yield one_line(f"example: {example.question}, {example.change}: {before} -> {after}")
 
 
-def _page(record: Record) -> Path:
+def _page(directory: Path) -> Path:
     """Write the page and return where it is."""
+    from pytest_llminvariance.files import write_whole
     from pytest_llminvariance.report.formats import FORMATS, report_text
 
     html = FORMATS["html"]
-    file = Path(html.place(record.directory))
-    file.write_text(report_text(html, record.directory), encoding="utf-8")
+    file = Path(html.place(directory))
+    write_whole(file, report_text(html, directory).encode())
     return file

@@ -20,6 +20,7 @@ from typing import Any
 from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.checks.run import Run, current_run
+from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.loading import load_model
@@ -29,19 +30,16 @@ from pytest_llminvariance.questions.reading import load_questionnaire, load_ques
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo, earlier_of
 from pytest_llminvariance.records.directory import (
-    Record,
     begin_record,
     commit_of,
     finish_record,
-    load_record,
-    read_json,
-    read_lines,
     repair,
     run_facts,
     versions_of,
     write_json,
 )
 from pytest_llminvariance.records.events import SessionRecorder, read_records
+from pytest_llminvariance.records.record import Record, load
 from pytest_llminvariance.records.redaction import redacted, redacted_data
 
 BANK = Path(__file__).parents[1] / "banks" / "basics.jsonl"
@@ -124,7 +122,7 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
     model = load_model(plan.spec, device=plan.device, dtype=plan.dtype, revision=plan.revision)
     try:
         resolve_readout(plan.readout, model)
-        log = AnswerLog(directory, earlier=earlier_of(read_lines(directory / "answers.jsonl")))
+        log = AnswerLog(directory, earlier=earlier_of(load(directory).answers()))
         recorder = SessionRecorder(directory / "events", "main")
         ended = _same_model(directory, model)
         recorder.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
@@ -138,9 +136,9 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
                     _check(plan, name, model)
     finally:
         getattr(model, "release", lambda: None)()
-    status = int(any(row["verdict"] != "HOLDS" for row in load_record(directory).findings))
+    status = int(any(found.verdict is not Verdict.HOLDS for found in load(directory).findings))
     finish_record(directory, {"exit": status}, duration_s=time.time() - began)
-    return load_record(directory)
+    return load(directory)
 
 
 def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
@@ -153,7 +151,8 @@ def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
         begin_record(directory, facts)
         return False
     repair(directory)
-    before, now = load_record(directory).run["settings"], facts["settings"]
+    known = load(directory).facts or {}
+    before, now = known.get("settings", {}), facts["settings"]
     for name in now:
         if name != "properties" and before.get(name) != now[name]:
             raise UsageError(
@@ -161,7 +160,7 @@ def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
                 "Name another --out directory; for other tolerances alone use llminvariance judge"
             )
     # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
-    write_json(directory / "run.json", {**read_json(directory / "run.json"), "settings": now, "exit": None})
+    write_json(directory / "run.json", {**known, "settings": now, "exit": None})
     return True
 
 

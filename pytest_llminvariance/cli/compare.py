@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from pytest_llminvariance.gate.comparison import Comparison
-    from pytest_llminvariance.records.findings import RunRecord
+    from pytest_llminvariance.records.record import Record
 
 
 def compare(
@@ -39,7 +39,7 @@ def compare(
     from pytest_llminvariance.checks.verdict import Verdict
     from pytest_llminvariance.errors import RecordError, UsageError
     from pytest_llminvariance.gate.comparison import ENGINE, compare_runs
-    from pytest_llminvariance.records.findings import read_run
+    from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.release import comparison_lines
 
     try:
@@ -47,7 +47,7 @@ def compare(
         if unknown:
             raise UsageError(f"--allow is {unknown[0]!r}, but must be one of {', '.join(ENGINE)}")
         limit = as_tolerance(margin)
-        runs = read_run(old), read_run(new)
+        runs = load(old), load(new)
         comparison = _ratcheted(compare_runs(*runs, margin=limit, allowed=allow or ()), runs[1], ratchet, limit, accept)
         answers = _answers(*runs)
     except RecordError as error:
@@ -68,7 +68,7 @@ def compare(
 
 def _ratcheted(
     comparison: Comparison,
-    new: RunRecord,
+    new: Record,
     ratchet: Path | None,
     margin: Fraction,
     accept: bool,  # noqa: FBT001
@@ -84,7 +84,7 @@ def _ratcheted(
     return under_ratchet(comparison, new.findings, bests, margin)
 
 
-def _accepted(ratchet: Path, new: RunRecord) -> str:
+def _accepted(ratchet: Path, new: Record) -> str:
     from pytest_llminvariance.gate.ratchet import accept, read_ratchet, write_ratchet
 
     before = read_ratchet(ratchet) if ratchet.exists() else {}
@@ -95,7 +95,7 @@ def _accepted(ratchet: Path, new: RunRecord) -> str:
     return f"{ratchet}: {moved} of {len(after)} bests moved. Commit it"
 
 
-def _answers(old: RunRecord, new: RunRecord) -> list[str]:
+def _answers(old: Record, new: Record) -> list[str]:
     """Return what changed from right to wrong, for checks of which both runs hold the answers."""
     from pytest_llminvariance.gate.flips import flips_between
     from pytest_llminvariance.report.release import flip_lines

@@ -30,14 +30,14 @@ def gate(
     from pytest_llminvariance.errors import RecordError, UsageError
     from pytest_llminvariance.gate.decision import NO_EVIDENCE, decide_gate
     from pytest_llminvariance.gate.policy import read_policy
-    from pytest_llminvariance.records.findings import read_run
+    from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.release import gate_lines
 
     try:
         day = _day(today)
         rules = read_policy(policy, Path())
         _refuse_twice(directories)
-        decision = decide_gate([read_run(directory) for directory in directories], rules, day)
+        decision = decide_gate([load(directory) for directory in directories], rules, day)
     except RecordError as error:
         typer.echo(f"gate: NO EVIDENCE - {error}", err=True)
         raise typer.Exit(NO_EVIDENCE) from error

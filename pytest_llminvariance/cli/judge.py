@@ -9,8 +9,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_llminvariance.records.directory import Record
     from pytest_llminvariance.records.judge import Judged
+    from pytest_llminvariance.records.record import Record
 
 
 TOO_THIN = 3
@@ -36,18 +36,22 @@ def judge_command(
     too thin.
     """
     from pytest_llminvariance.errors import LLMInvarianceError
-    from pytest_llminvariance.records.directory import findings_text, load_record
+    from pytest_llminvariance.records.directory import findings_text
     from pytest_llminvariance.records.judge import judge, parse_changes
+    from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.text import visible
 
     try:
-        record = load_record(directory)
+        record = load(directory)
         found = judge(record, parse_changes(tolerance or [], metric or []))
     except LLMInvarianceError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     if as_json:
-        typer.echo(findings_text([item.row for item in found if item.row], record.unfinished), nl=False)
+        typer.echo(
+            findings_text([item.row.to_json() for item in found if item.row], [lost.to_json() for lost in record.lost]),
+            nl=False,
+        )
     for line, colour in _lines(record, found):
         typer.secho(visible(line), fg=colour or None, err=as_json)
     raise typer.Exit(_status(record, found))
@@ -60,20 +64,20 @@ def _lines(record: Record, found: list[Judged]) -> Iterator[tuple[str, str]]:
     for item in found:
         stored = item.stored
         if item.row is None:
-            yield f"TOO THIN  {stored['title']}: {item.thin}  [{stored['where']}]", "yellow"
+            yield f"TOO THIN  {stored.title}: {item.thin}  [{stored.where}]", "yellow"
             continue
-        notes = "" if stored["verdict"] == item.row["verdict"] else f" (was {stored['verdict']})"
+        notes = "" if stored.verdict is item.row.verdict else f" (was {stored.verdict})"
         notes += " (exploratory: this metric was not planned)" if item.exploratory else ""
-        yield f"{finding_line(item.row)}{notes}  [{item.row['where']}]", COLOURS[item.row["verdict"]]
-    for row in record.unfinished:
-        lines = record.answers.get(row["id"], ())
-        reason = row["reason"].partition("\n")[0][:200].rstrip(": ")
-        yield f"TOO THIN  {row['title']}: {reason}; {len(lines):,} answers recorded  [{row['where']}]", "yellow"
-    if not found and not record.unfinished:
+        yield f"{finding_line(item.row.to_json())}{notes}  [{item.row.where}]", COLOURS[item.row.verdict]
+    for lost in record.lost:
+        reason = lost.reason.partition("\n")[0][:200].rstrip(": ")
+        n = record.n_answers(lost.id)
+        yield f"TOO THIN  {lost.title}: {reason}; {n:,} answers recorded  [{lost.where}]", "yellow"
+    if not found and not record.lost:
         yield "TOO THIN  there are no findings in this record", "yellow"
 
 
 def _status(record: Record, found: list[Judged]) -> int:
-    if not found or record.unfinished or any(item.row is None for item in found):
+    if not found or record.lost or any(item.row is None for item in found):
         return TOO_THIN
-    return int(any(item.row and item.row["verdict"] != "HOLDS" for item in found))
+    return int(any(item.row and item.row.verdict != "HOLDS" for item in found))

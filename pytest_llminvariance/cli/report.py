@@ -39,14 +39,11 @@ def report_command(
     Exits 0 whatever the verdicts are, and 2 if the directory cannot be read: to block a release use the gate.
     """
     from pytest_llminvariance.errors import LLMInvarianceError
-    from pytest_llminvariance.records.directory import load_record
     from pytest_llminvariance.report.formats import report_text
 
     form = FORMATS[format]
     target = out or form.place(directory)
     try:
-        if (directory / "run.json").is_file():
-            load_record(directory)  # after a crash the findings are put together first
         text = report_text(form, directory, target)
         if target == TERMINAL:
             sys.stdout.buffer.write(text.encode())

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.metrics import METRICS, Interval, mean_interval
-from pytest_llminvariance.records.findings import RunRecord, StoredFinding
+from pytest_llminvariance.records.record import Record, StoredFinding
 
 ENGINE = ("torch", "transformers", "device", "dtype")
 """What an engine rounds by; a difference in it can be let pass by name."""
@@ -75,7 +75,7 @@ class Comparison:
         return Verdict.UNDECIDED if open_ones else Verdict.HOLDS
 
 
-def compare_runs(old: RunRecord, new: RunRecord, *, margin: Fraction, allowed: Sequence[str] = ()) -> Comparison:
+def compare_runs(old: Record, new: Record, *, margin: Fraction, allowed: Sequence[str] = ()) -> Comparison:
     """Compare every check that both runs have; `allowed` names differences of the engine that are let pass."""
     before, now = keyed(old.findings), keyed(new.findings)
     pairs = [(key, before[key], now[key]) for key in now if key in before]
@@ -89,7 +89,7 @@ def compare_runs(old: RunRecord, new: RunRecord, *, margin: Fraction, allowed: S
     )
 
 
-def _not_whole(which: str, run: RunRecord) -> Iterable[str]:
+def _not_whole(which: str, run: Record) -> Iterable[str]:
     yield from (f"{which} has no finding of {lost}" for lost in run.lost)
     if run.facts is not None and run.fact("exit") not in (0, 1):
         ended = "did not end" if run.fact("exit") is None else f"ended with exit status {run.fact('exit')}"
@@ -171,8 +171,8 @@ def _compare(
     key: str,
     old: StoredFinding,
     new: StoredFinding,
-    old_run: RunRecord,
-    new_run: RunRecord,
+    old_run: Record,
+    new_run: Record,
     margin: Fraction,
     allowed: Sequence[str],
 ) -> Compared:
@@ -238,21 +238,21 @@ def _fraction(value: float) -> Fraction:
 
 def _doubts(finding: StoredFinding, run: str) -> Iterable[str]:
     """Yield why the numbers of a finding decide nothing here."""
-    if not finding.exhaustive:
+    if not finding.is_exhaustive:
         yield f"the {run} stopped early, and only runs that asked everything can be compared"
     yield from (
         f"the {run}: {guard.text}" for guard in finding.guards if guard.passed is False and guard.blocks == "both"
     )
 
 
-def _engine(run: RunRecord, name: str) -> str | None:
+def _engine(run: Record, name: str) -> str | None:
     value = run.fact(name)
     return value.split(":")[0] if isinstance(value, str) and value else None
 
 
 def _notes(
-    old: RunRecord,
-    new: RunRecord,
+    old: Record,
+    new: Record,
     pairs: Iterable[tuple[str, StoredFinding, StoredFinding]],
     allowed: Sequence[str],
 ) -> Iterable[str]:

@@ -15,7 +15,7 @@ from typing import Literal
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import Guard, Verdict, decide
 from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver
-from pytest_llminvariance.records.findings import RunRecord, StoredFinding
+from pytest_llminvariance.records.record import Record, StoredFinding
 
 PASSED, BLOCKED, NO_EVIDENCE = 0, 1, 3
 Outcome = Literal["blocks", "open", "waived", "warns", "ignored", "passes"]
@@ -69,7 +69,7 @@ class GateDecision:
         return tuple(item for item in self.judged if item.outcome == outcome)
 
 
-def decide_gate(runs: Sequence[RunRecord], policy: Policy, today: datetime.date) -> GateDecision:
+def decide_gate(runs: Sequence[Record], policy: Policy, today: datetime.date) -> GateDecision:
     """Return what a policy says about runs.
 
     The strictest of the rules that name a check counts; where none gives a level, the test's own level does.
@@ -159,7 +159,7 @@ def under_tolerance(finding: StoredFinding, tolerance: Fraction) -> tuple[Verdic
     """
     if tolerance == finding.tolerance:
         return finding.verdict, finding.reasons
-    if finding.exhaustive:
+    if finding.is_exhaustive:
         verdict, reasons = decide(finding.effect, tolerance, finding.guards, {}, 0)
     elif finding.verdict is Verdict.HOLDS and tolerance > finding.tolerance:
         verdict, reasons = Verdict.HOLDS, ()
@@ -196,7 +196,7 @@ def _is(finding: StoredFinding, name: str) -> bool:
     return finding.property == name
 
 
-def _distrusted(runs: Sequence[RunRecord], spent: float, policy: Policy) -> Iterable[str]:
+def _distrusted(runs: Sequence[Record], spent: float, policy: Policy) -> Iterable[str]:
     if not runs:
         yield "no run was given"
     if spent > policy.risk_limit + Fraction(1, 10**12):
@@ -216,7 +216,7 @@ def _distrusted(runs: Sequence[RunRecord], spent: float, policy: Policy) -> Iter
             yield f"the runs differ in {name}: {', '.join(value[:40] for value in values)}. Gate each on its own"
 
 
-def _insufficient(runs: Sequence[RunRecord], judged: Sequence[Judged], policy: Policy) -> Iterable[str]:
+def _insufficient(runs: Sequence[Record], judged: Sequence[Judged], policy: Policy) -> Iterable[str]:
     for run in runs:
         if policy.markers and any(finding.markers is None for finding in run.findings):
             yield f"{run.name} does not hold the markers of tests, which the policy has rules for"
@@ -226,7 +226,7 @@ def _insufficient(runs: Sequence[RunRecord], judged: Sequence[Judged], policy: P
         yield "no finding counts" if judged else "there is no finding"
 
 
-def _unended(run: RunRecord) -> Iterable[str]:
+def _unended(run: Record) -> Iterable[str]:
     if run.facts is None:
         yield f"{run.name} holds no run.json, so it is not known whether the run ended"
         return
@@ -246,7 +246,7 @@ def _unended(run: RunRecord) -> Iterable[str]:
             yield f"{run.name}: {unexplained[0]}{more} failed, and no finding there says why"
 
 
-def _explains(run: RunRecord, node: str) -> bool:
+def _explains(run: Record, node: str) -> bool:
     """Return whether a finding that does not hold was made in a test, or in a fixture of wider scope."""
     return any(
         finding.verdict is not Verdict.HOLDS and (finding.where == node or finding.where.endswith(" fixture)"))
@@ -254,7 +254,7 @@ def _explains(run: RunRecord, node: str) -> bool:
     )
 
 
-def _notes(judged: Sequence[Judged], policy: Policy, today: datetime.date, runs: Sequence[RunRecord]) -> Iterable[str]:
+def _notes(judged: Sequence[Judged], policy: Policy, today: datetime.date, runs: Sequence[Record]) -> Iterable[str]:
     for run in runs:
         if number := run.fact("deselected"):
             yield f"{run.name} left {number} collected tests out (-k, -m): only `required` says what must be there"

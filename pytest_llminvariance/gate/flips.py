@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from pytest_llminvariance.gate.comparison import keyed
 from pytest_llminvariance.measures.flips import Flips, Pair, count_flips
-from pytest_llminvariance.records.answers import as_written, read_answers
-from pytest_llminvariance.records.findings import RunRecord
+from pytest_llminvariance.records.answers import as_written
+from pytest_llminvariance.records.record import Record
 
 
-def flips_between(old: RunRecord, new: RunRecord) -> Iterator[tuple[str, Flips]]:
+def flips_between(old: Record, new: Record) -> Iterator[tuple[str, Flips]]:
     """Yield (check, flips) for checks whose answers and correct contents both runs hold.
 
     Only questions with the same content and the same correct answer are counted.
@@ -18,15 +18,11 @@ def flips_between(old: RunRecord, new: RunRecord) -> Iterator[tuple[str, Flips]]
     Raises:
         RecordError: where answers are there and damaged.
     """
-    places = [run.directory for run in (old, new)]
-    if any(place is None or not (place / "answers.jsonl").is_file() for place in places):
-        return
-    known = [read_answers(place) for place in places if place is not None]
     before, now = keyed(old.findings), keyed(new.findings)
     for key in now:
         if key not in before:
             continue
-        first, second = as_written(known[0], before[key].id), as_written(known[1], now[key].id)
+        first, second = as_written(old.answers(before[key].id)), as_written(new.answers(now[key].id))
         pairs = [
             Pair(
                 answer.question_id or digest[:12],

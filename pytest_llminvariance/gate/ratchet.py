@@ -20,7 +20,7 @@ from pytest_llminvariance.checks.verdict import Verdict, decide
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import write_whole
 from pytest_llminvariance.gate.comparison import Compared, Comparison, keyed, suite_digest
-from pytest_llminvariance.records.findings import StoredFinding
+from pytest_llminvariance.records.record import StoredFinding
 
 VERSION = 1
 FIELDS = ("metric", "plan", "readout", "template", "questions")
@@ -83,7 +83,7 @@ def accept(bests: Mapping[str, Best], findings: Iterable[StoredFinding]) -> Mapp
     moved = dict(bests)
     for key, finding in keyed(tuple(findings)).items():
         found = _measured(finding)
-        if finding.verdict is not Verdict.HOLDS or not finding.exhaustive or found is None:
+        if finding.verdict is not Verdict.HOLDS or not finding.is_exhaustive or found is None:
             continue
         known = moved.get(key)
         if known is None or (_differing(known, found) is None and found.best < known.best):

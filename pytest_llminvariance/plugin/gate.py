@@ -13,8 +13,7 @@ from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.gate.comparison import Comparison, compare_runs
 from pytest_llminvariance.gate.decision import PASSED, decide_gate
 from pytest_llminvariance.gate.policy import Policy, read_policy
-from pytest_llminvariance.records.directory import finding_rows, lost_rows
-from pytest_llminvariance.records.findings import RunRecord, read_run, run_from_rows
+from pytest_llminvariance.records.record import Record, from_events, load
 from pytest_llminvariance.report.release import comparison_lines, gate_lines, headline
 
 
@@ -33,7 +32,7 @@ class SessionGate:
     """A policy and a baseline, read before anything is asked."""
 
     policy: Policy | None
-    baseline: RunRecord | None
+    baseline: Record | None
     margin: Fraction
     lenient: bool
     """True where --invariance-undecided lets UNDECIDED pass, and so what could not be compared."""
@@ -47,7 +46,7 @@ class SessionGate:
         """
         return cls(
             read_policy(policy, Path()) if policy else None,
-            read_run(baseline) if baseline else None,
+            load(baseline) if baseline else None,
             Fraction(margin),
             undecided != "fail",
         )
@@ -80,10 +79,10 @@ class SessionGate:
         return []
 
 
-def _session_run(records: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> RunRecord:
+def _session_run(records: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> Record:
     models = [record for record in records if record["kind"] == "model"]
     facts = dict(known)
     for name in ("device", "dtype"):
         values = {record[name] for record in models if record.get(name)}
         facts |= {name: values.pop()} if len(values) == 1 else {}
-    return run_from_rows("this session", finding_rows(records), facts, lost_rows(records))
+    return from_events("this session", records, facts)

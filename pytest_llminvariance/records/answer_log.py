@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -24,10 +24,9 @@ from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.engine import Key, Memo, Persistent
 from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.records.answers import RecordedAnswer, Role
 from pytest_llminvariance.records.redaction import redacted
-from pytest_llminvariance.records.sheets import plain_number, reply_data, reply_from, sheet_data
-
-Role = Literal["planned", "foreign", "sentinel", "search"]
+from pytest_llminvariance.records.sheets import plain_number, reply_data, sheet_data
 
 
 class Place(NamedTuple):
@@ -42,31 +41,32 @@ class Place(NamedTuple):
 class Earlier:
     """What an interrupted run has written already."""
 
-    replies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Lines by `request_sha256`; only those with an answer."""
+    replies: Mapping[str, Reply] = field(default_factory=dict)
+    """By `request_sha256`; only answers."""
     places: Mapping[str, frozenset[Place]] = field(default_factory=dict)
     """Written places by check."""
-    asked: frozenset[str | None] = frozenset()
+    asked: frozenset[str] = frozenset()
     """Checks for which the model was asked, and not only remembered answers taken."""
     sent_tokens: Mapping[str, int] = field(default_factory=dict)
     """Tokens that went through the model, by check."""
 
 
-def earlier_of(lines: Iterable[Mapping[str, Any]]) -> Earlier:
-    """Return what the lines of an interrupted run say; a missing answer is asked again."""
-    replies: dict[str, Mapping[str, Any]] = {}
+def earlier_of(answers: Iterable[RecordedAnswer]) -> Earlier:
+    """Return what the answers of an interrupted run say; a missing answer is asked again."""
+    replies: dict[str, Reply] = {}
     places: dict[str, set[Place]] = {}
-    asked: set[str | None] = set()
+    asked: set[str] = set()
     sent: Counter[str] = Counter()
-    for line in lines:
-        if line["role"] not in ("planned", "foreign") or line["reply"]["kind"] == "missing":
+    for answer in answers:
+        reply, check, role = answer.received(), answer.check, answer.role
+        entered = role == "planned" or role == "foreign"
+        if not entered or check is None or answer.place is None or reply is None or isinstance(reply, MissingReply):
             continue
-        check = line["check"]
-        places.setdefault(check, set()).add(Place(line["role"], *line["index"]))
-        sent[check] += line["sent_tokens"]
-        asked |= set() if line["remembered"] else {check}
-        if line["request_sha256"]:
-            replies[line["request_sha256"]] = line
+        places.setdefault(check, set()).add(Place(role, *answer.place))
+        sent[check] += answer.sent_tokens
+        asked |= set() if answer.remembered else {check}
+        if answer.request_sha256:
+            replies[answer.request_sha256] = reply
     return Earlier(replies, {check: frozenset(found) for check, found in places.items()}, frozenset(asked), sent)
 
 
@@ -166,13 +166,7 @@ class AnswerLog:
     def recall(self, key: Key) -> Reply | None:
         """Return what an interrupted run was answered, or `None`."""
         digest = row_key(key[1], key[2]) if self._earlier.replies else None
-        row = self._earlier.replies.get(digest.hex()) if digest is not None else None
-        if row is None:
-            return None
-        try:
-            return reply_from(row["reply"], row["prompt_sha256"], row["tokens"])
-        except (KeyError, TypeError, ValueError):
-            return None
+        return None if digest is None else self._earlier.replies.get(digest.hex())
 
     def _passed(self, replies: Iterable[Reply]) -> int:
         """Return the tokens of the pass that has just ended."""

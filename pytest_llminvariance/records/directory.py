@@ -1,7 +1,7 @@
-"""The directory that a run writes: its files, how they are begun, put together and read.
+"""The directory that a run writes: its files, how they are begun, put together and made whole after a crash.
 
 While a run goes on each process appends to files of its own: events (a check starts, its finding), sheets (what a
-check asks) and answers. `findings.json` is made from the events at the end, or by any later command after a crash.
+check asks) and answers. `findings.json` is made from the events at the end.
 """
 
 from __future__ import annotations
@@ -12,42 +12,21 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
-from pytest_llminvariance.errors import RecordError, UsageError
+from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import write_whole
 from pytest_llminvariance.records.events import read_records, unfinished
+from pytest_llminvariance.records.lines import PARTS, line_files, lines_of, read_line
 from pytest_llminvariance.records.redaction import redacted_data
+from pytest_llminvariance.records.shapes import read_json
 
 EVENTS, FINDINGS, RUN = "events", "findings.json", "run.json"
-PARTS = ("answers", "sheets")
-"""Files with one line each; a worker's own is `answers-gw0.jsonl`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a run directory holds."""
-
-    directory: Path
-    run: Mapping[str, Any]
-    findings: tuple[Mapping[str, Any], ...]
-    unfinished: tuple[Mapping[str, Any], ...]
-    """Checks without a finding: those that never ended, and those that ended in an error."""
-    sheets: Mapping[str, Mapping[str, Any]]
-    """What each check asked, by its id."""
-    answers: Mapping[str, tuple[Mapping[str, Any], ...]]
-    """Lines of answers by check."""
-
-    @property
-    def ended(self) -> bool:
-        """False where the run was cut off."""
-        return self.run.get("exit") is not None
 
 
 def begin_record(directory: Path, facts: Mapping[str, Any]) -> None:
@@ -163,9 +142,6 @@ def _git(folder: Path, *words: str) -> str:
 def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: float) -> None:
     """Put the parts of all workers together, and say how the run ended."""
     _fold(directory)
-    for kind in PARTS:
-        for part in _parts(directory, kind)[1:]:
-            part.unlink()
     records = read_records(directory / EVENTS, remove=False)
     _write_findings(directory, records)
     run = read_json(directory / RUN)
@@ -180,75 +156,34 @@ def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: floa
     write_json(directory / RUN, {**run, **changed})
 
 
-def load_record(directory: str | Path) -> Record:
-    """Read a run directory; after a crash its findings are put together first.
+def repair(directory: Path) -> None:
+    """Make the record of a run that was cut off whole again, so that it can go on: no half lines, and its findings.
+
+    Only for a run of which no process is left. What a run has found that ended stays as it is.
 
     Raises:
-        RecordError: if there is no record, a damaged one, or one of another version.
+        RecordError: where there is no run.
     """
-    place = Path(directory)
-    if not (place / RUN).is_file():
-        raise RecordError(
-            f"{str(directory)!r} holds no {RUN}, so it is no record. Name a directory that --invariance-report or "
-            "llminvariance audit has written"
-        )
-    run = read_json(place / RUN)
-    if run.get("exit") is None or not (place / FINDINGS).is_file():
-        _write_findings(place, read_records(place / EVENTS, remove=False))
-        _fold(place)
-    stored = read_json(place / FINDINGS)
-    check_version(run, place / RUN)
-    check_version(stored, place / FINDINGS)
-    answers: dict[str, list[Mapping[str, Any]]] = {}
-    for line in read_lines(place / "answers.jsonl"):
-        answers.setdefault(line.get("check") or "", []).append(line)
-    return Record(
-        directory=place,
-        run=run,
-        findings=tuple(stored["findings"]),
-        unfinished=tuple(stored.get("unfinished", ())),
-        sheets={line["check"]: line for line in read_lines(place / "sheets.jsonl")},
-        answers={check: tuple(lines) for check, lines in answers.items()},
-    )
-
-
-def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSONL file; a line that was cut off by a crash is left out."""
-    if not file.is_file():
-        return
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                data = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(data, dict):
-                yield data
-
-
-def repair(directory: Path) -> None:
-    """Take the half line off the end of files that a killed process has left, so that lines can follow."""
-    files = [*(directory / EVENTS).glob("*.jsonl")]
-    for kind in PARTS:
-        files += _parts(directory, kind)
+    ended = read_json(directory / RUN).get("exit") is not None
+    files = [*(directory / EVENTS).glob("*.jsonl"), *(file for kind in PARTS for file in line_files(directory, kind))]
     for file in files:
-        if file.is_file() and not (data := file.read_bytes()).endswith(b"\n"):
+        if not (data := file.read_bytes()).endswith(b"\n"):
             with file.open("r+b") as out:
                 out.truncate(data.rfind(b"\n") + 1)
-
-
-def _parts(directory: Path, kind: str) -> list[Path]:
-    """Return the main process's file and those of workers."""
-    return [directory / f"{kind}.jsonl", *sorted(directory.glob(f"{kind}-*.jsonl"))]
+    if not ended:
+        _write_findings(directory, read_records(directory / EVENTS, remove=False))
 
 
 def _fold(directory: Path) -> None:
-    """Write the lines of all workers into one file; nothing is removed, for the run may still go on."""
+    """Put the lines of all workers into one file, and their own away."""
     for kind in PARTS:
-        main, *others = _parts(directory, kind)
-        if others:
-            lines = dict.fromkeys(json.dumps(line) for part in (main, *others) for line in read_lines(part))
-            write_whole(main, "".join(f"{line}\n" for line in lines).encode())
+        files, main = line_files(directory, kind), directory / f"{kind}.jsonl"
+        if any(file != main for file in files):
+            whole = [one.text for one in lines_of(files) if one.text.endswith(b"\n") or read_line(one) is not None]
+            write_whole(main, b"".join(text.rstrip(b"\n") + b"\n" for text in whole))
+        for file in files:
+            if file != main:
+                file.unlink()
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -269,9 +204,9 @@ def lost_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**_spot(record), "id": record["id"], "title": record["title"], "reason": said} for record, said in why]
 
 
-def findings_text(rows: Sequence[Mapping[str, Any]], open_ones: Sequence[Mapping[str, Any]]) -> str:
+def findings_text(rows: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]]) -> str:
     """Return the bytes of `findings.json`: equal findings give equal text."""
-    return _json_text({"schema_version": SCHEMA_VERSION, "findings": list(rows), "unfinished": list(open_ones)})
+    return _json_text({"schema_version": SCHEMA_VERSION, "findings": rows, "unfinished": lost})
 
 
 def _spot(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,36 +226,3 @@ def write_json(file: Path, data: Any) -> None:
 
 def _json_text(data: Any) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Read a file of a record that holds one object.
-
-    Raises:
-        RecordError: if it cannot be read, or holds anything else.
-    """
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{file} cannot be read as JSON ({error}), so there is no evidence") from error
-    if not isinstance(data, dict):
-        raise RecordError(f"{file} holds {type(data).__name__}, but must hold an object")
-    return data
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
-
-
-def check_version(data: Mapping[str, Any], file: Path) -> None:
-    """Refuse a file of another version.
-
-    Raises:
-        RecordError: naming both versions.
-    """
-    version = data.get("schema_version")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise RecordError(
-            f"{file} has schema_version {version!r}, but this version reads {SCHEMA_VERSION}. "
-            "Use the version of pytest-llminvariance that wrote it"
-        )

@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
 from pytest_llminvariance.checks.finding import judged
@@ -19,16 +18,20 @@ from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.stopping import Stopping
-from pytest_llminvariance.checks.verdict import Decision, Finding, Guard, Verdict
+from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric
 from pytest_llminvariance.models.protocol import Reply
-from pytest_llminvariance.records.directory import Record
+from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.records.redaction import without_secrets
-from pytest_llminvariance.records.sheets import reply_from, sheet_from
 
 OF_ENGINE = ("noise", "drift")
 """Guards that no answer can give again."""
+KEPT = (
+    "property", "title", "plan", "design", "model", "fingerprint", "readout", "template", "seed", "versions", "claim",
+    "risk_limit", "questions_planned", "presentations_planned", "tokens",
+)  # fmt: skip
+"""What is in a finding whatever its numbers are."""
 EVERY = "*"
 
 
@@ -48,8 +51,8 @@ class Changes:
 class Judged:
     """One finding as it was, and as it is under the changes."""
 
-    stored: Mapping[str, Any]
-    row: Mapping[str, Any] | None
+    stored: StoredFinding
+    row: StoredFinding | None
     """`None` where the record is too thin."""
     thin: str = ""
     """Why nothing can be said."""
@@ -112,76 +115,53 @@ def _check_names(record: Record, changes: Changes) -> None:
     known = {name for stored in record.findings for name in _names(stored)}
     for name in (*changes.tolerances, *changes.metrics):
         if name not in known:
-            there = ", ".join(dict.fromkeys(stored["property"] for stored in record.findings)) or "none"
+            there = ", ".join(dict.fromkeys(stored.property for stored in record.findings)) or "none"
             raise UsageError(
                 f"{name!r} is in no finding of {record.directory}; its properties are {there}. "
                 "The id of a finding and the name of a test work too"
             )
 
 
-def _names(stored: Mapping[str, Any]) -> Iterator[str]:
+def _names(stored: StoredFinding) -> Iterator[str]:
     """Yield what a finding can be called, the most telling first."""
-    yield from (stored["id"], stored["where"], stored["property"], EVERY)
+    yield from (stored.id, stored.where, stored.property, EVERY)
 
 
-def _judge(record: Record, stored: Mapping[str, Any], changes: Changes) -> Judged:
-    data = record.sheets.get(stored["id"])
+def _judge(record: Record, stored: StoredFinding, changes: Changes) -> Judged:
+    sheet = record.sheet(stored.id)
+    if sheet is None:
+        return Judged(stored, None, "what was asked is not in the record")
     try:
-        if data is None:
-            raise ThinRecordError("what was asked is not in the record")
-        sheet = _sheet(data)
         tolerance = next((changes.tolerances[n] for n in _names(stored) if n in changes.tolerances), sheet.tolerance)
         metric = next((changes.metrics[n] for n in _names(stored) if n in changes.metrics), sheet.metric)
         finding = _finding(record, stored, sheet, tolerance, metric)
     except ThinRecordError as error:
         return Judged(stored, None, str(error))
-    row = _row(stored, finding)
-    return Judged(stored, row, exploratory=metric != sheet.metric)
+    return Judged(stored, _row(stored, finding), exploratory=metric != sheet.metric)
 
 
-def _sheet(data: Mapping[str, Any]) -> Sheet:
-    try:
-        return sheet_from(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ThinRecordError(f"what was asked cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _finding(record: Record, stored: Mapping[str, Any], sheet: Sheet, tolerance: Fraction, metric: str) -> Finding:
+def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fraction, metric: str) -> Finding:
     numbers = range(len(sheet.plans))
-    planned = _replies(record, stored["id"], "planned", [len(plan.probes) for plan in sheet.plans])
-    foreign = _replies(record, stored["id"], "foreign", [len(sheet.strange(number)) for number in numbers])
+    found = _received(record, stored.id)
+    planned = _rows(found, "planned", [len(plan.probes) for plan in sheet.plans])
+    foreign = _rows(found, "foreign", [len(sheet.strange(number)) for number in numbers])
     try:
-        chosen = metric_for(metric, sheet.made, [plan.question for plan in sheet.plans], sheet.samples, stored["claim"])
+        chosen = metric_for(metric, sheet.made, [plan.question for plan in sheet.plans], sheet.samples, stored.claim)
         check_plans(chosen, sheet.plans)
     except UsageError as error:
         raise ThinRecordError(str(error)) from error
     evidence = [read(sheet, number, planned[number], foreign[number]) for number in numbers]
-    decision = Decision(**stored["decision"])
+    decision = stored.decision
+    if decision is None:
+        raise ThinRecordError("how it was decided is not in the record")
     if decision.method == "sequential":
         answers = _stopped(stored, decision, evidence, sheet, chosen, tolerance)
     else:
-        found = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.made.needs_response)
-        answers = replace(found, decision=decision)
-    answers = replace(answers, runtime=tuple(Guard(**g) for g in stored["guards"] if g["name"] in OF_ENGINE))
-    same = (
-        "property",
-        "title",
-        "plan",
-        "design",
-        "model",
-        "fingerprint",
-        "readout",
-        "template",
-        "seed",
-        "versions",
-        "claim",
-        "risk_limit",
-        "questions_planned",
-        "presentations_planned",
-        "tokens",
-    )
-    finding = judged(answers, sheet.made, chosen, tolerance, {name: stored[name] for name in same})
-    return replace(without_secrets(finding), id=stored["id"], scope=stored["scope"])
+        everything = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.made.needs_response)
+        answers = replace(everything, decision=decision)
+    answers = replace(answers, runtime=tuple(guard for guard in stored.guards if guard.name in OF_ENGINE))
+    finding = judged(answers, sheet.made, chosen, tolerance, {name: getattr(stored, name) for name in KEPT})
+    return replace(without_secrets(finding), id=stored.id, scope=stored.scope)
 
 
 @dataclass(slots=True)
@@ -204,7 +184,7 @@ class _Recorded:
 
 
 def _stopped(
-    stored: Mapping[str, Any],
+    stored: StoredFinding,
     decision: Decision,
     evidence: list[Evidence],
     sheet: Sheet,
@@ -216,8 +196,8 @@ def _stopped(
     Raises:
         ThinRecordError: where they show nothing at this tolerance, or where the unit is no question.
     """
-    if stored["claim"] != "suite" or sheet.samples > 1:
-        raise ThinRecordError(f"claim {stored['claim']!r} with draws or clusters is judged by a new run only")
+    if stored.claim != "suite" or sheet.samples > 1:
+        raise ThinRecordError(f"claim {stored.claim!r} with draws or clusters is judged by a new run only")
     n = decision.n_planned
     source = _Recorded(
         evidence,
@@ -232,21 +212,23 @@ def _stopped(
     return rule.run((plan,) for plan in plans)
 
 
-def _replies(record: Record, check: str, role: str, shape: list[int]) -> list[list[Reply]]:
+def _received(record: Record, check: str) -> dict[tuple[str, int, int], Reply]:
+    """Return the replies of a check by role, question and presentation."""
+    found: dict[tuple[str, int, int], Reply] = {}
+    for answer in record.answers(check):
+        reply = answer.received()
+        if answer.place is not None and reply is not None:
+            found[answer.role, *answer.place] = reply
+    return found
+
+
+def _rows(found: Mapping[tuple[str, int, int], Reply], role: str, shape: list[int]) -> list[list[Reply]]:
     """Return replies by question and presentation.
 
     Raises:
         ThinRecordError: where some are not in the record.
     """
-    found: dict[tuple[int, int], Reply] = {}
-    for line in record.answers.get(check, ()):
-        if line.get("role") == role:
-            try:
-                reply = reply_from(line["reply"], line["prompt_sha256"], line["tokens"])
-                found[line["index"][0], line["index"][1]] = reply
-            except (KeyError, TypeError, ValueError, IndexError):
-                continue
-    wanted = [[(number, index) for index in range(n)] for number, n in enumerate(shape)]
+    wanted = [[(role, number, index) for index in range(n)] for number, n in enumerate(shape)]
     missing = sum(place not in found for row in wanted for place in row)
     if missing:
         whole = sum(shape)
@@ -256,11 +238,10 @@ def _replies(record: Record, check: str, role: str, shape: list[int]) -> list[li
     return [[found[place] for place in row] for row in wanted]
 
 
-def _row(stored: Mapping[str, Any], finding: Finding) -> dict[str, Any]:
-    """Return the finding as it is stored; a nearer example, searched for by the run, is kept while it is one."""
-    row = {**finding.to_json(), **{name: stored[name] for name in ("where", "file", "line", "level", "markers")}}
-    example, kept = row["example"], stored["example"]
-    both = finding.verdict is Verdict.BROKEN and stored["verdict"] == Verdict.BROKEN
-    if both and kept is not None and (example is None or kept["distance"] <= example["distance"]):
-        row["example"] = kept
-    return row
+def _row(stored: StoredFinding, finding: Finding) -> StoredFinding:
+    """Return the finding as a record holds it; a nearer example, searched for by the run, is kept while it is one."""
+    row = StoredFinding.from_json({**stored.to_json(), **finding.to_json()})
+    example, kept = row.example, stored.example
+    both = row.verdict is Verdict.BROKEN and stored.verdict is Verdict.BROKEN
+    nearer = both and kept is not None and (example is None or kept.distance <= example.distance)
+    return replace(row, example=kept) if nearer else row

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.errors import RecordError
-from pytest_llminvariance.records.findings import LostCheck, StoredFinding, read_run
+from pytest_llminvariance.records.record import LostCheck, StoredFinding, load
 from pytest_llminvariance.records.redaction import MASK
 
 VERDICTS = ("BROKEN", "UNDECIDED", "HOLDS")
@@ -102,11 +102,11 @@ def read_report(directory: Path) -> Report:
     """Read a run directory, of which only `findings.json` must be there.
 
     Raises:
-        RecordError: as `run_directory.read_run`.
+        RecordError: as `records.load`.
     """
     if not directory.is_dir():
         raise RecordError(f"{directory} is no directory. Name one that --invariance-report has written")
-    stored = read_run(directory)
+    stored = load(directory)
     settings = stored.fact("settings")
     model = settings.get("model") if isinstance(settings, Mapping) else None
     entries = [_entry(found, model) for found in stored.findings] + [_without_finding(check) for check in stored.lost]
@@ -120,7 +120,7 @@ def read_report(directory: Path) -> Report:
 
 def _entry(found: StoredFinding, model: object) -> Entry:
     return Entry(
-        raw=found.raw,
+        raw=found.to_json(),
         title=found.title,
         name=found.property,
         metric=found.metric,
@@ -140,10 +140,10 @@ def _entry(found: StoredFinding, model: object) -> Entry:
 def _replay(found: StoredFinding, model: object) -> str:
     if _file_of(found.where) is None:
         return ""
-    words = ["pytest", found.where, f"--invariance-seed={found.raw.get('seed', 0)}"]
+    words = ["pytest", found.where, f"--invariance-seed={found.seed}"]
     if isinstance(model, str) and MASK not in model:
         words.append(f"--invariance-model={model}")
-    if not found.exhaustive and found.alpha:  # its share of the risk depends on what else was collected
+    if not found.is_exhaustive and found.alpha:  # its share of the risk depends on what else was collected
         words.append(f"--invariance-check-risk={found.alpha!r}")
     return shlex.join(words)
 

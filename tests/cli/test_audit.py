@@ -20,8 +20,8 @@ from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models import engine
 from pytest_llminvariance.models.protocol import Reply, Request
 from pytest_llminvariance.questions.question import Question
-from pytest_llminvariance.records.directory import load_record
 from pytest_llminvariance.records.judge import judge
+from pytest_llminvariance.records.record import load
 from tests import kill_audit
 from tests.records.records_schema import problems
 
@@ -85,8 +85,8 @@ def test_the_bank_is_sound() -> None:
 def test_an_audit_finds_what_is_known(tmp_path: Path) -> None:
     for spec, verdict in (("control:oracle", "HOLDS"), ("control:noisy=0.9", "BROKEN")):
         record = run_audit(plan(spec=spec, questions=read_bank(None), properties=default_audits()), tmp_path / spec)
-        assert [row["verdict"] for row in record.findings] == [verdict] * 4
-        assert [row["where"] for row in record.findings] == [f"audit::{name}" for name in default_audits()]
+        assert [row.verdict for row in record.findings] == [verdict] * 4
+        assert [row.where for row in record.findings] == [f"audit::{name}" for name in default_audits()]
         assert problems(tmp_path / spec) == []
         assert all(item.row == item.stored for item in judge(record))
 
@@ -96,7 +96,7 @@ def test_every_property_of_an_audit_works(tmp_path: Path) -> None:
         plan(spec="control:oracle", questions=read_bank(None)[:20], properties=tuple(audits())),
         tmp_path / "a",
     )
-    assert {row["verdict"] for row in record.findings} == {"HOLDS"}
+    assert {row.verdict for row in record.findings} == {"HOLDS"}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_stopped_after_any_pass_it_goes_on_as_if_nothing_had_happened(
     try:
         audited(first, tmp_path / "a", monkeypatch)
     except Stopped:
-        assert load_record(tmp_path / "a").run["exit"] is None
+        assert not load(tmp_path / "a").ended
     else:
         assert passes * PASS >= whole[1].total()
     audited(second, tmp_path / "a", monkeypatch)
@@ -142,7 +142,7 @@ def test_measured_noise_is_kept(readout: str, tmp_path: Path, monkeypatch: pytes
         with pytest.raises(Stopped):
             audited(noisy(passes), tmp_path / str(passes), monkeypatch, readout=readout)
         record = audited(noisy(), tmp_path / str(passes), monkeypatch, readout=readout)
-        assert "noise" in {guard["name"] for guard in record.findings[0]["guards"]}
+        assert "noise" in {guard.name for guard in record.findings[0].guards}
         whole, found = ((tmp_path / name / "findings.json").read_bytes() for name in ("whole", str(passes)))
         assert found == whole
         events = (tmp_path / str(passes) / "events" / "main.jsonl").read_text()
@@ -194,7 +194,7 @@ def test_a_finished_audit_asks_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_property_can_be_added_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     audited(Counting(), tmp_path / "a", monkeypatch, properties=("order",))
     record = audited(Counting(), tmp_path / "a", monkeypatch, properties=("order", "labels"))
-    assert [row["where"] for row in record.findings] == ["audit::order", "audit::labels"]
+    assert [row.where for row in record.findings] == ["audit::order", "audit::labels"]
 
 
 @pytest.mark.parametrize(
@@ -234,12 +234,12 @@ def test_a_model_that_fails_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(ModelError, match="the server is gone"):
         audited(Failing(4), tmp_path / "a", monkeypatch)
-    record = load_record(tmp_path / "a")
-    assert [row["reason"] for row in record.unfinished] == ["ModelError: the server is gone"]
-    assert sum(map(len, record.answers.values())) == 4 * PASS
-    assert load_record(tmp_path / "a").findings == ()
+    record = load(tmp_path / "a")
+    assert [row.reason for row in record.lost] == ["ModelError: the server is gone"]
+    assert record.n_answers() == 4 * PASS
+    assert load(tmp_path / "a").findings == ()
     audited(Counting(), tmp_path / "a", monkeypatch)
-    assert load_record(tmp_path / "a").unfinished == ()
+    assert load(tmp_path / "a").lost == ()
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 
 def test_an_audit_that_goes_on_has_not_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_audit(plan(properties=("order",)), tmp_path / "a")
-    assert load_record(tmp_path / "a").run["exit"] in (0, 1)
+    assert load(tmp_path / "a").fact("exit") in (0, 1)
 
     def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -356,6 +356,6 @@ def test_an_audit_that_goes_on_has_not_ended(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(auditing, "check", dies)
     with pytest.raises(KeyboardInterrupt):
         run_audit(plan(properties=("order", "prompt")), tmp_path / "a")
-    run = load_record(tmp_path / "a").run
+    run = load(tmp_path / "a").facts or {}
     assert run["exit"] is None
     assert run["settings"]["properties"] == ["order", "prompt"]

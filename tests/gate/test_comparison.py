@@ -21,11 +21,11 @@ from pytest_llminvariance.gate.ratchet import accept, read_ratchet, write_ratche
 from pytest_llminvariance.measures.flips import changed_while_wrong, mcnemar_exact, negative_flip
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.models.controls import Control
-from pytest_llminvariance.records.findings import RunRecord, StoredFinding, read_run
+from pytest_llminvariance.records.record import Record, StoredFinding, load
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", list("abcd"), id=f"q{n}", answer=n % 4) for n in range(10)]
-Recorded = Callable[..., RunRecord]
+Recorded = Callable[..., Record]
 
 
 def found(model: Control, bank: list[Question] = BANK, **settings: Any) -> Finding:
@@ -39,13 +39,13 @@ HOLDS, NOISY, BROKEN = found(controls.oracle()), found(controls.noisy(0.1)), fou
 def recorded(tmp_path: Path) -> Recorded:
     names = iter(range(1000))
 
-    def make(*findings: Finding, **settings: Any) -> RunRecord:
-        return read_run(write_run(tmp_path / str(next(names)), findings, **settings))
+    def make(*findings: Finding, **settings: Any) -> Record:
+        return load(write_run(tmp_path / str(next(names)), findings, **settings))
 
     return make
 
 
-def compared(old: RunRecord, new: RunRecord, margin: float = 0.02, allowed: tuple[str, ...] = ()) -> Compared:
+def compared(old: Record, new: Record, margin: float = 0.02, allowed: tuple[str, ...] = ()) -> Compared:
     (item,) = compare_runs(old, new, margin=Fraction(str(margin)), allowed=allowed).checks
     return item
 

@@ -18,7 +18,7 @@ from pytest_llminvariance.cli import app
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
 from pytest_llminvariance.gate.policy import Policy, policy_from
 from pytest_llminvariance.models.controls import Control
-from pytest_llminvariance.records.findings import RunRecord, read_run
+from pytest_llminvariance.records.record import Record, load
 from pytest_llminvariance.report.release import gate_lines
 from tests.run_directories import ANY, write_run
 
@@ -36,14 +36,14 @@ MODELS = {"holds": HOLDS, "broken": BROKEN, "undecided": OPEN}
 
 
 @pytest.fixture
-def recorded(tmp_path: Path) -> Callable[..., RunRecord]:
-    def make(*findings: Finding, name: str = "run", **settings: Any) -> RunRecord:
-        return read_run(write_run(tmp_path / name, findings, **settings))
+def recorded(tmp_path: Path) -> Callable[..., Record]:
+    def make(*findings: Finding, name: str = "run", **settings: Any) -> Record:
+        return load(write_run(tmp_path / name, findings, **settings))
 
     return make
 
 
-def decided(runs: RunRecord | list[RunRecord], **policy: Any) -> GateDecision:
+def decided(runs: Record | list[Record], **policy: Any) -> GateDecision:
     made = policy_from(policy, "gate.toml") if policy else Policy()
     return decide_gate(runs if isinstance(runs, list) else [runs], made, TODAY)
 
@@ -59,7 +59,7 @@ def waiver(**changes: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("name", "code"), [("holds", 0), ("broken", 1), ("undecided", 3)])
 def test_without_a_policy_broken_blocks_and_undecided_is_no_evidence(
-    recorded: Callable[..., RunRecord], name: str, code: int
+    recorded: Callable[..., Record], name: str, code: int
 ) -> None:
     assert decided(recorded(MODELS[name], exit=int(code > 0))).exit_code == code
 
@@ -69,7 +69,7 @@ def test_without_a_policy_broken_blocks_and_undecided_is_no_evidence(
     [("block", (0, 1, 3)), ("warn", (0, 0, 0)), ("ignore", (3, 3, 3))],
 )
 @pytest.mark.parametrize("said_by", ["test", "property", "marker"])
-def test_levels(recorded: Callable[..., RunRecord], level: str, codes: tuple[int, ...], said_by: str) -> None:
+def test_levels(recorded: Callable[..., Record], level: str, codes: tuple[int, ...], said_by: str) -> None:
     policy: dict[str, Any] = {
         "test": {},
         "property": {"properties": {"option_order": {"level": level}}},
@@ -80,7 +80,7 @@ def test_levels(recorded: Callable[..., RunRecord], level: str, codes: tuple[int
         assert decided(run, **policy).exit_code == code
 
 
-def test_the_strictest_rule_counts_and_a_rule_wins_over_the_test(recorded: Callable[..., RunRecord]) -> None:
+def test_the_strictest_rule_counts_and_a_rule_wins_over_the_test(recorded: Callable[..., Record]) -> None:
     run = recorded(BROKEN, level="ignore", markers=["slow", "odd"])
     rules = {"markers": {"slow": {"level": "warn"}, "odd": {"level": "ignore"}}}
     assert decided(run, **rules).of("warns")
@@ -88,13 +88,13 @@ def test_the_strictest_rule_counts_and_a_rule_wins_over_the_test(recorded: Calla
 
 
 @pytest.mark.parametrize(("undecided", "code"), [("block", 1), ("insufficient", 3), ("warn", 0), ("ignore", 3)])
-def test_what_undecided_means(recorded: Callable[..., RunRecord], undecided: str, code: int) -> None:
+def test_what_undecided_means(recorded: Callable[..., Record], undecided: str, code: int) -> None:
     assert decided(recorded(OPEN), undecided=undecided).exit_code == code
     assert decided(recorded(OPEN), properties={"option_order": {"undecided": undecided}}).exit_code == code
     assert decided(recorded(BROKEN, exit=1), undecided=undecided).exit_code == 1
 
 
-def test_a_missing_check_blocks(recorded: Callable[..., RunRecord]) -> None:
+def test_a_missing_check_blocks(recorded: Callable[..., Record]) -> None:
     both = recorded(HOLDS, LABELS, where=[ANY, "tests/test_b.py::test_labels"])
     required = ["option_order", "labels", ANY, "tests/test_b.py::test_labels"]
     assert decided(both, required=required).exit_code == 0
@@ -108,14 +108,14 @@ def test_a_missing_check_blocks(recorded: Callable[..., RunRecord]) -> None:
     assert decided([one, recorded(LABELS, name="two")], required=["option_order", "labels"]).exit_code == 0
 
 
-def test_a_required_check_cannot_be_ignored_away_by_its_test(recorded: Callable[..., RunRecord]) -> None:
+def test_a_required_check_cannot_be_ignored_away_by_its_test(recorded: Callable[..., Record]) -> None:
     run = recorded(HOLDS, LABELS, level="ignore")
     decision = decided(run, required=["labels"], properties={"option_order": {"level": "block"}})
     assert decision.exit_code == 1
     assert decision.missing == ("labels: required, but every check of it is ignored",)
 
 
-def test_a_waiver_lets_pass_and_is_shown_until_it_expires(recorded: Callable[..., RunRecord]) -> None:
+def test_a_waiver_lets_pass_and_is_shown_until_it_expires(recorded: Callable[..., Record]) -> None:
     run = recorded(BROKEN, exit=1)
     decision = decided(run, waivers=waiver())
     assert decision.exit_code == 0
@@ -126,12 +126,12 @@ def test_a_waiver_lets_pass_and_is_shown_until_it_expires(recorded: Callable[...
     assert "the waiver of ana for option_order expired on 2026-01-31" in text(expired)
 
 
-def test_an_expired_waiver_of_an_undecided_check_blocks(recorded: Callable[..., RunRecord]) -> None:
+def test_an_expired_waiver_of_an_undecided_check_blocks(recorded: Callable[..., Record]) -> None:
     assert decided(recorded(OPEN), waivers=waiver()).exit_code == 0
     assert decided(recorded(OPEN), waivers=waiver(expires=datetime.date(2026, 1, 1))).exit_code == 1
 
 
-def test_a_waiver_covers_no_more_than_it_says(recorded: Callable[..., RunRecord]) -> None:
+def test_a_waiver_covers_no_more_than_it_says(recorded: Callable[..., Record]) -> None:
     run = recorded(BROKEN, LABELS, exit=1)
     size = float(BROKEN.effect.high)
     assert decided(run, waivers=waiver(up_to=size + 0.01)).exit_code == 0
@@ -143,12 +143,12 @@ def test_a_waiver_covers_no_more_than_it_says(recorded: Callable[..., RunRecord]
     assert decided(run, waivers=waiver(property="labels")).exit_code == 1
 
 
-def test_a_waiver_does_not_stand_in_for_a_missing_check(recorded: Callable[..., RunRecord]) -> None:
+def test_a_waiver_does_not_stand_in_for_a_missing_check(recorded: Callable[..., Record]) -> None:
     run = recorded(LABELS)
     assert decided(run, required=["option_order"], waivers=waiver()).exit_code == 1
 
 
-def test_a_waiver_or_rule_that_matches_nothing_is_said(recorded: Callable[..., RunRecord]) -> None:
+def test_a_waiver_or_rule_that_matches_nothing_is_said(recorded: Callable[..., Record]) -> None:
     decision = decided(recorded(HOLDS), waivers=waiver(property="labels"), properties={"promt": {"level": "warn"}})
     assert decision.notes == (
         "the waiver of ana for labels matches no check: remove it",
@@ -161,7 +161,7 @@ def test_a_waiver_or_rule_that_matches_nothing_is_said(recorded: Callable[..., R
     )
 
 
-def test_rules_for_markers_need_a_record_of_markers(recorded: Callable[..., RunRecord]) -> None:
+def test_rules_for_markers_need_a_record_of_markers(recorded: Callable[..., Record]) -> None:
     run = recorded(HOLDS, markers=None)
     assert decided(run).exit_code == 0
     decision = decided(run, markers={"slow": {"level": "block"}})
@@ -169,7 +169,7 @@ def test_rules_for_markers_need_a_record_of_markers(recorded: Callable[..., RunR
     assert "does not hold the markers of tests" in text(decision)
 
 
-def test_too_few_questions_are_undecided(recorded: Callable[..., RunRecord]) -> None:
+def test_too_few_questions_are_undecided(recorded: Callable[..., Record]) -> None:
     assert decided(recorded(HOLDS), properties={"option_order": {"min_questions": 12}}).exit_code == 0
     decision = decided(recorded(HOLDS), properties={"option_order": {"min_questions": 13}})
     assert decision.exit_code == 3
@@ -181,7 +181,7 @@ def sampled(finding: Finding, alpha: float) -> Finding:
     return dataclasses.replace(finding, risk_limit=0.05, decision=decision)
 
 
-def test_the_risk_of_all_runs_is_added(recorded: Callable[..., RunRecord]) -> None:
+def test_the_risk_of_all_runs_is_added(recorded: Callable[..., Record]) -> None:
     runs = [recorded(sampled(HOLDS, 0.02), sampled(LABELS, 0.005), name=f"run{n}") for n in range(2)]
     assert decided(runs).exit_code == 0
     assert decided(runs).spent == pytest.approx(0.05)
@@ -192,16 +192,16 @@ def test_the_risk_of_all_runs_is_added(recorded: Callable[..., RunRecord]) -> No
     assert decided(more, risk_limit=0.06).exit_code == 0
 
 
-def test_fifty_shares_of_a_thousandth_are_within_five_hundredths(recorded: Callable[..., RunRecord]) -> None:
+def test_fifty_shares_of_a_thousandth_are_within_five_hundredths(recorded: Callable[..., Record]) -> None:
     run = recorded(*[dataclasses.replace(sampled(HOLDS, 0.001), id=str(n)) for n in range(50)])
     assert decided(run).exit_code == 0
 
 
-def test_risk_above_the_limit_outweighs_what_blocks(recorded: Callable[..., RunRecord]) -> None:
+def test_risk_above_the_limit_outweighs_what_blocks(recorded: Callable[..., Record]) -> None:
     assert decided(recorded(sampled(BROKEN, 0.06), exit=1)).exit_code == 3
 
 
-def test_a_sampled_finding_that_hides_its_risk_is_no_evidence(recorded: Callable[..., RunRecord]) -> None:
+def test_a_sampled_finding_that_hides_its_risk_is_no_evidence(recorded: Callable[..., Record]) -> None:
     decision = decided(recorded(dataclasses.replace(HOLDS, risk_limit=0.05, decision=None)))
     assert decision.exit_code == 3
     assert "1 sampled findings do not say what risk they spent" in text(decision)
@@ -218,25 +218,25 @@ def test_a_sampled_finding_that_hides_its_risk_is_no_evidence(recorded: Callable
     ],
 )
 def test_a_run_that_did_not_end_well_is_no_evidence(
-    recorded: Callable[..., RunRecord], status: int | None, code: int, says: str
+    recorded: Callable[..., Record], status: int | None, code: int, says: str
 ) -> None:
     decision = decided(recorded(HOLDS, exit=status))
     assert decision.exit_code == code
     assert says in text(decision)
 
 
-def test_no_run_json_and_no_finding_are_no_evidence(recorded: Callable[..., RunRecord], tmp_path: Path) -> None:
+def test_no_run_json_and_no_finding_are_no_evidence(recorded: Callable[..., Record], tmp_path: Path) -> None:
     recorded(HOLDS)
     (tmp_path / "run" / "run.json").unlink()
-    assert "it is not known whether the run ended" in text(decided(read_run(tmp_path / "run")))
-    assert decided(read_run(tmp_path / "run")).exit_code == 3
+    assert "it is not known whether the run ended" in text(decided(load(tmp_path / "run")))
+    assert decided(load(tmp_path / "run")).exit_code == 3
     assert decided(recorded()).exit_code == 3
     assert decided(recorded(), required=["labels"]).exit_code == 3
     assert "gate: NO EVIDENCE - there is no finding" in text(decided(recorded()))
     assert decided([]).exit_code == 3
 
 
-def test_checks_that_did_not_finish_are_no_evidence(recorded: Callable[..., RunRecord]) -> None:
+def test_checks_that_did_not_finish_are_no_evidence(recorded: Callable[..., Record]) -> None:
     lost: Any = ("labels: ModelError: gone  [tests/test_b.py::test_labels]",)  # read only as text
     run = dataclasses.replace(recorded(HOLDS), lost=lost)
     assert decided(run).exit_code == 3
@@ -244,7 +244,7 @@ def test_checks_that_did_not_finish_are_no_evidence(recorded: Callable[..., RunR
 
 
 @pytest.mark.parametrize("name", ["model", "fingerprint", "commit"])
-def test_runs_of_different_things_are_not_gated_together(recorded: Callable[..., RunRecord], name: str) -> None:
+def test_runs_of_different_things_are_not_gated_together(recorded: Callable[..., Record], name: str) -> None:
     runs = [recorded(HOLDS, name="one"), recorded(HOLDS, name="two", **{name: "another"})]
     decision = decided(runs)
     assert decision.exit_code == 3
@@ -261,7 +261,7 @@ NOISY = check(
 
 @pytest.mark.parametrize("steps", range(-3, 4))
 def test_another_tolerance_gives_the_verdict_of_a_run_under_it_or_undecided(
-    recorded: Callable[..., RunRecord], steps: int
+    recorded: Callable[..., Record], steps: int
 ) -> None:
     """Never a HOLDS or BROKEN that a run under that tolerance would not have given."""
     limit = Fraction(str(round(float(NOISY.effect.high), 2))) + Fraction(steps, 50)
@@ -275,7 +275,7 @@ def test_another_tolerance_gives_the_verdict_of_a_run_under_it_or_undecided(
 
 
 def test_a_larger_tolerance_does_not_let_a_model_pass_that_was_not_shown_to_read(
-    recorded: Callable[..., RunRecord],
+    recorded: Callable[..., Record],
 ) -> None:
     decision = decided(recorded(HOLDS), properties={"option_order": {"tolerance": 0.3}})
     assert decision.exit_code == 3
@@ -284,13 +284,13 @@ def test_a_larger_tolerance_does_not_let_a_model_pass_that_was_not_shown_to_read
 
 @pytest.mark.parametrize(("finding", "tolerance", "code"), [(HOLDS, 0.04, 3), (BROKEN, 0.04, 1), (BROKEN, 0.06, 3)])
 def test_a_run_that_stopped_early_says_nothing_of_a_harder_claim(
-    recorded: Callable[..., RunRecord], finding: Finding, tolerance: float, code: int
+    recorded: Callable[..., Record], finding: Finding, tolerance: float, code: int
 ) -> None:
     run = recorded(sampled(finding, 0.01), exit=int(finding is BROKEN))
     assert decided(run, properties={"option_order": {"tolerance": tolerance}}).exit_code == code
 
 
-def test_data_stays_on_its_line(recorded: Callable[..., RunRecord]) -> None:
+def test_data_stays_on_its_line(recorded: Callable[..., Record]) -> None:
     nasty = dataclasses.replace(BROKEN, title="x\n::error::\x1b[31mowned", reasons=("a\r\nb",))
     lines = list(gate_lines(decided(recorded(nasty, exit=1, where=["t.py::a\nb"]))))
     assert not any(set(line) & set("\n\r\x1b") for line, _ in lines)

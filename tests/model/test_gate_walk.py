@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance.gate.comparison import Compared, compare_runs
-from pytest_llminvariance.records.findings import read_run
+from pytest_llminvariance.records.record import load
 from pytest_llminvariance.report.release import COMPARISON_WORDS
 from tests.run_directories import recording
 
@@ -92,7 +92,7 @@ class Repository:
         return next(row for row in rows if row["property"] == property)
 
     def compared(self, old: str, new: str) -> Compared:
-        runs = [read_run(self.folder / name) for name in (old, new)]
+        runs = [load(self.folder / name) for name in (old, new)]
         comparison = compare_runs(runs[0], runs[1], margin=Fraction(1, 10))
         return next(item for item in comparison.checks if item.key.endswith(" option_order"))
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance.cli import app
-from pytest_llminvariance.records.directory import findings_text, load_record
+from pytest_llminvariance.records.directory import findings_text, repair
 from pytest_llminvariance.records.judge import judge
+from pytest_llminvariance.records.record import load
 from tests.records.records_schema import problems
 
 MANY = """
@@ -90,11 +91,11 @@ def read(path: Path) -> Any:
 def test_judge_gives_the_same_bytes_for_every_kind_of_check(control: str, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_many=MANY)
     pytester.runpytest(f"--invariance-model=control:{control}", "--invariance-report=rec")
-    record = load_record(pytester.path / "rec")
+    record = load(pytester.path / "rec")
     assert len(record.findings) == 13
     judged = judge(record)
     assert [item.thin for item in judged] == [""] * 13
-    text = findings_text([item.row for item in judged if item.row], record.unfinished)
+    text = findings_text([item.row.to_json() for item in judged if item.row], [lost.to_json() for lost in record.lost])
     assert text == (pytester.path / "rec" / "findings.json").read_text()
     assert problems(pytester.path / "rec") == []
 
@@ -144,9 +145,12 @@ def test_two_workers_write_what_one_process_writes(pytester: pytest.Pytester) ->
     model = "--invariance-model=control:noisy=0.3"
     pytester.runpytest_subprocess(model, "--invariance-report=one")
     pytester.runpytest_subprocess(model, "--invariance-report=two", "-n2", "--dist=loadfile")
-    one, two = (load_record(pytester.path / name) for name in ("one", "two"))
+    one, two = (load(pytester.path / name) for name in ("one", "two"))
     plain = [
-        sorted(({**row, "id": "", "tokens": 0, "guards": ()} for row in record.findings), key=lambda row: row["where"])
+        [
+            {**found.to_json(), "id": "", "tokens": 0, "guards": ()}
+            for found in sorted(record.findings, key=lambda found: found.where)
+        ]
         for record in (one, two)
     ]
     assert plain[0] == plain[1]
@@ -188,17 +192,17 @@ def test_a_worker_that_dies_leaves_its_answers_and_is_told(pytester: pytest.Pyte
     )
     model = "--invariance-model=python:dying:Dying"
     pytester.runpytest_subprocess(model, "--invariance-report=rec", "-n1", "--max-worker-restart=0")
-    record = load_record(pytester.path / "rec")
-    assert [row["verdict"] for row in record.findings] == ["HOLDS"]
-    (lost,) = record.unfinished
-    assert (lost["title"], lost["reason"]) == ("option order", "started and did not finish")
-    assert (lost["where"], lost["file"]) == ("test_dies.py::test_dies", "test_dies.py")
+    record = load(pytester.path / "rec")
+    assert [row.verdict for row in record.findings] == ["HOLDS"]
+    (lost,) = record.lost
+    assert (lost.title, lost.reason) == ("option order", "started and did not finish")
+    assert (lost.where, lost.file) == ("test_dies.py::test_dies", "test_dies.py")
     # 288 planned, 12 foreign and 3 again of the first check, which the count includes
-    assert len(record.answers[lost["id"]]) == 350 - 303
+    assert record.n_answers(lost.id) == 350 - 303
     assert problems(pytester.path / "rec") == []
 
 
-def test_after_a_crash_of_everything_a_later_command_puts_the_record_together(suite: pytest.Pytester) -> None:
+def test_after_a_crash_of_everything_the_record_is_read_as_it_is(suite: pytest.Pytester) -> None:
     suite.makeconftest(
         """
         import os
@@ -209,17 +213,21 @@ def test_after_a_crash_of_everything_a_later_command_puts_the_record_together(su
     )
     suite.runpytest_subprocess("--invariance-model=control:always_first", "--invariance-report=rec")
     assert not (suite.path / "rec" / "findings.json").exists()
-    record = load_record(suite.path / "rec")
+    record = load(suite.path / "rec")
     assert not record.ended
-    assert [row["verdict"] for row in read(suite.path / "rec" / "findings.json")["findings"]] == ["BROKEN"]
+    assert [found.verdict for found in record.findings] == ["BROKEN"]
     assert judge(record)[0].row == record.findings[0]
+    assert not (suite.path / "rec" / "findings.json").exists(), "a reader writes nothing"
+    repair(suite.path / "rec")
+    assert [row["verdict"] for row in read(suite.path / "rec" / "findings.json")["findings"]] == ["BROKEN"]
+    assert load(suite.path / "rec") == record
 
 
 def test_a_later_run_replaces_the_record_and_nothing_else(suite: pytest.Pytester) -> None:
     flags = ("--invariance-model=control:oracle", "--invariance-report=rec")
     suite.runpytest(*flags)
     suite.runpytest(*flags)
-    assert len(load_record(suite.path / "rec").findings) == 1
+    assert len(load(suite.path / "rec").findings) == 1
     (suite.path / "rec" / "mine.txt").write_text("precious")
     result = suite.runpytest(*flags)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -302,8 +310,8 @@ def test_more(invariance_model, url):
     for path in files:
         for secret in ("hunter22", "abcdefgh99", "zebra-crossing"):
             assert secret not in path.read_text(), path
-    record = load_record(suite.path / "rec")
+    record = load(suite.path / "rec")
     assert len(record.findings) == 2
-    assert "401 from http://***@host" in record.unfinished[0]["reason"]
+    assert "401 from http://***@host" in record.lost[0].reason
     assert all(item.row == item.stored for item in judge(record))
     assert "judge" in {command.name for command in app.registered_commands}

@@ -19,7 +19,9 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, TextReply
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.template import Layout, Template
-from pytest_llminvariance.records.directory import begin_record, load_record, read_lines, repair
+from pytest_llminvariance.records.directory import begin_record, repair
+from pytest_llminvariance.records.lines import lines_of, read_line
+from pytest_llminvariance.records.record import load
 from pytest_llminvariance.records.sheets import reply_data, reply_from, sheet_data, sheet_from
 from tests.records.records_schema import SCHEMAS, schema
 
@@ -101,7 +103,7 @@ def test_half_lines_are_cut_off_and_left_out(tmp_path: Path) -> None:
     begin_record(tmp_path / "rec", FACTS)
     file = tmp_path / "rec" / "answers.jsonl"
     file.write_bytes(b'{"check": "a"}\n{"check": "b", "text": "\xc3')
-    assert [line["check"] for line in read_lines(file)] == ["a"]
+    assert [read_line(line) for line in lines_of([file])] == [{"check": "a"}, None]
     repair(tmp_path / "rec")
     assert file.read_bytes() == b'{"check": "a"}\n'
     repair(tmp_path / "rec")
@@ -130,11 +132,11 @@ def test_a_file_is_no_place(tmp_path: Path) -> None:
 
 
 def test_what_is_no_record_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds no run.json, so it is no record"):
-        load_record(tmp_path)
+    with pytest.raises(UsageError, match=r"holds no findings.json, so there is no evidence"):
+        load(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(UsageError, match="cannot be read as JSON"):
-        load_record(tmp_path)
+        load(tmp_path)
     (tmp_path / "run.json").write_text('{"schema_version": 7, "exit": 0}')
     with pytest.raises(UsageError, match="has schema_version 7, but this version reads 1"):
-        load_record(tmp_path)
+        load(tmp_path)

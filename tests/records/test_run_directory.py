@@ -12,7 +12,7 @@ import pytest
 from pytest_llminvariance import Question, Verdict, check, controls, run
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.records.answers import as_written, read_answers
-from pytest_llminvariance.records.findings import read_run
+from pytest_llminvariance.records.record import load
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]
@@ -30,7 +30,7 @@ def stored(directory: Path) -> dict[str, Any]:
 
 
 def test_a_finding_comes_back_as_it_was_written(directory: Path) -> None:
-    read = read_run(directory)
+    read = load(directory)
     (found,) = read.findings
     made = check("option_order", controls.oracle(), BANK, tolerance=0.05)
     assert found.verdict is Verdict.HOLDS
@@ -39,16 +39,16 @@ def test_a_finding_comes_back_as_it_was_written(directory: Path) -> None:
     assert found.guards == made.guards
     assert found.per_question == made.per_question
     assert found.question_hashes == tuple(question.content_hash for question in BANK)
-    assert (found.alpha, found.exhaustive, found.level, found.markers) == (0, True, "block", ())
+    assert (found.alpha, found.is_exhaustive, found.level, found.markers) == (0, True, "block", ())
     assert read.fact("commit") == "c0ffee"
-    assert read_run(directory / "findings.json").findings == read.findings
+    assert load(directory / "findings.json").findings == read.findings
 
 
 def test_run_json_and_answers_are_optional(directory: Path) -> None:
     (directory / "run.json").unlink()
     (directory / "answers.jsonl").unlink()
-    assert read_run(directory).facts is None
-    with pytest.raises(RecordError, match="cannot be read"):
+    assert load(directory).facts is None
+    with pytest.raises(RecordError, match="is not there, so answers of that run are not known"):
         read_answers(directory)
 
 
@@ -58,14 +58,14 @@ def test_a_record_that_is_cut_off_is_refused(directory: Path, part: float) -> No
     data = file.read_bytes()
     file.write_bytes(data[: int(len(data) * part)])
     with pytest.raises(RecordError, match="no evidence"):
-        read_run(directory)
+        load(directory)
 
 
 def test_what_is_not_there_is_no_evidence(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="does not exist, so there is no evidence"):
-        read_run(tmp_path / "nothing")
+        load(tmp_path / "nothing")
     with pytest.raises(RecordError, match=r"holds no findings\.json, so there is no evidence"):
-        read_run(tmp_path)
+        load(tmp_path)
 
 
 REQUIRED = (
@@ -81,7 +81,7 @@ def test_every_required_field_is_checked(directory: Path, name: str, value: obje
     data["findings"][0][name] = value
     (directory / "findings.json").write_text(json.dumps(data))
     with pytest.raises(RecordError, match=rf"finding 1: {name}"):
-        read_run(directory)
+        load(directory)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,13 @@ def test_every_required_field_is_checked(directory: Path, name: str, value: obje
         ({"effect": {"low": float("nan"), "high": 1}}, "cannot be read as JSON .*NaN is no number"),
         ({"effect": {"low": 0.4, "high": 0.4}}, r"says HOLDS, but its effect of 0.4 to 0.4 against the tolerance 0.05"),
         ({"verdict": "BROKEN"}, r"says BROKEN, but its effect of 0 to 0"),
-        ({"guards": [{"name": "x", "passed": 1, "text": "y"}]}, "guards holds"),
+        (
+            {"guards": [{"name": "x", "passed": 1, "text": "y"}]},
+            r"guards\[0\].passed is 1, but must be true or false or null",
+        ),
         ({"guards": {}}, "guards is {}, but must be a list"),
         ({"details": {"question_hashes": ["a"]}}, "1 question hashes for 12 questions"),
-        ({"decision": {"method": "exhaustive", "alpha": 2}}, "decision.alpha is 2.0, but must be from 0 to 1"),
+        ({"decision": {"method": "exhaustive", "alpha": 2}}, "decision.alpha is 2, but must be a number from 0 to 1"),
         ({"decision": {"method": "guessed", "alpha": 0}}, "method is 'guessed'"),
         ({"line": "7"}, "line is '7', but must be a whole number"),
         ({"markers": "slow"}, "markers is 'slow', but must be a list of texts"),
@@ -108,7 +111,7 @@ def test_what_cannot_be_is_refused_and_named(directory: Path, change: dict[str, 
     data["findings"][0] |= change
     (directory / "findings.json").write_text(json.dumps(data))
     with pytest.raises(RecordError, match=says):
-        read_run(directory)
+        load(directory)
 
 
 def test_a_finding_that_comes_twice_is_refused(directory: Path) -> None:
@@ -116,7 +119,7 @@ def test_a_finding_that_comes_twice_is_refused(directory: Path) -> None:
     data["findings"] *= 2
     (directory / "findings.json").write_text(json.dumps(data))
     with pytest.raises(RecordError, match="holds the finding 'finding0' twice"):
-        read_run(directory)
+        load(directory)
 
 
 @pytest.mark.parametrize("version", [None, 0, 2, True, "1"])
@@ -125,7 +128,7 @@ def test_another_version_is_refused(directory: Path, name: str, version: object)
     data = json.loads((directory / name).read_text())
     (directory / name).write_text(json.dumps(data | {"schema_version": version}))
     with pytest.raises(RecordError, match=r"schema_version .*, but this version reads 1"):
-        read_run(directory)
+        load(directory)
 
 
 def test_sampled_findings_tell_what_they_spent_or_that_they_do_not(directory: Path) -> None:
@@ -133,22 +136,22 @@ def test_sampled_findings_tell_what_they_spent_or_that_they_do_not(directory: Pa
     decision = {"method": "sequential", "alpha": 0.01, "n": 5, "n_planned": 12}
     data["findings"][0] |= {"risk_limit": 0.05, "decision": decision}
     (directory / "findings.json").write_text(json.dumps(data))
-    (found,) = read_run(directory).findings
-    assert (found.alpha, found.exhaustive) == (0.01, False)
+    (found,) = load(directory).findings
+    assert (found.alpha, found.is_exhaustive) == (0.01, False)
     data["findings"][0]["decision"] = None
     (directory / "findings.json").write_text(json.dumps(data))
-    (found,) = read_run(directory).findings
-    assert (found.alpha, found.exhaustive) == (None, False)
+    (found,) = load(directory).findings
+    assert (found.alpha, found.is_exhaustive) == (None, False)
 
 
 def test_answers_as_written_are_found_by_check(directory: Path) -> None:
     answers = read_answers(directory)
     assert len(answers) == 12 * 6
-    found = as_written(answers, "finding0")
+    found = as_written(load(directory).answers("finding0"))
     assert {digest: set(answer.outcomes) for digest, answer in found.items()} == {
         question.content_hash: {question.answer} for question in BANK
     }
-    assert as_written(answers, "another") == {}
+    assert as_written(load(directory).answers("another")) == {}
 
 
 def test_a_cut_last_line_is_left_out_and_a_damaged_one_refused(directory: Path) -> None:
@@ -158,7 +161,7 @@ def test_a_cut_last_line_is_left_out_and_a_damaged_one_refused(directory: Path) 
     assert len(read_answers(directory)) == 12 * 6 - 1
     lines = text.splitlines(keepends=True)
     file.write_text("".join([lines[0][:-20] + "\n", *lines[1:]]))
-    with pytest.raises(RecordError, match=r"line 1 is no answer"):
+    with pytest.raises(RecordError, match=r"line 1 is damaged"):
         read_answers(directory)
     file.write_text("")
     with pytest.raises(RecordError, match="holds no answer"):
