@@ -211,6 +211,12 @@ def tally(evidence: Sequence[Evidence]) -> tuple[Mapping[str, int], int]:
     return causes, sum(len(item.answers) for item in evidence)
 
 
+def readings(evidence: Sequence[Evidence]) -> Mapping[str, int]:
+    """Count how texts were read, by language and rule; empty where no answer is a text."""
+    counts = Counter(answer.reading for item in evidence for answer in item.answers if answer.reading)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
 def mean_share(hits: int, whole: int) -> Fraction | None:
     """Return a share, or `None` of nothing."""
     return Fraction(hits, whole) if whole else None

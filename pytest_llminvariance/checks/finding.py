@@ -18,6 +18,7 @@ from pytest_llminvariance.checks.evidence import (
     majority,
     measure_questions,
     per_question,
+    readings,
     tally,
 )
 from pytest_llminvariance.checks.examples import nearest_example
@@ -118,6 +119,7 @@ def _details(
     same = {
         "question_hashes": tuple(item.plan.question.content_hash for item in evidence),
         "template_sha256": evidence[0].plan.probes[0].presentation.template.content_hash,
+        **({"readings": read} if (read := readings(evidence)) else {}),
     }
     if samples == 1:
         return {

@@ -170,19 +170,26 @@ def _after_openers(page: Page, start: int) -> Iterator[int]:
 
 def _framed(page: Page, start: int, at: int) -> Claim | None:
     """Read the claim whose phrase starts there."""
-    unread = None
+    unread, known = None, dict[int, list[Claim]]()
     for frame in words().frames:
         before = frame.before.match(page.text, at)
         if before is None:
             continue
-        for place in _starts(page.shown, page.text, _after_rejected(page, before.end())):
-            for found in (target(page.shown, page.text, place), _set_off_label(page, place)):
-                claim = found and _held(page, frame, replace(found, start=start), before)
-                if claim is not None:
-                    return claim
+        if before.end() not in known:
+            known[before.end()] = list(_targets(page, before.end()))
+        held = (_held(page, frame, replace(found, start=start), before) for found in known[before.end()])
+        claim = next(filter(None, held), None)
+        if claim is not None:
+            return claim
         if unread is None and frame.names_answer:
             unread = _unread(page, frame, before, start)
     return unread
+
+
+def _targets(page: Page, at: int) -> Iterator[Claim]:
+    """Yield what may be read as the option after a phrase that ends there."""
+    for place in _starts(page.shown, page.text, _after_rejected(page, at)):
+        yield from filter(None, (target(page.shown, page.text, place), _set_off_label(page, place)))
 
 
 def _after_rejected(page: Page, at: int) -> int:

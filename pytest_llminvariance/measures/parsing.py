@@ -111,8 +111,8 @@ def _is_final(page: Page, claim: Claim | None) -> bool:
     if claim is None or claim.position is None:
         return False
     said = " ".join(page.text[claim.start : claim.end].split()).strip(" .\"'(")
-    longer = [form for form in (*page.shown.forms, *page.shown.labels) if form.startswith(said) and form != said]
-    if longer and claim.end >= len(page.text):
+    known = page.shown.labels if said in page.shown.labels else page.shown.forms
+    if claim.end >= len(page.text) and any(form.startswith(said) and form != said for form in known):
         return False
     start, _, _ = page.sentence(claim.start, claim.end)
     return claim.tier > 1 or not page.text[:start].strip()

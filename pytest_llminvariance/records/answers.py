@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistribution, Status
 
-STATUSES: tuple[Status, ...] = ("scored", "chosen", "refused", "unparsed", "missing")
+STATUSES: tuple[Status, ...] = ("scored", "chosen", "refused", "unfinished", "unparsed", "missing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
