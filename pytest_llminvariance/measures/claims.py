@@ -9,43 +9,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_llminvariance.measures.language_table import ENGLISH
 from pytest_llminvariance.measures.languages import Frame, one_of
+from pytest_llminvariance.measures.targets import OPENERS, Claim, disagree_rule, starts, target
 from pytest_llminvariance.measures.wording import (
     BOX,
     BOX_END,
-    GAP,
     ONLY_MARKS,
     STOP,
     WORD_LABELS,
     Page,
     ShownQuestion,
-    Span,
     words,
 )
 
 _CLOSERS = re.compile(rf"[ \"')\]}}*{BOX_END}]*")
-_OPENERS = re.compile(r"[\s\"'(\[{*]*")
 _SET_OFF = re.compile(r"[).:\]]|\s*-\s|\s*\(")
 _MORE = re.compile(r"[,、:(]|-\s")
 _BECAUSE = re.compile(r"\s*,?\s*(?:because|since)\b")
 _CLAUSE = re.compile(r"[,、;:()]|\s-\s")
 _ENGLISH_REASON = one_of([ENGLISH.reason])
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a stretch of text claims; `position` is `None` where it claims nothing that can be read."""
-
-    position: int | None
-    rule: str
-    end: int
-    start: int = 0
-    tier: int = 0
-    """0 stands there, 1 is announced, 2 is announced as final."""
-    language: str | None = None
 
 
 def claims_of(page: Page) -> list[Claim]:
@@ -65,76 +50,6 @@ def whole(page: Page) -> Claim | None:
     if re.fullmatch(r"(?:both|either|all)(?: (?:of )?(?:them|these|the above))?[.!]?", page.text):
         return Claim(None, "two answers", len(page.text))
     return None
-
-
-def target(shown: ShownQuestion, text: str, start: int) -> Claim | None:
-    """Read the label, the option, or both, that start exactly there."""
-    label, option = shown.label_at(text, start), shown.text_at(text, start)
-    if label is not None and (option is None or option.end <= label.end):
-        both = _label_and_text(shown, text, label)
-        if both is not None:
-            return both
-    if option is not None:
-        bracketed = re.compile(rf" ?[(]({shown.any_label.pattern})[)]").match(text, option.end)
-        if bracketed is not None and shown.labels[bracketed[1]] in option.positions:
-            return Claim(shown.labels[bracketed[1]], "label and text", bracketed.end())
-        if bracketed is not None:
-            return Claim(None, _disagree(shown), bracketed.end())
-    several = _several(shown, text, start)
-    if several is not None:
-        return several
-    if option is not None and (label is None or option.end > label.end):
-        only = len(option.positions) == 1
-        return Claim(min(option.positions) if only else None, "option text" if only else "ambiguous option text", option.end)
-    if label is None:
-        return None
-    if option is not None and option.positions != label.positions:
-        return Claim(None, "ambiguous label", label.end)
-    return Claim(min(label.positions), "label", label.end)
-
-
-def _label_and_text(shown: ShownQuestion, text: str, label: Span) -> Claim | None:
-    gap = GAP.match(text, label.end)
-    named = shown.text_at(text, gap.end()) if gap else None
-    if gap is None or named is None or (not gap[0] and label.end == named.start):
-        return None
-    if label.positions <= named.positions:
-        return Claim(min(label.positions), "label and text", named.end)
-    loose = text[label.start : label.end] in WORD_LABELS and not gap[0].strip()
-    listed = "," in gap[0] and named.positions.isdisjoint(label.positions) and named.end - named.start <= 1
-    return None if loose or listed else Claim(None, _disagree(shown), named.end)
-
-
-def _disagree(shown: ShownQuestion) -> str:
-    return "label and text disagree" if shown.highest is None else "number and words disagree"
-
-
-def _several(shown: ShownQuestion, text: str, start: int) -> Claim | None:
-    """Return a claim of two answers if what starts there is joined with another label or option."""
-    first = shown.text_at(text, start) or shown.label_at(text, start)
-    join = first and words().join.match(text, first.end)
-    if not first or not join:
-        return None
-    for at in dict.fromkeys(_starts(shown, text, join.end(), doubt=True)):
-        second = shown.text_at(text, at) or shown.label_at(text, at)
-        loose = second and text[at : second.end] in WORD_LABELS and re.compile(r"\s+\w").match(text, second.end)
-        if second and not loose and second.positions != first.positions:
-            return Claim(None, "two answers", second.end)
-    return None
-
-
-def _starts(shown: ShownQuestion, text: str, at: int, *, doubt: bool = False) -> Iterator[int]:
-    """Yield where an option may stand: there, and after words such as `option`, that are no labels."""
-    while True:
-        yield at
-        opened = _OPENERS.match(text, at)
-        if opened and opened.end() > at:
-            at = opened.end()
-            yield at
-        skipped = words().lead.match(text, at) or (words().doubt.match(text, at) if doubt else None)
-        if skipped is None or (skipped[0] in shown.labels and not text[skipped.end() :].startswith(" ")):
-            return
-        at = skipped.end()
 
 
 def _announced(page: Page) -> Iterator[Claim]:
@@ -159,7 +74,7 @@ def _after_openers(page: Page, start: int) -> Iterator[int]:
     """Yield the beginning of a clause, and what follows words that change nothing."""
     at = start
     while True:
-        opened = _OPENERS.match(page.text, at)
+        opened = OPENERS.match(page.text, at)
         at = opened.end() if opened else at
         yield at
         more = words().opener.match(page.masked, at)
@@ -188,14 +103,16 @@ def _framed(page: Page, start: int, at: int) -> Claim | None:
 
 def _targets(page: Page, at: int) -> Iterator[Claim]:
     """Yield what may be read as the option after a phrase that ends there."""
-    for place in _starts(page.shown, page.text, _after_rejected(page, at)):
+    for place in starts(page.shown, page.text, _after_rejected(page, at)):
         yield from filter(None, (target(page.shown, page.text, place), _set_off_label(page, place)))
 
 
 def _after_rejected(page: Page, at: int) -> int:
     """Skip `not Berlin but` before the option that is claimed."""
     denied = words().deny.match(page.masked, at)
-    other = denied and next(filter(None, (target(page.shown, page.text, n) for n in _starts(page.shown, page.text, denied.end()))), None)
+    other = denied and next(
+        filter(None, (target(page.shown, page.text, n) for n in starts(page.shown, page.text, denied.end()))), None
+    )
     turn = other and re.compile(rf"\s*,?\s*(?:{words().turn.pattern})\s+").match(page.masked, other.end)
     return turn.end() if turn else at
 
@@ -241,7 +158,7 @@ def _unread(page: Page, frame: Frame, before: re.Match[str], start: int) -> Clai
         return None
     if not _allowed(page, Claim(None, "", before.end(), start), before.end() + rest.end(), frame.reason):
         return None
-    if frame.tier < 2 and len(rest[1].split()) > 3:  # noqa: PLR2004 - `the answer is based on ...` announces nothing
+    if frame.tier < 2 and len(rest[1].split()) > 3:  # `the answer is based on ...` announces nothing
         return None
     return Claim(None, "unread announcement", before.end() + rest.end(), start, frame.tier, frame.language.code)
 
@@ -251,7 +168,12 @@ def _tail(page: Page, end: int, reason: re.Pattern[str], *, loose: bool) -> bool
     text = page.text
     closed = _CLOSERS.match(text, end)
     at = closed.end() if closed else end
-    if ONLY_MARKS.match(text, at) or STOP.match(page.masked, at) or reason.match(text, at) or words().turn.match(text, at):
+    if (
+        ONLY_MARKS.match(text, at)
+        or STOP.match(page.masked, at)
+        or reason.match(text, at)
+        or words().turn.match(text, at)
+    ):
         return True
     more = _MORE.match(text, at)
     if more is None:
@@ -285,8 +207,7 @@ def _allowed(page: Page, claim: Claim, end: int, reason: re.Pattern[str]) -> boo
 
 def _clauses(page: Page, start: int, end: int) -> list[tuple[int, int]]:
     marks = [found.span() for found in _CLAUSE.finditer(page.masked, start, end)]
-    starts, ends = [start, *(stop for _, stop in marks)], [*(first for first, _ in marks), end]
-    return list(zip(starts, ends, strict=True))
+    return list(zip([start, *(stop for _, stop in marks)], [*(first for first, _ in marks), end], strict=True))
 
 
 def _of_others(page: Page, clause: tuple[int, int], claim: Claim) -> bool:
@@ -310,7 +231,7 @@ def _boxed(page: Page) -> Iterator[Claim]:
         found = next(
             (
                 claim
-                for at in _starts(page.shown, page.text, box.start(1))
+                for at in starts(page.shown, page.text, box.start(1))
                 if (claim := target(page.shown, page.text, at)) and ONLY_MARKS.match(page.text[: box.end(1)], claim.end)
             ),
             None,
@@ -330,7 +251,7 @@ def _standing(page: Page) -> Iterator[Claim]:
     for start, stop, asks in page.sentences():
         if asks or start < done:
             continue
-        places = (place for at in _after_openers(page, start) for place in _starts(page.shown, page.text, at))
+        places = (place for at in _after_openers(page, start) for place in starts(page.shown, page.text, at))
         claim = next(filter(None, (_alone(page, place, stop) for place in places)), None)
         if claim is not None:
             done = claim.end
@@ -344,16 +265,27 @@ def _alone(page: Page, at: int, stop: int) -> Claim | None:
     found = replace(found, start=at)
     if _ends_sentence(page, found, stop):
         return _unless_list(page, found)
+    if _own_words_follow(page, at):
+        label = page.shown.label_at(page.text, at)
+        return label and Claim(min(label.positions), "label", label.end, at)
+    return found if found.rule.endswith("disagree") and _SET_OFF.match(page.text, _label_end(page, at)) else None
+
+
+def _label_end(page: Page, at: int) -> int:
     label = page.shown.label_at(page.text, at)
-    off = label and _SET_OFF.match(page.text, label.end)
-    own = replace(found, position=None if label is None else min(label.positions), rule="label", end=label.end if label else at)
-    if label is None or off is None or found.rule in ("two answers", "ambiguous label"):
-        return None
+    return at if label is None else label.end
+
+
+def _own_words_follow(page: Page, at: int) -> bool:
+    """Return whether a label is set off from a sentence that speaks of its own option, and of no other."""
+    label = page.shown.label_at(page.text, at)
+    off = None if label is None else _SET_OFF.match(page.text, label.end)
+    if label is None or off is None:
+        return False
     line = page.text[off.end() :].split("\n")[0]
-    said = re.split(r"(?<=[!?.])\s", line.lstrip())[0]
-    if _stated(page.shown, said) == own.position and not _undone(page, off.end(), off.end() + len(line) - len(line.lstrip()) + len(said)):
-        return own
-    return found if found.position is None and found.rule.endswith("disagree") else None
+    said = re.match(r"\s*.*?(?:[!?.](?=\s)|$)", line)
+    stop = off.end() + (said.end() if said else 0)
+    return {_stated(page.shown, page.text[off.end() : stop])} == label.positions and not _undone(page, off.end(), stop)
 
 
 def _ends_sentence(page: Page, found: Claim, stop: int) -> bool:
@@ -394,7 +326,7 @@ def _unless_list(page: Page, found: Claim) -> Claim | None:
         return found
     label = page.text[found.start : found.end]
     if stated is not None:
-        return replace(found, position=None, rule=_disagree(page.shown))
+        return replace(found, position=None, rule=disagree_rule(page.shown))
     return None if label.isdigit() or label == "i" else found
 
 

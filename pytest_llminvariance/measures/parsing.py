@@ -31,8 +31,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_llminvariance.measures.claims import Claim, claims_of, target, whole
+from pytest_llminvariance.measures.claims import claims_of, whole
 from pytest_llminvariance.measures.statements import stated
+from pytest_llminvariance.measures.targets import Claim, target
 from pytest_llminvariance.measures.wording import ONLY_MARKS, Page, as_patterns, read_page, words
 from pytest_llminvariance.models.thoughts import after_thoughts
 
@@ -87,7 +88,11 @@ def parse_choice(
         return ParsedText(Outcome.UNFINISHED, None, "open thought")
     page = read_page(shown, answer, stem)
     if not page.text:
-        return ParsedText(Outcome.UNFINISHED, None, "tokens ran out") if ran_out else ParsedText(Outcome.UNPARSED, None, "empty")
+        return (
+            ParsedText(Outcome.UNFINISHED, None, "tokens ran out")
+            if ran_out
+            else ParsedText(Outcome.UNPARSED, None, "empty")
+        )
     page = _without_listing(page)
     claim = whole(page) or _decide([*claims_of(page), *stated(page, stem)], page)
     if ran_out and not _is_final(page, claim):
@@ -173,7 +178,9 @@ def _filled(page: Page, start: int, end: int) -> int | None:
 
 def _why_unread(page: Page) -> str:
     shown, text = page.shown, page.text
-    for at in {span.start for span in shown.option_texts(text)} | {found.start() for found in shown.any_label.finditer(text)}:
+    for at in {span.start for span in shown.option_texts(text)} | {
+        found.start() for found in shown.any_label.finditer(text)
+    }:
         claim = target(shown, text, at)
         if claim is not None and claim.rule == "two answers":
             return claim.rule

@@ -1,4 +1,4 @@
-"""A statement that answers the question in its own words: `The capital of France is Paris.`
+"""A statement that answers the question in its own words, such as `The capital of France is Paris`.
 
 Knows: one option, the words of the question in the order of the question, and small words; nothing else.
 Does not know: other words for the same, and other forms of words than those that begin alike.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_llminvariance.measures.claims import Claim
+from pytest_llminvariance.measures.targets import Claim
 from pytest_llminvariance.measures.wording import HIDDEN, Page, spread, words
 from pytest_llminvariance.questions.labels import fold
 
 _ASKED = re.compile(r"\b(?:which|what)(?: of (?:the|these|those|following))*(?: following)? (\w+)")
-_ASKING = frozenset("which what who whom whose where when how many much do does did you we".split())
+_ASKING = frozenset(re.findall(r"\w+", "which what who whom whose where when how many much do does did you we"))
 _WORD = re.compile(rf"\w+|{HIDDEN}+")
 _SHADE = re.compile(rf"(?<=\bis )an? (?:[\w-]+,? (?:and )?)*(?:shade|tone|hue) of (?={HIDDEN})")
 _NEEDED = 0.75
@@ -40,7 +40,7 @@ def stated(page: Page, stem: str | None) -> Iterator[Claim]:
 def _answer(page: Page, start: int, stop: int, needed: list[str]) -> Claim | None:
     reason = words().reason.search(page.masked, start, stop)
     for end in (reason.start() if reason else stop, _comma(page, start, stop)):
-        spans = [span for span in page.shown.option_texts(page.text[start:end])]
+        spans = list(page.shown.option_texts(page.text[start:end]))
         rest = page.masked[start:stop]
         if len(spans) != 1 or len(spans[0].positions) != 1 or words().deny.search(rest) or words().doubt.search(rest):
             continue
@@ -65,11 +65,15 @@ def _in_own_words(page: Page, start: int, end: int, needed: list[str]) -> bool:
         place = next((n for n, known in enumerate(needed) if _alike(word, known) and n not in places), None)
         if place is not None:
             places.append(place)
-        elif not (word[0] == HIDDEN or word in page.stem or words().glue.fullmatch(word) or words().lead.fullmatch(word)):
+        elif not (
+            word[0] == HIDDEN or word in page.stem or words().glue.fullmatch(word) or words().lead.fullmatch(word)
+        ):
             return False
     return places == sorted(places) and len(places) >= _NEEDED * len(needed)
 
 
 def _alike(word: str, known: str) -> bool:
     short = min(len(word), len(known))
-    return word == known or (short >= 4 and word[: short - 1] == known[: short - 1] and abs(len(word) - len(known)) <= 3)  # noqa: PLR2004
+    return word == known or (
+        short >= 4 and word[: short - 1] == known[: short - 1] and abs(len(word) - len(known)) <= 3
+    )

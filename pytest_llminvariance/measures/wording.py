@@ -137,7 +137,9 @@ class ShownQuestion:
             return None
         own, end = self.labels[found[0]], found.end()
         if self.highest is not None:
-            rated = re.compile(rf"(?:\.0+(?![\w.]))?(?:\s*(?:{words().out_of.pattern})\s*{self.highest}(?:\.0+)?(?![\w/]|\.\d))?")
+            rated = re.compile(
+                rf"(?:\.0+(?![\w.]))?(?:\s*(?:{words().out_of.pattern})\s*{self.highest}(?:\.0+)?(?![\w/]|\.\d))?"
+            )
             more = rated.match(text, end)
             end = more.end() if more else end
         return Span(start, end, frozenset({own}))
@@ -220,7 +222,9 @@ def read_page(shown: ShownQuestion, text: str, stem: str | None) -> Page:
         body = re.sub(rf"^{again}[ \t]*(?:[:?]|$)?", "", body, flags=re.M).strip()
     kept = "".join(shown.forms) + "".join(shown.labels) + _SIGNS + "🤔🤷❓"
     body = "".join(
-        " " if unicodedata.category(sign) in ("So", "Sk") and sign not in kept else sign for sign in body if sign != "\ufe0f" or sign in kept
+        " " if unicodedata.category(sign) in ("So", "Sk") and sign not in kept else sign
+        for sign in body
+        if sign != "\ufe0f" or sign in kept
     ).strip()
     masked = list(body)
     for span in shown.spoken(body):
@@ -260,7 +264,9 @@ def _said(data: dict[str, Any]) -> str:
     said = []
     for name, value in data.items():
         value = value[0] if isinstance(value, list) and len(value) == 1 else value
-        known = any(pattern(language.answer).fullmatch(fold(str(name)).replace("_", " ").strip()) for language in LANGUAGES)
+        known = any(
+            pattern(language.answer).fullmatch(fold(str(name)).replace("_", " ").strip()) for language in LANGUAGES
+        )
         if known and isinstance(value, str | int | float):
             said.append(f"{BOX}{value}{BOX_END}")
     return "\n".join(said)

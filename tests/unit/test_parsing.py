@@ -78,7 +78,7 @@ def test_does_not_guess(question: Question, rule: str, text: str) -> None:
         ("The answer is B. Paris", "announced label and text"),
         ("Paris", "option text"),
         ("The answer is Paris", "announced option text"),
-        ("The capital is Paris.", "option text"),
+        ("It is Paris.", "announced option text"),
         ("B is correct", "called correct"),
     ],
 )

@@ -17,7 +17,9 @@ from pytest_llminvariance.measures.wording import LANGUAGES
 from pytest_llminvariance.models.thoughts import MARKS, after_thoughts, has_marks
 from tests.unit.parsing_cases import CITY, SCALE, Question
 
-CASES = [json.loads(line) for line in (Path(__file__).parent / "cases" / "parsing.jsonl").read_text("utf-8").splitlines()]
+CASES = [
+    json.loads(line) for line in (Path(__file__).parent / "cases" / "parsing.jsonl").read_text("utf-8").splitlines()
+]
 CAPITAL = "What is the capital of France?"
 GUILT: Question = (("A", "B"), ("guilty", "not guilty"))
 PLEA: Question = (("A", "B"), ("guilty", "innocent"))
@@ -76,30 +78,32 @@ def rejections(language: Language) -> list[str]:
     """Return templates that reject or doubt `{}`."""
     gap = " " if language.spaced else ""
     words = [word for entry in (language.deny, language.wrong, language.doubt) for word in said(entry)]
-    cases = [re.sub(r"(?<![A-Za-z])(?:B|Paris)(?![A-Za-z])", "{}", text) for text in language.unread]
-    alone = [case.replace("C", "{}") for case in cases]
-    return [*alone, *(f"{word}{gap}{{}}" for word in words), *(f"{{}}{gap}{word}" for word in words)]
+    cases = [re.sub(r"(?<![A-Za-z])(?:B|C|Paris)(?![A-Za-z'])", "{}", text) for text in language.unread]
+    return [*cases, *(f"{word}{gap}{{}}" for word in words), *(f"{{}}{gap}{word}" for word in words)]
 
 
 REJECTIONS = [template for language in LANGUAGES for template in rejections(language)]
 JOINED = [". ", "\n", "; ", "! ", ".\n\n"]
 NEUTRAL = [
-    *("Let me look at this.", "The question is about geography", "Das ist eine Frage", "Bien", "我们来看一下", "Рассмотрим", "考えます"),
+    *(
+        "Let me look at this.",
+        "The question is about geography",
+        "Das ist eine Frage",
+        "Bien",
+        "我们来看一下",
+        "Рассмотрим",
+        "考えます",
+    ),
     *("Thank you", "Here we go", "A good question", "I see", "Step by step", "This was asked before"),
 ]
-
-
-def targets(question: Question) -> st.SearchStrategy[tuple[int, str]]:
-    pairs = [(n, part) for row in question for n, part in enumerate(row)]
-    return st.sampled_from(pairs)
 
 
 @st.composite
 def rejecting(draw: st.DrawFn, question: Question, without: int | None = None) -> str:
     pieces = []
     for template in draw(st.lists(st.sampled_from([*REJECTIONS, *NEUTRAL]), min_size=1, max_size=5)):
-        allowed = targets(question).filter(lambda pair: pair[0] != without).map(lambda pair: pair[1])
-        pieces.append(template.format(*(draw(allowed) for _ in range(template.count("{}")))) if "{}" in template else template)
+        positions = draw(st.permutations([n for n in range(len(question[0])) if n != without]))
+        pieces.append(template.format(*(draw(st.sampled_from([row[n] for row in question])) for n in positions)))
     return draw(st.sampled_from(JOINED)).join(pieces)
 
 
@@ -120,7 +124,9 @@ CLAIMS = [
 
 @given(data=st.data(), claim=st.sampled_from(CLAIMS), question=st.sampled_from([CITY, CARBON]))
 @settings(max_examples=200)
-def test_a_claim_is_never_read_as_another_option(data: st.DataObject, claim: tuple[str, str], question: Question) -> None:
+def test_a_claim_is_never_read_as_another_option(
+    data: st.DataObject, claim: tuple[str, str], question: Question
+) -> None:
     position = data.draw(st.integers(0, 2))
     target = data.draw(st.sampled_from([question[0][position], question[1][position]]))
     before, after = (data.draw(rejecting(question, position)) for _ in range(2))
@@ -167,7 +173,9 @@ def test_what_ran_out_before_its_answer_is_unfinished(text: str) -> None:
     assert read(CITY, text, ran_out=True).position is None
 
 
-@pytest.mark.parametrize("text", ["B", "B. Paris is the capital of France and", "The answer is B because", "Hm.\nFinal answer: B\n"])
+@pytest.mark.parametrize(
+    "text", ["B", "B. Paris is the capital of France and", "The answer is B because", "Hm.\nFinal answer: B\n"]
+)
 def test_an_answer_before_the_end_of_the_tokens_is_read(text: str) -> None:
     assert read(CITY, text, ran_out=True).position == 1
 
@@ -191,7 +199,9 @@ def test_reads_ratings(text: str, position: int | None) -> None:
     assert read(SCALE, text).position == position
 
 
-@pytest.mark.parametrize("text", ["3 - Not like me", "3. Not like me", "Rating: 3 (not like me)", "1: Not very like me"])
+@pytest.mark.parametrize(
+    "text", ["3 - Not like me", "3. Not like me", "Rating: 3 (not like me)", "1: Not very like me"]
+)
 def test_number_and_words_that_disagree_have_a_rule_of_their_own(text: str) -> None:
     assert read(LIKE, text).rule == "number and words disagree"
     assert read(LIKE, text).position is None
@@ -232,7 +242,9 @@ def test_statements_keep_the_order_of_the_question() -> None:
     *((COUNT, "$2", None), (COUNT, "The answer is 2, 5 or more", None), (COUNT, "1990", 2), (TRUTH, "Not true", None)),
     *((TRUTH, "That is false.", 1), (TRUTH, "It's true", 0), (TRUTH, "True, not false", 0), (TRUTH, "untrue", None)),
 ])  # fmt: skip
-def test_an_option_inside_something_longer_is_not_that_option(question: Question, text: str, position: int | None) -> None:
+def test_an_option_inside_something_longer_is_not_that_option(
+    question: Question, text: str, position: int | None
+) -> None:
     assert read(question, text).position == position
 
 
