@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
+READ = ("test_texts.py",)
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -47,8 +48,8 @@ MUTATIONS = [
     Mutation("permutation in the place of its inverse", "measures/distribution.py",
              "contents[content] = float(shown[position])", "contents[position] = float(shown[content])", (BOOKS,)),
     Mutation("text answers not taken back to content", "measures/reading.py",
-             "AnswerDistribution.chosen(presentation.order[parsed.position], k)",
-             "AnswerDistribution.chosen(parsed.position, k)", (BOOKS,)),
+             "AnswerDistribution.chosen(presentation.order[parsed.position], k, parsed.reading)",
+             "AnswerDistribution.chosen(parsed.position, k, parsed.reading)", (BOOKS,)),
     Mutation("composition the wrong way round", "questions/orders.py",
              "return tuple(first[index] for index in then)", "return tuple(then[index] for index in first)", (BOOKS,)),
     Mutation("reverse-keyed items never re-keyed", "questions/questionnaire.py",
@@ -245,6 +246,47 @@ MUTATIONS = [
              ("test_machines.py",)),
     Mutation("search: the model's words not given back", "search/conversations.py", 'return Message("assistant", text)',
              'return Message("assistant", ACKNOWLEDGED)', ("test_machines.py",)),
+    Mutation("read: doubt is no matter", "measures/claims.py",
+             "words().doubt.search(page.masked, start, claim.start) or words().doubt", "False and words().doubt", READ),
+    Mutation("read: rejection is no matter", "measures/claims.py",
+             "return all(_of_others(page, clause, claim) for clause in denied)", "return True", READ),
+    Mutation("read: what others say is a claim", "measures/claims.py",
+             "if told and not any(", "if False and not any(", READ),
+    Mutation("read: a question is a claim", "measures/claims.py", "if asks or words().doubt.search(page.masked, start,",
+             "if words().doubt.search(page.masked, start,", READ),
+    Mutation("read: a claim goes on as it likes", "measures/claims.py",
+             "if not several and not _tail(", "if False and not _tail(", READ),
+    Mutation("read: a sentence may go on after an option", "measures/claims.py",
+             "        return end <= max(stop, found.end)\n", "        return True\n    return True\n", READ),
+    Mutation("read: a label before another sentence", "measures/claims.py", "== label.positions and not _undone(",
+             "!= {None} and not _undone(", READ),
+    Mutation("read: a list's numeral is a rating", "measures/claims.py",
+             'return None if label.isdigit() or label == "i" else found', "return found", READ),
+    Mutation("read: a box counts whatever is said of it", "measures/claims.py",
+             "if asks or any(_undone(page, *clause) for clause in near):", "if asks:", READ),
+    Mutation("read: words win over the number", "measures/targets.py",
+             "return None if loose or listed else Claim(None, disagree_rule(shown), named.end)",
+             'return Claim(min(named.positions), "label and text", named.end)', READ),
+    Mutation("read: the first of two answers", "measures/targets.py",
+             'return Claim(None, "two answers", second.end)', "return None", READ),
+    Mutation("read: any share of a scale", "measures/wording.py", r"\s*{self.highest}(?:", r"\s*\d+(?:", READ),
+    Mutation("read: words of an option deny", "measures/wording.py",
+             "        masked[span.start : span.end] = HIDDEN * (span.end - span.start)\n", "        pass\n", READ),
+    Mutation("read: any field of an object", "measures/wording.py",
+             "if known and isinstance(value, str | int | float)", "if isinstance(value, str | int | float)", READ),
+    Mutation("read: a statement in any order", "measures/statements.py", "places == sorted(places) and", "True and", READ),
+    Mutation("read: a statement with words of its own", "measures/statements.py", "            return False\n    return",
+             "            continue\n    return", READ),
+    Mutation("read: an open thought is an answer", "models/thoughts.py", "                return None\n",
+             "                return text[-first[1] :]\n", READ),
+    Mutation("read: a thought that the prompt opened", "models/thoughts.py", "        if strays:\n", "        if False:\n", READ),
+    Mutation("read: what ran out is read", "measures/parsing.py", "if ran_out and not any(", "if False and not any(", READ),
+    Mutation("read: what is taken back is kept", "measures/parsing.py", "if _taken_back(page, last):", "if False:", READ),
+    Mutation("read: a refusal wins over a claim", "measures/parsing.py", "    if claim is not None:\n",
+             "    if claim is not None and not _declined(page, 0, len(page.text)):\n", READ),
+    Mutation("read: the first claim wins", "measures/parsing.py", "    last = known[-1]\n", "    last = known[0]\n", READ),
+    Mutation("read: unfinished counts as known", "measures/distribution.py",
+             'UNKNOWN_STATUSES = ("unfinished", "unparsed", "missing")', 'UNKNOWN_STATUSES = ("unparsed", "missing")', READ),
 ]  # fmt: skip
 
 

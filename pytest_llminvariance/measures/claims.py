@@ -267,7 +267,7 @@ def _alone(page: Page, at: int, stop: int) -> Claim | None:
         return _unless_list(page, found)
     if _own_words_follow(page, at):
         label = page.shown.label_at(page.text, at)
-        return label and Claim(min(label.positions), "label", label.end, at)
+        return None if label is None else Claim(min(label.positions), "label", label.end, at)
     return found if found.rule.endswith("disagree") and _SET_OFF.match(page.text, _label_end(page, at)) else None
 
 

@@ -87,15 +87,13 @@ def parse_choice(
     if answer is None:
         return ParsedText(Outcome.UNFINISHED, None, "open thought")
     page = read_page(shown, answer, stem)
-    if not page.text:
-        return (
-            ParsedText(Outcome.UNFINISHED, None, "tokens ran out")
-            if ran_out
-            else ParsedText(Outcome.UNPARSED, None, "empty")
-        )
+    if not page.text and not ran_out:
+        return ParsedText(Outcome.UNPARSED, None, "empty")
     page = _without_listing(page)
-    claim = whole(page) or _decide([*claims_of(page), *stated(page, stem)], page)
-    if ran_out and not _is_final(page, claim):
+    exact = whole(page)
+    claims = [*claims_of(page), *stated(page, stem)] if exact is None else [exact]
+    claim = _decide(claims, page)
+    if ran_out and not any(_is_final(page, one) for one in claims if claim and one.position == claim.position):
         return ParsedText(Outcome.UNFINISHED, None, "tokens ran out")
     if claim is not None:
         outcome = Outcome.UNPARSED if claim.position is None else Outcome.CHOSEN
@@ -111,9 +109,9 @@ def _declined(page: Page, start: int, end: int) -> str | None:
     return next((code for code, refusal in words().refusals if refusal.search(page.masked, start, end)), None)
 
 
-def _is_final(page: Page, claim: Claim | None) -> bool:
+def _is_final(page: Page, claim: Claim) -> bool:
     """Return whether a text that was cut off had already said its answer: first of all, or as final."""
-    if claim is None or claim.position is None:
+    if claim.position is None:
         return False
     said = " ".join(page.text[claim.start : claim.end].split()).strip(" .\"'(")
     known = page.shown.labels if said in page.shown.labels else page.shown.forms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_llminvariance import Presentation, Verdict, check
+from pytest_llminvariance import Question as Asked
+from pytest_llminvariance.measures.distribution import REFUSED
 from pytest_llminvariance.measures.languages import Language
 from pytest_llminvariance.measures.parsing import Outcome, ParsedText, parse_choice
+from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.measures.wording import LANGUAGES
+from pytest_llminvariance.models.protocol import Capability, Reply, Request, TextReply
 from pytest_llminvariance.models.thoughts import MARKS, after_thoughts, has_marks
 from tests.unit.parsing_cases import CITY, SCALE, Question
 
@@ -174,7 +180,14 @@ def test_what_ran_out_before_its_answer_is_unfinished(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["B", "B. Paris is the capital of France and", "The answer is B because", "Hm.\nFinal answer: B\n"]
+    "text",
+    [
+        "B",
+        "B. Paris is the capital of France and",
+        "The answer is B because",
+        "Hm.\nFinal answer: B\n",
+        "B. It lies in France. So the answer is B. It",
+    ],
 )
 def test_an_answer_before_the_end_of_the_tokens_is_read(text: str) -> None:
     assert read(CITY, text, ran_out=True).position == 1
@@ -276,3 +289,35 @@ def test_says_how_it_was_read() -> None:
     assert read(CITY, "A or B").reading == "unparsed: two answers"
     assert read(CITY, "Je ne peux pas répondre.").reading == "refused: fr: refusal"
     assert read(CITY, "<think>").reading == "unfinished: open thought"
+
+
+def test_an_unfinished_answer_may_have_been_anything() -> None:
+    question = Asked("Which?", ["red", "green"])
+    shown = Presentation(question, order=(1, 0))
+    cut = read_reply(TextReply("Well, red is", "", ran_out=True), shown, "text")
+    assert (cut.status, cut.reading, cut.is_known) == ("unfinished", "unfinished: tokens ran out", False)
+    assert cut.outcomes(0.0) == {REFUSED, 0, 1}
+    chosen = read_reply(TextReply("The answer is green.", ""), shown, "text")
+    assert (chosen.probabilities, chosen.reading) == ((0.0, 1.0), "en: announced option text")
+    assert read_reply(TextReply("It depends.", ""), shown, "text").status == "unparsed"
+    stem = Asked("What colour is the sky?", ["red", "green"])
+    assert read_reply(TextReply("The sky is red.", ""), Presentation(stem), "text").reading == "statement"
+
+
+def test_a_finding_says_how_texts_were_read_and_what_ran_out() -> None:
+    class Thinker:
+        name, fingerprint = "thinker", "thinker"
+        capabilities: frozenset[Capability] = frozenset({"text"})
+
+        def answer(self, requests: Sequence[Request]) -> list[Reply]:
+            asked = [request.presentation for request in requests]
+            return [TextReply("<think>Hm" if shown.order[0] == 1 else "red", f"{shown.order}") for shown in asked]
+
+    questions = [Asked(f"Which of {n}?", ["red", "green", "blue"]) for n in range(4)]
+    finding = check("option_order", Thinker(), questions, tolerance=0.05, orders="cyclic", readout="text")
+    assert set(finding.details["readings"]) == {"option text", "unfinished: open thought"}
+    assert finding.verdict is Verdict.UNDECIDED
+    reasons = " ".join(finding.reasons)
+    assert "unfinished " in reasons
+    assert "--invariance-max-new-tokens" in reasons
+    assert "enable_thinking=false" in reasons
