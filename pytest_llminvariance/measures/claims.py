@@ -32,12 +32,19 @@ _BECAUSE = re.compile(r"\s*,?\s*(?:because|since)\b")
 _CLAUSE = re.compile(r"[,、;:()]|\s-\s")
 _ENGLISH_REASON = one_of([ENGLISH.reason])
 
+EXPLAINED = -1
+"""Tier of a label before a sentence on its option; where several options have one beside an announced answer, they
+are a list."""
+
 
 def claims_of(page: Page) -> list[Claim]:
     """Return all claims in the order of the text."""
     made = [*_listed(page), *_boxed(page)]
     for others in (_announced(page), _standing(page)):
         made += [claim for claim in others if not any(one.start <= claim.start < one.end for one in made)]
+    explained = {claim.position for claim in made if claim.tier == EXPLAINED}
+    if len(explained) > 1 and any(claim.tier > 0 for claim in made):
+        made = [claim for claim in made if claim.tier > EXPLAINED]
     return sorted(made, key=lambda claim: (claim.start, claim.end))
 
 
@@ -267,7 +274,7 @@ def _alone(page: Page, at: int, stop: int) -> Claim | None:
         return _unless_list(page, found)
     if _own_words_follow(page, at):
         label = page.shown.label_at(page.text, at)
-        return None if label is None else Claim(min(label.positions), "label", label.end, at)
+        return None if label is None else Claim(min(label.positions), "label", label.end, at, EXPLAINED)
     return found if found.rule.endswith("disagree") and _SET_OFF.match(page.text, _label_end(page, at)) else None
 
 
@@ -323,7 +330,7 @@ def _unless_list(page: Page, found: Claim) -> Claim | None:
     said = re.split(r"(?<=[!?.])\s", following[1])[0]
     stated = _stated(page.shown, said)
     if stated == found.position:
-        return found
+        return replace(found, tier=EXPLAINED)
     label = page.text[found.start : found.end]
     if stated is not None:
         return replace(found, position=None, rule=disagree_rule(page.shown))

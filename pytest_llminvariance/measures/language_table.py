@@ -12,7 +12,7 @@ ENGLISH = Language(
     code="en",
     answer=r"(?:(?:the|my|your|our) )?(?:(?:most|only|one|single|overall|very) )*(?:(?:correct|right|best|final|proper"
     r"|appropriate|accurate|suitable|fitting) )*(?:answer (?=choice|option)|multiple )?(?:answer|ans|choice|option"
-    r"|selection|pick|response|solution|result|rating|score|letter|verdict)(?: (?:to|for) (?:the|this|that|your)"
+    r"|selection|pick|response|solution|result|rating|score|letter|verdict|one)(?: (?:to|for) (?:the|this|that|your)"
     r"(?: \w+)? (?:question|statement|item|problem)| here| (?:i|we) (?:choose|chose|pick|select|would choose))?",
     final="final",
     copula="is|would be|should be|must be|will be|has to be|remains",
@@ -48,7 +48,7 @@ ENGLISH = Language(
     r"|suppose|supposing|assum\w+|whether|unless|if|either|both|torn|not (?:\w+ )?(?:sure|certain)|cannot be sure|can't be sure|guess(?:es|ing)?"
     r"|seems?|appears?|between|tempt\w*|arguabl[ey]|hypothetical\w*|at first|considering|wonder\w*|depend\w*|questionable|imagine|pretend|\w+ or",
     others=r"some|many|most(?: \w+)? (?:people|say|think|would)|others?|people|they|he|she|someone|somebody|everyone|everybody|users?|critics|experts"
-    r"|students?|says|said|claim\w*|argu\w+|thinks|thought|believes|believed|according to|supposedly|allegedly|wrote",
+    r"|students?|says|said|claim\w*|argu\w+|thinks|thought|believes|believed|according to(?! (?:the|this) (?:text|passage|context|article|document|information|question|given))|supposedly|allegedly|wrote",
     revise="but|wait|actually|however|instead|correction|rather|therefore|thus|hence|so|finally|no",
     refuse=r"as an? (?:\w+ )?(?:ai|artificial intelligence|(?:large )?language model|assistant)|sorry,? but"
     r"|i (?:can ?not|can't|could not|couldn't|won't|will not)(?: \w+ly)? (?:answer|help|assist|choose|select|pick|provide|say|tell|comply|give|do"
@@ -147,7 +147,7 @@ FRENCH = Language(
     deny=r"ne|n'\w+|pas|non|jamais|ni|sans|sauf|hormis|excepté|aucune?|plutôt que|au lieu de|exclu\w*|exclur\w*|élimin\w*|écart\w*|rejet\w*|impossible|tout sauf|loin d\w*|refus\w*",
     wrong=r"fau(?:x|sse\w*)|incorrecte?s?|inexacte?s?|erron\w*|erreurs?|mauvaise?s?|pire",
     doubt=r"peut-être|peut|pourrai\w*|possibl\w*|possiblement|probabl\w*|dout\w*|incertain\w*|sûre?|si|soit|semble\w*|paraît|éventuellement|hésit\w*|entre|supposons",
-    others=r"certains|certaines|beaucoup|gens|plusieurs|autres|on|selon|dit|disent|prétend\w*|ils|elle|il|la plupart",
+    others=r"certains|certaines|beaucoup|gens|plusieurs|autres|on dit|selon|disent|prétend\w*|ils|elle|il|la plupart",
     revise="non|attendez|attends|en fait|plutôt|correction|mais|donc|finalement",
     refuse=r"en tant qu(?:e modèle|'ia|'intelligence|'assistant)\w*|je (?:ne )?(?:peux|puis|sais|veux|souhaite) pas|je ne (?:peux|puis|sais|veux|souhaite)|je suis désolée?|désolée?",
     out_of="sur",
@@ -212,7 +212,7 @@ ITALIAN = Language(
     answer=r"(?:(?:la|mia|il|una) )*(?:(?:migliore|giusta|unica) )*(?:risposta|soluzione|opzione|scelta|risultato|valutazione|punteggio)"
     r"(?: (?:corretta|giusta|esatta|finale|definitiva))*(?: (?:alla|a questa) domanda)?",
     final="finale|definitiva",
-    copula="è|sarebbe|deve essere|rimane",
+    copula="è|sia|sarebbe|deve essere|rimane",
     claims=(
         r"(?:io )?(?:scelgo|sceglierei|rispondo|direi|dico|seleziono|preferisco|voto|opto per|opterei per|penso che sia|credo che sia) {}",
         r"è {}",

@@ -80,12 +80,16 @@ class Frame:
     """The phrase says that an answer follows, so that one which is no option is an answer too."""
 
 
+MARKED = r"\s*(?:[:=]|-|\n)"
+"""What sets an answer off from its name."""
+
+
 def frames_of(language: Language) -> tuple[Frame, ...]:
     """Return the claim phrases of a language, the surest first."""
     answer, reason = language.answer, one_of([language.reason], spaced=language.spaced)
 
     def made(before: str, after: str = "", tier: int = 1, rule: str = "announced", **more: bool) -> Frame:
-        end = r"(?!\w)" if language.spaced and before and before[-1] not in "'\n" else ""
+        end = r"(?!\w)" if language.spaced and before and not before.endswith(MARKED) else ""
         separator = r"\s*[:=]?\s*" if before else ""
         return Frame(
             language,
@@ -94,7 +98,7 @@ def frames_of(language: Language) -> tuple[Frame, ...]:
             reason, tier, rule, **more,
         )  # fmt: skip
 
-    said = [made(rf"{answer}\s*(?:[:=]|-|\n)", tier=2, names_answer=True)]
+    said = [made(rf"{answer}{MARKED}", tier=2, names_answer=True)]
     said.append(made(f"{answer} ?(?:{language.copula})", names_answer=True))
     said += [made(rf"(?:{language.conclusion})\s*,?")]
     for phrase in language.claims:

@@ -32,7 +32,9 @@ def target(shown: ShownQuestion, text: str, start: int) -> Claim | None:
         if both is not None:
             return both
     if option is not None:
-        bracketed = re.compile(rf" ?[(]({shown.any_label.pattern})[)]").match(text, option.end)
+        bracketed = re.compile(rf" ?[(](?:option |choice |answer )?({shown.any_label.pattern})[)]").match(
+            text, option.end
+        )
         if bracketed is not None and shown.labels[bracketed[1]] in option.positions:
             return Claim(shown.labels[bracketed[1]], "label and text", bracketed.end())
         if bracketed is not None:

@@ -277,7 +277,9 @@ def test_reads_marked_answers(text: str, position: int | None) -> None:
     *(("The answer is A. Wait, actually the answer is B.", 1), ("B is right. This answer is incorrect because it is long.", None)),
     *(("Not Berlin, but the answer is B.", 1), ("Some say the answer is A, but it is B.", 1), ("They say: the answer is B.", None)),
     *(("Wrong answers:\nB", None), ("I would exclude:\n- B", None), ("The answer is B, but I am not sure.", None), ("B ❌", None)),
-    *(("B is the answer if it rains", None), ("The answer is B, C", None), ("B) is incorrect", None), ("B: wrong", None)),
+    *(("Based on the passage, the answer is B.", 1), ("According to the text, the answer is B.", 1)),
+    *(("The answer is **B. Paris**.\n\nWhy not the others:\n- A. Berlin is in Germany\n- C. Rome is in Italy", 1),),
+    *(("B is the answer if it rains", None), ("The answer is B, C", None), ("B) is incorrect", None), ("B: wrong", None), ("Answer:B", 1), ("Paris (option B)", 1), ("The right one is B.", 1), ("The answer is B?", None)),
 ])  # fmt: skip
 def test_what_stands_around_a_claim_counts(text: str, position: int | None) -> None:
     assert read(CITY, text).position == position
