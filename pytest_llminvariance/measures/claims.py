@@ -33,8 +33,7 @@ _CLAUSE = re.compile(r"[,、;:()]|\s-\s")
 _ENGLISH_REASON = one_of([ENGLISH.reason])
 
 EXPLAINED = -1
-"""Tier of a label before a sentence on its option; where several options have one beside an announced answer, they
-are a list."""
+"""Tier of a label before a sentence on its option; after an announced answer it says why not that one."""
 
 
 def claims_of(page: Page) -> list[Claim]:
@@ -42,10 +41,9 @@ def claims_of(page: Page) -> list[Claim]:
     made = [*_listed(page), *_boxed(page)]
     for others in (_announced(page), _standing(page)):
         made += [claim for claim in others if not any(one.start <= claim.start < one.end for one in made)]
-    explained = {claim.position for claim in made if claim.tier == EXPLAINED}
-    if len(explained) > 1 and any(claim.tier > 0 for claim in made):
-        made = [claim for claim in made if claim.tier > EXPLAINED]
-    return sorted(made, key=lambda claim: (claim.start, claim.end))
+    announced = min((claim.start for claim in made if claim.tier > 0), default=len(page.text))
+    kept = [claim for claim in made if claim.tier > EXPLAINED or claim.start < announced]
+    return sorted((replace(one, tier=max(0, one.tier)) for one in kept), key=lambda claim: (claim.start, claim.end))
 
 
 def whole(page: Page) -> Claim | None:
