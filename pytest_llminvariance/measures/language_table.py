@@ -43,7 +43,7 @@ ENGLISH = Language(
     deny=r"not(?! only| the only)|\w+n't|no|nope|never|neither|nor|cannot|without|except(?: for)?|excluding|instead of|rather than|anything but"
     r"|everything but|all but|nothing but|far from|none|nobody|hardly|unable|exclud\w*|eliminat\w*|rul(?:e|es|ed|ing) out|ruled|reject\w*"
     r"|dismiss\w*|discard\w*|avoid\w*|skip\w*|cross(?:ed)? out|den(?:y|ies|ied)|least|unlike|other than|apart from|lacks?|fails?",
-    wrong=r"wrong\w*|incorrect\w*|false\w*|untrue|mistaken\w*|mistakes?|worst|errors?|inaccurate|invalid|bad|trap|distractors?|lies?|lie",
+    wrong=r"wrong\w*|incorrect\w*|false\w*|untrue|mistaken\w*|mistakes?|worst|errors?|inaccurate|invalid|bad|trap|distractors?|a lie",
     doubt=r"maybe|perhaps|possibly|possible|probably|probable|likely|unlikely|might|may|could|can be|(?<!no\s)doubt\w*|unsure|uncertain\w*|unclear"
     r"|suppose|supposing|assum\w+|whether|unless|if|either|both|torn|not (?:\w+ )?(?:sure|certain)|cannot be sure|can't be sure|guess(?:es|ing)?"
     r"|seems?|appears?|between|tempt\w*|arguabl[ey]|hypothetical\w*|at first|considering|wonder\w*|depend\w*|questionable|imagine|pretend|\w+ or",

@@ -279,7 +279,7 @@ def test_reads_marked_answers(text: str, position: int | None) -> None:
     *(("Wrong answers:\nB", None), ("I would exclude:\n- B", None), ("The answer is B, but I am not sure.", None), ("B ❌", None)),
     *(("Based on the passage, the answer is B.", 1), ("According to the text, the answer is B.", 1)),
     *(("The answer is **B. Paris**.\n\nWhy not the others:\n- A. Berlin is in Germany\n- C. Rome is in Italy", 1),),
-    *(("B is the answer if it rains", None), ("The answer is B, C", None), ("B) is incorrect", None), ("B: wrong", None), ("Answer:B", 1), ("Paris (option B)", 1), ("The right one is B.", 1), ("The answer is B?", None), ("B) Berlin lies there.", None)),
+    *(("B is the answer if it rains", None), ("The answer is B, C", None), ("B) is incorrect", None), ("B: wrong", None), ("Answer:B", 1), ("Paris (option B)", 1), ("The right one is B.", 1), ("The answer is B?", None), ("B) Berlin lies there.", None), ("B) The city is Berlin.", None)),
 ])  # fmt: skip
 def test_what_stands_around_a_claim_counts(text: str, position: int | None) -> None:
     assert read(CITY, text).position == position
