@@ -92,7 +92,7 @@ def _framed(page: Page, start: int, at: int) -> Claim | None:
     """Read the claim whose phrase starts there."""
     unread, known = None, dict[int, list[Claim]]()
     for frame in words().frames:
-        before = frame.before.match(page.text, at)
+        before = frame.before.match(page.masked, at)
         if before is None:
             continue
         if before.end() not in known:

@@ -12,7 +12,7 @@ ENGLISH = Language(
     code="en",
     answer=r"(?:(?:the|my|your|our) )?(?:(?:most|only|one|single|overall|very) )*(?:(?:correct|right|best|final|proper"
     r"|appropriate|accurate|suitable|fitting) )*(?:answer (?=choice|option)|multiple )?(?:answer|ans|choice|option"
-    r"|selection|pick|response|solution|result|rating|score|letter|verdict|one)(?: (?:to|for) (?:the|this|that|your)"
+    r"|selection|pick|response|solution|result|rating|score|letter|verdict)(?: (?:to|for) (?:the|this|that|your)"
     r"(?: \w+)? (?:question|statement|item|problem)| here| (?:i|we) (?:choose|chose|pick|select|would choose))?",
     final="final",
     copula="is|would be|should be|must be|will be|has to be|remains",
@@ -26,6 +26,7 @@ ENGLISH = Language(
         r"(?:i would feel|i feel|i would|i'd|i'm|i am|i do|i) {option}(?: (?:with|about|that|to) [^,;:]*)?",
         r"{}, (?:i think|i believe|i would say|i'd say)",
         r"(?:my|the) guess is {}",
+        r"the (?:right|correct|best|only) one is {}",
     ),
     correct=(
         r"{} (?:is|would be|must be|has to be)(?P<also> also)?(?: (?:clearly|definitely|indeed))?(?: (?:the|my))?"

@@ -285,6 +285,17 @@ def test_what_stands_around_a_claim_counts(text: str, position: int | None) -> N
     assert read(CITY, text).position == position
 
 
+@pytest.mark.parametrize("options", [("One", "Four", "Nine", "Ten"), ("Result", "Score", "Letter", "Choice")])
+def test_a_list_that_was_cut_off_is_no_answer(options: tuple[str, ...]) -> None:
+    question = (("A", "B", "C", "D"), options)
+    for length in (2, 3, 4):
+        text = "\n".join(
+            f"{label}. {option}" for label, option in zip(*question, strict=True) if label < "ABCDE"[length]
+        )
+        assert read(question, text).position is None
+        assert read(question, text, ran_out=True).position is None
+
+
 def test_says_how_it_was_read() -> None:
     assert read(CITY, "Die Antwort ist B.").reading == "de: announced label"
     assert read(CITY, "B").reading == "label"
