@@ -76,9 +76,12 @@ def shown(presentation: Presentation, answer: AnswerDistribution, delta_nats: fl
     chosen = [content for content in outcomes if content >= 0]
     label: str | None = None
     if not answer.is_known or not chosen:
-        text = {"unparsed": "no readable answer", "missing": "no answer", "refused": "a refusal"}.get(
-            answer.status, "no option"
-        )
+        text = {
+            "unfinished": "an unfinished answer",
+            "unparsed": "no readable answer",
+            "missing": "no answer",
+            "refused": "a refusal",
+        }.get(answer.status, "no option")
     elif len(chosen) > 1:
         text = "a tie of " + " and ".join(presentation.question.options[content] for content in chosen)
     else:

@@ -77,8 +77,9 @@ def _details(
     evidence: Sequence[Evidence], seen: Sequence[Evidence], effect: Interval, samples: int
 ) -> Mapping[str, Any]:
     same = {
-        "question_hashes": tuple(item.plan.question.content_hash for item in evidence),
+        "question_hashes": tuple(dict.fromkeys(item.plan.question.content_hash for item in evidence)),
         "template_sha256": evidence[0].plan.probes[0].presentation.template.content_hash,
+        **({"readings": read} if (read := readings(evidence)) else {}),
     }
     if samples == 1:
         return {
@@ -96,6 +97,12 @@ def _details(
         "majority_flips": flips,
         "majority_pairs": len(decided),
     }
+
+
+def readings(evidence: Sequence[Evidence]) -> Mapping[str, int]:
+    """Count how texts were read, by language and rule; empty where no answer is a text."""
+    counts = Counter(answer.reading for item in evidence for answer in item.answers if answer.reading)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def causes_of(item: Evidence) -> tuple[str, ...]:

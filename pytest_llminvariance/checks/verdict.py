@@ -85,7 +85,7 @@ class QuestionEffect:
     high: float
     presentations: int
     causes: tuple[str, ...] = ()
-    """Why the value is not exact: `tie`, `unparsed`, `missing`, `not reached`."""
+    """Why the value is not exact: `tie`, `unfinished`, `unparsed`, `missing`, `not reached`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +215,12 @@ class UndecidedError(InvarianceError):
 InvarianceError.__module__ = UndecidedError.__module__ = "pytest_llminvariance"  # as users import them
 
 
+UNFINISHED = (
+    "Unfinished answers ran out of tokens: raise max_new_tokens (--invariance-max-new-tokens), or turn thinking off "
+    "(--invariance-chat-arg enable_thinking=false)"
+)
+
+
 def decide(
     effect: Interval,
     tolerance: Fraction,
@@ -242,7 +248,8 @@ def decide(
     shares = ", ".join(f"{cause} {_share(count, n_answers)}" for cause, count in sorted(causes.items()))
     return Verdict.UNDECIDED, (
         f"the effect lies between {float(effect.low):.2g} and {float(effect.high):.2g}, on both sides of the tolerance"
-        + (f": {shares} of answers" if shares else ""),
+        + (f": {shares} of answers" if shares else "")
+        + (f". {UNFINISHED}" if causes.get("unfinished") else ""),
     )
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 REFUSED = -1
 """The outcome of a refusal; contents are 0 and above."""
 
-Status = Literal["scored", "chosen", "refused", "unparsed", "missing"]
+UNKNOWN_STATUSES = ("unfinished", "unparsed", "missing")
+"""An answer of these may have been anything."""
+
+Status = Literal["scored", "chosen", "refused", "unfinished", "unparsed", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class AnswerDistribution:
 
     `probabilities` and `other` sum to 1. `log_weights` rank the contents in nats (log-probabilities of the
     labels, or mean log-probabilities per token of the options); `None` where an answer is a parsed text.
-    `status` tells how it came about: an answer that is unparsed or missing may be anything.
+    `status` tells how it came about: an answer that is unfinished, unparsed or missing may be anything.
     """
 
     probabilities: tuple[float, ...]
@@ -32,6 +35,8 @@ class AnswerDistribution:
     log_weights: tuple[float, ...] | None = None
     mass: float | None = None
     """Probability mass on the options before any normalisation; `None` where it cannot be known."""
+    reading: str = field(default="", compare=False)
+    """How a text was read: `en: announced label`, `unparsed: two answers`; empty for other readouts."""
 
     @property
     def k(self) -> int:
@@ -61,19 +66,20 @@ class AnswerDistribution:
         return cls.from_label_logprobs([math.log(value) if value > 0 else -math.inf for value in shown], order)
 
     @classmethod
-    def chosen(cls, content: int, k: int) -> AnswerDistribution:
+    def chosen(cls, content: int, k: int, reading: str = "") -> AnswerDistribution:
         """Build from one chosen content."""
-        return cls(tuple(float(index == content) for index in range(k)), 0.0, "chosen", mass=1.0)
+        return cls(tuple(float(index == content) for index in range(k)), 0.0, "chosen", mass=1.0, reading=reading)
 
     @classmethod
-    def nothing(cls, k: int, status: Status) -> AnswerDistribution:
-        """Build an answer that is no option: refused, unparsed or missing."""
-        return cls((0.0,) * k, 1.0, status, mass=None if status == "missing" else 0.0)
+    def nothing(cls, k: int, status: Status, reading: str = "") -> AnswerDistribution:
+        """Build an answer that is no option: refused, unfinished, unparsed or missing."""
+        mass = None if status in ("missing", "unfinished") else 0.0
+        return cls((0.0,) * k, 1.0, status, mass=mass, reading=reading)
 
     @property
     def is_known(self) -> bool:
         """False where the answer may have been anything."""
-        return self.status not in ("unparsed", "missing")
+        return self.status not in UNKNOWN_STATUSES
 
     def outcomes(self, delta_nats: float) -> frozenset[int]:
         """Return the contents within `delta_nats` of the top; every outcome where the answer is not known."""

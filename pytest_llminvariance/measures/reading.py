@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_llminvariance.errors import ModelError
-from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.distribution import AnswerDistribution, Status
 from pytest_llminvariance.measures.parsing import Outcome, parse_choice
 from pytest_llminvariance.models.protocol import (
     LabelReply,
@@ -13,6 +13,12 @@ from pytest_llminvariance.models.protocol import (
 )
 from pytest_llminvariance.questions.presentation import Presentation
 
+STATUS_OF: dict[Outcome, Status] = {
+    Outcome.REFUSED: "refused",
+    Outcome.UNFINISHED: "unfinished",
+    Outcome.UNPARSED: "unparsed",
+}
+
 
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:
     """Return what a reply says about contents: the one place where the way back is taken."""
@@ -20,10 +26,16 @@ def read_reply(reply: Reply, presentation: Presentation, readout: str) -> Answer
     if isinstance(reply, MissingReply):
         return AnswerDistribution.nothing(k, "missing")
     if isinstance(reply, TextReply):
-        parsed = parse_choice(reply.text, labels=presentation.labels, options=presentation.shown_options)
+        parsed = parse_choice(
+            reply.text,
+            labels=presentation.labels,
+            options=presentation.shown_options,
+            stem=presentation.question.stem,
+            ran_out=reply.ran_out,
+        )
         if parsed.position is not None:
-            return AnswerDistribution.chosen(presentation.order[parsed.position], k)
-        return AnswerDistribution.nothing(k, "refused" if parsed.outcome is Outcome.REFUSED else "unparsed")
+            return AnswerDistribution.chosen(presentation.order[parsed.position], k, parsed.reading)
+        return AnswerDistribution.nothing(k, STATUS_OF[parsed.outcome], parsed.reading)
     if len(reply.logprobs_nats) != k:
         raise ModelError(
             f"a reply has {len(reply.logprobs_nats)} values for {k} options of question {presentation.question.name!r}"

@@ -80,7 +80,7 @@ def _answers(reply: Any, k: int) -> bool:
     if type(reply.sent_sha256) is not str or type(reply.n_tokens) is not int:
         return False
     if isinstance(reply, TextReply):
-        return type(reply.text) is str
+        return type(reply.text) is str and type(reply.ran_out) is bool
     values = reply.logprobs_nats
     good = type(values) is tuple and len(values) == k and all(map(_is_number, values))
     if isinstance(reply, OptionReply):

@@ -109,6 +109,8 @@ class TextReply:
     text: str
     sent_sha256: str
     n_tokens: int = 0
+    ran_out: bool = False
+    """The text ended because its tokens ran out, not because the model ended it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ VALUES: Mapping[str, Capability] = {
     "text": "text",
 }
 KEYS = ("question", "order", "labels", "template", "system", "layout", "draw", "around")
-EXTRAS = ("option_tokens", "sent_sha256")
+EXTRAS = ("option_tokens", "sent_sha256", "ran_out")
 SLACK = 1e-6
 MAX_WHOLE = 10**9
 
@@ -172,6 +172,8 @@ def _check_values(name: str, data: Mapping[str, Any], where: str) -> None:
     if name == "text":
         if not isinstance(values, str):
             raise UsageError(f"{where}: text is {values!r}, but must be text")
+        if type(data.get("ran_out", False)) is not bool:
+            raise UsageError(f"{where}: ran_out is {data['ran_out']!r}, but must be true or false")
         return
     if not isinstance(values, list) or not all(_is_number(value) for value in values):
         raise UsageError(f"{where}: {name} is {values!r}, but must be a list of numbers, one per position")
@@ -240,7 +242,7 @@ def _as_reply(row: Row, request: Request, name: str) -> Reply:
     data = row.data
     sent = data.get("sent_sha256") or sent_digest(request.messages)
     if isinstance(request, TextRequest):
-        return TextReply(data["text"], sent)
+        return TextReply(data["text"], sent, ran_out=data.get("ran_out", False))
     field = next(part for part in VALUES if part in data)
     values = data[field]
     k = len(request.presentation.order)
@@ -317,7 +319,7 @@ def _key(request: Request) -> dict[str, Any]:
 def _recorded(reply: Reply) -> dict[str, Any]:
     row = {"sent_sha256": reply.sent_sha256}
     if isinstance(reply, TextReply):
-        return {**row, "text": reply.text}
+        return {**row, "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     if isinstance(reply, LabelReply):
         return {**row, "logprobs_nats": list(reply.logprobs_nats)}
     assert isinstance(reply, OptionReply)  # noqa: S101 - the only kind left

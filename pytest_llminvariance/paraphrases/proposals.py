@@ -15,6 +15,7 @@ from typing import Protocol
 from pytest_llminvariance.errors import CapabilityError, ModelError
 from pytest_llminvariance.models.engine import Memo, Step, ask
 from pytest_llminvariance.models.protocol import MissingReply, Model, TextReply, TextRequest
+from pytest_llminvariance.models.thoughts import after_thoughts
 from pytest_llminvariance.paraphrases.lock import Entry, Lock, Stale, Wording, entry_of, stale_entries
 from pytest_llminvariance.paraphrases.lock_file import MAX_STEM
 from pytest_llminvariance.paraphrases.rules import by_rule
@@ -194,7 +195,7 @@ WRAPPED = (('"', '"'), ("“", "”"), ("**", "**"), ("`", "`"))
 
 def lines_of(text: str) -> Iterator[str]:
     """Yield the wordings that a reply holds, one a line, without list marks, captions and quotation marks."""
-    text = text.rpartition("</think>")[2]
+    text = after_thoughts(text) or ""
     found = 0
     for line in text.splitlines():
         wording = " ".join(line.split())

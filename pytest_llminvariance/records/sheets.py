@@ -198,7 +198,7 @@ def reply_data(reply: Reply) -> dict[str, Any]:
     if isinstance(reply, MissingReply):
         return {"kind": "missing", "reason": reply.reason}
     if isinstance(reply, TextReply):
-        return {"kind": "text", "text": reply.text}
+        return {"kind": "text", "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     values = [plain_number(value) for value in reply.logprobs_nats]
     if isinstance(reply, LabelReply):
         return {"kind": "label", "logprobs_nats": values}
@@ -216,7 +216,7 @@ def reply_from(data: Mapping[str, Any], sent_sha256: str | None, tokens: int) ->
         return MissingReply(data["reason"])
     sent = sent_sha256 or ""
     if kind == "text":
-        return TextReply(data["text"], sent, tokens)
+        return TextReply(data["text"], sent, tokens, bool(data.get("ran_out", False)))
     values = _floats(data["logprobs_nats"])
     if kind == "label":
         return LabelReply(values, sent, tokens)

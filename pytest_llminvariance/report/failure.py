@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_llminvariance.checks.verdict import Example, Finding, Shown, Verdict
+from pytest_llminvariance.checks.verdict import UNFINISHED, Example, Finding, Shown, Verdict
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.questions.conversation import Said
 from pytest_llminvariance.questions.presentation import Presentation
@@ -39,6 +39,7 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     yield f"  sure:    {_sure(finding)}"
     if finding.verdict is Verdict.BROKEN and finding.example is not None:
         yield from example_lines(finding.example)
+    yield from _unfinished(finding)
     shares = finding.details.get("position_shares")
     if finding.verdict is Verdict.BROKEN and shares:
         chosen = ", ".join(percent(share) for share in shares)
@@ -52,6 +53,14 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
         yield f"  replay:  {replay}"
     if finding.verdict is Verdict.BROKEN and finding.example is not None:
         yield from paste_lines(finding.example, finding.readout)
+
+
+def _unfinished(finding: Finding) -> Iterator[str]:
+    """Yield the share of answers that ended before they said anything, where no reason has said it already."""
+    read = finding.details.get("readings", {})
+    cut, whole = sum(n for how, n in read.items() if how.startswith("unfinished")), sum(read.values())
+    if cut and not any(UNFINISHED in reason for reason in finding.reasons):
+        yield f"  unfinished: {cut:,} of {whole:,} answers ({percent(cut / whole)}). {UNFINISHED}"
 
 
 def _sure(finding: Finding) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.measures.distribution import UNKNOWN_STATUSES
 from pytest_llminvariance.measures.variance import Observation, VarianceShares, variance_shares
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.entries import Entry
@@ -223,7 +224,7 @@ def spread(found: Sequence[Orbit]) -> VarianceShares | None:
     """Split the variance of the probability of each question's favourite: the option that is most probable on average."""
     observations = []
     for orbit in found:
-        known = [row for row in (*orbit.rows, *orbit.again) if row.status not in ("unparsed", "missing")]
+        known = [row for row in (*orbit.rows, *orbit.again) if row.status not in UNKNOWN_STATUSES]
         if not known:
             continue
         means = [math.fsum(column) for column in zip(*(row.probabilities for row in known), strict=True)]

@@ -55,7 +55,9 @@ def test_reads_the_choice(question: Question, text: str, position: int) -> None:
 
 @pytest.mark.parametrize(("question", "text"), [(question, text) for question, texts in REFUSED for text in texts])
 def test_reads_a_refusal(question: Question, text: str) -> None:
-    assert parse_choice(text, labels=question[0], options=question[1]) == ParsedText(Outcome.REFUSED, None, "refusal")
+    assert parse_choice(text, labels=question[0], options=question[1]) == ParsedText(
+        Outcome.REFUSED, None, "refusal", "en"
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,8 @@ def test_reads_a_refusal(question: Question, text: str) -> None:
     [(question, rule, text) for question, rule, texts in UNPARSED for text in texts],
 )
 def test_does_not_guess(question: Question, rule: str, text: str) -> None:
-    assert parse_choice(text, labels=question[0], options=question[1]) == ParsedText(Outcome.UNPARSED, None, rule)
+    parsed = parse_choice(text, labels=question[0], options=question[1])
+    assert (parsed.outcome, parsed.position, parsed.rule) == (Outcome.UNPARSED, None, rule)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +78,13 @@ def test_does_not_guess(question: Question, rule: str, text: str) -> None:
         ("The answer is B. Paris", "announced label and text"),
         ("Paris", "option text"),
         ("The answer is Paris", "announced option text"),
-        ("The capital is Paris.", "option text"),
+        ("It is Paris.", "announced option text"),
         ("B is correct", "called correct"),
     ],
 )
 def test_names_the_rule_that_decided(text: str, rule: str) -> None:
-    assert parse_choice(text, labels=CITY[0], options=CITY[1]) == ParsedText(Outcome.CHOSEN, 1, rule)
+    parsed = parse_choice(text, labels=CITY[0], options=CITY[1])
+    assert (parsed.outcome, parsed.position, parsed.rule) == (Outcome.CHOSEN, 1, rule)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 from pytest_llminvariance import Presentation, Question, load_model
 from pytest_llminvariance.models.local import generation
-from pytest_llminvariance.models.local.generation import answer_part, text_batches
+from pytest_llminvariance.models.local.generation import Written, answer_part, text_batches
 from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import Draw, TextReply, TextRequest
 from tests.model.tiny_configs import REFUSED, TREE
@@ -114,11 +116,33 @@ def test_a_batch_ends_with_its_last_row(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(generation, "reset_rotary", lambda network: None)
     network = Script(["A\nQuestion: next one", "The answer is\nUser: B", "no end at all, it goes"])
     texts, sent = generation.generate(network, Letters(), [(1,), (2,), (3,)], 20, pad=0, share=False)
-    assert texts == ["A\n", "The answer is\n", "no end at all, it go"]
+    assert [made.text for made in texts] == ["A\n", "The answer is\n", "no end at all, it go"]
+    assert [made.ran_out for made in texts] == [False, False, True]
     assert (network.steps, sent) == (20, 3)
     network = Script(["A\nQuestion: next one", "B\nQuestion: next one"])
-    assert generation.generate(network, Letters(), [(1,), (2,)], 20, pad=0, share=False)[0] == ["A\n", "B\n"]
+    texts, _ = generation.generate(network, Letters(), [(1,), (2,)], 20, pad=0, share=False)
+    assert texts == [Written("A\n", ran_out=False), Written("B\n", ran_out=False)]
     assert network.steps == len("A\nQuestion:")
+
+
+class Marked:
+    """A tokenizer whose marks of thoughts are special tokens: `<` and `>` here."""
+
+    all_special_tokens = ("[THINK]", "[/THINK]", "#", "_")
+    eos_token, pad_token = "#", "_"
+
+    def batch_decode(self, rows: Sequence[Any], skip_special_tokens: bool) -> list[str]:
+        marks = {"<": "[THINK]", ">": "[/THINK]"}
+        texts = ["".join(marks.get(chr(token), chr(token)) for token in row) for row in rows]
+        return [re.sub(r"\[/?THINK\]|[#_]", "", text) if skip_special_tokens else text for text in texts]
+
+
+def test_marks_of_thoughts_stay_in_the_text_and_ends_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "reset_rotary", lambda network: None)
+    network = Script(["<A>B#____", "<A, or B"])
+    network.generation_config = SimpleNamespace(eos_token_id=[ord("#")])  # type: ignore[attr-defined]
+    texts, _ = generation.generate(network, Marked(), [(1,), (2,)], 8, pad=0, share=False)
+    assert texts == [Written("[THINK]A[/THINK]B", ran_out=False), Written("[THINK]A, or B", ran_out=True)]
 
 
 def test_a_draw_is_the_same_in_every_company(tiny_folder: Callable[[Any], Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,10 +15,20 @@ from pytest_llminvariance.models.local.passes import remembered, state_argument
 from pytest_llminvariance.models.local.rotary import depends_on_length, reset_rotary
 from pytest_llminvariance.models.local.tree import Reading, shared_beginning
 from pytest_llminvariance.models.protocol import Draw
+from pytest_llminvariance.models.thoughts import has_marks
 
 NEXT_QUESTION = re.compile(r"(?<=\n)(?:question|q|user|human)(?: ?\d+)? ?[:.]", re.IGNORECASE)
 SHARE_FROM_TOKENS = 32
 """A shared beginning below this is not worth a pass of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A generated text."""
+
+    text: str
+    ran_out: bool
+    """It ended because its tokens ran out."""
 
 
 def answer_part(text: str) -> str:
@@ -25,7 +36,7 @@ def answer_part(text: str) -> str:
 
     Texts that hold a thought are left whole: a thought may quote questions.
     """
-    found = None if "think>" in text else NEXT_QUESTION.search(text)
+    found = None if has_marks(text) else NEXT_QUESTION.search(text)
     return text if found is None else text[: found.start()]
 
 
@@ -56,7 +67,7 @@ def generate(
     pad: int,
     share: bool,
     draws: Sequence[Draw | None] = (),
-) -> tuple[list[str], int]:
+) -> tuple[list[Written], int]:
     """Return the continuation of each prompt, greedy or as its draw says, and the prompt tokens that were sent.
 
     The prompts have one length. A row ends at the end-of-text token, at `n_new` tokens, or where a next
@@ -88,8 +99,26 @@ def generate(
         **more,
     )
     rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(out[:, ids.shape[1] :])]
-    texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
-    return [answer_part(text) for text in texts], common + len(prompts) * (ids.shape[1] - common)
+    texts = [answer_part(text) for text in _decoded(tokenizer, rows)]
+    cut = [number not in ended.length and _ran_out(network, row, n_new) for number, row in enumerate(rows)]
+    return [Written(*item) for item in zip(texts, cut, strict=True)], common + len(prompts) * (ids.shape[1] - common)
+
+
+def _ran_out(network: Any, row: torch.Tensor, n_new: int) -> bool:
+    """Return whether a row holds all tokens that it may have, and none that ends a text."""
+    ends = getattr(getattr(network, "generation_config", None), "eos_token_id", None)
+    known = set(ends) if isinstance(ends, Sequence) else {ends}
+    return len(row) >= n_new and known.isdisjoint(row.tolist())
+
+
+def _decoded(tokenizer: Any, rows: Any) -> list[str]:
+    """Return texts without special tokens, but with those that mark a thought."""
+    special = getattr(tokenizer, "all_special_tokens", ())
+    if not any(has_marks(token) for token in special):
+        return list(tokenizer.batch_decode(rows, skip_special_tokens=True))
+    texts = tokenizer.batch_decode(rows, skip_special_tokens=False)
+    ends = "|".join(re.escape(token) for token in (tokenizer.eos_token, tokenizer.pad_token) if token)
+    return [re.sub(ends, "", text) if ends else text for text in texts]
 
 
 class _Sampler(LogitsProcessor):  # type: ignore[misc] # transformers is not followed by the type checker
@@ -130,7 +159,7 @@ class _NextQuestion(StoppingCriteria):  # type: ignore[misc] # transformers is n
         """Tokens after which a row ended, by row."""
 
     def __call__(self, ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:  # noqa: ARG002
-        texts = self.tokenizer.batch_decode(ids[:, self.start :], skip_special_tokens=True)
+        texts = _decoded(self.tokenizer, ids[:, self.start :])
         for row, text in enumerate(texts):
             if row not in self.length and answer_part(text) != text:
                 self.length[row] = ids.shape[1] - self.start

@@ -227,8 +227,8 @@ class TransformersModel:
                 continue
             self._scorer.count(sum(len(prompts[n]) for n in group), sent)
             yield [
-                (requests[n][0], TextReply(text, _digest(prompts[n]), len(prompts[n])))
-                for n, text in zip(group, texts, strict=True)
+                (requests[n][0], TextReply(made.text, _digest(prompts[n]), len(prompts[n]), made.ran_out))
+                for n, made in zip(group, texts, strict=True)
             ]
 
     def _too_large(self, request: Request, n_tokens: int) -> ModelError:

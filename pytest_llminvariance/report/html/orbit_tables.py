@@ -133,8 +133,9 @@ def _cell(row: RecordedAnswer, content: int) -> Cell:
 
 
 def _answer(row: RecordedAnswer, options: Sequence[str]) -> str:
-    if row.status in ("unparsed", "missing", "refused"):
-        return {"unparsed": "not readable", "missing": "no answer", "refused": "refused"}[row.status]
+    said = {"unfinished": "unfinished", "unparsed": "not readable", "missing": "no answer", "refused": "refused"}
+    if row.status in said:
+        return said[row.status]
     chosen = [content for content in row.outcomes if 0 <= content < len(options)]
     if len(chosen) != 1:
         return "a tie" if chosen else "none of them"
