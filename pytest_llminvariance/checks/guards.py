@@ -18,7 +18,7 @@ from pytest_llminvariance.measures.metrics import METRICS, Interval, Metric, Num
 from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Model, OptionReply, Reply, TextReply
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.question import Bank, Question
 
 MIN_FOREIGN = 12
 """Foreign stems asked in all, at least: with fewer, a fixed answer could agree by accident."""
@@ -66,13 +66,13 @@ class ForeignStems:
     def under(self, plan: Plan) -> tuple[Presentation, ...]:
         """Return the plan's presentation as written under foreign stems."""
         start, about = self._place[plan.question.content_hash], (plan.question.stem, plan.question.context)
-        distinct: dict[tuple[str, str | None], None] = {}
+        distinct: dict[tuple[str, str | None], Question] = {}
         for other in self._others(start):
             if len(distinct) == self._each:
                 break
             if (other.stem, other.context) != about:
-                distinct[other.stem, other.context] = None
-        return tuple(_under(plan.probes[0].presentation, stem, context) for stem, context in distinct)
+                distinct.setdefault((other.stem, other.context), other)
+        return tuple(_under(plan.probes[0].presentation, donor) for donor in distinct.values())
 
     def _others(self, start: int) -> Iterator[Question]:
         n = len(self._cycle)
@@ -80,10 +80,9 @@ class ForeignStems:
         yield from DONORS
 
 
-def _under(shown: Presentation, stem: str, context: str | None) -> Presentation:
-    if "context" not in shown.template.fields:
-        context = None
-    return shown.replace(question=shown.question.under(Question(stem, shown.question.options, context=context)))
+def _under(shown: Presentation, donor: Question) -> Presentation:
+    context = donor.context if "context" in shown.template.fields else None
+    return shown.replace(question=shown.question.under(Question(donor.stem, donor.options, id=donor.id, context=context)))
 
 
 def movements(parts: Sequence[tuple[Evidence, Foreign]], metric: Metric, samples: int) -> list[Interval]:
@@ -188,6 +187,12 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
         return Guard(name="accuracy", passed=False, text=f"{total} answers are too few to tell knowing from guessing")
     passed = hits / total >= needed
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
+
+
+def rows_guard(bank: Bank) -> Guard:
+    """Say how many rows of the file were left out, and why the first was."""
+    says = f"{len(bank.left_out)} of {len(bank.left_out) + len(bank)} rows were left out (bad_rows='skip'), first {bank.left_out[0]}"
+    return Guard(name="rows left out", passed=None, text=says, blocks="nothing")
 
 
 def inside_frame(plan: Plan, model: Model) -> bool:

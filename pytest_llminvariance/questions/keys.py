@@ -6,6 +6,7 @@ A key may be an index, a letter, a text or scores. Where two readings differ, it
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import math
 import re
@@ -164,7 +165,7 @@ def _torn(parts: Sequence[str]) -> str:
             return f"a bracket is not closed in {part.strip()!r}"
         if part.count("$") % 2 or part.count('"') % 2:
             return f"a quote or formula is not closed in {part.strip()!r}"
-    blanks = {left[-1:].isspace() and right[:1].isspace() for left, right in zip(parts, parts[1:], strict=False)}
+    blanks = {left[-1:].isspace() and right[:1].isspace() for left, right in itertools.pairwise(parts)}
     return "some stand between blanks and some do not" if len(blanks) > 1 else ""
 
 

@@ -59,7 +59,7 @@ class Question:
         set_field(self, "id", _optional_text(id, f"{where}: id"))
         set_field(self, "stem", _text(stem, f"{where}: stem"))
         where = f"question {self.name!r}"
-        set_field(self, "options", _options(options, where))
+        set_field(self, "options", check_options(options, where))
         set_field(self, "context", _optional_text(context, f"{where}: context"))
         set_field(self, "scores", _scores(scores, len(self.options), where))
         if not isinstance(reverse_keyed, bool):
@@ -145,7 +145,8 @@ def _optional_text(value: object, where: str) -> str | None:
     return None if value is None else _text(value, where)
 
 
-def _options(options: object, where: str) -> tuple[str, ...]:
+def check_options(options: object, where: str) -> tuple[str, ...]:
+    """Return options as a tuple of two or more texts that a reader can tell apart, or raise."""
     if isinstance(options, str) or not isinstance(options, Sequence):
         raise QuestionError(f"{where}: options is {options!r}, but must be a list of two or more texts")
     texts = tuple(_text(option, f"{where}: option {index}") for index, option in enumerate(options))

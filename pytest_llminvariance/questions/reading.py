@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.questions.columns import FIELDS, OTHER_NAMES, Columns, check_fields, columns_of, preset_named

@@ -29,7 +29,7 @@ from pytest_llminvariance.records.redaction import without_secrets
 from pytest_llminvariance.records.sheets import reply_from, sheet_from
 
 ALIASES: Mapping[str, str] = {"order": "option_order"}
-OF_ENGINE = ("noise", "drift")
+OF_ENGINE = ("noise", "drift", "rows left out")
 """Guards that no answer can give again."""
 EVERY = "*"
 
