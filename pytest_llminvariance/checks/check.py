@@ -27,6 +27,7 @@ from pytest_llminvariance.checks.verdict import Finding, as_tolerance
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
 from pytest_llminvariance.models.protocol import Model, check_model, resolve_readout
+from pytest_llminvariance.models.replay import ReplayModel
 from pytest_llminvariance.questions.question import Bank, Question, Questions, as_questions
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
@@ -105,6 +106,8 @@ def measure(
     planner = Planner(made, asked_for, template, about, samples)
     plans = planner.overview()
     asking = Asking(model, way, made, asked_for, samples, chosen.name, limit)
+    if isinstance(model, ReplayModel) and not planner.draws_units:
+        model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
     answers = decide_by_asking(asking, planner, chosen, limit, plans)
     known = {
         "property": made.name,

@@ -82,7 +82,9 @@ class ForeignStems:
 
 def _under(shown: Presentation, donor: Question) -> Presentation:
     context = donor.context if "context" in shown.template.fields else None
-    return shown.replace(question=shown.question.under(Question(donor.stem, donor.options, id=donor.id, context=context)))
+    return shown.replace(
+        question=shown.question.under(Question(donor.stem, donor.options, id=donor.id, context=context))
+    )
 
 
 def movements(parts: Sequence[tuple[Evidence, Foreign]], metric: Metric, samples: int) -> list[Interval]:

@@ -4,13 +4,16 @@ Each line of the JSONL file is one answer::
 
     {"question": "planets-1", "order": [1, 0, 2], "probabilities": [0.7, 0.2, 0.1]}
     {"question": "planets-1", "order": [1, 0, 2], "text": "Answer: B"}
+    {"question": "planets-1", "order": [1, 0, 2], "choice": "Mars"}
 
-`question` is the id, or the content hash, or the stem; `order`, `labels`, `template` (its name or its
-text), `system` (the template's) and `layout` (some of its fields) narrow it down and match anything where
-they are left out; `draw` is the number of a sampled answer. `around` (worked examples before and turns after
-the question, as [role, text] pairs) must equal what was shown, and is left out where there was nothing.
-`probabilities` and `logprobs_nats` stand by position as shown. What was not recorded is
-a missing answer, never a guess.
+`question` is the id, or the content hash, or the stem. `order`, `labels`, `template` (its name or its text) and
+`layout` (some of its fields) are as written where they are left out: the options' own order, the labels and layout
+of the template, the default template. `system` is the template's; `draw` is the number of a sampled answer.
+`around` (worked examples before and turns after the question, as [role, text] pairs) must equal what was shown.
+`under` names the question whose stem was shown over these options: a check asks so to see whether stems are read.
+`probabilities` and `logprobs_nats` stand by position as shown. `choice` is an option's text, its label as shown or
+its content index; `"unparsed": true` and `"refused": true` say that there was none. What was not recorded is a
+missing answer, never a guess.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +41,24 @@ from pytest_llminvariance.models.protocol import (
     check_model,
     sent_digest,
 )
+from pytest_llminvariance.questions.labels import fold_label
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.template import Layout
+from pytest_llminvariance.questions.question import OPTIONS_OF, STEM_OF, Question, is_under_another, places_of
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Layout
 
 VALUES: Mapping[str, Capability] = {
     "probabilities": "label",
     "logprobs_nats": "label",
     "option_logprobs_nats": "option",
     "text": "text",
+    "choice": "text",
+    "unparsed": "text",
+    "refused": "text",
 }
-KEYS = ("question", "order", "labels", "template", "system", "layout", "draw", "around")
+REFUSED = "I cannot answer this question."
+"""What a row says that tells of a refusal without its words."""
+MAX_LISTED = 20
+KEYS = ("question", "under", "order", "labels", "template", "system", "layout", "draw", "around")
 EXTRAS = ("option_tokens", "sent_sha256")
 SLACK = 1e-6
 MAX_WHOLE = 10**9
@@ -63,17 +74,34 @@ class Row:
     data: Mapping[str, Any]
 
     def matches(self, presentation: Presentation) -> bool:
-        """Return whether this row answers `presentation`; a part that is not recorded matches anything."""
-        template, layout = presentation.template, asdict(presentation.layout)
-        given = self.key
+        """Return whether this row answers `presentation`; a part that is not recorded is as written."""
+        template, given, question = presentation.template, self.key, presentation.question
+        if given.get("order", list(presentation.order)) != list(presentation.order):
+            return False
+        written = Presentation(question, template=template)
+        labels = Presentation(question, template=template, layout=presentation.layout).labels
+        layout = {**asdict(written.layout), **given.get("layout", {})}
         return (
-            given.get("order", list(presentation.order)) == list(presentation.order)
-            and given.get("labels", list(presentation.labels)) == list(presentation.labels)
-            and given.get("template", template.text) in (template.name, template.text)
-            and given.get("system", template.system) == template.system
-            and all(layout[name] == value for name, value in given.get("layout", {}).items())
+            given.get("order", list(written.order)) == list(presentation.order)
+            and given.get("labels", list(labels)) == list(presentation.labels)
+            and given.get("template", DEFAULT_TEMPLATE.text) in (template.name, template.text)
+            and given.get("system", template.system if "template" in given else None) == template.system
+            and layout == asdict(presentation.layout)
             and given.get("around", []) == _around(presentation)
+            and self._is_under(question)
         )
+
+    def _is_under(self, question: Question) -> bool:
+        """Return whether it was shown under the stem of another question where this one is, and only there."""
+        if self.key["question"] == question.content_hash:
+            return True
+        donor = (question.attributes[STEM_OF], question.stem) if is_under_another(question) else (None,)
+        return self.key.get("under") in donor
+
+    def told(self) -> str:
+        """Return where it stands and what it is for."""
+        rest = [f"{name} {self.key[name]!r}" for name in ("under", "template", "order") if name in self.key]
+        return ", ".join([f"line {self.line}: question {self.key['question']!r}", *rest])
 
     def is_draw(self, request: Request) -> bool:
         """Return whether this row is the sampled answer that is asked for, or a greedy one as asked."""
@@ -88,30 +116,74 @@ class ReplayModel:
     fingerprint: str
     capabilities: frozenset[Capability]
     rows: Mapping[str, tuple[Row, ...]]
+    matched: set[int] = field(default_factory=set, compare=False, repr=False)
+    """Lines that answered something which was planned."""
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Look every request up."""
         return [self._reply(request) for request in requests]
 
-    def _reply(self, request: Request) -> Reply:
+    def check_planned(self, requests: Sequence[Request]) -> None:
+        """Look up everything that a check plans to ask.
+
+        Raises:
+            UsageError: where something has no answer while rows are left that answer nothing: they were meant for it.
+        """
+        missing = []
+        for request in requests:
+            found = self._found(request)
+            self.matched.update(row.line for row in found)
+            if not found and not is_under_another(request.presentation.question):
+                missing.append(request.presentation)
+        unused = [row for group in self.rows.values() for row in group if row.line not in self.matched]
+        if missing and unused:
+            raise UsageError(self._mismatch(list(dict.fromkeys(missing)), unused))
+
+    def _mismatch(self, missing: Sequence[Presentation], unused: Sequence[Row]) -> str:
+        asked = [
+            f"question {p.question.name!r}, template {p.template.shown_name!r}, order {list(p.order)}" for p in missing
+        ]
+        named = sorted({row.key.get("template", DEFAULT_TEMPLATE.shown_name) for row in unused})
+        wanted = sorted({p.template.shown_name for p in missing})
+        return (
+            f"{self.name}: {len(missing)} presentations have no answer, while {len(unused)} rows answer nothing that is asked.\n"
+            f"  rows: {_some([row.told() for row in unused])}\n  asked: {_some(asked)}\n"
+            f"  templates: the rows have {', '.join(map(repr, named))}, asked are {', '.join(map(repr, wanted))}\n"
+            "Correct question, template, order, labels or layout of the rows, or give each check a file of its own"
+        )
+
+    def _found(self, request: Request) -> list[Row]:
         presentation = request.presentation
         question = presentation.question
-        names = (question.id, question.content_hash, question.stem)
-        found = [
+        names = (
+            (question.attributes[OPTIONS_OF], question.content_hash)
+            if is_under_another(question)
+            else (question.id, question.content_hash, question.stem)
+        )
+        return [
             row
             for name in dict.fromkeys(names)
             if name is not None
             for row in self.rows.get(name, ())
             if row.kind == request.capability and row.matches(presentation) and row.is_draw(request)
         ]
+
+    def _reply(self, request: Request) -> Reply:
+        presentation, found = request.presentation, self._found(request)
         if not found:
             return MissingReply("not recorded")
         if len(found) > 1:
             lines = " and ".join(str(row.line) for row in found[:2])
             raise ModelError(
-                f"{self.name}: lines {lines} both answer question {question.name!r} in the order {list(presentation.order)}"
+                f"{self.name}: lines {lines} both answer question {presentation.question.name!r} in the order {list(presentation.order)}"
             )
         return _as_reply(found[0], request, self.name)
+
+
+def _some(parts: Sequence[str]) -> str:
+    return "; ".join(
+        [*parts[:MAX_LISTED], *([f"and {len(parts) - MAX_LISTED} more"] if len(parts) > MAX_LISTED else [])]
+    )
 
 
 def load_replay(path: str | Path) -> ReplayModel:
@@ -151,6 +223,8 @@ def _parse(text: str, where: str, number: int) -> Row:
         raise UsageError(f"{where}: not JSON ({error.msg} at column {error.colno})") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or as many brackets
         raise UsageError(f"{where}: cannot be read: {error}") from error
+    if isinstance(data, dict):
+        data |= {name: str(data[name]) for name in ("question", "under") if type(data.get(name)) is int}
     if not isinstance(data, dict) or not isinstance(data.get("question"), str):
         raise UsageError(f"{where}: the field 'question' is missing. Give the question's id, content hash or stem")
     unknown = set(data) - set(KEYS) - set(VALUES) - set(EXTRAS)
@@ -172,6 +246,17 @@ def _check_values(name: str, data: Mapping[str, Any], where: str) -> None:
     if name == "text":
         if not isinstance(values, str):
             raise UsageError(f"{where}: text is {values!r}, but must be text")
+        return
+    if name == "choice":
+        if type(values) is not int and not (isinstance(values, str) and values.strip()):
+            raise UsageError(
+                f"{where}: choice is {values!r}, but must be an option's text, label or content index. "
+                'Where there was none, write "unparsed": true or "refused": true'
+            )
+        return
+    if name in ("unparsed", "refused"):
+        if values is not True:
+            raise UsageError(f"{where}: {name} is {values!r}, but must be true. Else leave it out and give the answer")
         return
     if not isinstance(values, list) or not all(_is_number(value) for value in values):
         raise UsageError(f"{where}: {name} is {values!r}, but must be a list of numbers, one per position")
@@ -199,7 +284,7 @@ def _check_key(data: Mapping[str, Any], where: str) -> None:
         raise UsageError(f"{where}: order is {order!r}, but must list each content index 0, 1, ... once")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise UsageError(f"{where}: labels is {labels!r}, but must be a list of texts")
-    for name, nullable in (("template", False), ("system", True), ("sent_sha256", False)):
+    for name, nullable in (("under", False), ("template", False), ("system", True), ("sent_sha256", False)):
         value = data.get(name, "")
         if not isinstance(value, str) and not (nullable and value is None):
             raise UsageError(f"{where}: {name} is {value!r}, but must be text")
@@ -240,7 +325,7 @@ def _as_reply(row: Row, request: Request, name: str) -> Reply:
     data = row.data
     sent = data.get("sent_sha256") or sent_digest(request.messages)
     if isinstance(request, TextRequest):
-        return TextReply(data["text"], sent)
+        return TextReply(_said(row, request.presentation, name), sent)
     field = next(part for part in VALUES if part in data)
     values = data[field]
     k = len(request.presentation.order)
@@ -251,6 +336,28 @@ def _as_reply(row: Row, request: Request, name: str) -> Reply:
     if isinstance(request, LabelRequest):
         return LabelReply(tuple(map(float, values)), sent)
     return OptionReply(tuple(map(float, values)), tuple(data.get("option_tokens") or [1] * k), sent)
+
+
+def _said(row: Row, shown: Presentation, name: str) -> str:
+    """Return the text of an answer; for one told as a choice the label or option that names it."""
+    data = row.data
+    if "choice" not in data:
+        return str(data.get("text", REFUSED if "refused" in data else ""))
+    choice, options = data["choice"], shown.question.options
+    places = {choice} if type(choice) is int else set()
+    if isinstance(choice, str):
+        places = {*places_of(choice, options), *(shown.option_at(one) for one in shown.labels if one == choice.strip())}
+        places |= {shown.order[place] for place in places_of(choice, shown.shown_options)}
+    if len(places) != 1 or not places <= set(range(len(options))):
+        problem = "no option" if not places or type(choice) is int else "more than one option, by text and by label"
+        raise ModelError(
+            f"{name}, line {row.line}: choice is {choice!r}, which names {problem} of {list(options)!r} with the labels "
+            f"{', '.join(shown.labels)}. Give the option's text or its content index"
+        )
+    content = places.pop()
+    label, text = shown.label_of(content), shown.shown_options[shown.position_of(content)]
+    clashes = any(fold_label(label) == fold_label(option) for option in shown.shown_options if option != text)
+    return label if shown.shows_labels and not clashes else text
 
 
 class Recorder:

@@ -229,6 +229,8 @@ def _readings(value: object, choices: Choices, styles: Sequence[Style]) -> dict[
             places = _texts(value, number, choices.texts)
         if len(places) == 1 and 0 <= places[0] < k:
             found[style] = places[0]
+    if choices.labels is None and isinstance(value, str) and value.islower() and "text" in found:
+        found.pop("letter", None)  # nobody writes the key A as "a" beside an option "a"
     return found
 
 

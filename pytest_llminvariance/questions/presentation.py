@@ -186,7 +186,9 @@ class Presentation:
 
     def _spoken(self, turn: Turn, asked: str) -> Message:
         if isinstance(turn, Said):
-            named = self.label_of(turn.content) if self.shows_labels else self.shown_options[self.position_of(turn.content)]
+            named = (
+                self.label_of(turn.content) if self.shows_labels else self.shown_options[self.position_of(turn.content)]
+            )
             return Message("assistant", named)
         if isinstance(turn, Ask):
             fields = {"{question}": asked, "{labels}": ", ".join(self.labels)}

@@ -18,6 +18,7 @@ from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.questions.labels import PLAIN_MARKS, same_form
 
 MAX_SCORE = 1e9
+OPTIONS_OF, STEM_OF = "options_of", "stem_of"
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -98,7 +99,7 @@ class Question:
 
         Its attributes `options_of` and `stem_of` name both, so that a recorded answer can be found.
         """
-        names = {"options_of": self.name, "stem_of": donor.name}
+        names = {OPTIONS_OF: self.id or self.stem, STEM_OF: donor.id or donor.stem}
         return Question(donor.stem, self.options, context=donor.context, scores=self.scores, attributes=names)
 
     def __repr__(self) -> str:
@@ -123,6 +124,11 @@ class Question:
                 "attributes": dict(self.attributes),
             },
         )
+
+
+def is_under_another(question: Question) -> bool:
+    """Return whether its options are shown under the stem of another question."""
+    return {OPTIONS_OF, STEM_OF} <= question.attributes.keys()
 
 
 def _rebuild(stem: str, options: tuple[str, ...], rest: dict[str, Any]) -> Question:

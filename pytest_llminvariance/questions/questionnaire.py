@@ -139,7 +139,9 @@ class Questionnaire:
                 raise QuestionError(f"{self.name}: there is no way of asking {named!r}; they are {', '.join(WAYS)}")
         for named, texts in options.items():
             if len(texts) != k:
-                raise QuestionError(f"{self.name}: {named!r} has {len(texts)} texts, but the scale has {k} options. Give one for each")
+                raise QuestionError(
+                    f"{self.name}: {named!r} has {len(texts)} texts, but the scale has {k} options. Give one for each"
+                )
         digits = tuple(str(number) for number in range(1, k + 1))
 
         def way(name: str, scale: str, tail: str, layout: Layout | None = None) -> Template:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.questions.columns import FIELDS, OTHER_NAMES, Columns, check_fields, columns_of, preset_named
@@ -61,6 +61,38 @@ def load_questions(
     if not table.rows:
         raise QuestionError(f"{table.name}: holds no questions")
     return _bank(table, columns, bad_rows)
+
+
+def load_bank(
+    path: str | Path,
+    *,
+    fields: Sequence[str] = (),
+    answers: str | None = None,
+    preset: str | None = None,
+    bad_rows: str = "error",
+    encoding: str | None = None,
+) -> Bank:
+    """Return the questions of a file, or the items of an instrument, as commands are told to read it.
+
+    `fields` are texts `FIELD=COLUMN`; `options=A,B,C` names several columns, and `id=` none.
+
+    Raises:
+        QuestionError: as `load_questions` and `load_questionnaire` do.
+    """
+    if str(path).lower().endswith(".json") and Path(path).is_file():
+        data = read_json_text(Path(path), read_text(Path(path), encoding))
+        if isinstance(data, dict) and "items" in data:
+            return Bank(load_questionnaire(path, encoding=encoding).questions, Path(path).name)
+    told: dict[str, str | Sequence[str] | None] = {}
+    for text in fields:
+        name, equals, column = text.partition("=")
+        if not equals:
+            raise QuestionError(f"fields is {text!r}, but must be FIELD=COLUMN, such as stem=question")
+        told[name] = column.split(",") if name == "options" and "," in column else column or None
+    return load_questions(
+        path, fields=told or None, answers=cast("Style | None", answers), preset=preset,
+        bad_rows=cast("BadRows", bad_rows), encoding=encoding,
+    )  # fmt: skip
 
 
 def _known_names(preset: Preset | None, fields: Mapping[str, tuple[Column, ...]]) -> set[str]:

@@ -23,7 +23,10 @@ from tests.unit.bad_input import Misuse, assert_refused, of, write
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"
 KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..."
-PRESENT = "question, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, text, option_tokens, sent_sha256"
+PRESENT = (
+    "question, under, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, "
+    "text, choice, unparsed, refused, option_tokens, sent_sha256"
+)
 WHO = Question("Who?", ["Ann", "Bob"], id="q1")
 
 
@@ -168,9 +171,9 @@ REPLAYS = [
     replay("unknown field", '{"question": "q1", "answer": "A"}',
         f"a.jsonl, line 1: unknown field 'answer'; the fields are {PRESENT}"),
     replay("no answer", '{"question": "q1"}', "a.jsonl, line 1: needs exactly one of probabilities, logprobs_nats, "
-        "option_logprobs_nats, text, but has none"),
+        "option_logprobs_nats, text, choice, unparsed, refused, but has none"),
     replay("two answers", '{"question": "q1", "text": "A", "probabilities": [1, 0]}', "a.jsonl, line 1: needs exactly "
-        "one of probabilities, logprobs_nats, option_logprobs_nats, text, but has probabilities, text"),
+        "one of probabilities, logprobs_nats, option_logprobs_nats, text, choice, unparsed, refused, but has probabilities, text"),
     replay("text is no text", '{"question": "q1", "text": 1}', "a.jsonl, line 1: text is 1, but must be text"),
     replay("no numbers", '{"question": "q1", "probabilities": ["1"]}',
         "a.jsonl, line 1: probabilities is ['1'], but must be a list of numbers, one per position"),
@@ -211,7 +214,15 @@ REPLAYS = [
             f"a.jsonl, line 1: option_tokens is {tokens}, but must hold one whole number from 1 for each position")
         for tokens in ("[1]", "[0, 1]", "[1.0, 1]")
     ),
-    asked("wrong length", '{"question": "q1", "probabilities": [1, 0, 0]}',
+    replay("choice is null", '{"question": "q1", "choice": null}', "a.jsonl, line 1: choice is None, but must be an option's text, "
+        'label or content index. Where there was none, write "unparsed": true or "refused": true'),
+    replay("refused is false", '{"question": "q1", "refused": false}',
+        "a.jsonl, line 1: refused is False, but must be true. Else leave it out and give the answer"),
+    replay("under is a list", '{"question": "q1", "text": "A", "under": []}', "a.jsonl, line 1: under is [], but must be text"),
+    asked("choice is no option", '{"question": "q1", "order": [0, 1], "choice": "Cy"}\n{"question": "q1", "order": [1, 0], "choice": 0}',
+        "replay:a.jsonl, line 1: choice is 'Cy', which names no option of ['Ann', 'Bob'] with the labels A, B. "
+        "Give the option's text or its content index"),
+    asked("wrong length", '{"question": "q1", "probabilities": [1, 0, 0]}\n{"question": "q1", "order": [1, 0], "probabilities": [1, 0]}',
         "replay:a.jsonl, line 1: 3 probabilities for a question with 2 options"),
     asked("two lines for one question", '{"question": "q1", "text": "A"}\n{"question": "Who?", "text": "B"}\n',
         "replay:a.jsonl: lines 1 and 2 both answer question 'q1' in the order [0, 1]"),

@@ -92,7 +92,9 @@ def test_context_stands_before_the_question(name: str) -> None:
 
 
 def test_system_message_comes_first_and_braces_in_it_that_name_no_field_are_text() -> None:
-    shown = Presentation(PLANETS, template=Template("{stem} {options}", system='Be brief: {"answer": "{letter}"} {{x}}'))
+    shown = Presentation(
+        PLANETS, template=Template("{stem} {options}", system='Be brief: {"answer": "{letter}"} {{x}}')
+    )
     assert shown.render() == (
         Message("system", 'Be brief: {"answer": "{letter}"} {{x}}'),
         Message("user", "Which planet is red? A. Venus\nB. Mars\nC. Jupiter"),

@@ -140,7 +140,9 @@ def test_each_administration_has_its_own_texts_direction_and_place() -> None:
 
 
 def test_a_fair_model_scores_the_same_in_every_administration_and_one_by_place_does_not() -> None:
-    ways = MINI.administrations(options={WAYS[0]: ("never", "at times", "always")}, reverse=[WAYS[1]], in_system=[WAYS[0]])
+    ways = MINI.administrations(
+        options={WAYS[0]: ("never", "at times", "always")}, reverse=[WAYS[1]], in_system=[WAYS[0]]
+    )
     fair = check("prompt", controls.oracle(), MINI, tolerance=0.1, metric="score_gap", templates=ways)
     assert (fair.effect.low, fair.effect.high) == (0, 0)
     placed = check("prompt", controls.always_first(), MINI, tolerance=0.1, metric="score_gap", templates=ways)
