@@ -259,15 +259,10 @@ def test_a_row_may_say_what_was_chosen(tmp_path: Path, first: Any, second: Any, 
     assert (finding.effect.low, finding.effect.high) == (flips, flips)
 
 
-@pytest.mark.parametrize("readout", ["refused", "unparsed"])
-def test_a_row_may_say_that_nothing_was_chosen(tmp_path: Path, readout: str) -> None:
-    rows = [
-        {"question": "q1", "order": ORDERS[0], "choice": "Ann"},
-        {"question": "q1", "order": ORDERS[1], readout: True},
-    ]
-    finding = replayed(tmp_path, rows)
-    assert finding.verdict is Verdict.UNDECIDED
-    assert readout in {cause for item in finding.per_question for cause in item.causes}
+@pytest.mark.parametrize(("told", "verdict"), [("refused", Verdict.BROKEN), ("unparsed", Verdict.UNDECIDED)])
+def test_a_row_may_say_that_nothing_was_chosen(tmp_path: Path, told: str, verdict: Verdict) -> None:
+    rows = [{"question": "q1", "order": ORDERS[0], "choice": "Ann"}, {"question": "q1", "order": ORDERS[1], told: True}]
+    assert replayed(tmp_path, rows).verdict is verdict, "a refusal is an answer of its own"
 
 
 def test_a_choice_that_is_a_label_and_another_options_text_is_refused(tmp_path: Path) -> None:
@@ -297,7 +292,8 @@ def test_rows_by_id_answer_under_other_stems_too(tmp_path: Path) -> None:
 
 
 def test_number_ids_are_found(tmp_path: Path) -> None:
-    model = load_model(f"replay:{write(tmp_path, 'a.jsonl', '{"question": 17, "choice": "b"}')}")
+    file = write(tmp_path, "a.jsonl", '{"question": 17, "choice": "b"}')
+    model = load_model(f"replay:{file}")
     (reply,) = model.answer([TextRequest(Presentation(Question("Who?", ["a", "b"], id="17")))])
     assert isinstance(reply, TextReply)
 
