@@ -198,7 +198,7 @@ def _check_new(question: Question, hashes: Mapping[str, str], ids: Mapping[str, 
         raise QuestionError(
             f"{question.name!r} repeats {hashes[question.content_hash]} (same stem, options and context). Remove one"
         )
-    if question.id in ids:
+    if question.id is not None and question.id in ids:
         raise QuestionError(f"the id {question.id!r} is used in {ids[question.id]} too, but ids must be unique")
 
 

@@ -261,7 +261,10 @@ def test_a_row_may_say_what_was_chosen(tmp_path: Path, first: Any, second: Any, 
 
 @pytest.mark.parametrize(("told", "verdict"), [("refused", Verdict.BROKEN), ("unparsed", Verdict.UNDECIDED)])
 def test_a_row_may_say_that_nothing_was_chosen(tmp_path: Path, told: str, verdict: Verdict) -> None:
-    rows = [{"question": "q1", "order": ORDERS[0], "choice": "Ann"}, {"question": "q1", "order": ORDERS[1], told: True}]
+    rows: list[dict[str, Any]] = [
+        {"question": "q1", "order": ORDERS[0], "choice": "Ann"},
+        {"question": "q1", "order": ORDERS[1], told: True},
+    ]
     assert replayed(tmp_path, rows).verdict is verdict, "a refusal is an answer of its own"
 
 
