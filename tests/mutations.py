@@ -129,7 +129,7 @@ MUTATIONS = [
              (CASES,)),
     Mutation("options that look the same", "questions/question.py", "forms = [same_form(text) for text in texts]",
              "forms = list(texts)", (CASES,)),
-    Mutation("replay: a row without an order answers any", "models/replay.py",
+    Mutation("replay: a row without an order answers any", "models/replay_rows.py",
              'given.get("order", list(written.order)) == list(presentation.order)', "True", ("test_replay.py",)),
     Mutation("replay: a row by stem answers for other options", "models/replay.py", "            if is_under_another(question)\n",
              "            if False\n", ("test_replay.py",)),
@@ -251,8 +251,8 @@ MUTATIONS = [
              "self.digest = write_lock(self.path, lock, expected=self.digest)", "pass", ("test_paraphrase_review.py",)),
     Mutation("said: by place and not by content", "questions/presentation.py", "self.label_of(turn.content) if",
              "self.labels[turn.content] if", (TALK,)),
-    Mutation("said: recorded without what was said before", "models/replay.py",
-             'and given.get("around", []) == _around(presentation)', "", (TALK,)),
+    Mutation("said: recorded without what was said before", "models/replay_rows.py",
+             'and given.get("around", []) == around_of(presentation)', "", (TALK,)),
     Mutation("said: a group swapped in the stem only", "transforms/texts.py",
              "options = tuple(pattern.sub(other, option) for option in question.options)",
              "options = question.options", (TEXTS,)),
@@ -283,8 +283,9 @@ def run_tests(copy: Path, tests: tuple[str, ...]) -> str | None:
 
 def copy_project(folder: Path) -> Path:
     copy = folder / "copy"
-    skip = shutil.ignore_patterns("__pycache__", "model", "plugin", ".hypothesis")
     for name in ("pytest_llminvariance", "tests", "examples", "docs"):
+        slow = ("model", "plugin") if name == "tests" else ()
+        skip = shutil.ignore_patterns("__pycache__", ".hypothesis", *slow)
         shutil.copytree(ROOT / name, copy / name, ignore=skip)
     for name in ("pyproject.toml", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "tox.ini"):
         shutil.copy(ROOT / name, copy / name)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance import load_questions
-from pytest_llminvariance.models.replay import KEYS, VALUES, load_replay
+from pytest_llminvariance.models.replay import load_replay
+from pytest_llminvariance.models.replay_rows import KEYS, VALUES
 from pytest_llminvariance.questions.columns import FIELDS
 from pytest_llminvariance.questions.keys import MEANS, STYLES
 from pytest_llminvariance.questions.presets import PRESETS, Column
