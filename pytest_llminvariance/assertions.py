@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.planning import Claim
 from pytest_llminvariance.checks.properties import Probe, Property, as_property
@@ -325,5 +326,6 @@ def assert_no_negative_flips(
             "tokens": tokens,
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
+        finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)

@@ -18,7 +18,7 @@ from pytest_llminvariance.checks.asking import Asking
 from pytest_llminvariance.checks.deciding import decide_by_asking
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
-from pytest_llminvariance.checks.guards import rows_guard
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.planning import Planner, check_claim
 from pytest_llminvariance.checks.properties import Property, ReadoutAgreement, as_property
 from pytest_llminvariance.checks.risk import DEFAULT_RISK
@@ -28,7 +28,7 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
 from pytest_llminvariance.models.protocol import Model, check_model, resolve_readout
 from pytest_llminvariance.models.replay import ReplayModel
-from pytest_llminvariance.questions.question import Bank, Question, Questions, as_questions
+from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
 
@@ -123,8 +123,7 @@ def measure(
         "claim": about,
         "risk_limit": None if answers.decision.method == "exhaustive" else _session_limit(),
     }
-    if isinstance(given, Bank) and given.left_out:
-        answers = dataclasses.replace(answers, runtime=(*answers.runtime, rows_guard(given)))
+    answers = dataclasses.replace(answers, runtime=(*answers.runtime, *rows_guards(given)))
     finding = judged(answers, made, chosen, limit, known)
     return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)
 

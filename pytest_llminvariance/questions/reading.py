@@ -189,7 +189,7 @@ def _bank(table: Table, columns: Columns | None, bad_rows: BadRows) -> Bank:
         ids.update({} if question.id is None else {question.id: place})
         questions.append(question)
     if bad and (bad_rows == "error" or not questions):
-        raise _refusal(table.name, bad, len(table.rows)) from bad[0][1]
+        raise _refusal(table.name, bad, len(table.rows), skipped=bad_rows == "skip") from bad[0][1]
     return Bank(questions, table.name, [f"{where}: {error}" for where, error in bad])
 
 
@@ -202,15 +202,14 @@ def _check_new(question: Question, hashes: Mapping[str, str], ids: Mapping[str, 
         raise QuestionError(f"the id {question.id!r} is used in {ids[question.id]} too, but ids must be unique")
 
 
-def _refusal(name: str, bad: Sequence[tuple[str, QuestionError]], n_rows: int) -> QuestionError:
+def _refusal(name: str, bad: Sequence[tuple[str, QuestionError]], n_rows: int, *, skipped: bool) -> QuestionError:
     listed = [f"{where}: {error}" for where, error in bad]
     if len(bad) == 1:
         return QuestionError(listed[0])
     more = [f"and {len(bad) - MAX_LISTED} more"] if len(bad) > MAX_LISTED else []
     lines = "".join(f"\n  {line}" for line in [*listed[:MAX_LISTED], *more])
-    return QuestionError(
-        f"{name}: {len(bad)} of {n_rows} rows cannot be read:{lines}\nCorrect them, or pass bad_rows='skip' to leave them out"
-    )
+    out = ": no row is left" if skipped else ", or pass bad_rows='skip' to leave them out"
+    return QuestionError(f"{name}: {len(bad)} of {n_rows} rows cannot be read:{lines}\nCorrect them{out}")
 
 
 def load_questionnaire(path: str | Path, *, encoding: str | None = None) -> Questionnaire:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance import Question, Verdict, check, controls, load_questions
+from pytest_llminvariance import Question, Verdict, assert_no_negative_flips, check, controls, load_questions
 from pytest_llminvariance.cli.auditing import read_bank
 from pytest_llminvariance.errors import MissingExtraError, QuestionError
 from pytest_llminvariance.questions.presets import PRESETS, looks_like
@@ -111,6 +111,8 @@ def test_all_bad_rows_are_named_and_of_many_the_first_20_with_their_number(tmp_p
         load_questions(file)
     lines = str(caught.value).splitlines()
     assert (lines[0], lines[21]) == ("a.jsonl: 27 of 28 rows cannot be read:", "  and 7 more")
+    with pytest.raises(QuestionError, match=r"5 of 5 rows cannot be read(.|\n)*Correct them: no row is left$"):
+        load_questions(CASES / "five_bad.jsonl", bad_rows="skip")
     bank = load_questions(file, bad_rows="skip")
     assert [question.stem for question in bank] == ["good"]
     assert len(bank.left_out) == 27
@@ -128,6 +130,8 @@ def test_rows_that_were_left_out_are_said_in_the_finding(tmp_path: Path) -> None
     assert guard.text.startswith(
         "1 of 13 rows were left out (bad_rows='skip'), first a.jsonl, line 13: question 'bad': 1 option"
     )
+    flips = assert_no_negative_flips(controls.oracle(), bank, baseline=controls.oracle(), margin=0.5, readout="label")
+    assert "rows left out" in {guard.name for guard in flips.guards}
     whole = check("option_order", controls.oracle(), tuple(bank), tolerance=0.1, orders="cyclic")
     assert "rows left out" not in {guard.name for guard in whole.guards}
 
