@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pytest_llminvariance.questions.keys import (
 )
 from pytest_llminvariance.questions.presets import PRESETS, Column, Preset, looks_like
 from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.template import LETTERS
 
 FIELDS = ("stem", "options", "answer", "context", "scores", "reverse_keyed", "id", "attributes")
 OTHER_NAMES: Mapping[str, frozenset[str]] = {
@@ -251,8 +253,10 @@ def _check_near(
         meant = {_folded(name) for name in wanted} | (set() if preset else OTHER_NAMES.get(field, frozenset()))
         found = [name for name in names if name not in used and _folded(name) in meant]
         numbered = [name for name in names if name not in used and re.fullmatch(r"option\d+", _folded(name))]
-        if field == "options" and len(numbered) > 1 and not found:
-            near[field] = numbered
+        lettered = list(itertools.takewhile(lambda letter: letter in names and letter not in used, LETTERS))
+        several = numbered if len(numbered) > 1 else lettered
+        if field == "options" and len(several) > 1 and not found:
+            near[field] = several
         elif found:
             near[field] = found[0]
     if near:

@@ -90,7 +90,7 @@ def _choices(texts: Sequence[object], labels: Sequence[object] | None) -> Choice
     for place, text in enumerate(kept):
         if is_blank(text):
             raise QuestionError(
-                f"options has a blank between others: option {place} of {kept!r}. Fill it, or move the others up and correct the answer"
+                f"options has a blank {'after' if place == len(kept) - 1 else 'between'} others: option {place} of {kept!r}. Fill it, or move the others up and correct the answer"
             )
     numbers = bool(kept) and all(isinstance(text, int | float) and not isinstance(text, bool) for text in kept)
     shown = None if labels is None else tuple(str(label) for label in labels[: len(kept)])

@@ -281,6 +281,7 @@ def test_separators_and_encodings_with_a_mark_are_found(tmp_path: Path, separato
         (b"x", {"encoding": "klingon"}, "encoding is 'klingon', which is not known"),
         (b"stem,options,,x\nWho?,a|b,c,d\n", {}, "has a cell in a column without a name"),
         (b"stem,option1,option2\nWho?,a,b\n", {}, "pass fields={'options': ['option1', 'option2']}"),
+        (b"question;A;B;C;answer\nWho?;x;y;z;B\n", {}, "pass fields={'stem': 'question', 'options': ['A', 'B', 'C']}"),
         (b"stem,options,answers\nWho?,a|b,a\n", {"fields": {"answer": "answer"}}, "fields['answer'] is 'answer', but there is no such column"),
         (b"stem,options\nWho?,a|b\n", {"fields": {"key": "x"}}, "fields names 'key', which is no field"),
         (b"stem,options\nWho?,a|b\n", {"fields": {"stem": 5}}, "fields['stem'] is 5, but must be the name of a column"),
