@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties import as_property
 from pytest_llminvariance.checks.properties.base import Probe, Property
@@ -336,5 +337,6 @@ def assert_no_negative_flips(
             "tokens": tokens,
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
+        finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)

@@ -22,6 +22,7 @@ BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_sam
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER = "test_record_reader.py"
 READ = ("test_texts.py",)
+CASES = "test_question_cases.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -120,6 +121,27 @@ MUTATIONS = [
     Mutation("the proxy's answers left at sorted positions", "models/controls.py",
              "source = [sent.position_of(content) for content in asked.order]", "source = list(range(len(asked.order)))",
              (VACUOUS,)),
+    Mutation("files: keys that count from 1 taken as they are", "questions/reading.py",
+             "if chance_of_no_0 < STRANGE and min", "if False and min", (CASES,)),
+    Mutation("files: a key with two readings takes the first", "questions/keys.py",
+             "if len(set(found.values())) == 1:", "if found:", (CASES,)),
+    Mutation("files: one-based keys not moved", "questions/keys.py", 'places = [number - (style == "one_based")]',
+             "places = [number]", (CASES,)),
+    Mutation("files: a blank between options closed up", "questions/keys.py", "        if is_blank(text):\n", "        if False:\n",
+             (CASES,)),
+    Mutation("files: a bar inside an option", "questions/keys.py", "if reason := _torn(parts):", "if reason := \"\":", (CASES,)),
+    Mutation("files: nearly a field is an attribute", "questions/columns.py", "    if near:\n", "    if False:\n", (CASES,)),
+    Mutation("files: rows left out in silence", "checks/guards.py", "if not isinstance(bank, Bank) or not bank.left_out:",
+             "if True:",
+             (CASES,)),
+    Mutation("options that look the same", "questions/question.py", "forms = [same_form(text) for text in texts]",
+             "forms = list(texts)", (CASES,)),
+    Mutation("replay: a row without an order answers any", "models/replay_rows.py",
+             'given.get("order", list(written.order)) == list(presentation.order)', "True", ("test_replay.py",)),
+    Mutation("replay: a row by stem answers for other options", "models/replay.py", "            if is_under_another(question)\n",
+             "            if False\n", ("test_replay.py",)),
+    Mutation("a template's direction is lost", "questions/presentation.py", 'parts["order"] = self.order[::-1]', "pass",
+             ("test_presentation.py",)),
     Mutation("duplicates accepted", "questions/question.py", "if question.content_hash in found:", "if False:",
              ("test_bad_input_checks.py",)),
     Mutation("the farthest example", "checks/examples.py", "nearest = min(found, default=None)",
@@ -246,8 +268,8 @@ MUTATIONS = [
              "self.digest = write_lock(self.path, lock, expected=self.digest)", "pass", ("test_paraphrase_review.py",)),
     Mutation("said: by place and not by content", "questions/presentation.py", "self.label_of(turn.content) if",
              "self.labels[turn.content] if", (TALK,)),
-    Mutation("said: recorded without what was said before", "models/replay.py",
-             'and given.get("around", []) == _around(presentation)', "", (TALK,)),
+    Mutation("said: recorded without what was said before", "models/replay_rows.py",
+             'and given.get("around", []) == around_of(presentation)', "", (TALK,)),
     Mutation("said: a group swapped in the stem only", "transforms/texts.py",
              "options = tuple(pattern.sub(other, option) for option in question.options)",
              "options = question.options", (TEXTS,)),

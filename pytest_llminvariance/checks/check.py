@@ -16,6 +16,7 @@ from pytest_llminvariance.checks.deciding import decide_by_asking
 from pytest_llminvariance.checks.estimate import announce, estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.properties import as_property
 from pytest_llminvariance.checks.properties.base import Property
@@ -24,6 +25,7 @@ from pytest_llminvariance.checks.risk import DEFAULT_RISK
 from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.models.replay import ReplayModel
 from pytest_llminvariance.questions.question import Questions
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
@@ -94,7 +96,10 @@ def measure(
     asking, alpha = Asking(terms), terms.risk.next()
     if run.on_plan is not None:
         announce(run, estimate(asking, planner, alpha))
+    if isinstance(terms.model, ReplayModel) and not terms.draws:
+        terms.model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
     answers = decide_by_asking(asking, planner, alpha)
+    answers = dataclasses.replace(answers, runtime=(*answers.runtime, *rows_guards(questions)))
     known = {
         "property": made.name,
         "title": made.title,

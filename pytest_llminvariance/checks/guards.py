@@ -16,6 +16,7 @@ from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.noise import MIN_PAIRS
+from pytest_llminvariance.questions.question import Bank
 
 MIN_MASS = 0.5
 GUESSING_RISK = 0.05
@@ -124,6 +125,14 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
         return Guard(name="accuracy", passed=False, text=f"{total} answers are too few to tell knowing from guessing")
     passed = hits / total >= needed
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
+
+
+def rows_guards(bank: object) -> tuple[Guard, ...]:
+    """Say how many rows of the questions' file were left out, and why the first was; nothing where none was."""
+    if not isinstance(bank, Bank) or not bank.left_out:
+        return ()
+    says = f"{len(bank.left_out)} of {len(bank.left_out) + len(bank)} rows were left out (bad_rows='skip'), first {bank.left_out[0]}"
+    return (Guard(name="rows left out", passed=None, text=says, blocks="nothing"),)
 
 
 def replicates_guard(n_pairs: int) -> Guard:

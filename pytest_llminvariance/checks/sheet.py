@@ -54,13 +54,13 @@ class ForeignStems:
     def under(self, plan: Plan) -> tuple[Presentation, ...]:
         """Return the plan's presentation as written under foreign stems."""
         start, about = self._place[plan.question.content_hash], (plan.question.stem, plan.question.context)
-        distinct: dict[tuple[str, str | None], None] = {}
+        distinct: dict[tuple[str, str | None], Question] = {}
         for other in self._others(start):
             if len(distinct) == self._each:
                 break
             if (other.stem, other.context) != about:
-                distinct[other.stem, other.context] = None
-        return tuple(_under(plan.probes[0].presentation, stem, context) for stem, context in distinct)
+                distinct.setdefault((other.stem, other.context), other)
+        return tuple(_under(plan.probes[0].presentation, donor) for donor in distinct.values())
 
     def _others(self, start: int) -> Iterator[Question]:
         n = len(self._cycle)
@@ -68,10 +68,10 @@ class ForeignStems:
         yield from DONORS
 
 
-def _under(shown: Presentation, stem: str, context: str | None) -> Presentation:
-    if "context" not in shown.template.fields:
-        context = None
-    return shown.replace(question=shown.question.under(Question(stem, shown.question.options, context=context)))
+def _under(shown: Presentation, donor: Question) -> Presentation:
+    context = donor.context if "context" in shown.template.fields else None
+    stem = Question(donor.stem, donor.options, id=donor.id, context=context)
+    return shown.replace(question=shown.question.under(stem))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

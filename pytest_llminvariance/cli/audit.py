@@ -24,8 +24,19 @@ INTERRUPTED = 130
 def audit_command(
     spec: Annotated[str, typer.Argument(help="The model: demo, a hub id, a folder, replay:FILE, control:NAME, ...")],
     questions: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Your questions; else the packaged ones.")
+        str | None, typer.Option(metavar="FILE", help="Your questions, or hf:NAME:SPLIT; else the packaged ones.")
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The form of the file: mmlu, arc, lm_eval_samples, ...")
+    ] = None,
+    fields: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=COLUMN", help="Which column of the file is which field.")
+    ] = None,
+    answers: Annotated[
+        str | None, typer.Option(metavar="STYLE", help="How keys are written: index, one_based, letter, text, scores.")
+    ] = None,
+    bad_rows: Annotated[str, typer.Option(metavar="error|skip", help="What bad rows of the file are.")] = "error",
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of the file, such as cp1252.")] = None,
     properties: Annotated[str, typer.Option(help="Which properties, separated by commas.")] = ",".join(
         default_audits()
     ),
@@ -56,8 +67,11 @@ def audit_command(
     directory = Path(out or default_directory(spec))
     try:
         names = tuple(name.strip() for name in properties.split(",") if name.strip())
+        bank = read_bank(
+            questions, fields=fields or (), answers=answers, preset=preset, bad_rows=bad_rows, encoding=encoding
+        )
         plan = AuditPlan(
-            spec=spec, questions=read_bank(questions), properties=names, tolerances=_tolerances(tolerance or [], names),
+            spec=spec, questions=bank, properties=names, tolerances=_tolerances(tolerance or [], names),
             readout=readout, template=template, seed=seed, device=device, dtype=dtype, revision=revision,
         )  # fmt: skip
         record = run_audit(plan, directory, lambda text: typer.echo(text, err=True))

@@ -21,12 +21,12 @@ from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.checks.run import Run, current_run
 from pytest_llminvariance.checks.verdict import Verdict
-from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.loading import load_model
 from pytest_llminvariance.models.protocol import Model, resolve_readout
-from pytest_llminvariance.questions.question import Question, as_questions
-from pytest_llminvariance.questions.reading import load_questionnaire, load_questions
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.reading import load_bank
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo, earlier_of
 from pytest_llminvariance.records.directory import (
@@ -91,20 +91,13 @@ class AuditPlan:
         }
 
 
-def read_bank(path: str | Path | None) -> tuple[Question, ...]:
-    """Return the questions of a file, or the packaged ones; a Likert instrument gives its items.
+def read_bank(path: str | Path | None, **how: Any) -> tuple[Question, ...]:
+    """Return the questions of a file, read as `how` says, or the packaged ones; a Likert instrument gives its items.
 
     Raises:
         QuestionError: for a bad file.
     """
-    if path is None:
-        return load_questions(BANK)
-    try:
-        return load_questions(path)
-    except QuestionError as error:
-        with contextlib.suppress(QuestionError):
-            return as_questions(load_questionnaire(path))
-        raise error
+    return load_bank(BANK if path is None else path, **how)
 
 
 def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = str) -> Record:

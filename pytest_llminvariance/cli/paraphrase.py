@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -68,9 +67,10 @@ def new(
     """
     from pytest_llminvariance.paraphrases.lock_file import digest_of, write_lock
     from pytest_llminvariance.paraphrases.proposals import propose
+    from pytest_llminvariance.questions.reading import load_bank
 
     with bad_usage():
-        asked = _load(questions)
+        asked = load_bank(questions)
         digest = digest_of(out)
         lock = _lock_for(out, questions, exists=digest is not None)
         compare = None
@@ -164,6 +164,7 @@ def _status(file: Path, questions: Path | None) -> Status:
 def _questions_of(lock: Lock, file: Path, questions: Path | None) -> tuple[Question, ...]:
     """Return the questions that a lock file belongs to, as they are now."""
     from pytest_llminvariance.errors import UsageError
+    from pytest_llminvariance.questions.reading import load_bank
 
     named = file.parent / lock.questions if questions is None else questions
     if not named.is_file():
@@ -171,7 +172,7 @@ def _questions_of(lock: Lock, file: Path, questions: Path | None) -> tuple[Quest
             f"{file.name} belongs to the questions in {str(named)!r}, and there is no such file. Name it with --questions, "
             f"or change the line 'questions' in {file.name}"
         )
-    return _load(named)
+    return load_bank(named)
 
 
 def _lock_for(out: Path, questions: Path, *, exists: bool) -> Lock:
@@ -196,20 +197,6 @@ def _lock_for(out: Path, questions: Path, *, exists: bool) -> Lock:
             "Use another --out, or change the line 'questions' if the file was moved"
         )
     return lock
-
-
-def _load(file: Path) -> tuple[Question, ...]:
-    """Read questions, or the items of a questionnaire."""
-    from pytest_llminvariance.questions.reading import load_questionnaire, load_questions
-
-    if file.suffix.lower() == ".json" and file.is_file():
-        try:
-            data = json.loads(file.read_text(encoding="utf-8-sig"))
-        except ValueError:
-            data = None  # told better below
-        if isinstance(data, dict) and "items" in data:
-            return load_questionnaire(file).questions
-    return load_questions(file)
 
 
 def _ask_model(spec: str, questions: Sequence[Question], device: str) -> dict[Question, list[tuple[str, str]]]:

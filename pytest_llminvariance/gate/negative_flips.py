@@ -44,7 +44,7 @@ class _Read:
 
 
 def _questions(questions: Questions) -> tuple[Question, ...]:
-    asked_for = tuple(as_questions(questions))
+    asked_for = as_questions(questions)
     unknown = [question.name for question in asked_for if question.answer is None]
     if unknown:
         raise UsageError(

@@ -14,6 +14,7 @@ PLAIN_MARKS = str.maketrans(
     | {mark: plain for marks, plain in (("’‘ʼ", "'"), ("“”«»", '"'), ("‐‑‒–−", "-")) for mark in marks}
     | dict.fromkeys("`\u200b\u200c\u200d\u2060\ufeff", "")
 )
+LOOKS_ALIKE = ("<noBreak>", "<compat>", "<wide>", "<narrow>")
 UNREADABLE = re.compile(
     r"<\|[^|>]*\|>|</?(?:s|b|i|em|strong|p|think|answer)>|\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{", re.IGNORECASE
 )
@@ -26,6 +27,21 @@ def check_text(value: object, name: str) -> None:
         raise UsageError(f"{name} is {value!r} ({type(value).__name__}), but must be text")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise UsageError(f"{name} is {value!r}, which holds half a surrogate pair and is no valid text")
+
+
+def same_form(text: str) -> str:
+    """Return what a reader sees: one form of Unicode, single blanks, nothing invisible.
+
+    Small and raised digits, fractions and case stay apart, for they mean something.
+    """
+    if not text.isascii():
+        seen = [
+            unicodedata.normalize("NFKC", one) if unicodedata.decomposition(one).startswith(LOOKS_ALIKE) else one
+            for one in text
+            if unicodedata.category(one) != "Cf"
+        ]
+        text = unicodedata.normalize("NFC", "".join(seen))
+    return " ".join(text.split())
 
 
 def fold(text: str) -> str:

@@ -66,7 +66,8 @@ class Presentation:
             chosen_layout = _check_layout(layout, "layout")
         set_field = object.__setattr__
         set_field(self, "question", question)
-        set_field(self, "order", identity(k) if order is None else check_order(order, k))
+        as_written = identity(k)[::-1] if way.reverse else identity(k)
+        set_field(self, "order", as_written if order is None else check_order(order, k))
         given = _labels_for(k, labels if labels is not None else way.labels)
         set_field(self, "given_labels", given)
         set_field(self, "labels", _cased(given, chosen_layout))
@@ -80,7 +81,17 @@ class Presentation:
             )
         if way.names_ends_only:
             _check_ends(self)
+        if way.options is not None and len(way.options) != k:
+            raise UsageError(
+                f"the template {way.shown_name!r} has {len(way.options)} options, but question {question.name!r} has {k}. "
+                "Give one text for each, in the order of the question's"
+            )
         set_field(self, "shots", check_shots(shots))
+        if self.shots and way.system_fields:
+            raise UsageError(
+                f"the template {way.shown_name!r} shows the question in the system message, which worked examples cannot follow. "
+                "Put the fields into its text, or leave shots out"
+            )
         for shot in self.shots:
             self._as_shot(shot)
 
@@ -102,12 +113,16 @@ class Presentation:
         """Return a copy in which the named parts are changed."""
         parts = {name: getattr(self, name) for name in ("question", "order", "layout", "template", "shots", "turns")}
         parts["labels"] = self.given_labels
+        way = changes.get("template", self.template)
+        if "order" not in changes and isinstance(way, Template) and way.reverse != self.template.reverse:
+            parts["order"] = self.order[::-1]
         return Presentation(**{**parts, **changes})
 
     @property
     def shown_options(self) -> tuple[str, ...]:
         """The options' texts by position."""
-        return tuple(self.question.options[content] for content in self.order)
+        texts = self.template.options or self.question.options
+        return tuple(texts[content] for content in self.order)
 
     def option_at(self, label: str) -> int:
         """Return the content index that `label` stands for."""
@@ -139,22 +154,24 @@ class Presentation:
 
     def render(self) -> tuple[Message, ...]:
         """Return the chat messages that ask the question."""
-        system = () if self.template.system is None else (Message("system", self.template.system),)
+        told, asked = self._asked()
+        system = () if told is None else (Message("system", told),)
         shots = [message for shot in self.shots for message in self._as_shot(shot)._with_answer()]
-        asked = self._asked()
         return (*system, *shots, Message("user", asked), *(self._spoken(turn, asked) for turn in self.turns))
 
-    def _asked(self) -> str:
+    def _asked(self) -> tuple[str | None, str]:
         question, shown = self.question, self.shown_options
-        return self.template.text.format(
-            context="" if question.context is None else question.context + "\n\n",
-            stem=question.stem,
-            options="\n" * self.layout.extra_blank_lines + self.render_options(),
-            labels=", ".join(self.labels),
-            first_label=self.labels[0],
-            last_label=self.labels[-1],
-            first_option=shown[0],
-            last_option=shown[-1],
+        return self.template.filled(
+            {
+                "context": "" if question.context is None else question.context + "\n\n",
+                "stem": question.stem,
+                "options": "\n" * self.layout.extra_blank_lines + self.render_options(),
+                "labels": ", ".join(self.labels),
+                "first_label": self.labels[0],
+                "last_label": self.labels[-1],
+                "first_option": shown[0],
+                "last_option": shown[-1],
+            }
         )
 
     def _as_shot(self, shot: Question) -> Presentation:
@@ -165,11 +182,13 @@ class Presentation:
 
     def _with_answer(self) -> tuple[Message, Message]:
         assert self.question.answer is not None  # noqa: S101 - worked examples have one
-        return Message("user", self._asked()), self._spoken(Said(self.question.answer), "")
+        return Message("user", self._asked()[1]), self._spoken(Said(self.question.answer), "")
 
     def _spoken(self, turn: Turn, asked: str) -> Message:
         if isinstance(turn, Said):
-            named = self.label_of(turn.content) if self.shows_labels else self.question.options[turn.content]
+            named = (
+                self.label_of(turn.content) if self.shows_labels else self.shown_options[self.position_of(turn.content)]
+            )
             return Message("assistant", named)
         if isinstance(turn, Ask):
             fields = {"{question}": asked, "{labels}": ", ".join(self.labels)}

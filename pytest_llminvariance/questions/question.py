@@ -16,8 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.questions.labels import PLAIN_MARKS, same_form
 
 MAX_SCORE = 1e9
+OPTIONS_OF, STEM_OF = "options_of", "stem_of"
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -59,7 +61,7 @@ class Question:
         set_field(self, "id", _optional_text(id, f"{where}: id"))
         set_field(self, "stem", _text(stem, f"{where}: stem"))
         where = f"question {self.name!r}"
-        set_field(self, "options", _options(options, where))
+        set_field(self, "options", check_options(options, where))
         set_field(self, "context", _optional_text(context, f"{where}: context"))
         set_field(self, "scores", _scores(scores, len(self.options), where))
         if not isinstance(reverse_keyed, bool):
@@ -94,8 +96,12 @@ class Question:
         return tuple(total - score for score in self.scores)
 
     def under(self, donor: Question) -> Question:
-        """Return these options under the stem and context of `donor`; nothing is known of its answer."""
-        return Question(donor.stem, self.options, context=donor.context, scores=self.scores)
+        """Return these options under the stem and context of `donor`; nothing is known of its answer.
+
+        Its attributes `options_of` and `stem_of` name both, so that a recorded answer can be found.
+        """
+        names = {OPTIONS_OF: self.id or self.stem, STEM_OF: donor.id or donor.stem}
+        return Question(donor.stem, self.options, context=donor.context, scores=self.scores, attributes=names)
 
     def __repr__(self) -> str:
         parts = [repr(self.stem), repr(list(self.options))]
@@ -109,6 +115,11 @@ class Question:
     def __reduce__(self) -> tuple[Any, ...]:
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return _rebuild, ({**parts, "attributes": dict(self.attributes)},)
+
+
+def is_under_another(question: Question) -> bool:
+    """Return whether its options are shown under the stem of another question."""
+    return {OPTIONS_OF, STEM_OF} <= question.attributes.keys()
 
 
 def _rebuild(parts: dict[str, Any]) -> Question:
@@ -131,18 +142,32 @@ def _optional_text(value: object, where: str) -> str | None:
     return None if value is None else _text(value, where)
 
 
-def _options(options: object, where: str) -> tuple[str, ...]:
+def check_options(options: object, where: str) -> tuple[str, ...]:
+    """Return options as a tuple of two or more texts that a reader can tell apart, or raise."""
     if isinstance(options, str) or not isinstance(options, Sequence):
         raise QuestionError(f"{where}: options is {options!r}, but must be a list of two or more texts")
     texts = tuple(_text(option, f"{where}: option {index}") for index, option in enumerate(options))
     if len(texts) < 2:
         raise QuestionError(f"{where}: {len(texts)} option(s) {list(texts)!r}, but a choice needs at least 2")
-    for text in texts:
-        if texts.count(text) > 1:
-            raise QuestionError(
-                f"{where}: the option {text!r} is given {texts.count(text)} times, but options must be distinct. Merge them or tell them apart"
+    forms = [same_form(text) for text in texts]
+    for index, text in enumerate(texts):
+        first = texts[forms.index(forms[index])]
+        if texts.count(text) > 1 or first != text:
+            given = (
+                f"the option {text!r} is given {texts.count(text)} times"
+                if texts.count(text) > 1
+                else f"the options {first!r} and {text!r} look the same: they differ in blanks or Unicode form only"
             )
+            raise QuestionError(f"{where}: {given}, but options must be distinct. Merge them or tell them apart")
     return texts
+
+
+def places_of(text: str, options: Sequence[str]) -> list[int]:
+    """Return where a text stands among options: as it is, or else up to blanks, Unicode form and kind of quotes."""
+    if text in options:
+        return [options.index(text)]
+    form = same_form(text.translate(PLAIN_MARKS))
+    return [place for place, option in enumerate(options) if same_form(option.translate(PLAIN_MARKS)) == form]
 
 
 def _scores(scores: Sequence[float] | None, n_options: int, where: str) -> tuple[float, ...] | None:
@@ -168,11 +193,13 @@ def _answer(answer: int | str | None, options: tuple[str, ...], where: str) -> i
     if answer is None:
         return None
     if isinstance(answer, str):
-        if answer not in options:
+        places = places_of(answer, options)
+        if len(places) != 1:
             raise QuestionError(
-                f"{where}: the answer {answer!r} is not one of the options {list(options)!r}. Give an option's text or its index"
+                f"{where}: the answer {answer!r} is {'not one' if not places else 'more than one'} of the options {list(options)!r}. "
+                "Give an option's text or its index"
             )
-        return options.index(answer)
+        return places[0]
     if isinstance(answer, bool) or not isinstance(answer, int):
         raise QuestionError(f"{where}: the answer {answer!r} is neither an option's text nor its index")
     if not 0 <= answer < len(options):
@@ -193,6 +220,20 @@ def _attributes(attributes: object, where: str) -> Mapping[str, Any]:
         if isinstance(value, str) and value.strip():
             _text(value, f"{where}: the attribute {name!r}")
     return MappingProxyType(dict(attributes))
+
+
+class Bank(tuple[Question, ...]):
+    """The questions of a file, and what was left out of it."""
+
+    source: str
+    left_out: tuple[str, ...]
+    """Place and reason of each row that was left out, because `bad_rows="skip"` said so."""
+
+    def __new__(cls, questions: Iterable[Question], source: str = "", left_out: Sequence[str] = ()) -> Bank:
+        """Make it of questions that are checked already."""
+        made = super().__new__(cls, questions)
+        made.source, made.left_out = source, tuple(left_out)
+        return made
 
 
 def check_unique(questions: Sequence[Question], where: str = "questions") -> tuple[Question, ...]:
@@ -238,4 +279,4 @@ def as_questions(questions: Questions) -> tuple[Question, ...]:
     many = check_unique(tuple(questions))
     if not many:
         raise QuestionError("there are no questions, and a check of nothing would hold. Give at least one Question")
-    return many
+    return questions if isinstance(questions, Bank) else many

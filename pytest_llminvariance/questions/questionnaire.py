@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.questions.question import Question, check_unique
 from pytest_llminvariance.questions.template import Layout, Template
+
+WAYS = ("letters with text", "digits with a legend", "bare digits with end words")
+"""The ways of asking that `Questionnaire.administrations` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,34 +113,50 @@ class Questionnaire:
         return tuple(dict.fromkeys(item.trait for item in self.items))
 
     def administrations(
-        self, ask: str = 'How much do you agree with this statement? "{stem}"'
+        self,
+        ask: str = 'How much do you agree with this statement? "{stem}"',
+        *,
+        options: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        reverse: Collection[str] = (),
+        in_system: Collection[str] = (),
     ) -> tuple[Template, Template, Template]:
         """Return three equivalent ways of asking: letters with text, digits with a legend, bare digits with end words.
 
         Digits count from 1 in the order shown, so with `orders="reversed"` they stand for the other end.
-        The last way names only the two ends of the scale.
+        The last way names only the two ends of the scale. By these names, `options` gives a way its own texts for
+        the scale (in the order of the scale), `reverse` names the ways that begin at its other end, and `in_system`
+        those that put item and scale into the system message.
 
         Raises:
-            QuestionError: if the scale has more than 9 options, which digits cannot tell apart.
+            QuestionError: if the scale has more than 9 options, which digits cannot tell apart, a way is not known,
+                or has another number of texts than the scale.
         """
         k = len(self.scale.options)
         if k > 9:
             raise QuestionError(f"{self.name}: digits cannot label the {k} options of the scale; 9 is the most")
+        for named in (*options, *reverse, *in_system):
+            if named not in WAYS:
+                raise QuestionError(f"{self.name}: there is no way of asking {named!r}; they are {', '.join(WAYS)}")
+        for named, texts in options.items():
+            if len(texts) != k:
+                raise QuestionError(
+                    f"{self.name}: {named!r} has {len(texts)} texts, but the scale has {k} options. Give one for each"
+                )
         digits = tuple(str(number) for number in range(1, k + 1))
+
+        def way(name: str, scale: str, tail: str, layout: Layout | None = None) -> Template:
+            shown, moved = f"{ask}\n{scale}", name in in_system
+            own = {"options": tuple(options[name])} if name in options else {}
+            return Template(
+                tail if moved else f"{shown}\n{tail}", name=name, system=shown if moved else None,
+                labels=None if name == WAYS[0] else digits, layout=layout, reverse=name in reverse, **own,
+            )  # fmt: skip
+
         ends = "{first_label} means {first_option}, {last_label} means {last_option}."
         return (
-            Template(ask + "\n{options}\nAnswer with the letter only.\nAnswer:", name="letters with text"),
-            Template(
-                ask + "\n{options}\nAnswer with only one of: {labels}.\nAnswer:",
-                name="digits with a legend",
-                labels=digits,
-                layout=Layout(enumerator="{label} = "),
-            ),
-            Template(
-                f"{ask}\n{ends}\nAnswer with the number only: {{labels}}.\nAnswer:",
-                name="bare digits with end words",
-                labels=digits,
-            ),
+            way(WAYS[0], "{options}", "Answer with the letter only.\nAnswer:"),
+            way(WAYS[1], "{options}", "Answer with only one of: {labels}.\nAnswer:", Layout(enumerator="{label} = ")),
+            way(WAYS[2], ends, "Answer with the number only: {labels}.\nAnswer:"),
         )
 
     def trait_scores(self, raw_scores: Sequence[float | None]) -> Mapping[str, float | None]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.questions.labels import check_labels, check_text
+from pytest_llminvariance.questions.question import check_options
 
 LETTERS = tuple(string.ascii_uppercase)
 
@@ -22,6 +25,8 @@ TEMPLATE_FIELDS = ("context", "stem", "options", "labels", "first_label", "last_
 
 
 END_FIELDS = frozenset({"first_label", "last_label", "first_option", "last_option"})
+SYSTEM_FIELD = re.compile(r"\{(" + "|".join(TEMPLATE_FIELDS) + r")\}")
+"""A field in a system message; other braces there are text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,16 @@ class Layout:
             raise UsageError(f"extra_blank_lines is {self.extra_blank_lines!r}, but must be a number from 0 to 10")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Template:
     """A way of asking: the instructions around stem and options.
 
-    `text` holds fields in braces. `{stem}` is required, and either `{options}` (the whole list) or all of
-    `{first_label}`, `{first_option}`, `{last_label}`, `{last_option}` (a scale of which only the ends are
-    named). `{context}` and `{labels}` are optional. `system` becomes a system message, which needs a chat
-    model. `labels` and `layout` are used wherever a presentation does not name its own.
+    `text` and `system` hold fields in braces; `system` becomes a system message, which needs a chat model, and other
+    braces in it are text. `{stem}` is required in one of the two, and either `{options}` (the whole list) or
+    `{first_option}` and `{last_option}` with the labels (a scale of which only the ends are named). `{context}` and
+    `{labels}` are optional. `labels` and `layout` are used wherever a presentation does not name its own.
+
+    `options` are other texts for the question's options, by content, and `reverse` shows them from the other end.
     """
 
     text: str
@@ -66,6 +73,8 @@ class Template:
     system: str | None = field(default=None, kw_only=True)
     labels: tuple[str, ...] | None = field(default=None, kw_only=True)
     layout: Layout | None = field(default=None, kw_only=True)
+    options: tuple[str, ...] | None = field(default=None, kw_only=True)
+    reverse: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
@@ -84,11 +93,19 @@ class Template:
             )
         if "stem" not in fields:
             raise UsageError(f"template {self.shown_name!r} has no {{stem}} field, so the question would not be asked")
-        if "options" not in fields and not fields >= END_FIELDS:
+        ends = fields >= {"first_option", "last_option"} and ("labels" in fields or fields >= END_FIELDS)
+        if "options" not in fields and not ends:
             raise UsageError(
                 f"template {self.shown_name!r} has no {{options}} field, so no option would be shown. "
                 f"Add it, or name both ends of a scale with {', '.join(sorted(END_FIELDS))}"
             )
+        if not isinstance(self.reverse, bool):
+            raise UsageError(f"template reverse is {self.reverse!r}, but must be True or False")
+        if self.options is not None:
+            try:
+                object.__setattr__(self, "options", check_options(self.options, f"template {self.shown_name!r}"))
+            except QuestionError as error:
+                raise UsageError(str(error)) from error
         if self.labels is not None:
             object.__setattr__(self, "labels", check_labels(self.labels))
 
@@ -96,12 +113,12 @@ class Template:
     def content_hash(self) -> str:
         """SHA-256 over everything but the name."""
         layout = None if self.layout is None else dataclasses.astuple(self.layout)
-        content = [self.text, self.system, self.labels, layout]
+        content = [self.text, self.system, self.labels, layout, *self._own_scale]
         return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
 
     @property
     def fields(self) -> frozenset[str]:
-        """Names of the fields in `text`."""
+        """Names of the fields in `text` and `system`."""
         try:
             parsed = list(string.Formatter().parse(self.text))
         except ValueError as error:
@@ -111,7 +128,21 @@ class Template:
         for _, name, spec, conversion in parsed:
             if name is not None and (not name.isidentifier() or spec or conversion):
                 raise UsageError(f"template {self.shown_name!r}: the field {{{name}}} must be a plain name")
-        return frozenset(name for _, name, _, _ in parsed if name is not None)
+        return frozenset(name for _, name, _, _ in parsed if name is not None) | self.system_fields
+
+    @property
+    def system_fields(self) -> frozenset[str]:
+        """Names of the fields in `system`: with one of them it shows the question, or a part of it."""
+        return frozenset(SYSTEM_FIELD.findall(self.system or ""))
+
+    @property
+    def _own_scale(self) -> tuple[object, ...]:
+        return (self.options, self.reverse) if self.options is not None or self.reverse else ()
+
+    def filled(self, values: Mapping[str, str]) -> tuple[str | None, str]:
+        """Return the system message and the text with the fields filled in."""
+        system = None if self.system is None else SYSTEM_FIELD.sub(lambda hit: values[hit[1]], self.system)
+        return system, self.text.format(**values)
 
     @property
     def names_ends_only(self) -> bool:
@@ -123,11 +154,16 @@ class Template:
         """The name, or the text where that is short and all there is, or its beginning and a mark of the whole."""
         if self.name is not None:
             return self.name
-        rest = (self.system, self.labels, self.layout)
+        rest = (self.system, self.labels, self.layout, *self._own_scale)
         if rest == (None, None, None) and len(self.text) <= 40 and "\n" not in self.text:
             return self.text
         mark = hashlib.sha256(repr((self.text, *rest)).encode()).hexdigest()[:6]
         return f"{self.text[:24]}{'…' if len(self.text) > 24 else ''} #{mark}".replace("\n", " ")
+
+    def __repr__(self) -> str:
+        """Return what makes it; a plan is known by it, so what is as usual since fields were added is left out."""
+        shown = ["name", "system", "labels", "layout", *(["options", "reverse"] if self._own_scale else [])]
+        return f"Template(text={self.text!r}, {', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 
 DEFAULT_LAYOUT = Layout()

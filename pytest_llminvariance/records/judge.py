@@ -25,7 +25,7 @@ from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.records.redaction import without_secrets
 
-OF_ENGINE = ("noise", "drift")
+OF_ENGINE = ("noise", "drift", "rows left out")
 """Guards that no answer can give again."""
 KEPT = (
     "property", "title", "plan", "design", "model", "fingerprint", "readout", "template", "seed", "versions", "claim",

@@ -179,13 +179,19 @@ def _template_data(template: Template) -> dict[str, Any]:
         "system": template.system,
         "labels": None if template.labels is None else list(template.labels),
         "layout": None if template.layout is None else dataclasses.asdict(template.layout),
+        **({} if template.options is None else {"options": list(template.options)}),
+        **({"reverse": True} if template.reverse else {}),
     }
 
 
 def _template_from(row: Mapping[str, Any]) -> Template:
     layout = None if row["layout"] is None else Layout(**row["layout"])
     labels = None if row["labels"] is None else tuple(row["labels"])
-    return Template(row["text"], name=row["name"], system=row["system"], labels=labels, layout=layout)
+    options = tuple(row["options"]) if "options" in row else None
+    return Template(
+        row["text"], name=row["name"], system=row["system"], labels=labels, layout=layout, options=options,
+        reverse=row.get("reverse", False),
+    )  # fmt: skip
 
 
 def plain_number(value: float) -> float | str:

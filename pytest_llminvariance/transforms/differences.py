@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from pytest_llminvariance.questions.orders import Order, inverse, kendall_distance
+from pytest_llminvariance.questions.orders import Order, identity, inverse, kendall_distance
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, LETTERS, Layout
 
@@ -44,7 +44,8 @@ def changed_parts(a: Presentation, b: Presentation) -> tuple[str, ...]:
         found.append("labels")
     if a.layout != b.layout and not (_layout_is_own(a) and _layout_is_own(b)):
         found.append("layout")
-    return (*found, *(["order"] if a.order != b.order else []))
+    turned = a.order != b.order and not (_order_is_own(a) and _order_is_own(b))
+    return (*found, *(["order"] if turned else []))
 
 
 def with_parts(a: Presentation, b: Presentation, parts: Collection[str]) -> Presentation:
@@ -54,7 +55,9 @@ def with_parts(a: Presentation, b: Presentation, parts: Collection[str]) -> Pres
         UsageError: if the parts do not go together, such as a scale of two ends with another order.
     """
     chosen: dict[str, Any] = {name: getattr(b if name in parts else a, name) for name in ("question", "template")}
-    chosen |= {name: getattr(b if name in parts else a, name) for name in (*_others(a), "order")}
+    chosen |= {name: getattr(b if name in parts else a, name) for name in _others(a)}
+    carried = _order_is_own(a) and _order_is_own(b)
+    chosen["order"] = b.order if "order" in parts else None if carried else a.order
     carried = _labels_are_own(a) and _labels_are_own(b)
     chosen["labels"] = b.given_labels if "labels" in parts else None if carried else a.given_labels
     carried = _layout_is_own(a) and _layout_is_own(b)
@@ -117,6 +120,12 @@ def _others(presentation: Presentation) -> tuple[str, ...]:
 def _shown_question(presentation: Presentation) -> tuple[object, ...]:
     question = presentation.question
     return question.stem, question.context, question.options
+
+
+def _order_is_own(presentation: Presentation) -> bool:
+    """Whether the order is the one in which the template would show a scale of itself."""
+    k = len(presentation.order)
+    return presentation.order == (identity(k)[::-1] if presentation.template.reverse else identity(k))
 
 
 def _labels_are_own(presentation: Presentation) -> bool:

