@@ -139,7 +139,7 @@ MUTATIONS = [
     Mutation("one kept answer for every draw", "models/cache_rows.py", "{name: _as_plain(getattr(request, name)) for name in fields}", "{}",
              (CACHE,)),
     Mutation("labels left out of the key", "models/cache_rows.py", '"labels": shown.labels', '"labels": ()', (CACHE,)),
-    Mutation("answers of every model kept", "models/cache.py", "for key, reply in items.items() if key[1] in self._fingerprints}",
+    Mutation("answers of every model kept", "models/cache.py", "key.owner is None and key.fingerprint in self._fingerprints",
              "for key, reply in items.items()}", (CACHE,)),
     Mutation("damaged replies believed", "models/cache_rows.py",
              "return reply if _answers(reply, len(request.presentation.order)) else None", "return reply", (CACHE,)),

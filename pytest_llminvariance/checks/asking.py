@@ -15,6 +15,7 @@ from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
+from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import Draw, Model, Reply, Request, request_for
 from pytest_llminvariance.questions.question import Question
@@ -119,7 +120,7 @@ class Asking:
 
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
-        keys = [(self.model.name, self.model.fingerprint, request) for request in self.requests(plan)]
+        keys = [key_of(self.model, request) for request in self.requests(plan)]
         if isinstance(self._memo, Persistent):
             self._memo.fetch(keys)
         return all(key in self._memo for key in keys)
