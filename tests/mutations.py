@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
+REPLIES = "test_replies.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -75,8 +76,16 @@ MUTATIONS = [
     Mutation("a Williams design without mirrored rows", "transforms/designs.py", "    if k % 2:\n        rows +=",
              "    if False:\n        rows +=", (BOOKS,)),
     Mutation("labels not cut to the options", "questions/presentation.py", "return chosen[:k]", "return chosen", (BOOKS,)),
-    Mutation("memory without the model's identity", "models/engine.py",
-             "keys = [(model.name, model.fingerprint, request)", 'keys = [("", "", request)', (BOOKS,)),
+    Mutation("memory without the model's identity", "models/keys.py",
+             "Key(model.name, model.fingerprint, request, digest, owner_of(model))", 'Key("", "", request, digest)', (BOOKS,)),
+    Mutation("models of one name share answers", "models/keys.py",
+             'None if getattr(model, "cacheable", False) else Owner(model)', "None", (CACHE,)),
+    Mutation("kept answers without what is sent", "models/cache_rows.py", '"prompt": prompt or [', '"prompt": [', (CACHE,)),
+    Mutation("scores taken for log-probabilities", "models/replies.py", "if max(values) > SLACK:", "if False:", (REPLIES,)),
+    Mutation("labels that sum above 1 believed", "models/replies.py", "> 1 + SLACK", "> math.inf", (REPLIES,)),
+    Mutation("NaN believed", "models/replies.py", "if any(math.isnan(value) for value in values):", "if False:", (REPLIES,)),
+    Mutation("an answer that does not say what was sent", "checks/guards.py", "silent = sum(not digest for digest in known)",
+             "silent = 0", (REPLIES,)),
     Mutation("unparsed taken for a refusal", "measures/reading.py",
              '"refused" if parsed.outcome is Outcome.REFUSED else "unparsed"', '"refused"', (BOOKS,)),
     Mutation("distance counts arbitrary swaps", "questions/orders.py",

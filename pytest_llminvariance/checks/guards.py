@@ -84,7 +84,12 @@ def _reached(evidence: Sequence[Evidence]) -> list[Guard]:
 
 def _told(evidence: Sequence[Evidence]) -> list[Guard]:
     """Require that every answer says what was sent for it."""
-    known = [digest for item in evidence for digest, answer in zip(item.sent, item.answers, strict=True) if answer.status != "missing"]
+    known = [
+        digest
+        for item in evidence
+        for digest, answer in zip(item.sent, item.answers, strict=True)
+        if answer.status != "missing"
+    ]
     silent = sum(not digest for digest in known)
     if not silent:
         return []

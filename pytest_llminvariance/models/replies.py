@@ -36,7 +36,7 @@ def checked(model: Model, request: Request, reply: object) -> Reply:
     kind = KINDS[request.capability]
     if not isinstance(reply, kind):
         raise ModelError(
-            f"{model.name} answered a {request.capability} request with {reply!r:.120}, but must give a {kind.__name__} "
+            f"{model.name} answered a request for readout {request.capability!r} with {reply!r:.120}, but must give a {kind.__name__} "
             "or a MissingReply"
         )
     if isinstance(reply, TextReply):

@@ -28,7 +28,9 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
     named = sorted(network.state_dict().items())
     with ThreadPoolExecutor(THREADS) as threads:
         for (name, tensor), content in zip(named, threads.map(_digest, [t for _, t in named]), strict=True):
-            kind = f"{tensor.dtype}|{tuple(tensor.shape)}" if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            kind = (
+                f"{tensor.dtype}|{tuple(tensor.shape)}" if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            )
             digest.update(f"{name}|{kind}|".encode() + content)
     config = {key: value for key, value in network.config.to_dict().items() if not key.startswith("_name")}
     config.pop("transformers_version", None)
@@ -67,14 +69,18 @@ def _adapters(network: Any) -> dict[str, Any]:
         if isinstance(getattr(module, "scaling", None), dict)
     }
     configs = told.items() if isinstance(told, dict) else [("default", told)]
-    active = {name: str(getattr(module, "active_adapters", "")) for name, module in network.named_modules() if name in scaling}
+    active = {
+        name: str(getattr(module, "active_adapters", "")) for name, module in network.named_modules() if name in scaling
+    }
     return {"configs": {name: _plain(config) for name, config in configs}, "scaling": scaling, "active": active}
 
 
 def _plain(config: Any) -> dict[str, Any]:
     """Return a PEFT configuration as plain data; sets in one order, whatever the process."""
     found = config.to_dict() if hasattr(config, "to_dict") else dict(vars(config))
-    return {key: sorted(map(str, value)) if isinstance(value, set | frozenset) else value for key, value in found.items()}
+    return {
+        key: sorted(map(str, value)) if isinstance(value, set | frozenset) else value for key, value in found.items()
+    }
 
 
 def is_quantised(network: Any) -> bool:
@@ -84,7 +90,8 @@ def is_quantised(network: Any) -> bool:
     if network.device.type == "cuda" and torch.get_float32_matmul_precision() != "highest":
         return True
     return any(
-        _is_subclass(tensor) or (tensor.dtype != torch.float32 and not _counts(tensor)) for tensor in network.parameters()
+        _is_subclass(tensor) or (tensor.dtype != torch.float32 and not _counts(tensor))
+        for tensor in network.parameters()
     )
 
 

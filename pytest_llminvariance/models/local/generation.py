@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, GenerationMixin, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    GenerationMixin,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from pytest_llminvariance.models.local.gates import probe_readings
 from pytest_llminvariance.models.local.passes import GateClosedError, remembered, state_argument
@@ -79,9 +86,7 @@ def continued(network: Any, ids: torch.Tensor, settings: GenerationConfig, commo
     own = getattr(network, "generation_config", None)
     network.generation_config = GenerationConfig()
     try:
-        return network.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, **more
-        )
+        return network.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, **more)
     finally:
         network.generation_config = own
 
@@ -104,7 +109,9 @@ def prove_generation(network: Any, pad: int, tolerance: float, trunk: int) -> No
         for step, (one, other) in enumerate(zip(alone.logits, shared.logits, strict=True)):
             gap = float((torch.log_softmax(one[0].float(), -1) - torch.log_softmax(other[row].float(), -1)).abs().max())
             if not gap <= tolerance:
-                raise GateClosedError(f"generated token {step + 1} differs by {gap:.2g} nat on a probe, tolerance {tolerance:.1e}")
+                raise GateClosedError(
+                    f"generated token {step + 1} differs by {gap:.2g} nat on a probe, tolerance {tolerance:.1e}"
+                )
             place = ids.shape[1] + step
             if alone.sequences[0, place] != shared.sequences[row, place]:
                 break  # a tie

@@ -25,7 +25,7 @@ RESERVED = frozenset({
 """Names that are no arguments of a template, or that say what is asked."""
 THINKING_ADVICE = (
     "Turn thinking off where the template can (--invariance-chat-arg enable_thinking=false, or "
-    "load_model(..., chat_arguments={'enable_thinking': False})), or use readout='text' with enough "
+    "load_model(..., chat_arg={'enable_thinking': False})), or use readout='text' with enough "
     "--invariance-max-new-tokens"
 )
 
