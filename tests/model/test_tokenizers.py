@@ -38,7 +38,9 @@ def made(name: str, template: str, **settings: Any) -> TransformersModel:
     tokenizer.chat_template = TEMPLATES[template]
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    network = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), eos_token_id=2, bos_token_id=1, pad_token_id=2, **sizes)).eval()
+    network = LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(tokenizer), eos_token_id=2, bos_token_id=1, pad_token_id=2, **sizes)
+    ).eval()
     for parameter in network.parameters():
         parameter.data.normal_(0, 0.3)
     chat = TEMPLATES[template] is not None
@@ -173,7 +175,9 @@ def test_a_cue_is_not_written_twice() -> None:
 def test_a_trained_reader_is_read_right(trained: Callable[[str], TransformersModel]) -> None:
     """A model that learned to say the capital after a line break is read as saying it."""
     model = trained("ends in a line break")
-    shown = [Presentation(QUESTION, order=order, template=UNCUED) for order in ((0, 1, 2, 3), (1, 2, 0, 3), (3, 2, 1, 0))]
+    shown = [
+        Presentation(QUESTION, order=order, template=UNCUED) for order in ((0, 1, 2, 3), (1, 2, 0, 3), (3, 2, 1, 0))
+    ]
     for presentation, reply in zip(shown, model.answer([OptionRequest(one) for one in shown]), strict=True):
         assert isinstance(reply, OptionReply)
         values = reply.logprobs_nats
@@ -192,7 +196,10 @@ def trained() -> Callable[[str], TransformersModel]:
         for parameter in network.parameters():
             parameter.data.mul_(0.2)
         orders = [(0, 1, 2, 3), (1, 2, 0, 3), (3, 2, 1, 0)]
-        rows = [plain.ids(plain.text(Presentation(QUESTION, order=order, template=UNCUED)) + "Paris</s>") for order in orders]
+        rows = [
+            plain.ids(plain.text(Presentation(QUESTION, order=order, template=UNCUED)) + "Paris</s>")
+            for order in orders
+        ]
         ids = torch.tensor(rows)
         answer = len(plain.ids("\nParis</s>")) - len(plain.ids("\n"))
         targets = ids.clone()

@@ -39,7 +39,9 @@ def byte_level(*, before: bool = False, after: bool = False) -> Any:
     )
     core.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, special_tokens=SPECIAL, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, initial_alphabet=alphabet, special_tokens=SPECIAL, show_progress=False
+    )
     core.train_from_iterator(CORPUS, trainer)
     _ends(core, before=before, after=after)
     return _wrapped(core)
@@ -52,7 +54,22 @@ def sentencepiece(*, prefix: bool, before: bool = True, after: bool = False) -> 
     """
     pieces = [*SPECIAL, *(f"<0x{number:02X}>" for number in range(256)), "▁"]
     pieces += sorted({letter for line in LINES for letter in line if not letter.isspace()})
-    words = ["▁Paris", "Paris", "▁Rome", "▁Berlin", "Berlin", "▁A", "▁B", "▁C", "▁D", "▁red", "red", "▁green", "▁blue", "▁paint"]
+    words = [
+        "▁Paris",
+        "Paris",
+        "▁Rome",
+        "▁Berlin",
+        "Berlin",
+        "▁A",
+        "▁B",
+        "▁C",
+        "▁D",
+        "▁red",
+        "red",
+        "▁green",
+        "▁blue",
+        "▁paint",
+    ]
     merges: list[tuple[str, str]] = []
     for word in words:
         letters = list(word)
@@ -63,7 +80,11 @@ def sentencepiece(*, prefix: bool, before: bool = True, after: bool = False) -> 
             letters[:2] = ["".join(pair)]
             if letters[0] not in pieces:
                 pieces.append(letters[0])
-    core = Tokenizer(models.BPE({piece: n for n, piece in enumerate(pieces)}, merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    core = Tokenizer(
+        models.BPE(
+            {piece: n for n, piece in enumerate(pieces)}, merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"
+        )
+    )
     steps = [normalizers.Prepend("▁")] if prefix else []
     core.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")])
     core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
@@ -87,7 +108,9 @@ def wordpiece() -> Any:
     core = Tokenizer(models.WordPiece(unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.decoder = decoders.WordPiece()
-    core.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=200, special_tokens=SPECIAL, show_progress=False))
+    core.train_from_iterator(
+        CORPUS, trainers.WordPieceTrainer(vocab_size=200, special_tokens=SPECIAL, show_progress=False)
+    )
     _ends(core, before=True, after=True)
     return _wrapped(core)
 
