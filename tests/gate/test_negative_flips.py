@@ -186,5 +186,5 @@ def test_the_finding_is_recorded_and_can_be_written_down(tmp_path: Path) -> None
 
 
 def test_the_model_itself_is_no_baseline() -> None:
-    with pytest.raises(UsageError, match="baseline and model have the same fingerprint .*, so nothing can differ"):
+    with pytest.raises(UsageError, match=r"baseline and model have the same fingerprint .*, so nothing can differ"):
         assert_no_negative_flips(knows(5), BANK, baseline=knows(5))

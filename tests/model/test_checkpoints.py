@@ -56,6 +56,12 @@ def texts(model: TransformersModel) -> list[str]:
     return [reply.text for reply in model.answer(REQUESTS) if isinstance(reply, TextReply)]
 
 
+@torch.inference_mode()
+def last_row(network: Any, prompt: tuple[int, ...]) -> torch.Tensor:
+    """Log-probabilities of the next token, by a plain call."""
+    return torch.log_softmax(network(input_ids=torch.tensor([list(prompt)])).logits[0, -1].double(), -1)
+
+
 # what a checkpoint says of generation
 
 SAYS: dict[str, dict[str, Any]] = {
@@ -135,12 +141,11 @@ def test_chat_arguments_and_the_length_of_texts_are_part_of_the_fingerprint(fold
     ]
     made = [load(folder, **each) for each in settings]
     assert len({model.fingerprint for model in made}) == 4
-    ends = [model.rendered(REQUESTS[0])[-4:] for model in made]
-    assert ends[1:3] == ["Mayy", ends[0][1:-1] + ends[2][-2:]] or ends[1].endswith("Mayy")
-    assert ends[0].endswith("y")
-    assert ends[2].endswith("x")
-    longest = [len(model._tokenizer(texts(model)[0])["input_ids"]) for model in (made[0], made[3])]
-    assert longest[1] <= 3 < longest[0]
+    assert [model.rendered(REQUESTS[0])[-1] for model in made] == ["y", "y", "x", "y"]
+    assert made[1].rendered(REQUESTS[0]).endswith("Mayy")
+    short, long = texts(made[3])[0], texts(made[0])[0]
+    assert long.startswith(short)
+    assert len(short) < len(long)
 
 
 def test_a_template_with_todays_date_is_asked_again_tomorrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +272,7 @@ def test_a_folder_without_a_tokenizer_says_so(folder: Path) -> None:
 def test_a_gguf_file_says_so(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="is a GGUF file, which is not read here. Give the folder or hub id"):
+    with pytest.raises(ModelError, match=r"is a GGUF file, which is not read here. Give the folder or hub id"):
         load(file)
 
 
@@ -308,7 +313,7 @@ def test_a_model_that_sees_is_asked_as_a_language_model(tiny_folder: Callable[[A
     (reply,) = model.answer([LabelRequest(SHOWN)])
     assert isinstance(reply, LabelReply)
     text_, prompt = model._prompt(LabelRequest(SHOWN))
-    table = torch.log_softmax(network(input_ids=torch.tensor([list(prompt)])).logits[0, -1].double(), -1)
+    table = last_row(network, prompt)
     ids = model._labels.spelled(text_, prompt, SHOWN.labels).paths
     expected = [float(torch.logsumexp(table[[path[-1] for path in paths]], 0)) for paths in ids]
     assert reply.logprobs_nats == pytest.approx(expected, abs=1e-4)
@@ -355,6 +360,7 @@ def test_an_adapter_without_peft_is_refused(alone: bool, folder: Path) -> None:
 
 
 @pytest.mark.skipif(not HAS_PEFT, reason="needs the extra peft")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_adapter_is_read_alone_and_beside_its_base(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     import peft
 
@@ -366,17 +372,16 @@ def test_an_adapter_is_read_alone_and_beside_its_base(folder: Path, tmp_path_fac
     (reply,) = made[2].answer([LabelRequest(SHOWN)])
     plain = peft.PeftModel.from_pretrained(hf.AutoModelForCausalLM.from_pretrained(folder), strong).eval()
     text, prompt = made[2]._prompt(LabelRequest(SHOWN))
-    table = torch.log_softmax(plain(input_ids=torch.tensor([list(prompt)])).logits[0, -1].double(), -1)
+    table = last_row(plain, prompt)
     paths = made[2]._labels.spelled(text, prompt, SHOWN.labels).paths
     assert isinstance(reply, LabelReply)
     expected = [float(torch.logsumexp(table[[path[-1] for path in each]], 0)) for each in paths]
     assert reply.logprobs_nats == pytest.approx(expected, abs=1e-4)
     for file in strong.glob("adapter*"):
         shutil.copy(file, folder)
-    assert (
-        load(folder).answer([LabelRequest(SHOWN)])[0] == pytest.approx(reply)
-        or load(folder).fingerprint == made[2].fingerprint
-    )
+    (beside,) = load(folder).answer([LabelRequest(SHOWN)])
+    assert isinstance(beside, LabelReply)
+    assert beside.logprobs_nats == pytest.approx(reply.logprobs_nats, abs=1e-5)
 
 
 # templates
