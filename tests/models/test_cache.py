@@ -676,7 +676,9 @@ class Slotted:
     """An oracle to which there are no weak references."""
 
     __slots__ = ("cacheable",)
-    name, fingerprint, capabilities = "counting", "weights-1", frozenset({"label"})
+    cacheable: bool
+    name, fingerprint = "counting", "weights-1"
+    capabilities: frozenset[Capability] = frozenset({"label"})
 
     def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
         return controls.oracle().answer(requests)
@@ -741,7 +743,8 @@ def test_in_a_notebook_answers_are_kept_where_that_is_asked_for(
 class Dated:
     """A kept model whose template writes today's date."""
 
-    name, fingerprint, capabilities, cacheable = "dated", F, frozenset({"label"}), True
+    name, fingerprint, cacheable = "dated", F, True
+    capabilities: frozenset[Capability] = frozenset({"label"})
 
     def __init__(self) -> None:
         self.today, self.asked = "1 May", 0

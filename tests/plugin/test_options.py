@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -140,7 +142,12 @@ def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester:
         write_run(pytester.path / place, [])
     default = getattr(Settings(), name)
     numbers = dict.fromkeys(("seed", "batch_tokens", "max_new_tokens"), int)
-    kinds = {**numbers, "risk_limit": float, "check_risk": float, "chat_arg": _chat_arguments}
+    kinds: dict[str, Callable[[str], Any]] = {
+        **numbers,
+        "risk_limit": float,
+        "check_risk": float,
+        "chat_arg": _chat_arguments,
+    }
     kind = kinds.get(name, bool if default is False else str)
     assert f"{name}={default!r}" in shown(pytester)
     pytester.makeini(f"[pytest]\ninvariance_{name} = {ini}\n")

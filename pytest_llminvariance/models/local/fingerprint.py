@@ -112,7 +112,7 @@ def _digest(tensor: Any) -> bytes:
         digest.update(repr(tensor).encode())
         return digest.digest()
     if _is_subclass(tensor):
-        parts, more = tensor.__tensor_flatten__()  # type: ignore[attr-defined] # torch's protocol of subclasses
+        parts, more = tensor.__tensor_flatten__()
         digest.update(f"{type(tensor).__name__}|{more}".encode())
         for part in parts:
             inner = getattr(tensor, part)
