@@ -41,7 +41,7 @@ class Prompts:
         self.name = name
         self.chat = chat
         self._tokenizer = tokenizer
-        self.template: str | None = tokenizer.get_chat_template() if chat else None
+        self.template = self._template() if chat else None
         self.arguments = self._arguments(dict(arguments or {}))
         """What the chat template is given besides the messages."""
 
@@ -73,6 +73,15 @@ class Prompts:
         if not isinstance(request, TextRequest):
             self._check_end(text, messages[-1]["content"])
         return text
+
+    def _template(self) -> str:
+        try:
+            return str(self._tokenizer.get_chat_template())
+        except ValueError as error:
+            raise ModelError(
+                f"{self.name} has several chat templates and none is called 'default'. Keep one in its folder, or use "
+                "prompt_format='plain'"
+            ) from error
 
     def _arguments(self, given: dict[str, Any]) -> dict[str, Any]:
         known = self.template or ""
