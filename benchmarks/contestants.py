@@ -26,7 +26,7 @@ from pytest_llminvariance import load_model
 from pytest_llminvariance.models.local.demo import demo_folder
 from pytest_llminvariance.models.local.hub import quiet
 from pytest_llminvariance.models.local.label_tokens import LabelTokens
-from pytest_llminvariance.models.local.transformers import PLAIN_CUE
+from pytest_llminvariance.models.local.prompts import plain_text
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, Model, Reply
 
 BATCH = 8
@@ -114,9 +114,9 @@ class Bench:
 
     def text(self, request: LabelRequest) -> str:
         """Return the prompt as text, as our own backend words it."""
-        if not self.tokenizer.chat_template:
-            return request.messages[0].content + PLAIN_CUE
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if not self.tokenizer.chat_template:
+            return plain_text(messages)
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def prompt(self, request: LabelRequest) -> list[int]:

@@ -327,7 +327,7 @@ def assert_no_negative_flips(
         limit = as_tolerance(margin)
         asked_for, way = _questions(questions), resolve_readout(readout, check_model(model))
         shown = [Presentation(question, template=template) for question in asked_for]
-        name, before = _baseline(baseline, shown, way)
+        name, before = _baseline(baseline, model.fingerprint, shown, way)
         now, tokens = _ask(model, shown, way)
         known = {
             "model": model.name,

@@ -23,6 +23,7 @@ CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER = "test_record_reader.py"
 READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
+REPLIES = "test_replies.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -78,8 +79,16 @@ MUTATIONS = [
     Mutation("a Williams design without mirrored rows", "transforms/designs.py", "    if k % 2:\n        rows +=",
              "    if False:\n        rows +=", (BOOKS,)),
     Mutation("labels not cut to the options", "questions/presentation.py", "return chosen[:k]", "return chosen", (BOOKS,)),
-    Mutation("memory without the model's identity", "models/engine.py",
-             "keys = [(model.name, model.fingerprint, request)", 'keys = [("", "", request)', (BOOKS,)),
+    Mutation("memory without the model's identity", "models/keys.py",
+             "Key(model.name, model.fingerprint, request, digest, owner_of(model))", 'Key("", "", request, digest)', (BOOKS,)),
+    Mutation("models of one name share answers", "models/keys.py",
+             'None if getattr(model, "cacheable", False) else Owner(model)', "None", (CACHE,)),
+    Mutation("kept answers without what is sent", "models/cache_rows.py", '"prompt": prompt or [', '"prompt": [', (CACHE,)),
+    Mutation("scores taken for log-probabilities", "models/replies.py", "if max(values) > SLACK:", "if False:", (REPLIES,)),
+    Mutation("labels that sum above 1 believed", "models/replies.py", "> 1 + SLACK", "> math.inf", (REPLIES,)),
+    Mutation("NaN believed", "models/replies.py", "if any(math.isnan(value) for value in values):", "if False:", (REPLIES,)),
+    Mutation("an answer that does not say what was sent", "checks/guards.py", "silent = sum(not digest for digest in known)",
+             "silent = 0", (REPLIES,)),
     Mutation("unparsed taken for a refusal", "measures/reading.py",
              'Outcome.UNPARSED: "unparsed"', 'Outcome.UNPARSED: "refused"', (BOOKS,)),
     Mutation("distance counts arbitrary swaps", "questions/orders.py",
@@ -167,7 +176,7 @@ MUTATIONS = [
     Mutation("one kept answer for every draw", "models/cache_rows.py", "{name: _as_plain(getattr(request, name)) for name in fields}", "{}",
              (CACHE,)),
     Mutation("labels left out of the key", "models/cache_rows.py", '"labels": shown.labels', '"labels": ()', (CACHE,)),
-    Mutation("answers of every model kept", "models/cache.py", "for key, reply in items.items() if key[1] in self._fingerprints}",
+    Mutation("answers of every model kept", "models/cache.py", "key.owner is None and key.fingerprint in self._fingerprints",
              "for key, reply in items.items()}", (CACHE,)),
     Mutation("damaged replies believed", "models/cache_rows.py",
              "return reply if _answers(reply, len(request.presentation.order)) else None", "return reply", (CACHE,)),

@@ -65,7 +65,8 @@ def write_rows(
 
 def answer_lines(rows: Sequence[Mapping[str, Any]], memo: Mapping[Any, Any]) -> Iterable[dict[str, Any]]:
     """Yield a line for every remembered answer and every finding that it belongs to."""
-    for (model, fingerprint, request), reply in memo.items():
+    for key, reply in memo.items():
+        request = key.request
         shown = request.presentation
         for row in rows:
             digest = shown.question.content_hash
@@ -79,8 +80,8 @@ def answer_lines(rows: Sequence[Mapping[str, Any]], memo: Mapping[Any, Any]) -> 
                 **described(shown, read_reply(reply, shown, way), way, 1e-4),
                 "prompt_sha256": reply.sent_sha256,
                 "tokens": reply.n_tokens,
-                "model": model,
-                "fingerprint": fingerprint,
+                "model": key.name,
+                "fingerprint": key.fingerprint,
                 "check": row["id"],
                 "role": "planned",
             }

@@ -16,6 +16,7 @@ from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
 from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
+from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
 
@@ -96,7 +97,7 @@ class Asking:
 
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
-        keys = [(self.terms.model.name, self.terms.model.fingerprint, request) for request in self.requests(plan)]
+        keys = [key_of(self.terms.model, request) for request in self.requests(plan)]
         if isinstance(self._memo, Persistent):
             self._memo.fetch(keys)
         return all(key in self._memo for key in keys)

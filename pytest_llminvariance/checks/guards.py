@@ -76,10 +76,25 @@ def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True) -
 def _reached(evidence: Sequence[Evidence]) -> list[Guard]:
     missed = sum(not item.reached for item in evidence)
     if not missed:
-        return []
+        return _told(evidence)
     says = f"the transform did not reach the model for {missed} of {len(evidence)} questions: the same prompt was sent each time"
     if missed == len(evidence):
         return [Guard(name="reached", passed=False, text=f"not applicable: {says}", blocks="both")]
+    return [Guard(name="reached", passed=False, text=says)]
+
+
+def _told(evidence: Sequence[Evidence]) -> list[Guard]:
+    """Require that every answer says what was sent for it."""
+    known = [
+        digest
+        for item in evidence
+        for digest, answer in zip(item.sent, item.answers, strict=True)
+        if answer.status != "missing"
+    ]
+    silent = sum(not digest for digest in known)
+    if not silent:
+        return []
+    says = f"whether the transform reached the model is not checked: {silent:,} of {len(known):,} answers do not say what was sent (sent_sha256)"
     return [Guard(name="reached", passed=False, text=says)]
 
 

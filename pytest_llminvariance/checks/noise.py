@@ -16,6 +16,7 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor
 from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     Model,
@@ -87,7 +88,7 @@ def replicas(model: Model, requests: Sequence[Request], n_batches: int) -> list[
     is all requests together; the others are small batches, mixed by the session's seed.
     """
     plain: Model = getattr(model, "plain", model)
-    rows = [[plain.answer([request])[0] for request in requests]]
+    rows = [[answers_of(plain, [request])[0] for request in requests]]
     for number in range(n_batches):
         order = list(range(len(requests)))
         size = len(order)
@@ -98,7 +99,7 @@ def replicas(model: Model, requests: Sequence[Request], n_batches: int) -> list[
         replies: dict[int, Reply] = {}
         for start in range(0, len(order), size):
             part = order[start : start + size]
-            replies.update(zip(part, model.answer([requests[index] for index in part]), strict=True))
+            replies.update(zip(part, answers_of(model, [requests[index] for index in part]), strict=True))
         rows.append([replies[index] for index in range(len(requests))])
     return rows
 

@@ -63,9 +63,9 @@ def _ask(model: Model, shown: Sequence[Presentation], readout: str) -> tuple[lis
 
 
 def _baseline(
-    baseline: Model | str | Path | None, shown: Sequence[Presentation], readout: str
+    baseline: Model | str | Path | None, fingerprint: str, shown: Sequence[Presentation], readout: str
 ) -> tuple[str, list[_Read]]:
-    """Return the name of the baseline, and its answers to the presentations."""
+    """Return the name of the baseline, and its answers to the presentations; refuses the model itself."""
     given = current_run.get().baseline if baseline is None else baseline
     if given is None:
         raise UsageError(
@@ -78,6 +78,11 @@ def _baseline(
             read_answers(place.parent if place.name == "findings.json" else place), shown, readout, place
         )
     model = check_model(given)
+    if model.fingerprint == fingerprint:
+        raise UsageError(
+            f"baseline and model have the same fingerprint ({fingerprint[:16]!r}), so nothing can differ. Give the model "
+            "that is to be replaced, or the run directory of it"
+        )
     return model.name, _ask(model, shown, resolve_readout(readout, model))[0]
 
 

@@ -23,7 +23,8 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import on_network
 from pytest_llminvariance.models.cache_file import AnswerFile, Row, read_other
 from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
-from pytest_llminvariance.models.protocol import Reply, Request
+from pytest_llminvariance.models.keys import Key
+from pytest_llminvariance.models.protocol import Reply
 
 DEFAULT_MAX_BYTES = 2**30
 MAX_BYTES_VARIABLE = "LLMINVARIANCE_ANSWERS_MAX_BYTES"
@@ -31,7 +32,6 @@ LOCAL = "answers.sqlite"
 FILES = "answers*.sqlite*"
 """The database, what SQLite keeps beside it, and what was moved aside."""
 
-Key = tuple[str, str, Request]
 T = TypeVar("T")
 
 
@@ -52,7 +52,7 @@ class CacheInfo:
 
 
 class AnswerCache(MutableMapping[Key, Reply]):
-    """Replies by (model name, fingerprint, request).
+    """Replies by what determines them (`keys.Key`).
 
     What `persist` named is also looked up and written in `folder`; `len` and iteration show only what this
     session has seen. `max_bytes` bounds the file, and each worker's file on a network file system, where
@@ -97,13 +97,13 @@ class AnswerCache(MutableMapping[Key, Reply]):
 
     def fetch(self, keys: Iterable[Key]) -> None:
         """Read what is on disk for `keys` at once, so that looking them up is fast."""
-        wanted = [key for key in dict.fromkeys(keys) if key not in self._memory and key[1] in self._fingerprints]
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._memory and self._keeps(key)]
         if not wanted or self.trouble:
             return
-        digests = {key: digest for key in wanted if (digest := row_key(key[1], key[2])) is not None}
+        digests = {key: digest for key in wanted if (digest := _digest(key)) is not None}
         found = self._safely(lambda: self._read(list(digests.values()))) or {}
         for key, digest in digests.items():
-            reply = decoded(key[2], found[digest]) if digest in found else None
+            reply = decoded(key.request, found[digest]) if digest in found else None
             if reply is not None:
                 self._memory[key] = reply
                 self._used.add(digest)
@@ -113,7 +113,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
     def store(self, items: Mapping[Key, Reply]) -> None:
         """Remember answers; those to keep are committed in one transaction before this returns."""
         self._memory.update(items)
-        kept = {key: reply for key, reply in items.items() if key[1] in self._fingerprints}
+        kept = {key: reply for key, reply in items.items() if self._keeps(key)}
         self.asked += len(kept)
         rows = [row for key, reply in kept.items() if (row := _row(key, reply))]
         if rows and not self.trouble:
@@ -171,7 +171,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
 
     def __delitem__(self, key: Key) -> None:
         del self._memory[key]
-        digest = row_key(key[1], key[2]) if key[1] in self._fingerprints else None
+        digest = _digest(key) if self._keeps(key) else None
         if digest is not None and not self.trouble:
             self._safely(lambda: self._file.delete([digest]))
 
@@ -186,6 +186,9 @@ class AnswerCache(MutableMapping[Key, Reply]):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _keeps(self, key: Key) -> bool:
+        return key.owner is None and key.fingerprint in self._fingerprints
 
     def _now(self) -> int:
         return int(1000 * self._clock())
@@ -227,9 +230,13 @@ class AnswerCache(MutableMapping[Key, Reply]):
             return None
 
 
+def _digest(key: Key) -> bytes | None:
+    return row_key(key.fingerprint, key.request, key.prompt)
+
+
 def _row(key: Key, reply: Reply) -> Row | None:
-    digest, text = row_key(key[1], key[2]), encoded(key[2], reply)
-    return None if digest is None or text is None else Row(digest, key[1], text)
+    digest, text = _digest(key), encoded(key.request, reply)
+    return None if digest is None or text is None else Row(digest, key.fingerprint, text)
 
 
 def _size(path: Path) -> int:

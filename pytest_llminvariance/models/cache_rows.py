@@ -13,21 +13,21 @@ from typing import Any
 
 from pytest_llminvariance.models.protocol import LabelReply, OptionReply, Reply, Request, TextReply
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key. Count it up whenever the same request to the same weights may be answered differently:
 another cue, another way of scoring or decoding in `models/`, another meaning of a request's field."""
 
 KINDS: dict[str, type[Any]] = {"label": LabelReply, "option": OptionReply, "text": TextReply}
 
 
-def row_key(fingerprint: str, request: Request) -> bytes | None:
+def row_key(fingerprint: str, request: Request, prompt: str | None = None) -> bytes | None:
     """Return SHA-256 over everything that determines the answer; `None` where a field of the request is no JSON.
 
-    That is the fingerprint, the kind of request, the messages as rendered, labels and options as shown, and
-    every field of the request but the presentation. Given the fingerprint, which covers tokenizer and chat
-    template, messages determine the tokens: a key over messages finds what a key over tokens would, and
-    nothing has to be tokenised for an answer that is there. All fields count, so a request that carries the
-    index of a draw gets a key of its own and the same draw never comes back twice.
+    That is the fingerprint, the kind of request, the digest of the text that is sent (`prompt`; the messages
+    where the model does not tell), labels and options as shown, and every field of the request but the
+    presentation. Given the fingerprint, which covers the tokenizer, the text determines the tokens, and nothing
+    has to be tokenised for an answer that is there. All fields count, so a request that carries the index of a
+    draw gets a key of its own and the same draw never comes back twice.
     """
     shown = request.presentation
     fields = [item.name for item in dataclasses.fields(request) if item.name != "presentation"]
@@ -35,7 +35,7 @@ def row_key(fingerprint: str, request: Request) -> bytes | None:
         "format": FORMAT,
         "fingerprint": fingerprint,
         "kind": type(request).__name__,
-        "messages": [[message.role, message.content] for message in request.messages],
+        "prompt": prompt or [[message.role, message.content] for message in request.messages],
         "labels": shown.labels,
         "options": shown.shown_options,
         "fields": {name: _as_plain(getattr(request, name)) for name in fields},

@@ -12,23 +12,15 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from pytest_llminvariance.errors import ModelError
-from pytest_llminvariance.models.protocol import (
-    LabelReply,
-    MissingReply,
-    Model,
-    OptionReply,
-    Reply,
-    Request,
-    StreamingModel,
-    TextReply,
-)
+from pytest_llminvariance.models.keys import Key, key_of
+from pytest_llminvariance.models.protocol import Model, Reply, Request, StreamingModel
+from pytest_llminvariance.models.replies import checked
 
 CHUNK = 256
 """Requests handed to a model at a time: bounds what is lost when it fails, and paces the progress bar."""
 STREAMED_CHUNK = 1_024
 """The same for a model that says what it has after every pass: bounds the memory of planning."""
 
-Key = tuple[str, str, Request]
 Memo = MutableMapping[Key, Reply]
 
 
@@ -91,11 +83,11 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     Memory grows with the number of distinct requests. What was answered is remembered even if a later
     pass fails.
     """
-    keys = [(model.name, model.fingerprint, request) for request in requests]
+    keys = [key_of(model, request) for request in requests]
     _recall(model, keys, memo)
     distinct = list(dict.fromkeys(keys))
     fresh = {key: None for key in distinct if key not in memo}
-    cost, left = _Cost(model), Counter(key[2].presentation.question for key in fresh)
+    cost, left = _Cost(model), Counter(key.request.presentation.question for key in fresh)
     n_questions = len(left)
     size = STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
     for start in range(0, len(distinct), size):
@@ -104,7 +96,7 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
         for answered in _passes(model, chunk) if chunk else ():
             _remember(answered, memo)
             cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
-            left -= Counter(key[2].presentation.question for key in answered)
+            left -= Counter(key.request.presentation.question for key in answered)
             if progress is not None:
                 progress(Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens))
     replies = {key: memo[key] for key in keys}
@@ -114,25 +106,33 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
 
 def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:
     """Yield replies as they come: after every pass where the model says so, else all at once."""
-    requests = [request for _, _, request in keys]
+    requests = [key.request for key in keys]
     if isinstance(model, StreamingModel):
         n_answered = 0
         for batch in model.answers(requests):
             n_answered += len(batch)
-            yield {keys[index]: _checked(model, reply) for index, reply in batch}
+            yield {keys[index]: checked(model, requests[index], reply) for index, reply in batch}
     else:
-        replies = model.answer(requests)
-        n_answered = len(replies)
-        if n_answered == len(keys):
-            yield {key: _checked(model, reply) for key, reply in zip(keys, replies, strict=True)}
+        yield dict(zip(keys, answers_of(model, requests), strict=True))
+        n_answered = len(keys)
     if n_answered != len(keys):
-        raise ModelError(f"{model.name} gave {n_answered} answers to {len(keys)} requests, but must give one for each")
+        raise _wrong_count(model, n_answered, len(keys))
 
 
-def _checked(model: Model, reply: object) -> Reply:
-    if not isinstance(reply, LabelReply | OptionReply | TextReply | MissingReply):
-        raise ModelError(f"{model.name} answered with {reply!r}, which is no reply")
-    return reply
+def answers_of(model: Model, requests: Sequence[Request]) -> list[Reply]:
+    """Ask a model, remember nothing, and return its replies, checked.
+
+    Raises:
+        ModelError: as `checked`, or where there is not one reply for each request.
+    """
+    replies = model.answer(requests)
+    if len(replies) != len(requests):
+        raise _wrong_count(model, len(replies), len(requests))
+    return [checked(model, request, reply) for request, reply in zip(requests, replies, strict=True)]
+
+
+def _wrong_count(model: Model, n_answered: int, n_requests: int) -> ModelError:
+    return ModelError(f"{model.name} gave {n_answered} answers to {n_requests} requests, but must give one for each")
 
 
 def _recall(model: Model, keys: Sequence[Key], memo: Memo) -> None:

@@ -42,25 +42,41 @@ class LoadSettings:
         metadata={"help": "spread a model over several GPUs: auto, balanced, sequential (needs accelerate)"},
     )
     worker: tuple[int, int] | None = None
-    trust_remote_code: bool = False
+    max_new_tokens: int | None = field(
+        default=None,
+        metadata={"help": "tokens of a generated text, at most (default 32); more where models think first"},
+    )
+    chat_arg: Mapping[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "argument of the model's chat template, VALUE as JSON, such as enable_thinking=false (the default where "
+            "the template knows that name); repeatable, one a line in the ini file"
+        },
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "run the code that a model's repository brings; only for those that you trust"}
+    )
     weights: bool = True
 
     def __post_init__(self) -> None:
         problems = {"device": device_problem(self.device), "dtype": dtype_problem(self.dtype)}
-        for name in ("batch_tokens", "threads"):
+        for name in ("batch_tokens", "threads", "max_new_tokens"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 problems[name] = "must be a whole number from 1"
         if self.prompt_format not in get_args(PromptFormat):
             problems["prompt_format"] = f"must be one of {', '.join(get_args(PromptFormat))}"
+        if self.chat_arg is not None and not isinstance(self.chat_arg, Mapping):
+            problems["chat_arg"] = "must map names to values, such as {'enable_thinking': False}"
         for name, problem in problems.items():
             if problem is not None:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, but {problem}")
 
     def for_others(self) -> dict[str, Any]:
-        """Return what a backend of another package is given."""
-        ours = ("trust_remote_code", "weights")
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ours}
+        """Return what a backend of another package is given: what is newer than the first backends only where it is told."""
+        ours, newer = ("trust_remote_code", "weights"), ("max_new_tokens", "chat_arg")
+        given = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ours}
+        return {name: value for name, value in given.items() if name not in newer or value is not None}
 
 
 def help_of(name: str) -> str:

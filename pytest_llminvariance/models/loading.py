@@ -50,8 +50,9 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     With `packed=False` prompts that share a beginning are sent whole, in padded batches. `deterministic` lets
     torch use only algorithms that give the same bits every time, and no TF32, in this process from then on.
     `device_map` (`auto`, or a mapping as transformers takes it) spreads a model over several GPUs. `worker` is
-    (index, count) of processes that share this machine: they take the CUDA devices in turn. Code from a hub
-    repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
+    (index, count) of processes that share this machine: they take the CUDA devices in turn. `max_new_tokens` bounds
+    every text, whatever its request says. `chat_arg` maps names to values for the chat template; `enable_thinking`
+    is False where the template knows it and nothing else is told. Code from a hub repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
     tokens and nothing else.
 
     Raises:
@@ -92,6 +93,11 @@ def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
 def _existing(target: str) -> str:
     """Return a hub id as it is, and a path expanded, if there is a folder."""
     path = os.path.expanduser(target)
+    if path.endswith(".gguf") and os.path.isfile(path):
+        raise ModelError(
+            f"{target} is a GGUF file, which is not read here. Give the folder or hub id of the model that it was made "
+            "from, or serve it and name the server"
+        )
     if target.startswith((".", "/", "~")) and not os.path.isdir(path):
         raise ModelError(
             f"there is no folder {target}. Give a folder with config.json, tokenizer and weights, or a hub id"

@@ -134,7 +134,9 @@ class Model(Protocol):
     made where they are sent: it shows whether a transform reached the model at all.
 
     A model whose fingerprint, messages, labels and options as shown determine the reply may say
-    `cacheable = True`: then its answers are kept between sessions (`cache`). It is not part of the protocol.
+    `cacheable = True`: then its answers are kept between sessions (`cache`), and shared by all objects of this name
+    and fingerprint. If it sends more than the messages say (a template with today's date), `rendered(request)` gives
+    the text that it sends, and answers are remembered by that. Neither is part of the protocol.
     """
 
     @property
@@ -168,13 +170,19 @@ class StreamingModel(Model, Protocol):
 
 def check_model(model: object) -> Model:
     """Return `model`, or raise where it does not follow the protocol, naming what is missing."""
+    held = next(iter(model), None) if isinstance(model, tuple | list) else model
+    if any(kind.__module__.partition(".")[0] in ("torch", "transformers") for kind in type(held).__mro__):
+        raise UsageError(
+            f"model is a {type(held).__name__}, an object of transformers and not a model of this package. Save it and its "
+            "tokenizer into a folder (save_pretrained) and use load_model(folder)"
+        )
     if isinstance(model, type) or (callable(model) and not hasattr(model, "answer")):
         called = getattr(model, "__name__", repr(model))
         raise UsageError(f"model is {called}, which is not called yet. Write {called}()")
     for part in ("name", "fingerprint", "capabilities", "answer"):
         if not hasattr(model, part):
             raise UsageError(
-                f"model is {model!r}, which has no {part!r}. Use load_model(spec), a control, or an object with "
+                f"model is {model!r:.120}, which has no {part!r}. Use load_model(spec), a control, or an object with "
                 "name, fingerprint, capabilities and answer(requests)"
             )
     assert isinstance(model, Model)  # noqa: S101 - tells the type checker what the loop has shown

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
+from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
@@ -63,6 +65,11 @@ class SymmetrizedModel:
     def cacheable(self) -> bool:
         """Whether answers may be kept on disk: as the inner model's."""
         return bool(getattr(self.inner, "cacheable", False))
+
+    def rendered(self, request: Request) -> str | None:
+        """Return the texts that are sent for a request, where the inner model tells them."""
+        texts = [rendered(self.inner, part) for part in self._framed(request)]
+        return None if None in texts else json.dumps(texts)
 
     def frame_orders(self, k: int) -> tuple[Order, ...]:
         """Return the orders over which the average is taken: invariance holds by construction inside them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,6 +80,22 @@ def _share(value: str) -> str:
     return value
 
 
+def _chat_arguments(value: str) -> dict[str, Any]:
+    """Return NAME=VALUE, one a line, with values as JSON; what is no JSON is text."""
+    found: dict[str, Any] = {}
+    for line in filter(None, map(str.strip, value.splitlines())):
+        name, equals, given = line.partition("=")
+        if not equals or not name.strip().isidentifier() or name.strip() in found:
+            raise ValueError("must be NAME=VALUE, each name once, such as enable_thinking=false")
+        try:
+            found[name.strip()] = json.loads(given)
+        except ValueError as error:
+            if given.strip().lower() in ("true", "false", "none", ""):
+                raise ValueError(f"{line!r} is ambiguous: must be JSON (true, false, null, a number, text)") from error
+            found[name.strip()] = given.strip()
+    return found
+
+
 def _policy(value: str) -> str:
     if value not in get_args(UndecidedPolicy):
         raise ValueError(f"must be one of {', '.join(get_args(UndecidedPolicy))}")
@@ -147,6 +164,9 @@ class Settings:
     batch_tokens: int | None = _of_loading("batch_tokens", _positive, "N")
     deterministic: bool = _of_loading("deterministic", _boolean, "")
     device_map: str | None = _of_loading("device_map", _text, "MAP")
+    max_new_tokens: int | None = _of_loading("max_new_tokens", _positive, "N")
+    chat_arg: dict[str, Any] | None = _of_loading("chat_arg", _chat_arguments, "NAME=VALUE")
+    trust_remote_code: bool = _of_loading("trust_remote_code", _boolean, "")
     cache: str = _setting(
         "auto", _place, "PLACE", "where answers are kept between sessions: auto (your cache folder), off, or a folder"
     )
@@ -185,6 +205,8 @@ def add_options(parser: pytest.Parser) -> None:
         shape: dict[str, Any] = {"metavar": item.metadata["metavar"]}
         if item.metadata["parse"] is _boolean:
             shape = {"action": "store_const", "const": "true"}
+        if item.metadata["parse"] is _chat_arguments:
+            shape["action"] = "append"
         group.addoption(flag, dest=f"invariance_{item.name}", default=None, help=text, **shape)
         parser.addini(f"invariance_{item.name}", text, default="")
 
@@ -202,6 +224,7 @@ def read_settings(config: pytest.Config) -> Settings:
         if given is None:
             given, source = config.getini(f"invariance_{item.name}") or None, f"invariance_{item.name} (ini)"
         if given is not None:
+            given = "\n".join(given) if isinstance(given, list) else given
             try:
                 values[item.name] = item.metadata["parse"](str(given))
             except ValueError as error:
@@ -216,6 +239,7 @@ def repeated_flags(config: pytest.Config) -> list[str]:
         given = config.getoption(f"invariance_{item.name}")
         if given is not None and item.name not in NOT_REPEATED:
             flag = f"--invariance-{item.name.replace('_', '-')}"
-            flags.append(flag if item.metadata["parse"] is _boolean else f"{flag}={given}")
+            each = given if isinstance(given, list) else [given]
+            flags += [flag] if item.metadata["parse"] is _boolean else [f"{flag}={one}" for one in each]
     overrides = config.getoption("override_ini") or ()
     return flags + [f"--override-ini={text}" for text in overrides if text.startswith("invariance_")]

@@ -21,7 +21,8 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache_rows import row_key
-from pytest_llminvariance.models.engine import Key, Memo, Persistent
+from pytest_llminvariance.models.engine import Memo, Persistent
+from pytest_llminvariance.models.keys import Key, key_of
 from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.records.answers import RecordedAnswer, Role
@@ -127,7 +128,7 @@ class AnswerLog:
         """Write answers down that the model has just given."""
         lines = []
         for key, reply in items.items():
-            places: Sequence[Place | None] = self._expected.get(key[2]) or (None,)
+            places: Sequence[Place | None] = self._expected.get(key.request) or (None,)
             for place in places:
                 if place not in self._written:
                     lines.append(self._line(place, key, reply, remembered=False))
@@ -140,32 +141,32 @@ class AnswerLog:
 
         `rows` holds the replies to each question's presentations, in the order of the sheet from the question `first` on.
         """
-        sheet = self._sheet
-        if sheet is None:
+        sheet, model = self._sheet, self._model
+        if sheet is None or model is None:
             return
         lines = []
         for number, row in enumerate(rows, start=first):
             for index, reply in enumerate(row):
                 place = Place(role, number, index)
                 if not remembered or place not in self._written:
-                    key = (sheet.model, sheet.fingerprint, _request(sheet, place))
+                    key = key_of(model, _request(sheet, place))
                     lines.append(self._line(place, key, reply, remembered=remembered))
         _append(self._answers, lines)
 
     def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
         """Write down prompts that were asked again at the end."""
-        sheet = self._sheet
-        if sheet is None:
+        sheet, model = self._sheet, self._model
+        if sheet is None or model is None:
             return
         lines = []
         for number, (request, reply) in enumerate(zip(requests, replies, strict=True)):
-            key = (sheet.model, sheet.fingerprint, request)
+            key = key_of(model, request)
             lines.append(self._line(Place("sentinel", 0, number), key, reply, remembered=False))
         _append(self._answers, lines)
 
     def recall(self, key: Key) -> Reply | None:
         """Return what an interrupted run was answered, or `None`."""
-        digest = row_key(key[1], key[2]) if self._earlier.replies else None
+        digest = row_key(key.fingerprint, key.request, key.prompt) if self._earlier.replies else None
         return None if digest is None else self._earlier.replies.get(digest.hex())
 
     def _passed(self, replies: Iterable[Reply]) -> int:
@@ -176,11 +177,11 @@ class AnswerLog:
         return self._counted - before
 
     def _line(self, place: Place | None, key: Key, reply: Reply, *, remembered: bool) -> dict[str, Any]:
-        name, fingerprint, request = key
+        request = key.request
         shown = request.presentation
         readout, delta = self._way(place, request)
         answer = read_reply(reply, shown, readout)
-        digest = row_key(fingerprint, request)
+        digest = row_key(key.fingerprint, request, key.prompt)
         if place is not None:
             self._written.add(place)
         data = reply_data(reply)
@@ -197,8 +198,8 @@ class AnswerLog:
             "tokens": getattr(reply, "n_tokens", 0),
             "sent_tokens": 0,
             "remembered": remembered,
-            "model": self._mask(name),
-            "fingerprint": self._mask(fingerprint),
+            "model": self._mask(key.name),
+            "fingerprint": self._mask(key.fingerprint),
         }
 
     def _way(self, place: Place | None, request: Request) -> tuple[str, float]:

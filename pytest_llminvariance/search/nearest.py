@@ -19,6 +19,7 @@ from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.models.engine import Memo
+from pytest_llminvariance.models.keys import owner_of
 from pytest_llminvariance.models.protocol import Model, request_for
 from pytest_llminvariance.questions.orders import adjacent_swaps, kendall_distance
 from pytest_llminvariance.questions.presentation import Presentation
@@ -125,7 +126,7 @@ def nearest_example_of_pair(
         return found.record()
     asker = Asker(model, readout, _memo(), room, seen=kept.asked)
     walk = _walk(kept, asker, a, b, like)
-    found.tried = kept.tried.setdefault((model.name, model.fingerprint, readout, a), {})
+    found.tried = kept.tried.setdefault((model.name, model.fingerprint, owner_of(model), readout, a), {})
     found.tried |= walk.tried
     if walk.presentation is not None:
         found.presentation, found.after = walk.presentation, walk.after
@@ -148,7 +149,8 @@ def _kept_for_this_test() -> _Kept:
 def _walk(kept: _Kept, asker: Asker, a: Presentation, b: Presentation, like: Failure) -> Found:
     """Walk from `a` through everything between it and `b`, or recall that walk: it is the same for every order of `b`."""
     frame = b.replace(order=a.order) if not b.template.names_ends_only else b
-    key = (asker.model.name, asker.model.fingerprint, asker.readout, a, frame, a.order == b.order, like)
+    of = (asker.model.name, asker.model.fingerprint, owner_of(asker.model))
+    key = (*of, asker.readout, a, frame, a.order == b.order, like)
     if key not in kept.walks:
         kept.walks[key] = breadth_first(asker, space_between(a, b, asker.readout), like=like)
     return kept.walks[key]

@@ -173,9 +173,10 @@ def test_answers_that_are_all_there_make_it_exact() -> None:
     with run(risk_limit=LIMIT) as made:
         assert made.risk is not None
         made.risk.limit = None
-        check("option_order", controls.oracle(), bank(200), tolerance=0.05)
+        model = controls.oracle()
+        check("option_order", model, bank(200), tolerance=0.05)
         made.risk.limit = LIMIT
-        found = check("option_order", controls.oracle(), bank(200), tolerance=0.05)
+        found = check("option_order", model, bank(200), tolerance=0.05)
     assert decision_of(found).method == "exhaustive"
     assert decision_of(found).note == "all answers were there already"
     assert decision_of(found).alpha == 0

@@ -50,9 +50,9 @@ class Engine:
     def reply(self, request: Request, *, company: bool) -> Reply:
         shown = request.presentation
         best = known_answer(shown.question.stem)
-        values = [-3.0 - content for content in range(len(shown.order))]
+        values = [-5.0 - content for content in range(len(shown.order))]
         rival = (best + 1) % 3
-        values[best], values[rival] = -0.5, -0.5 - self.margin_nats
+        values[best], values[rival] = -0.9, -0.9 - self.margin_nats
         if company:
             values[rival] += self.noise_nats
         return LabelReply(tuple(values[content] for content in shown.order), sent_digest(request.messages), 1)

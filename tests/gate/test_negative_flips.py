@@ -88,7 +88,7 @@ def test_the_mass_on_options_is_told_as_every_check_tells_it(readout: Any, share
     model = Control("quiet", respond)
     kept = FindingList()
     with run(recorder=kept, undecided="warn"):
-        assert_no_negative_flips(model, BANK, baseline=model, readout=readout)
+        assert_no_negative_flips(model, BANK, baseline=Control("older", respond), readout=readout)
         check("option_order", model, BANK, tolerance=0.05, readout=readout)
     one, other = ([guard for guard in found.guards if guard.name == "mass on options"] for found in kept.findings)
     assert one == other
@@ -125,7 +125,7 @@ def test_a_run_directory_is_a_baseline(baseline: Path) -> None:
         assert_no_negative_flips(knows(5, 6, 7), BANK, baseline=baseline, margin=0.02)
     assert caught.value.finding is not None
     assert caught.value.finding.details["negative_flips"] == ("q6", "q7")
-    direct = assert_no_negative_flips(knows(5), BANK, baseline=knows(5))
+    direct = assert_no_negative_flips(knows(5), BANK, baseline=knows(5, name="older"))
     assert direct.effect == assert_no_negative_flips(knows(5), BANK, baseline=baseline).effect
 
 
@@ -179,7 +179,12 @@ def test_answers_of_two_models_are_no_baseline(baseline: Path) -> None:
 def test_the_finding_is_recorded_and_can_be_written_down(tmp_path: Path) -> None:
     kept = FindingList()
     with run(recorder=kept):
-        finding = assert_no_negative_flips(knows(), BANK, baseline=knows())
+        finding = assert_no_negative_flips(knows(), BANK, baseline=knows(name="older"))
     assert kept.findings == [finding]
     assert json.loads(json.dumps(finding.to_json()))["decision"]["method"] == "exhaustive"
     assert finding.summary()["property"] == "negative_flips"
+
+
+def test_the_model_itself_is_no_baseline() -> None:
+    with pytest.raises(UsageError, match=r"baseline and model have the same fingerprint .*, so nothing can differ"):
+        assert_no_negative_flips(knows(5), BANK, baseline=knows(5))

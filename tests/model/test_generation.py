@@ -95,9 +95,11 @@ class Script:
         self.texts, self.steps = texts, 0
         self.device = torch.device("cpu")
 
-    def generate(self, input_ids: torch.Tensor, max_new_tokens: int, stopping_criteria: Any, **_: Any) -> torch.Tensor:
+    def generate(
+        self, input_ids: torch.Tensor, generation_config: Any, stopping_criteria: Any, **_: Any
+    ) -> torch.Tensor:
         ids, done = input_ids, torch.zeros(len(input_ids), dtype=torch.bool)
-        for step in range(max_new_tokens):
+        for step in range(generation_config.max_new_tokens):
             self.steps += 1
             column = [ord(text[step]) if not done[row] else ord("#") for row, text in enumerate(self.texts)]
             ids = torch.cat([ids, torch.tensor(column)[:, None]], dim=1)

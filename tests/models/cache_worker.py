@@ -10,6 +10,7 @@ import sys
 
 from pytest_llminvariance import Presentation, Question
 from pytest_llminvariance.models.cache import AnswerCache
+from pytest_llminvariance.models.keys import Key
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, Request
 
 FINGERPRINT = "weights"
@@ -25,9 +26,9 @@ def reply(asked: Request) -> LabelReply:
     return LabelReply((-len(stem) / 7, float("-inf")), f"sent {stem}", 3)
 
 
-def batch(worker: str, number: int) -> dict[tuple[str, str, Request], LabelReply]:
+def batch(worker: str, number: int) -> dict[Key, LabelReply]:
     asked = [request(worker, BATCH * number + place) for place in range(BATCH)]
-    return {("model", FINGERPRINT, each): reply(each) for each in asked}
+    return {Key("model", FINGERPRINT, each): reply(each) for each in asked}
 
 
 def main() -> None:

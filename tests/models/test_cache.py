@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gc
 import itertools
 import json
 import math
@@ -11,6 +12,7 @@ import os
 import sqlite3
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,11 +23,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llminvariance import Presentation, Question, UsageError, controls
+from pytest_llminvariance import Presentation, Question, UsageError, controls, symmetrized
 from pytest_llminvariance.checks.run import run
 from pytest_llminvariance.models.cache import AnswerCache, AnswerCacheWarning
-from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
+from pytest_llminvariance.models.cache_rows import FORMAT, decoded, encoded, row_key
 from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.keys import Key
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
@@ -41,7 +44,7 @@ from pytest_llminvariance.models.protocol import (
 from pytest_llminvariance.questions.template import Layout
 
 F = "fingerprint"
-Items = dict[tuple[str, str, Request], Reply]
+Items = dict[Key, Reply]
 
 
 def label(n: int = 0, options: Sequence[str] = ("yes", "no")) -> LabelRequest:
@@ -49,7 +52,7 @@ def label(n: int = 0, options: Sequence[str] = ("yes", "no")) -> LabelRequest:
 
 
 def items(numbers: Sequence[int], fingerprint: str = F) -> Items:
-    return {("model", fingerprint, label(n)): LabelReply((-n / 3, -math.inf), f"sent {n}", n) for n in numbers}
+    return {Key("model", fingerprint, label(n)): LabelReply((-n / 3, -math.inf), f"sent {n}", n) for n in numbers}
 
 
 def opened(folder: Path, **arguments: Any) -> AnswerCache:
@@ -97,7 +100,7 @@ def answered(draw: st.DrawFn) -> tuple[Request, Reply]:
 @settings(max_examples=40, deadline=None)  # each opens a file twice
 @given(st.lists(answered(), max_size=6), st.text(max_size=3))
 def test_what_was_stored_comes_back_exactly(pairs: list[tuple[Request, Reply]], fingerprint: str) -> None:
-    stored: Items = {("name", fingerprint, request): reply for request, reply in pairs}
+    stored: Items = {Key("name", fingerprint, request): reply for request, reply in pairs}
     with tempfile.TemporaryDirectory() as folder:
         for written in (True, False):
             with AnswerCache(folder, network=False) as cache:
@@ -133,15 +136,15 @@ def test_it_is_a_mapping(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_model_does_not_matter_the_fingerprint_does(tmp_path: Path) -> None:
-    ((_, _, request), reply), *_ = filled(tmp_path).items()
+    (key, reply), *_ = filled(tmp_path).items()
     with opened(tmp_path) as cache:
         cache.persist("other")
-        assert cache["renamed", F, request] == reply
-        assert ("model", "other", request) not in cache
+        assert cache[Key("renamed", F, key.request)] == reply
+        assert Key("model", "other", key.request) not in cache
 
 
 def test_missing_answers_and_models_that_do_not_say_so_are_not_kept(tmp_path: Path) -> None:
-    missing: Items = {("m", F, label(1)): MissingReply("time-out")}
+    missing: Items = {Key("m", F, label(1)): MissingReply("time-out")}
     with opened(tmp_path) as cache:
         cache.store(missing)
         cache.store(items([2], "not cacheable"))
@@ -231,7 +234,7 @@ def test_labels_that_are_not_in_the_prompt_count_too() -> None:
 def test_a_key_is_the_same_in_every_process() -> None:
     known = row_key(F, DIFFERENT["label"])
     assert known is not None
-    assert known.hex() == "903b9ac52dee2e91959b2d883403ae20531f46ec1a7c60698fc7f3bf69bf26ce", (
+    assert known.hex() == "d6e467e974addd39792226c3e3572b34c56f5c20ba75e1bc99aaa98cf3e67ac5", (
         "whoever changes keys counts FORMAT up and writes the new key here"
     )
 
@@ -240,8 +243,8 @@ def test_a_request_that_cannot_be_written_has_no_key(tmp_path: Path) -> None:
     odd: Any = Sampled(SHOWN, 0, 0, object())  # type: ignore[arg-type]
     assert row_key(F, odd) is None
     with opened(tmp_path) as cache:
-        cache.store({("m", F, odd): TextReply("a", "s")})
-        assert cache["m", F, odd] == TextReply("a", "s")
+        cache.store({Key("m", F, odd): TextReply("a", "s")})
+        assert cache[Key("m", F, odd)] == TextReply("a", "s")
         assert cache.trouble is None
     assert not list(tmp_path.iterdir())
 
@@ -669,6 +672,18 @@ class Counting:
         return controls.oracle().answer(requests)
 
 
+class Slotted:
+    """An oracle to which there are no weak references."""
+
+    __slots__ = ("cacheable",)
+    cacheable: bool
+    name, fingerprint = "counting", "weights-1"
+    capabilities: frozenset[Capability] = frozenset({"label"})
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
+        return controls.oracle().answer(requests)
+
+
 def test_a_second_session_asks_nothing(tmp_path: Path) -> None:
     model, requests = Counting(), [label(n) for n in range(600)]
     with AnswerCache(tmp_path, network=False) as cache:
@@ -720,3 +735,76 @@ def test_in_a_notebook_answers_are_kept_where_that_is_asked_for(
     assert len(model.asked) == (2 if kept else 3)
     assert (tmp_path / "answers.sqlite").exists() is kept
     assert (tmp_path / "elsewhere" / "answers.sqlite").exists()
+
+
+# who is asked, and what is sent
+
+
+class Dated:
+    """A kept model whose template writes today's date."""
+
+    name, fingerprint, cacheable = "dated", F, True
+    capabilities: frozenset[Capability] = frozenset({"label"})
+
+    def __init__(self) -> None:
+        self.today, self.asked = "1 May", 0
+
+    def rendered(self, request: Request) -> str:
+        return f"{self.today}: {request.messages[0].content}"
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
+        self.asked += len(requests)
+        return controls.oracle().answer(requests)
+
+
+def test_tomorrows_prompt_is_another_prompt(tmp_path: Path) -> None:
+    model = Dated()
+    for today, asked in (("1 May", 1), ("1 May", 1), ("2 May", 2), ("1 May", 2)):
+        model.today = today
+        with AnswerCache(tmp_path, network=False) as cache:
+            ask(model, [label()], cache)
+            ask(model, [label()], cache)
+        assert model.asked == asked
+
+
+def test_the_date_counts_inside_an_average_too() -> None:
+    model = Dated()
+    asked: dict[Any, Any] = {}
+    averaged = symmetrized(model, "reversed")
+    ask(averaged, [label()], asked)
+    model.today = "2 May"
+    assert ask(averaged, [label()], asked).fresh == 1
+
+
+@pytest.mark.parametrize("weak", [True, False])
+def test_models_of_one_name_share_no_answers_unless_their_fingerprint_says_all(weak: bool, tmp_path: Path) -> None:
+    def made(cacheable: bool) -> Counting | Slotted:
+        model = Counting() if weak else Slotted()
+        model.cacheable = cacheable
+        return model
+
+    with AnswerCache(tmp_path, network=False) as cache:
+        one, other, kept = made(False), made(False), made(True)
+        assert [ask(model, [label()], cache).fresh for model in (one, one, other, one)] == [1, 0, 1, 0]
+        assert [ask(model, [label()], cache).fresh for model in (kept, made(True))] == [1, 0]
+
+
+def test_a_memory_does_not_keep_a_model_alive() -> None:
+    model = Counting()
+    model.cacheable = False
+    memo: dict[Any, Any] = {}
+    ask(model, [label()], memo)
+    watched = weakref.ref(model)
+    del model
+    gc.collect()
+    assert watched() is None
+
+
+def test_rows_of_an_older_format_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Counting()
+    monkeypatch.setattr("pytest_llminvariance.models.cache_rows.FORMAT", FORMAT - 1)
+    with AnswerCache(tmp_path, network=False) as cache:
+        ask(model, [label()], cache)
+    monkeypatch.undo()
+    with AnswerCache(tmp_path, network=False) as cache:
+        assert ask(model, [label()], cache).fresh == 1

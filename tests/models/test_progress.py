@@ -22,7 +22,7 @@ REQUESTS = [LabelRequest(Presentation(question, order=order)) for question in QU
 class Streaming:
     """Answers two requests a pass, the last ones first; sends half of the tokens."""
 
-    name, fingerprint, capabilities = "streaming", "1", controls.oracle().capabilities
+    name, fingerprint, capabilities, cacheable = "streaming", "1", controls.oracle().capabilities, True
 
     def __init__(self, fails_after: int = 99, forgets: int = 0) -> None:
         self.usage = Usage()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from pytest_llminvariance.plugin.options import Settings
+from pytest_llminvariance.plugin.options import Settings, _chat_arguments
 from tests.run_directories import write_run
 
 VALUES = {
@@ -25,6 +27,9 @@ VALUES = {
     "batch_tokens": ("64", "128"),
     "deterministic": ("true", ""),
     "device_map": ("auto", "balanced"),
+    "max_new_tokens": ("64", "128"),
+    "chat_arg": ("enable_thinking=true", "reasoning_effort=low"),
+    "trust_remote_code": ("true", ""),
     "cache": ("off", "answers"),
     "report": ("in_ini", "by_flag"),
     "policy": ("gate.toml", "other.toml"),
@@ -75,6 +80,15 @@ def test_ini_keys_and_the_flag_wins(pytester: pytest.Pytester) -> None:
     ("flag", "says"),
     [
         ("--invariance-seed=x", "--invariance-seed is 'x', but must be a whole number"),
+        (
+            "--invariance-chat-arg=thinking",
+            "--invariance-chat-arg is 'thinking', but must be NAME=VALUE, each name once, such as enable_thinking=false",
+        ),
+        (
+            "--invariance-chat-arg=thinking=False",
+            "--invariance-chat-arg is 'thinking=False', but 'thinking=False' is ambiguous: must be JSON (true, false, null, a number, text)",
+        ),
+        ("--invariance-max-new-tokens=0", "--invariance-max-new-tokens is '0', but must be a whole number from 1"),
         ("--invariance-batch-tokens=0", "--invariance-batch-tokens is '0', but must be a whole number from 1"),
         ("--invariance-undecided=pass", "--invariance-undecided is 'pass', but must be one of fail, skip, warn"),
         ("--invariance-policy=", "--invariance-policy is '', but must name a file or a folder"),
@@ -127,7 +141,13 @@ def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester:
     for place in ("before", "earlier"):
         write_run(pytester.path / place, [])
     default = getattr(Settings(), name)
-    kinds = {"seed": int, "batch_tokens": int, "risk_limit": float, "check_risk": float}
+    numbers = dict.fromkeys(("seed", "batch_tokens", "max_new_tokens"), int)
+    kinds: dict[str, Callable[[str], Any]] = {
+        **numbers,
+        "risk_limit": float,
+        "check_risk": float,
+        "chat_arg": _chat_arguments,
+    }
     kind = kinds.get(name, bool if default is False else str)
     assert f"{name}={default!r}" in shown(pytester)
     pytester.makeini(f"[pytest]\ninvariance_{name} = {ini}\n")
@@ -173,3 +193,11 @@ def test_bad_texts_are_usage_errors_at_the_start(flag: str, pytester: pytest.Pyt
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     name, _, value = flag.partition("=")
     result.stderr.fnmatch_lines([f"ERROR: --invariance-{name} is {value!r}, but *"])
+
+
+def test_chat_arguments_are_json_or_words_and_may_be_repeated(pytester: pytest.Pytester) -> None:
+    flags = ("enable_thinking=false", "effort=low", 'names=["a"]', "budget=3")
+    line = shown(pytester, *(f"--invariance-chat-arg={flag}" for flag in flags))
+    assert "chat_arg={'enable_thinking': False, 'effort': 'low', 'names': ['a'], 'budget': 3}" in line
+    pytester.makeini("[pytest]\ninvariance_chat_arg =\n    a=1\n    b=null\n")
+    assert "chat_arg={'a': 1, 'b': None}" in shown(pytester)

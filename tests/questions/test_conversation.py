@@ -26,7 +26,7 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.engine import ask
-from pytest_llminvariance.models.local.transformers import _plain_text
+from pytest_llminvariance.models.local.prompts import plain_text
 from pytest_llminvariance.models.protocol import LabelRequest, MissingReply, request_for
 from pytest_llminvariance.models.replay import Recorder, load_replay
 from tests.questions.bad_input import of
@@ -182,8 +182,8 @@ def test_malformed_surroundings_in_a_recording_are_refused(around: Any, tmp_path
 
 def test_a_model_without_a_chat_template_gets_the_whole_conversation() -> None:
     messages = [{"role": m.role, "content": m.content} for m in Presentation(WHO, shots=SHOTS[:1], turns=TALK).render()]
-    text = _plain_text(messages)
+    text = plain_text(messages)
     assert text.startswith("What barks?")
     assert "A. cat\nB. dog\n\nAnswer with only one of: A, B.\nAnswer: B\n\nWho?" in text
     assert text.endswith("Thanks.\nAnswer: All right.\n\nSure? One of: A, B, C.\nAnswer:")
-    assert _plain_text(messages[:1]) == messages[0]["content"] + "\nAnswer:"
+    assert plain_text(messages[:1]) == messages[0]["content"] + "\nAnswer:"

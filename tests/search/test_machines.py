@@ -92,7 +92,8 @@ def test_a_firm_model_passes_and_the_cost_is_told(model: Control, readout: str) 
 
 def test_a_repeated_run_asks_nothing_and_a_seed_fixes_the_conversations() -> None:
     with run(seed=3):
-        first, again = (run_machine(controls.oracle(), BANK) for _ in range(2))
+        model = controls.oracle()
+        first, again = (run_machine(model, BANK) for _ in range(2))
     assert first.model_calls > 0
     assert (again.model_calls, again.answers) == (0, first.answers)
     with run(seed=4):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,24 +16,29 @@ CHUNK_BYTES = 1 << 26
 """Weights that are not in main memory are copied there piece by piece."""
 
 
-def fingerprint_of(network: Any, tokenizer: Any, *, chat: bool, shared: bool) -> str:
+def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str:
     """Return SHA-256 over weights, configuration, tokenizer, prompt format, attention, device kind and versions.
 
-    Every parameter and persistent buffer counts with name, dtype, shape and bytes, adapters among them; so
-    changing, swapping or copying any element changes the fingerprint. Time is linear in the size of the weights:
-    about 0.15 s for 500 MB in main memory.
+    Every parameter and persistent buffer counts with name, dtype, shape and bytes, adapters and their scaling among
+    them; so changing, swapping or copying any element changes the fingerprint. `says` is what else determines
+    answers: chat template and its arguments, and what of generation can be set. Time is linear in the size of the
+    weights: about 0.15 s for 500 MB in main memory.
     """
     digest = hashlib.sha256()
     named = sorted(network.state_dict().items())
     with ThreadPoolExecutor(THREADS) as threads:
         for (name, tensor), content in zip(named, threads.map(_digest, [t for _, t in named]), strict=True):
-            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode() + content)
+            kind = (
+                f"{tensor.dtype}|{tuple(tensor.shape)}" if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            )
+            digest.update(f"{name}|{kind}|".encode() + content)
     config = {key: value for key, value in network.config.to_dict().items() if not key.startswith("_name")}
     config.pop("transformers_version", None)
     rest = {
         "config": config,
-        "chat_template": tokenizer.chat_template if chat else None,
-        "attention": [network.config._attn_implementation, shared],
+        "adapters": _adapters(network),
+        "said": dict(says),
+        "attention": network.config._attn_implementation,
         "arithmetic": [torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()],
         "device": _device_name(network.device),
         "torch": torch.__version__,
@@ -52,9 +58,66 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
 
 
-def _digest(tensor: torch.Tensor) -> bytes:
-    """Return SHA-256 over a tensor's bytes in row-major order."""
+def _adapters(network: Any) -> dict[str, Any]:
+    """Return the configuration of PEFT adapters and how strongly each layer takes them; empty where there are none."""
+    told = getattr(network, "peft_config", None)
+    if not told:
+        return {}
+    scaling = {
+        name: {key: float(value) for key, value in module.scaling.items()}
+        for name, module in network.named_modules()
+        if isinstance(getattr(module, "scaling", None), dict)
+    }
+    configs = told.items() if isinstance(told, dict) else [("default", told)]
+    active = {
+        name: str(getattr(module, "active_adapters", "")) for name, module in network.named_modules() if name in scaling
+    }
+    return {"configs": {name: _plain(config) for name, config in configs}, "scaling": scaling, "active": active}
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """Return a PEFT configuration as plain data; sets in one order, whatever the process."""
+    found = config.to_dict() if hasattr(config, "to_dict") else dict(vars(config))
+    return {
+        key: sorted(map(str, value)) if isinstance(value, set | frozenset) else value for key, value in found.items()
+    }
+
+
+def is_quantised(network: Any) -> bool:
+    """Return whether any arithmetic of a model is other than float32: quantised weights, 16 bits, TF32."""
+    if getattr(network, "hf_quantizer", None) is not None or getattr(network.config, "quantization_config", None):
+        return True
+    if network.device.type == "cuda" and torch.get_float32_matmul_precision() != "highest":
+        return True
+    return any(
+        _is_subclass(tensor) or (tensor.dtype != torch.float32 and not _counts(tensor))
+        for tensor in network.parameters()
+    )
+
+
+def _is_subclass(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor is of a kind that holds others, as those of torchao are."""
+    return hasattr(tensor, "__tensor_flatten__")
+
+
+def _counts(tensor: torch.Tensor) -> bool:
+    """Return whether a parameter only counts or selects; quantised weights are integers too, but are matrices."""
+    return not tensor.is_floating_point() and tensor.dim() < 2
+
+
+def _digest(tensor: Any) -> bytes:
+    """Return SHA-256 over a tensor's bytes in row-major order; of a quantised one, over all that it is made of."""
     digest = hashlib.sha256()
+    if not isinstance(tensor, torch.Tensor):  # what modules say of themselves beside their tensors
+        digest.update(repr(tensor).encode())
+        return digest.digest()
+    if _is_subclass(tensor):
+        parts, more = tensor.__tensor_flatten__()
+        digest.update(f"{type(tensor).__name__}|{more}".encode())
+        for part in parts:
+            inner = getattr(tensor, part)
+            digest.update(f"|{part}|{inner.dtype}|{tuple(inner.shape)}|".encode() + _digest(inner))
+        return digest.digest()
     flat = tensor.detach().contiguous().view(-1)
     for piece in flat.split(max(1, CHUNK_BYTES // max(1, flat.element_size()))):
         digest.update(piece.cpu().view(torch.uint8).numpy().data)

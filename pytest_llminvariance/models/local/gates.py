@@ -102,9 +102,7 @@ def prove(path: Path, plain: PaddedPath, readings: Sequence[Reading]) -> Proof:
     Raises:
         GateClosedError: if they differ by more than the tolerance, or the control does not differ.
     """
-    bars = FULL if plain.network.dtype == torch.float32 else REDUCED
-    alone = _alone(plain, readings)
-    tolerance = max(TOLERANCE_NATS, bars.noise * _rounding_noise(plain, readings, alone))
+    bars, alone, tolerance = _bars(plain), _alone(plain, readings), tolerance_of(plain, readings)
     difference = _largest(alone, path.send(readings).values)
     if not difference <= tolerance:
         raise GateClosedError(f"its numbers differ by {difference:.2g} nat on a probe, tolerance {tolerance:.1e}")
@@ -115,6 +113,15 @@ def prove(path: Path, plain: PaddedPath, readings: Sequence[Reading]) -> Proof:
         needed = bars.control * tolerance
         raise GateClosedError(f"the probe says nothing: a wrong mask differs by {control:.2g} nat, needed {needed:.2g}")
     return Proof(difference, tolerance, control)
+
+
+def tolerance_of(plain: PaddedPath, readings: Sequence[Reading]) -> float:
+    """Return how far two right ways of the same arithmetic may differ, in nats."""
+    return max(TOLERANCE_NATS, _bars(plain).noise * _rounding_noise(plain, readings, _alone(plain, readings)))
+
+
+def _bars(plain: PaddedPath) -> _Bars:
+    return FULL if plain.network.dtype == torch.float32 else REDUCED
 
 
 def _alone(plain: PaddedPath, readings: Sequence[Reading]) -> list[Values]:

@@ -9,17 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    GenerationMixin,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
-from pytest_llminvariance.models.local.passes import remembered, state_argument
+from pytest_llminvariance.models.local.gates import probe_readings
+from pytest_llminvariance.models.local.passes import GateClosedError, remembered, state_argument
 from pytest_llminvariance.models.local.rotary import depends_on_length, reset_rotary
 from pytest_llminvariance.models.local.tree import Reading, shared_beginning
 from pytest_llminvariance.models.protocol import Draw
 from pytest_llminvariance.models.thoughts import has_marks
 
 NEXT_QUESTION = re.compile(r"(?<=\n)(?:question|q|user|human)(?: ?\d+)? ?[:.]", re.IGNORECASE)
+PROBE_TOKENS = 4
 SHARE_FROM_TOKENS = 32
 """A shared beginning below this is not worth a pass of its own."""
+PROBE_TRUNK = SHARE_FROM_TOKENS + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,67 @@ def text_batches(prompts: Sequence[tuple[int, ...]], n_new: Sequence[int], limit
     return groups
 
 
+def end_tokens(network: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Return the ids that end a text, as the first of generation settings, configuration and tokenizer tells them."""
+    for holder in (getattr(network, "generation_config", None), getattr(network, "config", None), tokenizer):
+        told = getattr(holder, "eos_token_id", None)
+        if told is not None:
+            return tuple(told) if isinstance(told, Sequence) else (int(told),)
+    return ()
+
+
+def _greedy(n_new: int, pad: int, ends: Sequence[int]) -> GenerationConfig:
+    """Return all settings of generation, so that nothing that a model's files say reaches an answer but its ends."""
+    return GenerationConfig(
+        max_new_tokens=n_new, do_sample=False, num_beams=1, use_cache=True, pad_token_id=pad,
+        eos_token_id=list(ends) or None,
+    )  # fmt: skip
+
+
+@torch.inference_mode()
+def continued(network: Any, ids: torch.Tensor, settings: GenerationConfig, common: int, **more: Any) -> Any:
+    """Return what a model generates after `ids`, (prompts, tokens); the first `common` tokens are sent once.
+
+    What the settings leave open is taken from transformers' own defaults: the model's settings are put aside.
+    """
+    reset_rotary(network)
+    if common:
+        state = remembered(network, ids[:1, :common], len(ids))
+        more[state_argument(GenerationMixin.prepare_inputs_for_generation)] = state
+    own = getattr(network, "generation_config", None)
+    network.generation_config = GenerationConfig()
+    try:
+        return network.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, **more)
+    finally:
+        network.generation_config = own
+
+
+def prove_generation(network: Any, pad: int, tolerance: float, trunk: int) -> None:
+    """Compare texts after a shared beginning that is sent once with the same texts, each generated alone.
+
+    Raises:
+        GateClosedError: if the log-probabilities differ by more than the tolerance at any step, up to the first at
+            which the texts do.
+    """
+    vocabulary = int(network.config.get_text_config().vocab_size)
+    prompts = [item.tokens for item in probe_readings(vocabulary, trunk=trunk, branches=3, twigs=1)][:3]
+    settings = _greedy(PROBE_TOKENS, pad, ())
+    settings.update(return_dict_in_generate=True, output_logits=True)
+    ids = torch.tensor(prompts, device=network.device)
+    shared = continued(network, ids, settings, trunk)
+    for row in range(len(prompts)):
+        alone = continued(network, ids[row : row + 1], settings, 0)
+        for step, (one, other) in enumerate(zip(alone.logits, shared.logits, strict=True)):
+            gap = float((torch.log_softmax(one[0].float(), -1) - torch.log_softmax(other[row].float(), -1)).abs().max())
+            if not gap <= tolerance:
+                raise GateClosedError(
+                    f"generated token {step + 1} differs by {gap:.2g} nat on a probe, tolerance {tolerance:.1e}"
+                )
+            place = ids.shape[1] + step
+            if alone.sequences[0, place] != shared.sequences[row, place]:
+                break  # a tie
+
+
 @torch.inference_mode()
 def generate(
     network: Any,
@@ -73,31 +144,15 @@ def generate(
     The prompts have one length. A row ends at the end-of-text token, at `n_new` tokens, or where a next
     question begins; the batch ends with its last row.
     """
-    reset_rotary(network)
     ids = torch.tensor(prompts, device=network.device)
-    more: dict[str, Any] = {}
     common = shared_beginning([Reading(prompt, (len(prompt) - 1,), ()) for prompt in prompts])
     if not share or len(prompts) < 2 or common < SHARE_FROM_TOKENS or depends_on_length(network.config):
         common = 0
-    if common:
-        state = remembered(network, ids[:1, :common], len(prompts))
-        more[state_argument(GenerationMixin.prepare_inputs_for_generation)] = state
     ended = _NextQuestion(tokenizer, ids.shape[1])
+    more: dict[str, Any] = {"stopping_criteria": StoppingCriteriaList([ended])}
     if any(draws):
         more["logits_processor"] = LogitsProcessorList([_Sampler(draws, prompts)])
-    out = network.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=n_new,
-        do_sample=False,
-        num_beams=1,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        pad_token_id=pad,
-        stopping_criteria=StoppingCriteriaList([ended]),
-        **more,
-    )
+    out = continued(network, ids, _greedy(n_new, pad, end_tokens(network, tokenizer)), common, **more)
     rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(out[:, ids.shape[1] :])]
     texts = [answer_part(text) for text in _decoded(tokenizer, rows)]
     cut = [number not in ended.length and _ran_out(network, row, n_new) for number, row in enumerate(rows)]

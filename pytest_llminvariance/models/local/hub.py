@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.errors import LLMInvarianceError, ModelError, UsageError
 from pytest_llminvariance.models.load_settings import LoadSettings
+from pytest_llminvariance.models.local.checkpoint import check_read, check_vocabulary, read_checkpoint, why_not_loaded
 from pytest_llminvariance.models.local.devices import (
     CPU_BATCH_TOKENS,
     Worker,
@@ -20,6 +21,8 @@ from pytest_llminvariance.models.local.devices import (
     weight_bytes,
 )
 from pytest_llminvariance.models.local.transformers import TransformersModel
+
+FLEX = "flex_attention"
 
 
 def load_transformers(target: str, name: str, settings: LoadSettings) -> TransformersModel:
@@ -34,7 +37,7 @@ def load_transformers(target: str, name: str, settings: LoadSettings) -> Transfo
     if settings.deterministic:
         be_deterministic()
     with quiet():
-        network, tokenizer = _load(target, name, settings, where)
+        network, tokenizer, notes = _load(target, name, settings, where)
     if settings.device_map is None:
         if place.type == "cuda" and worker is not None:
             memory = torch.cuda.get_device_properties(place).total_memory
@@ -44,62 +47,60 @@ def load_transformers(target: str, name: str, settings: LoadSettings) -> Transfo
     _check_causal(network, name)
     if settings.prompt_format == "chat" and not tokenizer.chat_template:
         raise UsageError(f"prompt_format='chat', but {name} has no chat template. Use prompt_format='auto' or 'plain'")
+    return _made(network, tokenizer, name, settings, batch_tokens_for(network), notes)
+
+
+def _without_weights(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> TransformersModel:
+    """Return a model that can count tokens and nothing else: configuration and tokenizer."""
+    try:
+        found = read_checkpoint(target, name, where)
+    except LLMInvarianceError:
+        raise
+    except Exception as error:  # files of any shape are read here, and each reader raises its own kind
+        raise why_not_loaded(error, target) from error
+    with torch.device("meta"):
+        network = found.made_by.from_config(found.config)
+    return _made(network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
+
+
+def _made(
+    network: Any, tokenizer: Any, name: str, settings: LoadSettings, batch_tokens: int, notes: Sequence[str]
+) -> TransformersModel:
     return TransformersModel(
         name,
         network,
         tokenizer,
         chat=bool(tokenizer.chat_template) and settings.prompt_format != "plain",
-        batch_tokens=settings.batch_tokens or batch_tokens_for(network),
+        batch_tokens=settings.batch_tokens or batch_tokens,
         packed=settings.packed,
+        max_new_tokens=settings.max_new_tokens,
+        chat_arguments=settings.chat_arg,
+        notes=notes,
     )
 
 
-def _without_weights(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> TransformersModel:
-    """Return a model that can count tokens and nothing else: configuration and tokenizer."""
-    config, tokenizer = _described(target, where)
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config)
-    chat = bool(tokenizer.chat_template) and settings.prompt_format != "plain"
-    batch_tokens = settings.batch_tokens or CPU_BATCH_TOKENS
-    return TransformersModel(name, network, tokenizer, chat=chat, batch_tokens=batch_tokens)
-
-
-def _described(target: str, where: dict[str, Any]) -> tuple[Any, Any]:
-    try:
-        return AutoConfig.from_pretrained(target, **where), AutoTokenizer.from_pretrained(target, **where)
-    except Exception as error:  # files of any shape are read here, and each reader raises its own kind
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ModelError(f"the model {target!r} cannot be described: {reason}") from error
-
-
-def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> tuple[Any, Any]:
-    """Return network and tokenizer, complete and causal by their configuration."""
+def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> tuple[Any, Any, list[str]]:
+    """Return network and tokenizer, complete and causal by their configuration, and what was done otherwise than told."""
     more = {} if settings.device_map is None else {"device_map": settings.device_map}
+    notes = []
     try:
-        config = AutoConfig.from_pretrained(target, **where)
-        if config.is_encoder_decoder:
-            raise ModelError(
-                f"{name} is an encoder-decoder model ({config.model_type}), but a causal language model is needed"
-            )
-        tokenizer = AutoTokenizer.from_pretrained(target, **where)
+        found = read_checkpoint(target, name, where)
+        if FLEX in {found.config._attn_implementation, found.config.get_text_config()._attn_implementation}:
+            more["attn_implementation"] = "sdpa"
+            notes.append(f"sdpa in place of {FLEX}, which would be compiled for minutes")
         kind = settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype)
-        network, info = AutoModelForCausalLM.from_pretrained(
-            target, dtype=kind, output_loading_info=True, **where, **more
-        )
-    except ModelError:
+        network, info = found.made_by.from_pretrained(target, dtype=kind, output_loading_info=True, **where, **more)
+    except LLMInvarianceError:
         raise
-    except Exception as error:  # files of any shape are read here, and each reader raises its own kind
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    except Exception as error:  # as above
+        raise why_not_loaded(error, target) from error
+    check_read(info, found.config, name)
+    check_vocabulary(network, found.tokenizer, name)
+    if found.adapted and not getattr(network, "peft_config", None):
         raise ModelError(
-            f"the model {target!r} cannot be loaded: {reason}. "
-            "Give a hub id, or a folder with config.json, tokenizer and weights"
-        ) from error
-    if info["missing_keys"]:
-        raise ModelError(
-            f"{name} lacks {len(info['missing_keys'])} weights, such as {min(info['missing_keys'])!r}; they would be random. "
-            "Give a folder with all weights of the model"
+            f"{name}: its adapter was not loaded. Merge it into the base model (merge_and_unload) and save that"
         )
-    return network, tokenizer
+    return network, found.tokenizer, notes
 
 
 @torch.inference_mode()

@@ -16,8 +16,10 @@ from pytest_llminvariance.models.local.gates import (
     probe_readings,
     prove,
     prove_windows,
+    tolerance_of,
     tree_gate,
 )
+from pytest_llminvariance.models.local.generation import PROBE_TRUNK, prove_generation
 from pytest_llminvariance.models.local.passes import GateClosedError, PaddedPath, Path, PrefixPath, TreePath, Values
 from pytest_llminvariance.models.local.rotary import length_class
 from pytest_llminvariance.models.local.tree import Reading
@@ -68,6 +70,8 @@ class Scorer:
         self._plain = PaddedPath(network, pad)
         self._proven: dict[str, int] = {TreePath.name: 0, PrefixPath.name: 0, PaddedPath.name: 0}
         """Tokens of the longest prompt that a path was proven with."""
+        self._proven_texts = 0
+        """The same for the shared beginning of texts."""
         self._reuse = PrefixPath(network, pad) if shared else None
         self._faster: list[Path] = [TreePath(network), PrefixPath(network, pad)] if shared else []
         self._path: Path | None = None
@@ -101,6 +105,7 @@ class Scorer:
             if not self._proven[self._reuse.name]:
                 self._prove(self._reuse)
             self._prove_length(self._reuse, n_tokens)
+            self._prove_texts(n_tokens)
         except Exception as error:  # as in `path`
             self.closed.append(f"texts without {self._reuse.name}: {first_line(error)}")
             self._reuse = None
@@ -193,6 +198,15 @@ class Scorer:
             except Exception as error:  # as in `path`
                 raise GateClosedError(first_line(error)) from error
             self._proven[path.name] = window + 1
+
+    def _prove_texts(self, n_tokens: int) -> None:
+        """Prove generation on its own, and again before the first prompt that is longer than a sliding window."""
+        passed = [window for window in declared_windows(self.network.config) if window < n_tokens]
+        trunk = max(PROBE_TRUNK, *(window + 8 for window in passed)) if passed else PROBE_TRUNK
+        if self._proven_texts < trunk:
+            readings = probe_readings(int(self.network.config.get_text_config().vocab_size))
+            prove_generation(self.network, self._plain.pad, tolerance_of(self._plain, readings), trunk)
+            self._proven_texts = trunk
 
     def _close(self, error: Exception) -> None:
         """Take the next slower path from here on."""

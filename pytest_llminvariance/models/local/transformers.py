@@ -8,17 +8,19 @@ from __future__ import annotations
 import gc
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from pytest_llminvariance.errors import ModelError, UsageError
-from pytest_llminvariance.models.local.fingerprint import fingerprint_of
-from pytest_llminvariance.models.local.generation import generate, text_batches
+from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.models.local.continuations import Encoder
+from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
+from pytest_llminvariance.models.local.generation import end_tokens, generate, text_batches
 from pytest_llminvariance.models.local.label_tokens import LabelTokens
 from pytest_llminvariance.models.local.passes import Values
+from pytest_llminvariance.models.local.prompts import Prompts
 from pytest_llminvariance.models.local.rotary import rotary_settings
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, out_of_memory
 from pytest_llminvariance.models.local.tree import Reading, grow, packs
@@ -33,9 +35,6 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
 )
-
-PLAIN_CUE = "\nAnswer:"
-"""Ends the prompt of a model without a chat template; continuations then start with a blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +54,35 @@ class TransformersModel:
     """The fingerprint covers everything that determines the answers, so they may be kept on disk."""
 
     def __init__(
-        self, name: str, network: Any, tokenizer: Any, *, chat: bool, batch_tokens: int, packed: bool = True
+        self,
+        name: str,
+        network: Any,
+        tokenizer: Any,
+        *,
+        chat: bool,
+        batch_tokens: int,
+        packed: bool = True,
+        max_new_tokens: int | None = None,
+        chat_arguments: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.chat = chat
         self.packed = packed
+        self.max_new_tokens = max_new_tokens
+        """The most tokens of a text, whatever its request says; `None`: what the request says."""
+        self.notes = tuple(notes)
+        """What was done otherwise than the model's files say."""
         self._network: Any = network
         self._tokenizer: Any = tokenizer
-        self._labels = LabelTokens(tokenizer)
+        self._prompts = Prompts(name, tokenizer, chat=chat, arguments=chat_arguments)
+        self._encoder = Encoder(tokenizer, chat=chat)
+        self._labels = LabelTokens(tokenizer, chat=chat)
         self._scorer = Scorer(network, pad=self._pad(), batch_tokens=batch_tokens, shared=packed)
         self.device = str(network.device)
         self.dtype = str(network.dtype).removeprefix("torch.")
         self._fingerprint: str | None = None
+        self._noisy: bool | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name} on {self.device}, {self.dtype}>"
@@ -75,8 +91,20 @@ class TransformersModel:
     def fingerprint(self) -> str:
         """SHA-256 over weights, configuration, tokenizer, prompt format and arithmetic; made on first use."""
         if self._fingerprint is None:
-            self._fingerprint = fingerprint_of(self._live(), self._tokenizer, chat=self.chat, shared=self.packed)
+            says = {
+                "chat_template": self._prompts.template,
+                "chat_arguments": self._prompts.arguments,
+                "before": self._encoder.before,
+                "shared": self.packed,
+                "max_new_tokens": self.max_new_tokens,
+                "ends": end_tokens(self._live(), self._tokenizer),
+            }
+            self._fingerprint = fingerprint_of(self._live(), self._tokenizer, says)
         return self._fingerprint
+
+    def rendered(self, request: Request) -> str:
+        """Return the text that is sent for a request: answers are remembered by it."""
+        return self._prompts.text(request)
 
     @property
     def context_tokens(self) -> int | None:
@@ -90,13 +118,19 @@ class TransformersModel:
     def plain(self) -> TransformersModel:
         """The same model, asked prompt by prompt in padded batches and with its own attention: for comparison."""
         return TransformersModel(
-            self.name, self._live(), self._tokenizer, chat=self.chat, batch_tokens=self.batch_tokens, packed=False
-        )
+            self.name, self._live(), self._tokenizer, chat=self.chat, batch_tokens=self.batch_tokens, packed=False,
+            max_new_tokens=self.max_new_tokens, chat_arguments=self._prompts.arguments, notes=self.notes,
+        )  # fmt: skip
 
     @property
     def is_noisy(self) -> bool:
-        """Whether rounding can move an answer by more than 1e-4 nat, so that its noise floor must be measured."""
-        return self.dtype != "float32"
+        """Whether rounding can move an answer by more than 1e-4 nat, so that its noise floor must be measured.
+
+        True for all arithmetic that is not float32 throughout, and for every quantised model.
+        """
+        if self._noisy is None:
+            self._noisy = is_quantised(self._live())
+        return self._noisy
 
     @property
     def usage(self) -> Usage:
@@ -110,7 +144,7 @@ class TransformersModel:
 
     def describe_path(self) -> str:
         """Return one line: how prompts are sent, what was measured to allow it, and why not faster."""
-        return self._scorer.describe() if self.usage.passes else "nothing was asked"
+        return "; ".join([self._scorer.describe(), *self.notes]) if self.usage.passes else "nothing was asked"
 
     def planned_tokens(self, requests: Sequence[Request]) -> tuple[int, int]:
         """Return the tokens of all prompts, and those that a prefix tree would send for them; nothing is asked.
@@ -124,12 +158,13 @@ class TransformersModel:
         for group in packs(readings, self.batch_tokens, limit_rows=self.batch_tokens):
             sent += len(grow([readings[index] for index in group]).tokens)
         texts = [item for item in requests if isinstance(item, TextRequest)]
-        written = sum(len(self._prompt(item)) + item.max_new_tokens for item in texts)
+        written = sum(len(self._prompt(item)[1]) + self._n_new(item) for item in texts)
         return prompt + written, sent + written
 
     def release(self) -> None:
         """Let go of the weights; on a GPU, hand cached memory back."""
-        self._fingerprint = self.fingerprint if self._network is not None else self._fingerprint
+        if self._network is not None:
+            self._fingerprint, self._noisy = self.fingerprint, self.is_noisy
         self._network = None
         self._scorer.release()
         gc.collect()
@@ -174,40 +209,60 @@ class TransformersModel:
             raise self._too_large(requests[job.index], len(job.readings[part].tokens)) from error
 
     def _label_job(self, index: int, request: LabelRequest) -> _Job:
-        prompt = self._prompt(request)
-        spelled = self._labels.columns(request.presentation.labels)
-        columns = tuple(column for ids in spelled for column in ids)
-
-        def reply(found: Sequence[Values]) -> Reply:
-            row = iter(found[0][0])
-            sums = tuple(_log_sum([next(row) for _ in ids]) for ids in spelled)
-            return LabelReply(sums, _digest(prompt), len(prompt))
-
-        return _Job(index, (Reading(prompt, (len(prompt) - 1,), (columns,)),), reply)
-
-    def _option_job(self, index: int, request: OptionRequest) -> _Job:
-        endings = [self._continuation(option) for option in request.presentation.shown_options]
-        prompt = self._prompt(request, reserve=max(map(len, endings)) - 1)
-        start = len(prompt) - 1
+        text, prompt = self._prompt(request)
+        spelled = self._labels.spelled(text, prompt, request.presentation.labels)
+        start = spelled.start
+        self._check_start(start, request)
+        ways = sorted({path[:-1] for paths in spelled.paths for path in paths})
+        last = {way: sorted({p[-1] for paths in spelled.paths for p in paths if p[:-1] == way}) for way in ways}
         readings = tuple(
             Reading(
-                prompt + ending[:-1],
-                tuple(range(start, start + len(ending))),
-                tuple((token,) for token in ending),
+                prompt[:start] + way,
+                tuple(range(start - 1, start + len(way))),
+                (*((token,) for token in way), tuple(last[way])),
             )
-            for ending in endings
+            for way in ways
         )
 
         def reply(found: Sequence[Values]) -> Reply:
+            known = {}
+            for way, rows in zip(ways, found, strict=True):
+                before = [row[0] for row in rows[:-1]]
+                known.update({(*way, token): math.fsum([*before, value]) for token, value in zip(last[way], rows[-1], strict=True)})  # fmt: skip
+            sums = tuple(_log_sum([known[path] for path in paths]) for paths in spelled.paths)
+            return LabelReply(sums, _digest(prompt), len(prompt))
+
+        return _Job(index, readings, reply)
+
+    def _option_job(self, index: int, request: OptionRequest) -> _Job:
+        blank = "" if self.chat else " "
+        options = request.presentation.shown_options
+        text, prompt = self._prompt(request)
+        endings = self._encoder.endings(text, prompt, [blank + option for option in options])
+        for option, ending in zip(options, endings, strict=True):
+            if not ending.tokens:
+                raise ModelError(f"{self.name}: the option {option!r} has no tokens")
+        self._check_start(start := endings[0].start, request)
+        self._check_length(start + max(len(ending.tokens) for ending in endings) - 1, request)
+        readings = tuple(
+            Reading(
+                prompt[:start] + ending.tokens[:-1],
+                tuple(range(start - 1, start - 1 + len(ending.tokens))),
+                tuple((token,) for token in ending.tokens),
+            )
+            for ending in endings
+        )
+        lengths = tuple(len(ending.tokens) for ending in endings)
+
+        def reply(found: Sequence[Values]) -> Reply:
             sums = tuple(math.fsum(row[0] for row in values) for values in found)
-            n_tokens = len(prompt) * len(endings) + sum(map(len, endings))
-            return OptionReply(sums, tuple(map(len, endings)), _digest(prompt), n_tokens)
+            return OptionReply(sums, lengths, _digest(prompt), start * len(endings) + sum(lengths))
 
         return _Job(index, readings, reply)
 
     def _texts(self, requests: Sequence[tuple[int, TextRequest]]) -> Iterator[list[tuple[int, Reply]]]:
-        prompts = [self._prompt(request, reserve=request.max_new_tokens) for _, request in requests]
-        news = [request.max_new_tokens for _, request in requests]
+        news = [self._n_new(request) for _, request in requests]
+        prompts = [self._prompt(request, reserve=n)[1] for (_, request), n in zip(requests, news, strict=True)]
         groups = text_batches(prompts, news, self.batch_tokens)
         while groups:
             group = groups.pop(0)
@@ -237,41 +292,30 @@ class TransformersModel:
             f"{self.device} does not suffice for this one prompt. Shorten it, or use dtype='bfloat16' or another device"
         )
 
-    def _prompt(self, request: Request, reserve: int = 0) -> tuple[int, ...]:
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        if self.chat:
-            tokens = self._chat_tokens(messages, request.presentation.template.shown_name)
-        else:
-            if messages[0]["role"] == "system":
-                raise UsageError(
-                    f"{self.name} is asked without a chat template, so the system message of the template "
-                    f"{request.presentation.template.shown_name!r} cannot be sent. Leave system out, or use a chat model"
-                )
-            tokens = self._tokenizer(_plain_text(messages))["input_ids"]
+    def _prompt(self, request: Request, reserve: int = 0) -> tuple[str, tuple[int, ...]]:
+        """Return the text that is sent, and its tokens."""
+        text = self._prompts.text(request)
+        tokens = self._encoder.prompt(text)
+        self._check_length(len(tokens) + reserve, request)
+        return text, tokens
+
+    def _check_length(self, n_tokens: int, request: Request) -> None:
         limit = self.context_tokens
-        if limit is not None and len(tokens) + reserve > limit:
+        if limit is not None and n_tokens > limit:
             raise ModelError(
-                f"{self.name}: question {request.presentation.question.name!r} needs {len(tokens) + reserve:,} tokens, "
+                f"{self.name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, "
                 f"but the model's context is {limit:,}. Shorten its stem or context"
             )
-        return tuple(tokens)
 
-    def _chat_tokens(self, messages: list[dict[str, str]], template: str) -> list[int]:
-        try:
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # a chat template is code of the model's author and raises what it likes
+    def _check_start(self, start: int, request: Request) -> None:
+        if start < 1:
             raise ModelError(
-                f"{self.name}: its chat template cannot take the messages of template {template!r}: {error}"
-            ) from error
-        tokens: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return tokens
+                f"{self.name}: nothing of the prompt of question {request.presentation.question.name!r} is left before "
+                "its answers, as the tokenizer writes them together with it. Use a longer prompt or readout='text'"
+            )
 
-    def _continuation(self, text: str) -> tuple[int, ...]:
-        start = text if self.chat else " " + text
-        tokens = tuple(self._tokenizer(start, add_special_tokens=False)["input_ids"])
-        if not tokens:
-            raise ModelError(f"{self.name}: the option {text!r} has no tokens")
-        return tokens
+    def _n_new(self, request: TextRequest) -> int:
+        return self.max_new_tokens or request.max_new_tokens
 
     def _pad(self) -> int:
         for value in (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, 0):
@@ -283,12 +327,6 @@ class TransformersModel:
         if self._network is None:
             raise ModelError(f"{self.name} was released and cannot be asked any more. Load it again")
         return self._network
-
-
-def _plain_text(messages: Sequence[dict[str, str]]) -> str:
-    """Return a chat as text for a model without a chat template: each question ends with the cue, each answer with a blank line."""
-    said = ((turn["content"], turn["role"] == "user") for turn in messages)
-    return "".join(text + PLAIN_CUE if asks else f" {text}\n\n" for text, asks in said)
 
 
 def _log_sum(logs: Sequence[float]) -> float:
