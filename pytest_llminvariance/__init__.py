@@ -29,6 +29,7 @@ _HOMES = {
     "ReorderShots": "transforms.texts",
     "Restate": "transforms.texts",
     "SwapGroups": "transforms.texts",
+    "fix_references": "questions.references",
     "Layout": "questions.template",
     "Presentation": "questions.presentation",
     "Template": "questions.template",
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.questions.questionnaire import Scale as Scale
     from pytest_llminvariance.questions.reading import load_questionnaire as load_questionnaire
     from pytest_llminvariance.questions.reading import load_questions as load_questions
+    from pytest_llminvariance.questions.references import fix_references as fix_references
     from pytest_llminvariance.questions.template import Layout as Layout
     from pytest_llminvariance.questions.template import Template as Template
     from pytest_llminvariance.search.breadth_first import find_counterexample as find_counterexample

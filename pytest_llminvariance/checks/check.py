@@ -18,6 +18,7 @@ from pytest_llminvariance.checks.asking import Asking
 from pytest_llminvariance.checks.deciding import decide_by_asking
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
+from pytest_llminvariance.checks.left_out import leave_out, with_left_out
 from pytest_llminvariance.checks.planning import Planner, check_claim
 from pytest_llminvariance.checks.properties import Property, ReadoutAgreement, as_property
 from pytest_llminvariance.checks.risk import DEFAULT_RISK
@@ -101,6 +102,7 @@ def measure(
     way = resolve_readout(_first_readout(made, "text" if samples > 1 and readout == "auto" else readout), model)
     for other in made.readouts if isinstance(made, ReadoutAgreement) else ():
         resolve_readout(other, model)
+    asked_for, left = leave_out(made, asked_for, template, way)
     planner = Planner(made, asked_for, template, about, samples)
     plans = planner.overview()
     asking = Asking(model, way, made, asked_for, samples, chosen.name, limit)
@@ -119,7 +121,7 @@ def measure(
         "claim": about,
         "risk_limit": None if answers.decision.method == "exhaustive" else _session_limit(),
     }
-    finding = judged(answers, made, chosen, limit, known)
+    finding = with_left_out(judged(answers, made, chosen, limit, known), left)
     return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)
 
 

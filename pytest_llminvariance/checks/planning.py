@@ -21,7 +21,6 @@ from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interva
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of
 from pytest_llminvariance.questions.template import Template
-from pytest_llminvariance.transforms.designs import orders_of
 from pytest_llminvariance.transforms.showing import Reorder
 
 Claim = Literal["suite", "orbit", "population"]
@@ -190,6 +189,5 @@ def _with_draws(plan: Plan, samples: int, number: int) -> Plan:
 def _with_fresh_orders(made: Property, plan: Plan, salt: str) -> Plan:
     assert isinstance(made, Invariance) and isinstance(made.transform, Reorder)  # noqa: S101, PT018 - check_claim saw to it
     written: Presentation = plan.probes[0].presentation
-    told = f"{plan.question.content_hash}|{salt}"
-    orders = orders_of("sample", len(written.order), told, made.transform.n)
+    orders = made.transform.orders(written, "sample", f"{plan.question.content_hash}|{salt}")
     return dataclasses.replace(plan, probes=tuple(Probe(written.replace(order=order)) for order in orders))

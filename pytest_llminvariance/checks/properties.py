@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import Layout, Template
 from pytest_llminvariance.transforms.base import Product, Transform
 from pytest_llminvariance.transforms.designs import Design
@@ -237,8 +238,10 @@ def _checked_edit(edit: object) -> tuple[Question, Question]:
     return before, after
 
 
-def _option_order(*, orders: Design = "auto", n: int | None = None) -> Property:
-    return Invariance(Reorder(orders, n), "option_order")
+def _option_order(
+    *, orders: Design = "auto", n: int | None = None, on_reference: OnReference = "leave_out"
+) -> Property:
+    return Invariance(Reorder(orders, n, on_reference=on_reference), "option_order")
 
 
 def _prompt(*, templates: Sequence[str | Template], orders: Design | None = None, n: int | None = None) -> Property:
@@ -246,8 +249,10 @@ def _prompt(*, templates: Sequence[str | Template], orders: Design | None = None
     return Invariance(wording if orders is None else Product((wording, Reorder(orders, n))), "prompt")
 
 
-def _labels(*, label_sets: Sequence[Sequence[str]] = LABEL_SETS) -> Property:
-    return Invariance(Relabel(tuple(tuple(labels) for labels in label_sets)), "labels")
+def _labels(
+    *, label_sets: Sequence[Sequence[str]] = LABEL_SETS, on_reference: OnReference = "leave_out"
+) -> Property:
+    return Invariance(Relabel(tuple(tuple(labels) for labels in label_sets), on_reference=on_reference), "labels")
 
 
 def _layout(*, layouts: Sequence[Layout] = LAYOUTS) -> Property:

@@ -63,7 +63,8 @@ def find_references(question: Question, labels: Sequence[str] = LETTERS) -> Refe
     `labels` are those that are shown. "All of the above" with plain options below it refers by place, and so does "Both
     of the above" below three options. A scale (options with scores) has no catch-alls.
     """
-    found = _found(question.stem, question.context, question.options, tuple(labels[: len(question.options)]))
+    k = len(question.options)
+    found = _found(question.stem, question.context, question.options, tuple(labels[:k]) or LETTERS[:k])
     return References((), found.refers) if question.scores is not None else found
 
 
@@ -79,7 +80,7 @@ def label_clash(shown: Presentation) -> str:
     """Return a label that is another option's text, or that an option names; empty where there is none."""
     if not shown.shows_labels:
         return ""
-    options, forms = shown.shown_options, _forms(shown.question.options)
+    options, forms = shown.shown_options, option_forms(shown.question.options)
     for label, own in zip(shown.labels, options, strict=True):
         if fold_label(label) in forms and fold_label(label) != fold_label(own):
             return label
@@ -88,8 +89,15 @@ def label_clash(shown: Presentation) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _forms(options: tuple[str, ...]) -> frozenset[str]:
+def option_forms(options: tuple[str, ...]) -> frozenset[str]:
+    """Return the texts of options as labels are compared."""
     return frozenset(fold_label(text) for text in options) - {""}
+
+
+def named_in_stem(question: Question, stem: str) -> list[int]:
+    """Return the options that a wording of the stem refers to by letter or place, sorted."""
+    about = _About(stem, question.context, question.options, LETTERS[: len(question.options)])
+    return sorted(place for said in about.phrases(plain(stem)) for place in said.positions)
 
 
 def claims(shown: Presentation) -> tuple[frozenset[int] | None, ...]:
@@ -109,7 +117,8 @@ def fix_references(question: Question, labels: Sequence[str] = LETTERS) -> Quest
     """
     if not find_references(question, labels).refers:
         return question
-    about = _About(question.stem, question.context, question.options, tuple(labels[: len(question.options)]))
+    k = len(question.options)
+    about = _About(question.stem, question.context, question.options, tuple(labels[:k]) or LETTERS[:k])
     stem, words = question.stem, plain(question.stem)
     for said in about.phrases(words):
         named = [f'"{question.options[position]}"' for position in said.positions]
@@ -220,7 +229,7 @@ class _About:
             word = token[0].lower()
             position = shown.get(word, int(word) - 1 if word.isdecimal() else ord(word[0]) - ord("a"))
             counts = word in shown or (strong and (noun or not (word.isdecimal() or self._stem_says(word))))
-            if not counts or word in _forms(self.options):
+            if not counts or word in option_forms(self.options):
                 return []
             (start, end), around = token.span(), hit.string
             bracketed = around[max(0, start - 1) : start] in ("(", "[") and around[end : end + 1] in (")", "]")

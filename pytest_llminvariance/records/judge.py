@@ -16,6 +16,7 @@ from pytest_llminvariance.checks.asking import Part, part_of
 from pytest_llminvariance.checks.check import metric_for
 from pytest_llminvariance.checks.deciding import check_plans, stopping_rule
 from pytest_llminvariance.checks.finding import Answers, judged
+from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.properties import Plan
 from pytest_llminvariance.checks.sheet import Sheet
@@ -188,6 +189,7 @@ def _finding(record: Record, stored: Mapping[str, Any], sheet: Sheet, tolerance:
         "risk_limit",
     )
     finding = judged(answers, sheet.made, chosen, tolerance, {name: stored[name] for name in same})
+    finding = with_left_out(finding, stored["details"].get("left_out", {}))
     return dataclasses.replace(without_secrets(finding), id=stored["id"], scope=stored["scope"])
 
 
