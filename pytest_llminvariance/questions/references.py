@@ -200,6 +200,8 @@ class _About:
             return []
         found = self._named(hit, strong=bool(hit["lead"] or hit["thing"] or hit["tail"]), noun=bool(hit["thing"]))
         lone = len(found) == 1
+        if lone and hit["thing"] and not (hit["lead"] or hit["tail"] or self._shows(hit["tokens"])):
+            return []  # "Option 1" under letters is a name
         if lone and not (hit["lead"] or hit["thing"] or re.search(r"\b(?:only|alone|is|was|be)\b", hit["tail"])):
             return []
         if lone and hit["tokens"] != hit["tokens"].upper() and "(" not in hit["tokens"]:
@@ -212,8 +214,7 @@ class _About:
         for hit in patterns(self.labels).phrase.finditer(text):
             named = self._named(hit, strong=True, noun=True)
             own = plain(hit[0]).lower() in {plain(option).lower() for option in self.options}
-            shown = {label.lower() for label in self.labels}
-            if named and not (own and not {text[said.start : said.end].lower() for said in named} & shown):
+            if named and not (own and not self._shows(hit["tokens"])):
                 start = hit.start() if hit["thing"] else hit.start("tokens")
                 found.append(_Mention(start, hit.end(), tuple(said.positions[0] for said in named)))
         for hit in PLACED.finditer(text):
@@ -235,6 +236,10 @@ class _About:
             bracketed = around[max(0, start - 1) : start] in ("(", "[") and around[end : end + 1] in (")", "]")
             found.append(_Mention(start - bracketed, end + bracketed, (position,)))
         return found
+
+    def _shows(self, words: str) -> bool:
+        tokens = {token.lower() for token in patterns(self.labels).token.findall(words)}
+        return not tokens.isdisjoint(label.lower() for label in self.labels)
 
     def _stem_says(self, letter: str) -> bool:
         return bool(re.search(rf"(?<![\w'’]){letter.upper()}(?![\w'’])", f"{self.context or ''} {self.stem}"))

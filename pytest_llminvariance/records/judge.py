@@ -32,6 +32,8 @@ from pytest_llminvariance.records.sheets import reply_from, sheet_from
 ALIASES: Mapping[str, str] = {"order": "option_order"}
 OF_ENGINE = ("noise", "drift")
 """Guards that no answer can give again."""
+SAME = tuple("property title plan design model fingerprint readout template seed versions claim risk_limit".split())
+"""What a finding keeps of the stored one."""
 EVERY = "*"
 
 
@@ -174,21 +176,7 @@ def _finding(record: Record, stored: Mapping[str, Any], sheet: Sheet, tolerance:
         sheet.samples,
         planned_counts,
     )
-    same = (
-        "property",
-        "title",
-        "plan",
-        "design",
-        "model",
-        "fingerprint",
-        "readout",
-        "template",
-        "seed",
-        "versions",
-        "claim",
-        "risk_limit",
-    )
-    finding = judged(answers, sheet.made, chosen, tolerance, {name: stored[name] for name in same})
+    finding = judged(answers, sheet.made, chosen, tolerance, {name: stored[name] for name in SAME})
     finding = with_left_out(finding, stored["details"].get("left_out", {}))
     return dataclasses.replace(without_secrets(finding), id=stored["id"], scope=stored["scope"])
 
