@@ -249,9 +249,7 @@ def _prompt(*, templates: Sequence[str | Template], orders: Design | None = None
     return Invariance(wording if orders is None else Product((wording, Reorder(orders, n))), "prompt")
 
 
-def _labels(
-    *, label_sets: Sequence[Sequence[str]] = LABEL_SETS, on_reference: OnReference = "leave_out"
-) -> Property:
+def _labels(*, label_sets: Sequence[Sequence[str]] = LABEL_SETS, on_reference: OnReference = "leave_out") -> Property:
     return Invariance(Relabel(tuple(tuple(labels) for labels in label_sets), on_reference=on_reference), "labels")
 
 

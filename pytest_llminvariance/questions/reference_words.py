@@ -39,6 +39,8 @@ CATCH_ALLS = tuple(
     )
 )
 """Whole options that stand for the others, whatever these are. "All" or "None" alone can be any content."""
+STARTS = {*WHOLE.split("|"), *"some most several one two three more at exactly only not no it they the there".split()}
+"""First words of catch-alls, to pass over other options at once."""
 EXCEPT = re.compile(rf"(?:{WHOLE}) (?:of )?(?:the )?(?:{UP}|these|{DOWN})\b.*\b(?:except|but)\b.*", re.IGNORECASE)
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -71,6 +73,8 @@ BARE_ABOVE = re.compile(
 OWN_STATEMENTS = re.compile(r"[.!?:;]\s|\n|\bstatement \w\b|(?:^|\s)\(?(?:\d|[ivx]+|[a-h])[.):]\s", re.IGNORECASE)
 """A stem with statements of its own: its second statement is no option."""
 
+QUOTES = re.compile(r"[\"“”‘*`]|(?<!\w)['’]|['’](?!\w)")
+
 LEAD = (
     r"(?:(?:both|either|neither|only|just|not|none of|all of|any of|one of|each of|all but|(?:all|everything|any) except(?: for)?"
     r"|(?:every|any)thing but|(?:the )?same as|as in|(?:all|none|any) of the above,? (?:except|but)(?: for)?) )*"
@@ -78,7 +82,10 @@ LEAD = (
 BETWEEN = r"(?: ?, ?(?:(?:and|or|nor|but not) )?| ?& ?| (?:and/or|and|or|nor|but not|as well as) )"
 TAIL = rf"(?:,? (?:only|alone|together|above|combined))*(?:{IS})?"
 DENIES = re.compile(r"(?:neither|not|none of|no)\b", re.IGNORECASE)
-HEDGES = re.compile(r"(?:either|any of|one of|all but|all except|every|any)\b|.*\b(?:or|but not|except|false|wrong|incorrect|not)\b", re.I)
+HEDGES = re.compile(
+    r"(?:either|any of|one of|all but|all except|every|any)\b|.*\b(?:or|but not|except|false|wrong|incorrect|not)\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +121,16 @@ def patterns(labels: tuple[str, ...]) -> Patterns:
     return Patterns(*(re.compile(pattern, re.IGNORECASE) for pattern in found))
 
 
+SPEAKS = ("option", "choice", "alternative", "answer", "response", "statement", " of ")
+"""Running text that names options has one of these."""
+
+
 def _any_of(words: list[str]) -> str:
     return "|".join(re.escape(word) for word in sorted(set(words), key=lambda word: (-len(word), word)))
 
 
+@lru_cache(maxsize=4096)
 def plain(text: str) -> str:
     """Return a text as the patterns match it."""
-    form = re.sub(r"[\"“”‘*`]|(?<!\w)['’]|['’](?!\w)", "", unicodedata.normalize("NFKC", text))
+    form = QUOTES.sub("", unicodedata.normalize("NFKC", text))
     return " ".join(form.split()).rstrip(".!;: ")

@@ -32,11 +32,14 @@ from pytest_llminvariance.questions.reference_words import (
     OWN_STATEMENTS,
     PLACED,
     PLACED_OPTION,
+    SPEAKS,
+    STARTS,
     patterns,
     plain,
 )
 from pytest_llminvariance.questions.template import LETTERS
 
+MAX_LABEL = 40
 OnReference = Literal["leave_out", "error", "ask_anyway"]
 
 
@@ -90,8 +93,8 @@ def label_clash(shown: Presentation) -> str:
 
 @lru_cache(maxsize=4096)
 def option_forms(options: tuple[str, ...]) -> frozenset[str]:
-    """Return the texts of options as labels are compared."""
-    return frozenset(fold_label(text) for text in options) - {""}
+    """Return the texts of options as labels are compared; a long text is no label."""
+    return frozenset(fold_label(text) for text in options if len(text) <= MAX_LABEL) - {""}
 
 
 def named_in_stem(question: Question, stem: str) -> list[int]:
@@ -158,6 +161,8 @@ class _About:
 
     def _catch_all(self, position: int) -> re.Match[str] | None:
         text = plain(self.options[position])
+        if text.partition(" ")[0].lower() not in STARTS:
+            return None
         hit = next((hit for form in CATCH_ALLS if (hit := form.fullmatch(text))), None)
         thing = "" if hit is None else hit.groupdict().get("thing") or ""
         return None if thing.lower().startswith("statement") and self._has_statements() else hit
@@ -184,8 +189,10 @@ class _About:
         text = plain(self.options[position])
         if tokens := self.tokens(text):
             return tokens
-        hit, texts = PLACED_OPTION.fullmatch(text), {plain(option).lower() for option in self.options}
-        if hit is not None and not {"first", "last", "the first", "the last"} & texts:
+        hit = PLACED_OPTION.fullmatch(text)
+        if hit is not None and not {"first", "last", "the first", "the last"} & {
+            plain(o).lower() for o in self.options
+        }:
             return [_Mention(*hit.span("all"), self._placed(hit["places"]))]
         if said := self.phrases(text):
             return said
@@ -210,7 +217,10 @@ class _About:
 
     def phrases(self, text: str) -> list[_Mention]:
         """Return what running text names: `option A`, `options 1 and 3`, `which of A and B`, `the second option`."""
-        found = []
+        found: list[_Mention] = []
+        lower = text.lower()
+        if not any(word in lower for word in SPEAKS):
+            return found
         for hit in patterns(self.labels).phrase.finditer(text):
             named = self._named(hit, strong=True, noun=True)
             own = plain(hit[0]).lower() in {plain(option).lower() for option in self.options}
@@ -230,7 +240,7 @@ class _About:
             word = token[0].lower()
             position = shown.get(word, int(word) - 1 if word.isdecimal() else ord(word[0]) - ord("a"))
             counts = word in shown or (strong and (noun or not (word.isdecimal() or self._stem_says(word))))
-            if not counts or word in option_forms(self.options):
+            if not counts or (word in option_forms(self.options) and not hit["thing"]):
                 return []
             (start, end), around = token.span(), hit.string
             bracketed = around[max(0, start - 1) : start] in ("(", "[") and around[end : end + 1] in (")", "]")

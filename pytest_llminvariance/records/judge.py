@@ -32,7 +32,10 @@ from pytest_llminvariance.records.sheets import reply_from, sheet_from
 ALIASES: Mapping[str, str] = {"order": "option_order"}
 OF_ENGINE = ("noise", "drift")
 """Guards that no answer can give again."""
-SAME = tuple("property title plan design model fingerprint readout template seed versions claim risk_limit".split())
+SAME = (
+    "property", "title", "plan", "design", "model", "fingerprint", "readout",
+    "template", "seed", "versions", "claim", "risk_limit",
+)  # fmt: skip
 """What a finding keeps of the stored one."""
 EVERY = "*"
 

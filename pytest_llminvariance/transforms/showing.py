@@ -17,7 +17,13 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.labels import check_labels
 from pytest_llminvariance.questions.orders import Order, identity
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.references import OnReference, References, check_on_reference, find_references, label_clash
+from pytest_llminvariance.questions.references import (
+    OnReference,
+    References,
+    check_on_reference,
+    find_references,
+    label_clash,
+)
 from pytest_llminvariance.questions.template import Layout, Template, as_template
 from pytest_llminvariance.transforms.base import Orbit, Transform
 from pytest_llminvariance.transforms.designs import (
@@ -117,7 +123,9 @@ class Reorder(Transform):
     def spec_for(self, start: Presentation) -> str:
         """Return design and number, with `auto` told as what it becomes for this many options."""
         k = len(self.moving(start))
-        auto = ("reorder:all" if k <= AUTO_ALL_OPTIONS else f"reorder:balanced:{AUTO_MIN_ROWS}") + _told(self.on_reference)
+        auto = ("reorder:all" if k <= AUTO_ALL_OPTIONS else f"reorder:balanced:{AUTO_MIN_ROWS}") + _told(
+            self.on_reference
+        )
         still = len(start.order) - k
         return (auto if self.design == "auto" else self.spec()) + (f", {still} in place" if still else "")
 
