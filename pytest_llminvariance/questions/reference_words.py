@@ -39,7 +39,7 @@ CATCH_ALLS = tuple(
     )
 )
 """Whole options that stand for the others, whatever these are. "All" or "None" alone can be any content."""
-STARTS = {*WHOLE.split("|"), *"some most several one two three more at exactly only not no it they the there".split()}
+START = re.compile(rf"(?:{WHOLE}|some|most|several|one|two|three|more|at|exactly|only|not?|it|they|the|there)\b", re.I)
 """First words of catch-alls, to pass over other options at once."""
 EXCEPT = re.compile(rf"(?:{WHOLE}) (?:of )?(?:the )?(?:{UP}|these|{DOWN})\b.*\b(?:except|but)\b.*", re.IGNORECASE)
 

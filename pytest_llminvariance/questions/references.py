@@ -33,7 +33,7 @@ from pytest_llminvariance.questions.reference_words import (
     PLACED,
     PLACED_OPTION,
     SPEAKS,
-    STARTS,
+    START,
     patterns,
     plain,
 )
@@ -161,7 +161,7 @@ class _About:
 
     def _catch_all(self, position: int) -> re.Match[str] | None:
         text = plain(self.options[position])
-        if text.partition(" ")[0].lower() not in STARTS:
+        if not START.match(text):
             return None
         hit = next((hit for form in CATCH_ALLS if (hit := form.fullmatch(text))), None)
         thing = "" if hit is None else hit.groupdict().get("thing") or ""
