@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +17,19 @@ from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.planning import Claim
-from pytest_llminvariance.checks.properties import Probe, Property, as_property
-from pytest_llminvariance.checks.run import current_run, in_search, recorded
+from pytest_llminvariance.checks.properties import as_property
+from pytest_llminvariance.checks.properties.base import Probe, Property
+from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.invariance import OptionOrder, Prompt
+from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
+from pytest_llminvariance.checks.properties.tracks import Tracking
+from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
+from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import (
     Finding,
     InvarianceError,
     UndecidedError,
     Verdict,
-    as_tolerance,
 )
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _finding, _questions
@@ -87,8 +92,8 @@ def assert_order_symmetric(
         UsageError: for bad arguments, before anything is asked.
     """
     __tracebackhide__ = True
-    made = as_property("option_order", {"orders": orders, "n": n, "on_reference": on_reference})
-    return _assert(made, model, questions, tolerance, metric, readout, template, claim, samples)
+    make = partial(OptionOrder, orders=orders, n=n, on_reference=on_reference)
+    return _assert(make, model, questions, tolerance, metric, readout, template, claim, samples)
 
 
 def assert_prompt_insensitive(
@@ -118,8 +123,8 @@ def assert_prompt_insensitive(
     __tracebackhide__ = True
     if n is not None and orders is None:
         raise UsageError(f"n={n!r} goes with orders='sample', but orders is not given")
-    made = as_property("prompt", {"templates": templates, "orders": orders, "n": n})
-    return _assert(made, model, questions, tolerance, metric, readout, None, claim, samples)
+    make = partial(Prompt, templates=templates, orders=orders, n=n)
+    return _assert(make, model, questions, tolerance, metric, readout, None, claim, samples)
 
 
 def assert_invariant(
@@ -146,7 +151,9 @@ def assert_invariant(
         raise UsageError(
             f"under is {under!r}, but must be a transform, for example Reorder(), Relabel(), Reformat() or Reword([...])"
         )
-    return _assert(as_property(under, {}), model, questions, tolerance, metric, readout, template, claim, samples)
+    return _assert(
+        partial(as_property, under, {}), model, questions, tolerance, metric, readout, template, claim, samples
+    )
 
 
 def assert_readouts_agree(
@@ -167,8 +174,9 @@ def assert_readouts_agree(
     __tracebackhide__ = True
     if isinstance(readouts, str):
         raise UsageError(f"readouts is {readouts!r}, but must be a list of two or more, such as ('label', 'text')")
-    made = as_property("readouts", {"readouts": readouts})
-    return _assert(made, model, questions, tolerance, None, "auto", template, "suite", 1)
+    return _assert(
+        partial(ReadoutAgreement, readouts=readouts), model, questions, tolerance, None, "auto", template, "suite", 1
+    )
 
 
 def assert_tracks(
@@ -189,8 +197,8 @@ def assert_tracks(
         UndecidedError: if it is undecided and the policy is `fail`.
     """
     __tracebackhide__ = True
-    made = as_property("tracks", {"edits": edits})
-    return _assert(made, model, [pair[0] for pair in edits], tolerance, None, readout, template, "suite", 1)
+    made = Tracking(edits=edits)
+    return _assert(lambda: made, model, [pair[0] for pair in edits], tolerance, None, readout, template, "suite", 1)
 
 
 def assert_batch_invariant(
@@ -212,8 +220,9 @@ def assert_batch_invariant(
         UndecidedError: if it is undecided and the policy is `fail`.
     """
     __tracebackhide__ = True
-    made = as_property("batch", {"batches": batches})
-    return _assert(made, model, questions, tolerance, None, readout, template, "suite", 1)
+    return _assert(
+        partial(BatchAgreement, batches=batches), model, questions, tolerance, None, readout, template, "suite", 1
+    )
 
 
 def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:
@@ -256,7 +265,7 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
 
 
 def _assert(
-    made: Property,
+    make: Callable[[], Property],
     model: Model,
     questions: Questions,
     tolerance: float,
@@ -268,6 +277,7 @@ def _assert(
 ) -> Finding:
     """Check, find the smallest example, store, and raise by verdict and policy."""
     __tracebackhide__ = True
+    made = make()
     with recorded(made.title) as slot:
         settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
         measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)

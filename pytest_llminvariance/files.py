@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,31 @@ def _mode(target: Path) -> int:
         return 0o666 & ~mask
 
 
+@contextlib.contextmanager
+def writing(path: Path, what: str) -> Iterator[None]:
+    """Around writing a file that is committed beside a suite.
+
+    Raises:
+        UsageError: where the system refuses; names `what` it is, the file, and the way out.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{what} {str(path)!r} cannot be written: {error.strerror}. Make its folder writable, or name another place"
+        ) from error
+
+
+def write_committed(path: Path, what: str, data: Mapping[str, Any]) -> None:
+    """Write a JSON file of ours that is committed beside a suite, whole or not at all; a line a value, for reviews.
+
+    Raises:
+        UsageError: where it cannot be written.
+    """
+    with writing(path, what):
+        write_whole(path, (json.dumps(data, indent=1) + "\n").encode())
+
+
 def read_committed(path: Path, what: str, version: int, way_out: str) -> dict[str, Any]:
     """Read a JSON file of ours that is committed beside a suite.
 
@@ -124,7 +150,7 @@ def read_committed(path: Path, what: str, version: int, way_out: str) -> dict[st
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{what} {str(path)!r} cannot be read: {error.strerror}. {way_out}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{what} {str(path)!r} is not JSON: {error}. {way_out}") from error
     if not isinstance(data, dict) or data.get("schema_version") != version:
         raise UsageError(f"{what} {str(path)!r}: schema_version must be {version}. {way_out}")

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.metadata import version
+
+import pytest
+
+from pytest_llminvariance.checks.run import Run, current_run
 
 pytest_plugins = ["pytester"]
 
@@ -16,3 +21,11 @@ SHOWN = ("torch", "transformers", "hypothesis", "numpy", "scipy")
 def pytest_report_header() -> str:
     """Say what these tests ran on."""
     return "versions: " + ", ".join(f"{name} {version(name)}" for name in SHOWN)
+
+
+@pytest.fixture(autouse=True)
+def no_session() -> Iterator[None]:
+    """Checks of these tests are about the package, so they stay out of the session's own findings."""
+    token = current_run.set(Run())
+    yield
+    current_run.reset(token)

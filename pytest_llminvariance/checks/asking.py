@@ -2,177 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from pytest_llminvariance.checks.evidence import Evidence, read
-from pytest_llminvariance.checks.guards import Foreign, ForeignStems, inside_frame, noise_guard, sentinel_guard
 from pytest_llminvariance.checks.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
-from pytest_llminvariance.checks.properties import BatchAgreement, Plan, Property
+from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.progress import progress_bar
-from pytest_llminvariance.models.protocol import Draw, Model, Reply, Request, request_for
-from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
 
 N_SENTINELS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What came back for one plan."""
-
-    evidence: Evidence
-    foreign: Foreign
+MAX_DRIFT_NATS = 0.1
 
 
 @dataclass(slots=True)
 class Asking:
-    """Asks one model for one check, plan by plan, and counts what that costs."""
+    """Asks one model for one check, plan by plan, and counts what that costs.
 
-    model: Model
-    readout: str
-    made: Property
-    questions: Sequence[Question]
-    samples: int = 1
-    metric: str = ""
-    tolerance: Fraction = Fraction(0)
+    Memory grows with what is asked: its plans and requests here, its replies in the session's memory of answers.
+    """
+
+    terms: Terms
     tokens: int = field(default=0, init=False)
     """Tokens of all distinct prompts, whether or not they were remembered."""
     fresh: int = field(default=0, init=False)
     """Requests that were sent now."""
     _memo: Memo = field(init=False)
-    _stems: ForeignStems | None = field(init=False)
+    _stems: ForeignStems | None = field(default=None, init=False)
+    _sheet: Sheet = field(init=False)
+    """What was asked so far, as it is written down."""
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
-    _delta: float = field(default=0.0, init=False)
-    _plans: list[Plan] = field(default_factory=list, init=False)
-    _rows: list[list[Reply]] = field(default_factory=list, init=False)
-    _strange_rows: list[list[Reply]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        run = current_run.get()
-        memo = run.memo
-        self._memo = {} if memo is None else memo
-        self._stems = ForeignStems(self.questions, run.seed) if needs_response(self.made) else None
+        run, terms = current_run.get(), self.terms
+        self._memo = run.memory() if run.memory else {}
+        self._sheet = Sheet(
+            made=terms.made, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
+            model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
+            delta_nats=0.0, samples=terms.samples, seed=run.seed,
+        )  # fmt: skip
 
-    def measure_noise(self, plans: Sequence[Plan]) -> Guard | None:
+    def measure_noise(self, plans: Sequence[Plan]) -> list[Guard]:
         """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
-        known = current_run.get().noise
-        found = (known or {}).get((self.model.name, self.model.fingerprint, self.readout))
-        if found is None and getattr(self.model, "is_noisy", False) and self.samples == 1:
+        model, readout = self.terms.model, self.terms.readout
+        found = (current_run.get().noise or {}).get((model.name, model.fingerprint, readout))
+        if found is None and getattr(model, "is_noisy", False) and self.terms.samples == 1:
             shown = list(dict.fromkeys(probe.presentation for plan in plans for probe in plan.probes))
-            found = measure_noise(self.model, shown[:MAX_PROMPTS], self.readout)
-        own = isinstance(self.made, BatchAgreement)
-        self._delta = 0.0 if own else delta_nats(self.model, self.readout)
-        return None if found is None else noise_guard(found)
+            found = measure_noise(model, shown[:MAX_PROMPTS], readout)
+        if not self.terms.made.batches:
+            self._sheet = dataclasses.replace(self._sheet, delta_nats=delta_nats(model, readout))
+        return [] if found is None else [noise_guard(found)]
 
-    def parts(self, plans: Sequence[Plan]) -> list[Part]:
+    def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Ask everything that is planned, and its foreign stems, at once; write down what is asked and what came."""
-        log = current_run.get().answers
-        start = len(self._plans)
-        self._plans += plans
-        sheet = self.sheet()
+        log, start = current_run.get().answers, len(self._sheet.plans)
+        self._sheet = sheet = self._grown(self._sheet, plans)
         if log is not None:
-            log.expect(sheet, self.model)
-        numbers = range(start, len(self._plans))
+            log.expect(sheet, self.terms.model)
+        numbers = range(start, len(sheet.plans))
         planned = [request for number in numbers for request in sheet.planned(number)]
         strange = [request for number in numbers for request in sheet.strange(number)]
         self._asked.update(dict.fromkeys(planned))
-        replicated = self._replicated(plans)
+        replicated = self._replicated(numbers) if self.terms.made.batches else None
         wanted = [*planned, *strange] if replicated is None else strange
-        asked = ask(self.model, wanted, self._memo, progress_bar(self.made.title))
+        asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.made.title))
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
-        self._rows += [[next(replies) for _ in plan.probes] for plan in plans]
-        self._strange_rows += [[next(replies) for _ in sheet.strange(number)] for number in numbers]
+        rows = [[next(replies) for _ in plan.probes] for plan in plans]
+        others = [[next(replies) for _ in sheet.strange(number)] for number in numbers]
         if log is not None:
-            log.entered("planned", self._rows, remembered=replicated is None)
-            log.entered("foreign", self._strange_rows, remembered=True)
-        return [part_of(sheet, number, self._rows[number], self._strange_rows[number]) for number in numbers]
+            log.entered("planned", start, rows, remembered=replicated is None)
+            log.entered("foreign", start, others, remembered=True)
+        return [read(sheet, number, row, other) for number, row, other in zip(numbers, rows, others, strict=True)]
 
-    def sheet(self) -> Sheet:
-        """Return what was asked so far, as it is written down."""
-        compares = self.made.compares_prompts
-        stems = self._stems
-        return Sheet(
-            made=self.made,
-            metric=self.metric,
-            tolerance=self.tolerance,
-            readout=self.readout,
-            model=self.model.name,
-            fingerprint=self.model.fingerprint,
-            plans=tuple(self._plans),
-            foreign=() if stems is None else tuple(stems.under(plan) for plan in self._plans),
-            must_differ=tuple(compares and not inside_frame(plan, self.model) for plan in self._plans),
-            delta_nats=self._delta,
-            samples=self.samples,
-            seed=current_run.get().seed,
-        )
+    def _grown(self, sheet: Sheet, plans: Sequence[Plan]) -> Sheet:
+        if self._stems is None and self.terms.made.needs_response:
+            self._stems = ForeignStems(self.terms.questions, sheet.seed)
+        return sheet.grown(plans, self._stems, self.terms.model)
 
     def requests(self, plan: Plan) -> list[Request]:
         """Return everything that a plan asks, foreign stems too."""
-        return [*self._planned(plan), *self._strange(plan)]
+        alone = dataclasses.replace(self._sheet, plans=(), foreign=(), must_differ=())
+        sheet = self._grown(alone, [plan])
+        return [*sheet.planned(0), *sheet.strange(0)]
 
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
-        keys = [(self.model.name, self.model.fingerprint, request) for request in self.requests(plan)]
+        keys = [(self.terms.model.name, self.terms.model.fingerprint, request) for request in self.requests(plan)]
         if isinstance(self._memo, Persistent):
             self._memo.fetch(keys)
         return all(key in self._memo for key in keys)
 
-    def sentinels(self) -> Guard | None:
+    def sentinels(self) -> list[Guard]:
         """Ask a few prompts again at the end, where anything was asked now."""
-        log = current_run.get().answers
-        replicated = isinstance(self.made, BatchAgreement)
-        if not self.fresh and not (log is not None and log.continues and not replicated):
-            return None
+        log, model = current_run.get().answers, self.terms.model
+        goes_on = log is not None and log.continues and not self.terms.made.batches
+        if not self.fresh and not goes_on:
+            return []
         chosen = list(self._asked)
         chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
-        before = ask(self.model, chosen, self._memo).replies
-        again = ask(self.model, chosen, {})
+        before = ask(model, chosen, self._memo).replies
+        again = ask(model, chosen, {})
         self.tokens += again.prompt_tokens
         if log is not None:
             log.again(chosen, again.replies)
-        return sentinel_guard(before, again.replies)
+        return [sentinel_guard(before, again.replies)]
 
-    def _planned(self, plan: Plan) -> Iterator[Request]:
-        for probe in plan.probes:
-            yield request_for(probe.presentation, probe.readout or self.readout, _draw(probe.draw))
-
-    def _strange(self, plan: Plan) -> Iterator[Request]:
-        for shown in self._stems.under(plan) if self._stems else ():
-            for probe in plan.probes[: self.samples]:
-                yield request_for(shown, self.readout, _draw(probe.draw))
-
-    def _replicated(self, plans: Sequence[Plan]) -> list[Reply] | None:
-        """Return the replies to every plan's probes, asked alone and in batches, where that is the property."""
-        if not isinstance(self.made, BatchAgreement):
-            return None
-        requests = [request_for(plan.probes[0].presentation, self.readout) for plan in plans]
-        rows = replicas(self.model, requests, self.made.batches)
-        return [row[index] for index in range(len(plans)) for row in rows]
+    def _replicated(self, numbers: range) -> list[Reply]:
+        """Return the replies to every plan's probes, asked alone and in batches."""
+        requests = [self._sheet.planned(number)[0] for number in numbers]
+        rows = replicas(self.terms.model, requests, self.terms.made.batches)
+        return [row[index] for index in range(len(requests)) for row in rows]
 
 
-def part_of(sheet: Sheet, number: int, row: Sequence[Reply], strange: Sequence[Reply]) -> Part:
-    """Take the replies to one plan of a sheet back to contents, in the run and from a record alike."""
-    plan, n = sheet.plans[number], sheet.samples
-    evidence = read(plan, row, sheet.readout, must_differ=sheet.must_differ[number], delta_nats=sheet.delta_nats)
-    stems = sheet.foreign[number] if sheet.foreign else ()
-    foreign = tuple(
-        tuple(read_reply(reply, shown, sheet.readout) for reply in strange[place * n : (place + 1) * n])
-        for place, shown in enumerate(stems)
+def noise_guard(found: NoiseFloor) -> Guard:
+    """Require that the same prompt's margin moves by at most 0.1 nat between batches."""
+    passed = not found.margin_max_nats > MAX_DRIFT_NATS
+    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32'"
+    return Guard(name="noise", passed=passed, text=str(found) if passed else bad, blocks="both")
+
+
+def sentinel_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
+    """Require that prompts asked again at the end get the answer that they got before."""
+    drift = max((_drift(a, b) for a, b in zip(before, after, strict=True)), default=0.0)
+    says = f"{len(after)} prompts asked again moved by at most {drift:.2g} nat (at most {MAX_DRIFT_NATS:g})"
+    passed = drift <= MAX_DRIFT_NATS
+    return Guard(
+        name="drift",
+        passed=passed,
+        text=says if passed else f"the model changed while it was asked: {says}",
+        blocks="both",
     )
-    return Part(evidence, foreign)
 
 
-def needs_response(made: Property) -> bool:
-    """Return whether a model that never changes its answer would pass without having earned it."""
-    return made.metric != "unchanged" and not isinstance(made, BatchAgreement)
-
-
-def _draw(index: int | None) -> Draw | None:
-    return None if index is None else Draw(current_run.get().seed, index)
+def _drift(one: Reply, other: Reply) -> float:
+    if isinstance(one, TextReply) and isinstance(other, TextReply):
+        return 0.0 if one.text == other.text else math.inf
+    if isinstance(one, MissingReply) or isinstance(other, MissingReply):
+        return 0.0 if type(one) is type(other) else math.inf
+    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
+    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True)]
+    return max(gaps)

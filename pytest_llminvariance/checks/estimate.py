@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, NoReturn
 
 from pytest_llminvariance.checks.asking import Asking
-from pytest_llminvariance.checks.planning import Overview, Planner
-from pytest_llminvariance.checks.risk import Allowance
+from pytest_llminvariance.checks.planning import DRAWS_PER_QUESTION, Planner
 from pytest_llminvariance.checks.run import Run
 from pytest_llminvariance.checks.stopping import rescaled
 from pytest_llminvariance.measures.forecast import expected_share, fewest_values
-from pytest_llminvariance.measures.metrics import Metric
 from pytest_llminvariance.models.protocol import Request, TextRequest
 
 COUNTED_QUESTIONS = 100
@@ -55,35 +52,28 @@ def announce(run: Run, found: Estimate) -> NoReturn:
     raise AssertionError("on_plan must not return")
 
 
-def estimate(
-    asking: Asking,
-    planner: Planner,
-    metric: Metric,
-    limit: Fraction,
-    overview: Overview,
-    allowed: Allowance,
-    *,
-    stops: bool,
-) -> Estimate:
-    """Return what the check would cost; nothing is asked. `stops` says whether it may stop early."""
-    n = len(planner.questions)
+def estimate(asking: Asking, planner: Planner, alpha: float) -> Estimate:
+    """Return what the check would cost, with the risk `alpha` where it may stop early; nothing is asked."""
+    terms = asking.terms
+    stops = terms.must_test or (not terms.why_all and planner.n_units > 1)
+    alpha = alpha if stops else 0.0
+    n = len(terms.questions)
     counted = [planner.plan(index) for index in range(min(n, COUNTED_QUESTIONS))]
     requests = [request for plan in counted for request in asking.requests(plan)]
-    prompt, sent = _tokens(asking.model, requests)
-    budget = 4 if planner.draws_units else 1
-    scale, alpha = budget * n / len(counted), allowed.alpha if stops else 0.0
-    units = budget * n
-    bound = float(rescaled(limit, metric.least))
+    prompt, sent = _tokens(terms.model, requests)
+    budget = DRAWS_PER_QUESTION if terms.draws else 1
+    scale, units = budget * n / len(counted), budget * n
+    bound = float(rescaled(terms.tolerance, terms.metric.least))
     expected = {}
     for name, factor in EFFECTS.items():
-        effect = float(rescaled(min(1.0, factor * float(limit)), metric.least))
+        effect = float(rescaled(min(1.0, factor * float(terms.tolerance)), terms.metric.least))
         share = expected_share(effect, bound, alpha, units).mean / units if stops else 1.0
         expected[name] = round(share * sent * scale)
     return Estimate(
-        title=asking.made.title, metric=metric.name, tolerance=float(limit), questions=n,
-        presentations=overview.n_presentations * budget, prompt_tokens=round(prompt * scale),
+        title=terms.made.title, metric=terms.metric.name, tolerance=float(terms.tolerance), questions=n,
+        presentations=planner.n_presentations * budget, prompt_tokens=round(prompt * scale),
         sent_tokens=round(sent * scale), alpha=alpha, method="sequential" if stops else "exhaustive",
-        expected_tokens=expected, trouble=_trouble(planner, bound, alpha, units),
+        expected_tokens=expected, trouble=_trouble(bound, alpha, units) if terms.must_test else None,
     )  # fmt: skip
 
 
@@ -96,9 +86,7 @@ def search_estimate(model: Any, requests: Sequence[Request]) -> Estimate:
     )  # fmt: skip
 
 
-def _trouble(planner: Planner, bound: float, alpha: float, units: int) -> str | None:
-    if not (planner.draws_units or planner.claim == "population"):
-        return None
+def _trouble(bound: float, alpha: float, units: int) -> str | None:
     needed = fewest_values(bound, alpha, 10**9, "within", at_most=100_000)
     if needed is None or needed > units:
         told = "more than 100,000" if needed is None else f"{needed:,}"

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
-from pytest_llminvariance.checks.properties import Plan
-from pytest_llminvariance.checks.verdict import QuestionEffect
+from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
+from pytest_llminvariance.measures.betting import Bounds
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
     DELTA_NATS,
+    METRICS,
     UNKNOWN,
     Interval,
     Metric,
-    flip,
     mean_interval,
-    position_bias,
-    position_shares,
-    trait_shift,
 )
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
-from pytest_llminvariance.questions.presentation import Presentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +33,49 @@ class Evidence:
     """False where the transform never reached the model, so that its answers say nothing."""
     delta_nats: float = DELTA_NATS
     """Log-probabilities closer than this are a tie: the engine's own noise."""
-
-    @property
-    def causes(self) -> tuple[str, ...]:
-        """Why answers are open, one entry per open answer."""
-        if not self.reached:
-            return ("not reached",) * len(self.answers)
-        open_answers = [answer for answer in self.answers if len(answer.outcomes(self.delta_nats)) > 1]
-        return tuple("tie" if answer.is_known else answer.status for answer in open_answers)
+    foreign: tuple[tuple[AnswerDistribution, ...], ...] = ()
+    """Answers under foreign stems: by stem, then by draw."""
 
 
-def read(
-    plan: Plan, replies: Sequence[Reply], readout: str, *, must_differ: bool, delta_nats: float = DELTA_NATS
-) -> Evidence:
-    """Take replies back to contents. With `must_differ`, fewer than two distinct prompts sent are no evidence."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Everything that came back for one check, each question measured once, and where the asking ended."""
+
+    evidence: tuple[Evidence, ...]
+    values: tuple[Interval, ...]
+    """The metric of each question."""
+    moves: tuple[Interval, ...]
+    """How far each question's answer moves under foreign stems; empty where no response is needed."""
+    decision: Decision
+    verdict: Verdict | None = None
+    """What a test has shown at its risk; `None` where everything was asked, so that numbers decide."""
+    reasons: tuple[str, ...] = ()
+    responsive: Bounds | None = None
+    """Bounds of the movement under foreign stems; `None` where all of it was asked, or none."""
+    answered_for: bool = True
+    """False where the movement under foreign stems is not shown to be large enough."""
+    samples: int = 1
+    tokens: int = 0
+    """Of all distinct prompts, whether or not they were remembered."""
+    runtime: tuple[Guard, ...] = ()
+    """Guards on the engine: noise between batches, and drift while it was asked."""
+
+
+def read(sheet: Sheet, number: int, row: Sequence[Reply], strange: Sequence[Reply]) -> Evidence:
+    """Take the replies to one plan of a sheet back to contents, in the run and from a record alike."""
+    plan, n = sheet.plans[number], sheet.samples
     answers = tuple(
-        read_reply(reply, probe.presentation, probe.readout or readout)
-        for probe, reply in zip(plan.probes, replies, strict=True)
+        read_reply(reply, probe.presentation, probe.readout or sheet.readout)
+        for probe, reply in zip(plan.probes, row, strict=True)
     )
-    sent = tuple(reply.sent_sha256 for reply in replies)
+    foreign = tuple(
+        tuple(read_reply(reply, shown, sheet.readout) for reply in strange[place * n : (place + 1) * n])
+        for place, shown in enumerate(sheet.foreign[number] if sheet.foreign else ())
+    )
+    sent = tuple(reply.sent_sha256 for reply in row)
     known = [digest for digest in sent if digest]
-    reached = not must_differ or len(set(known)) >= 2 or len(known) < 2
-    return Evidence(plan, answers, sent, reached, delta_nats)
+    reached = not sheet.must_differ[number] or len(set(known)) >= 2 or len(known) < 2
+    return Evidence(plan, answers, sent, reached, sheet.delta_nats, foreign)
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
@@ -72,161 +88,26 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
     )
 
 
-def effect_of(evidence: Sequence[Evidence], metric: Metric, values: Sequence[Interval]) -> Interval:
-    """Return the effect of the suite: the mean over questions, or the pooled value."""
-    return pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
-
-
-def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tuple[QuestionEffect, ...]:
-    """Return the record of each question's effect."""
+def movements(evidence: Sequence[Evidence], metric: Metric, samples: int) -> tuple[Interval, ...]:
+    """Return how far each question's answer moves under foreign stems, by the metric where it compares two answers."""
+    measure = (METRICS["flip_rate"] if metric.pooled or metric.name == "unchanged" else metric).measure
     return tuple(
-        QuestionEffect(
-            question=item.plan.question.name,
-            low=float(value.low),
-            high=float(value.high),
-            presentations=len(item.answers),
-            causes=tuple(sorted(set(item.causes))),
+        mean_interval(
+            [
+                measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
+                for answers in item.foreign
+            ]
         )
-        for item, value in zip(evidence, values, strict=True)
+        for item in evidence
     )
 
 
-def pooled_effect(evidence: Sequence[Evidence], metric: Metric) -> Interval:
-    """Return `position_bias` or `trait_shift` over all questions; open answers widen it."""
-    if not all(item.reached for item in evidence):
-        return UNKNOWN
-    if metric.name == "trait_shift":
-        return _trait_shift(evidence)
-    rows, n_open = _rows_by_k(evidence)
-    n = sum(len(part) for part in rows.values()) + n_open
-    if not rows:
-        return UNKNOWN
-    value = position_bias(rows)
-    return Interval(max(0.0, value - n_open / n), min(1.0, value + n_open / n))
-
-
-def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[float]]], int]:
-    """Return mass by position of balanced probes, by number of options, and how many answers are open."""
-    rows: dict[int, list[list[float]]] = {}
-    n_open = 0
-    for item in evidence:
-        for index in item.plan.balanced or ():
-            outcomes = item.answers[index].outcomes(item.delta_nats)
-            order = item.plan.probes[index].presentation.order
-            if min(outcomes) < 0 or not item.answers[index].is_known:
-                n_open += 1
-                continue
-            rows.setdefault(len(order), []).append([(content in outcomes) / len(outcomes) for content in order])
-    return rows, n_open
-
-
-def _trait_shift(evidence: Sequence[Evidence]) -> Interval:
-    by_trait: dict[str, list[list[float]]] = {}
-    spans = []
-    for item in evidence:
-        question = item.plan.question
-        trait, scores = str(question.attributes.get("trait")), question.keyed_scores
-        if scores is None:
-            return UNKNOWN
-        expected = [answer.expected_score(scores) if answer.is_known else None for answer in item.answers]
-        spans.append(max(scores) - min(scores))
-        if any(value is None for value in expected):
-            return UNKNOWN
-        by_trait.setdefault(trait, []).append([value for value in expected if value is not None])
-    value = trait_shift(by_trait, max(spans))
-    return Interval(value, value)
-
-
-def choice_shares(evidence: Sequence[Evidence]) -> tuple[float, ...] | None:
-    """Return the share of choices at each position where the plan is balanced and all questions have as many options."""
-    if any(item.plan.balanced is None for item in evidence):
-        return None
-    rows, _ = _rows_by_k(evidence)
-    return position_shares(next(iter(rows.values()))) if len(rows) == 1 else None
-
-
-def expected_scores(evidence: Sequence[Evidence]) -> Mapping[str, tuple[float | None, ...]] | None:
-    """Return expected scores as printed (before re-keying), by question and probe, where all questions have scores.
-
-    `Questionnaire.trait_scores` and `acquiescence_index` take one value per item from here.
-    """
-    found: dict[str, tuple[float | None, ...]] = {}
-    for item in evidence:
-        scores = item.plan.question.scores
-        if scores is None:
-            return None
-        found[item.plan.question.name] = tuple(
-            answer.expected_score(scores) if answer.is_known else None for answer in item.answers
-        )
-    return found
-
-
-def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | None:
-    """Count what a reversal of the options left in place: the content, the position, both, or neither.
-
-    The middle of an odd scale keeps both, so it says nothing about either; open answers are `other`.
-    `None` where no presentation is the reverse of another.
-    """
-    counts = dict.fromkeys(("content", "position", "both", "other"), 0)
-    for item in evidence:
-        by_presentation = {probe.presentation: n for n, probe in enumerate(item.plan.probes) if probe.readout is None}
-        for shown, index in by_presentation.items():
-            turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
-            if turned is not None and index < turned:
-                counts[_kept(shown, item, index, turned)] += 1
-    return counts if any(counts.values()) else None
-
-
-def _kept(shown: Presentation, item: Evidence, index: int, turned: int) -> str:
-    first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
-    if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
-        return "other"
-    (a,), (b,) = first, second
-    content, position = a == b, shown.position_of(a) == len(shown.order) - 1 - shown.position_of(b)
-    return "both" if content and position else "content" if content else "position" if position else "other"
-
-
-def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
-    """Return certain changes as counts, `9 of 23 other presentations`; empty where the metric is no share."""
-    if not metric.unit:
-        return ""
-    changed = total = 0
-    for item in evidence:
-        answers = item.answers
-        pairs = (
-            [(a, b) for i, a in enumerate(answers) for b in answers[i + 1 :]]
-            if metric.name == "disagreement"
-            else [(answers[0], answer) for answer in answers[1:]]
-        )
-        flips = sum(int(flip(a, b, item.delta_nats).low) for a, b in pairs) if item.reached else 0
-        same = sum(int(1 - flip(a, b, item.delta_nats).high) for a, b in pairs) if item.reached else 0
-        changed += same if metric.name == "unchanged" else flips
-        total += len(pairs)
-    return f"{changed:,} of {total:,} {metric.unit}"
-
-
-def tally(evidence: Sequence[Evidence]) -> tuple[Mapping[str, int], int]:
-    """Return how many answers are open by cause, and how many there are."""
-    causes = Counter(cause for item in evidence for cause in item.causes)
-    return causes, sum(len(item.answers) for item in evidence)
-
-
-def mean_share(hits: int, whole: int) -> Fraction | None:
-    """Return a share, or `None` of nothing."""
-    return Fraction(hits, whole) if whole else None
-
-
-def majority(item: Evidence, samples: int) -> Evidence:
-    """Return the evidence with one answer a presentation: what most of its draws say, unreadable where they tie."""
-    probes, answers = [], []
-    for start in range(0, len(item.answers), samples):
-        row = item.answers[start : start + samples]
-        counts = Counter(answer.probabilities.index(1.0) for answer in row if answer.status == "chosen")
-        ranked = counts.most_common(2)
-        clear = ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1])
-        k = row[0].k
-        answers.append(
-            AnswerDistribution.chosen(ranked[0][0], k) if clear else AnswerDistribution.nothing(k, "unparsed")
-        )
-        probes.append(dataclasses.replace(item.plan.probes[start], draw=None))
-    return dataclasses.replace(item, plan=dataclasses.replace(item.plan, probes=tuple(probes)), answers=tuple(answers))
+def all_answers(evidence: Sequence[Evidence], metric: Metric, note: str, *, needs_response: bool) -> Answers:
+    """Return what came back where everything was asked, measured."""
+    n = len(evidence)
+    return Answers(
+        evidence=tuple(evidence),
+        values=measure_questions(evidence, metric),
+        moves=movements(evidence, metric, 1) if needs_response else (),
+        decision=Decision(method="exhaustive", alpha=0.0, n=n, n_planned=n, note=note),
+    )

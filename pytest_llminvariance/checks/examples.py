@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pytest_llminvariance.checks.evidence import Evidence
-from pytest_llminvariance.checks.properties import Probe
+from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.verdict import Example, Shown
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
@@ -17,7 +17,7 @@ from pytest_llminvariance.questions.orders import inverse, kendall_distance
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.source import presentation_source, question_source
 from pytest_llminvariance.transforms.differences import changed_parts, distance, layout_words
-from pytest_llminvariance.transforms.edits import PARAPHRASE_OF, edit_words, n_edits
+from pytest_llminvariance.transforms.edits import edit_words, n_edits
 
 
 def nearest_pair(evidence: Sequence[Evidence], *, wants_change: bool = False) -> tuple[Evidence, int] | None:
@@ -113,8 +113,7 @@ def _change(first: Probe, second: Probe) -> str:
     words = []
     changed = changed_parts(a, b)
     if "question" in changed:
-        reworded = PARAPHRASE_OF in b.question.attributes
-        words.append("ask in other words" if reworded else edit_words(a.question, b.question))
+        words.append(edit_words(a.question, b.question))
     if first.readout != second.readout:
         words.append(f"read {second.readout} instead of {first.readout}")
     if a.template != b.template:

@@ -1,102 +1,63 @@
-"""From what came back to a finding: measure, guard and decide. Numbers only, nothing is asked."""
+"""From answers to a finding: the effect of a suite, counts, guards, the verdict and the example. Nothing is asked."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.metadata
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pytest_llminvariance.checks.asking import Part, needs_response
-from pytest_llminvariance.checks.evidence import (
-    Evidence,
-    choice_shares,
-    count_words,
-    effect_of,
-    expected_scores,
-    kept_under_reversal,
-    majority,
-    measure_questions,
-    per_question,
-    tally,
-)
+from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
-from pytest_llminvariance.checks.guards import movement_bound, movements, replicates_guard, reply_guards, responsiveness
-from pytest_llminvariance.checks.properties import BatchAgreement, Property
-from pytest_llminvariance.checks.stopping import Stopped
-from pytest_llminvariance.checks.verdict import Decision, Finding, Guard, Verdict, decide
-from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Everything that came back for one check, and where the asking ended."""
-
-    parts: tuple[Part, ...]
-    tokens: int
-    runtime: tuple[Guard, ...]
-    """Guards on the engine: noise between batches, and drift while it was asked."""
-    decision: Decision
-    stopped: Stopped | None = None
-    samples: int = 1
-    planned: Mapping[str, int] = field(default_factory=dict)
-    """How many questions and presentations were planned."""
-
-    @property
-    def evidence(self) -> tuple[Evidence, ...]:
-        """The answers to the plans that were counted."""
-        return tuple(part.evidence for part in self.parts)
+from pytest_llminvariance.checks.guards import guards_of
+from pytest_llminvariance.checks.properties.base import Property
+from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict, decide
+from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.metrics import (
+    UNKNOWN,
+    Interval,
+    Metric,
+    flip,
+    mean_interval,
+    position_bias,
+    position_shares,
+    trait_shift,
+)
+from pytest_llminvariance.questions.presentation import Presentation
 
 
 def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
-    """Return the finding."""
-    evidence, values = answers.evidence, measure_questions(answers.evidence, metric)
-    effect = effect_of(evidence, metric, values)
-    guards = guards_of(answers, made, metric, limit)
-    causes, n_answers = tally(evidence)
-    stopped = answers.stopped
-    verdict, reasons = decide(effect, limit, guards, causes, n_answers, None if stopped is None else stopped.verdict)
-    if verdict is Verdict.UNDECIDED and stopped is not None:
-        reasons = (*stopped.reasons, *reasons)
+    """Return the finding; `known` is what it says that no answer tells."""
+    evidence, values = answers.evidence, answers.values
+    effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
+    causes = Counter(cause for item in evidence for cause in causes_of(item))
+    n_answers = sum(len(item.answers) for item in evidence)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
+    numbers: dict[str, Any] = {
+        "count": count_words(evidence, metric),
+        "per_question": per_question(*_by_question(evidence, values)),
+        "details": _details(evidence, seen, effect, answers.samples),
+        "versions": package_versions(),
+    }
+    guards = guards_of(answers, made, limit)
+    verdict, reasons = decide(effect, limit, guards, causes, n_answers, answers.verdict)
+    if verdict is Verdict.UNDECIDED:
+        reasons = (*answers.reasons, *reasons)
     return Finding(
-        **known,
+        **{**numbers, **known},
         metric=metric.name,
         effect=effect,
         tolerance=limit,
         verdict=verdict,
         reasons=reasons,
-        count=count_words(evidence, metric),
         questions_asked=len({item.plan.question.content_hash for item in evidence}),
-        questions_planned=answers.planned.get("questions", len(evidence)),
         presentations_asked=n_answers,
-        presentations_planned=answers.planned.get("presentations", n_answers),
-        tokens=answers.tokens,
         example=nearest_example(seen, wants_change=metric.name == "unchanged"),
-        per_question=per_question(*_by_question(evidence, values)),
         guards=tuple(guards),
-        details=_details(evidence, seen, effect, answers.samples),
         decision=answers.decision,
     )
-
-
-def guards_of(answers: Answers, made: Property, metric: Metric, limit: Fraction) -> list[Guard]:
-    """Return all guards with their numbers."""
-    found = [*reply_guards(answers.evidence, of_engine=isinstance(made, BatchAgreement)), *answers.runtime]
-    if isinstance(made, BatchAgreement):
-        found.append(replicates_guard(len(answers.parts) * made.batches))
-    if needs_response(made):
-        found.append(_responsive(answers, metric, movement_bound(limit)))
-    return found
-
-
-def _responsive(answers: Answers, metric: Metric, bound: Fraction) -> Guard:
-    stopped = answers.stopped
-    if stopped is not None and stopped.responsive is not None:
-        return responsiveness(stopped.responsive.lower, bound, passed=stopped.answered_for, at_least=True)
-    pairs = [(part.evidence, part.foreign) for part in answers.parts]
-    moved = mean_interval(movements(pairs, metric, answers.samples)).low
-    return responsiveness(moved, bound, passed=moved > bound)
 
 
 def _by_question(
@@ -135,3 +96,166 @@ def _details(
         "majority_flips": flips,
         "majority_pairs": len(decided),
     }
+
+
+def causes_of(item: Evidence) -> tuple[str, ...]:
+    """Return why answers are open, one entry per open answer."""
+    if not item.reached:
+        return ("not reached",) * len(item.answers)
+    open_answers = [answer for answer in item.answers if len(answer.outcomes(item.delta_nats)) > 1]
+    return tuple("tie" if answer.is_known else answer.status for answer in open_answers)
+
+
+def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tuple[QuestionEffect, ...]:
+    """Return the record of each question's effect."""
+    return tuple(
+        QuestionEffect(
+            question=item.plan.question.name,
+            low=float(value.low),
+            high=float(value.high),
+            presentations=len(item.answers),
+            causes=tuple(sorted(set(causes_of(item)))),
+        )
+        for item, value in zip(evidence, values, strict=True)
+    )
+
+
+def pooled_effect(evidence: Sequence[Evidence], metric: Metric) -> Interval:
+    """Return `position_bias` or `trait_shift` over all questions; open answers widen it."""
+    if not all(item.reached for item in evidence):
+        return UNKNOWN
+    if metric.name == "trait_shift":
+        return _trait_shift(evidence)
+    rows, n_open = _rows_by_k(evidence)
+    n = sum(len(part) for part in rows.values()) + n_open
+    if not rows:
+        return UNKNOWN
+    value = position_bias(rows)
+    return Interval(max(0.0, value - n_open / n), min(1.0, value + n_open / n))
+
+
+def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[float]]], int]:
+    """Return mass by position of balanced probes, by number of options, and how many answers are open."""
+    rows: dict[int, list[list[float]]] = {}
+    n_open = 0
+    for item in evidence:
+        for index in item.plan.balanced or ():
+            outcomes = item.answers[index].outcomes(item.delta_nats)
+            order = item.plan.probes[index].presentation.order
+            if min(outcomes) < 0 or not item.answers[index].is_known:
+                n_open += 1
+                continue
+            rows.setdefault(len(order), []).append([(content in outcomes) / len(outcomes) for content in order])
+    return rows, n_open
+
+
+def _trait_shift(evidence: Sequence[Evidence]) -> Interval:
+    by_trait: dict[str, list[list[float]]] = {}
+    spans = []
+    for item in evidence:
+        question = item.plan.question
+        trait, scores = str(question.attributes.get("trait")), question.keyed_scores
+        if scores is None:
+            return UNKNOWN
+        expected = [answer.expected_score(scores) if answer.is_known else None for answer in item.answers]
+        spans.append(max(scores) - min(scores))
+        if any(value is None for value in expected):
+            return UNKNOWN
+        by_trait.setdefault(trait, []).append([value for value in expected if value is not None])
+    value = trait_shift(by_trait, max(spans))
+    return Interval(value, value)
+
+
+def choice_shares(evidence: Sequence[Evidence]) -> tuple[float, ...] | None:
+    """Return the share of choices at each position where the plan is balanced and all questions have as many options."""
+    if any(item.plan.balanced is None for item in evidence):
+        return None
+    rows, _ = _rows_by_k(evidence)
+    return position_shares(next(iter(rows.values()))) if len(rows) == 1 else None
+
+
+def expected_scores(evidence: Sequence[Evidence]) -> Mapping[str, tuple[float | None, ...]] | None:
+    """Return expected scores as printed (before re-keying), by question and probe, where all questions have scores.
+
+    `Questionnaire.trait_scores` and `acquiescence_index` take one value per item from here.
+    """
+    found: dict[str, tuple[float | None, ...]] = {}
+    for item in evidence:
+        scores = item.plan.question.scores
+        if scores is None:
+            return None
+        found[item.plan.question.name] = tuple(
+            answer.expected_score(scores) if answer.is_known else None for answer in item.answers
+        )
+    return found
+
+
+def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | None:
+    """Count what a reversal of the options left in place: the content, the position, both, or neither.
+
+    The middle of an odd scale keeps both, so it says nothing about either; open answers are `other`.
+    `None` where no presentation is the reverse of another.
+    """
+    counts = dict.fromkeys(("content", "position", "both", "other"), 0)
+    for item in evidence:
+        by_presentation = {probe.presentation: n for n, probe in enumerate(item.plan.probes) if probe.readout is None}
+        for shown, index in by_presentation.items():
+            turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
+            if turned is not None and index < turned:
+                counts[_kept(shown, item, index, turned)] += 1
+    return counts if any(counts.values()) else None
+
+
+def _kept(shown: Presentation, item: Evidence, index: int, turned: int) -> str:
+    first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
+    if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
+        return "other"
+    (a,), (b,) = first, second
+    content, position = a == b, shown.position_of(a) == len(shown.order) - 1 - shown.position_of(b)
+    return "both" if content and position else "content" if content else "position" if position else "other"
+
+
+def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
+    """Return certain changes as counts, `9 of 23 other presentations`; empty where the metric is no share."""
+    if not metric.unit:
+        return ""
+    changed = total = 0
+    for item in evidence:
+        answers = item.answers
+        pairs = (
+            [(a, b) for i, a in enumerate(answers) for b in answers[i + 1 :]]
+            if metric.name == "disagreement"
+            else [(answers[0], answer) for answer in answers[1:]]
+        )
+        flips = sum(int(flip(a, b, item.delta_nats).low) for a, b in pairs) if item.reached else 0
+        same = sum(int(1 - flip(a, b, item.delta_nats).high) for a, b in pairs) if item.reached else 0
+        changed += same if metric.name == "unchanged" else flips
+        total += len(pairs)
+    return f"{changed:,} of {total:,} {metric.unit}"
+
+
+def majority(item: Evidence, samples: int) -> Evidence:
+    """Return the evidence with one answer a presentation: what most of its draws say, unreadable where they tie."""
+    probes, answers = [], []
+    for start in range(0, len(item.answers), samples):
+        row = item.answers[start : start + samples]
+        counts = Counter(answer.probabilities.index(1.0) for answer in row if answer.status == "chosen")
+        ranked = counts.most_common(2)
+        clear = ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1])
+        k = row[0].k
+        answers.append(
+            AnswerDistribution.chosen(ranked[0][0], k) if clear else AnswerDistribution.nothing(k, "unparsed")
+        )
+        probes.append(dataclasses.replace(item.plan.probes[start], draw=None))
+    return dataclasses.replace(item, plan=dataclasses.replace(item.plan, probes=tuple(probes)), answers=tuple(answers))
+
+
+def package_versions(*more: str) -> dict[str, str]:
+    """Return the versions of what determines answers and numbers, and of packages that are named beside them."""
+    found = {}
+    for name in ("pytest-llminvariance", "torch", "transformers", *more):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -6,20 +6,20 @@ A committed file holds the salt, the share and the openings, so that an ephemera
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import read_committed
+from pytest_llminvariance.files import read_committed, write_committed, writing
 from pytest_llminvariance.questions.question import Question, cluster_of
 
 HOLDOUT_NAME = "invariance-holdout.json"
 MIN_QUESTIONS = 20
 """Checks of fewer questions are never split: too little would be left on either side."""
 VERSION = 1
+WHAT = "hold-out"
 AGAIN = "Make a new one with: llminvariance holdout"
 
 
@@ -74,11 +74,11 @@ class Holdout:
         from filelock import FileLock
 
         entry = {"session": self.session, "date": self.today, "fingerprint": fingerprint}
-        with FileLock(f"{self.path}.lock"):
+        with writing(self.path, WHAT), FileLock(f"{self.path}.lock"):
             data = _checked(self.path)
             if entry not in data["openings"]:
                 data["openings"] = [*data["openings"], entry]
-                self.path.write_text(_text(data), encoding="utf-8")
+                write_committed(self.path, WHAT, data)
 
 
 def read_holdout(path: Path, *, is_open: bool, session: str, today: str) -> Holdout:
@@ -95,25 +95,22 @@ def new_holdout(path: Path, share: float, salt: str) -> Holdout:
     """Write a new file.
 
     Raises:
-        UsageError: if the file is there, as its openings must not be lost, or the share is not between 0 and 1.
+        UsageError: if the file is there, as its openings must not be lost, if it cannot be written, or if the share
+            is not between 0 and 1.
     """
     if path.exists():
         raise UsageError(f"{str(path)!r} is there already, and its openings count. Remove it by hand if you mean to")
     if not 0 < share < 1:
         raise UsageError(f"share is {share!r}, but must be between 0 and 1")
-    path.write_text(_text({"schema_version": VERSION, "salt": salt, "share": share, "openings": []}), encoding="utf-8")
+    write_committed(path, WHAT, {"schema_version": VERSION, "salt": salt, "share": share, "openings": []})
     return read_holdout(path, is_open=False, session="", today="")
 
 
 def _checked(path: Path) -> dict[str, Any]:
-    data = read_committed(path, "hold-out", VERSION, AGAIN)
+    data = read_committed(path, WHAT, VERSION, AGAIN)
     share = data.get("share")
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
         raise UsageError(f"hold-out {str(path)!r}: share is {share!r}, but must be between 0 and 1. {AGAIN}")
     if not isinstance(data.get("salt"), str) or not data["salt"] or not isinstance(data.get("openings"), list):
         raise UsageError(f"hold-out {str(path)!r}: needs a salt (text) and openings (a list). {AGAIN}")
     return data
-
-
-def _text(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=1) + "\n"

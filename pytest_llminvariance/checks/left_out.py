@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from pytest_llminvariance.checks.properties import Property
+from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import Finding, Guard, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.labels import fold_label
@@ -32,7 +32,7 @@ def leave_out(
     Raises:
         UsageError: under `on_reference="error"`.
     """
-    parts = _parts(getattr(made, "transform", None))
+    parts = _parts(made.transform)
     heeds = [getattr(part, "on_reference", "leave_out") for part in parts]
     forms = {fold_label(label) for labels in _label_sets(parts) for label in labels}
     by_label = readout in ("label", "text") and "ask_anyway" not in heeds

@@ -5,175 +5,99 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Literal, get_args
 
-from pytest_llminvariance.checks.asking import Part
-from pytest_llminvariance.checks.evidence import measure_questions
-from pytest_llminvariance.checks.guards import movements
-from pytest_llminvariance.checks.properties import Invariance, Plan, Probe, Property
-from pytest_llminvariance.checks.stopping import Unit
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.measures.asking_order import asking_order, draw_order
-from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
-from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, cluster_of
-from pytest_llminvariance.questions.template import Template
-from pytest_llminvariance.transforms.showing import Reorder
+from pytest_llminvariance.questions.question import cluster_of
 
-Claim = Literal["suite", "orbit", "population"]
 DRAWS_PER_QUESTION = 4
 """Budget of draws where each has fresh presentations or samples."""
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What is planned, without the plans."""
-
-    specs: tuple[str, ...]
-    designs: tuple[str, ...]
-    n_presentations: int
+KEPT = 20_000
+"""Presentations that are kept until they are asked, where not everything is asked for certain."""
 
 
 @dataclass(slots=True)
 class Planner:
-    """Plans questions when they are asked, so that memory does not grow with those that are not."""
+    """Plans every question of a suite once, and tells how much that is.
 
-    made: Property
-    questions: Sequence[Question]
-    template: str | Template | None
-    claim: Claim
-    samples: int
-    _kept: dict[int, Plan] = field(default_factory=dict, init=False)
-
-    @property
-    def draws_units(self) -> bool:
-        """Whether questions are drawn with replacement, each draw with something fresh."""
-        return self.samples > 1 or self.claim == "orbit"
-
-    def overview(self) -> Overview:
-        """Plan everything once.
-
-        Raises:
-            UsageError: where a question cannot be planned.
-        """
-        specs: dict[str, None] = {}
-        designs: dict[str, None] = {}
-        n = 0
-        for index in range(len(self.questions)):
-            plan = self.plan(index)
-            specs[plan.spec], designs[plan.design] = None, None
-            n += len(plan.probes)
-        return Overview(tuple(specs), tuple(designs), n)
-
-    def plan(self, index: int) -> Plan:
-        """Return the plan of a question; with samples, of its first draw."""
-        plan = self.made.plan(self.questions[index], self.template)
-        return plan if self.samples == 1 else _with_draws(plan, self.samples, 0)
-
-    def all_plans(self) -> list[Plan]:
-        """Return all plans, for a check that asks everything."""
-        return [self.plan(index) for index in range(len(self.questions))]
-
-    def units(self, metric: Metric, tolerance: Fraction, seed: int, fingerprint: str) -> list[Unit]:
-        """Return what is counted, in the order of asking."""
-        if self.claim == "population":
-            return self._clusters(metric, tolerance, seed, fingerprint)
-        if self.draws_units:
-            return list(self._draws(metric, seed, fingerprint))
-        order = asking_order(seed, fingerprint, [question.content_hash for question in self.questions])
-        return [self.unit(metric, lambda index=index: (self.plan(index),)) for index in order]  # type: ignore[misc]
-
-    def _draws(self, metric: Metric, seed: int, fingerprint: str) -> Iterator[Unit]:
-        n, seen = len(self.questions), [0] * len(self.questions)
-        for index in draw_order(seed, fingerprint, n, DRAWS_PER_QUESTION * n):
-            number = seen[index]
-            seen[index] += 1
-            yield self.unit(metric, lambda index=index, number=number: (self._fresh(index, number, seed),))  # type: ignore[misc]
-
-    def _fresh(self, index: int, number: int, seed: int) -> Plan:
-        """Return the plan of the `number`-th draw of a question: other orders, other samples."""
-        plan = self.made.plan(self.questions[index], self.template)
-        if self.claim == "orbit":
-            plan = _with_fresh_orders(self.made, plan, f"{seed}|{number}")
-        return plan if self.samples == 1 else _with_draws(plan, self.samples, number)
-
-    def unit(self, metric: Metric, plans: Callable[[], tuple[Plan, ...]]) -> Unit:
-        """Return one plan as a unit that is counted."""
-
-        def value(parts: Sequence[Part]) -> Interval:
-            return measure_questions([part.evidence for part in parts], metric)[0]
-
-        return Unit(plans, value, self._moved(metric))
-
-    def _moved(self, metric: Metric) -> Callable[[Sequence[Part]], Interval]:
-        def moved(parts: Sequence[Part]) -> Interval:
-            return mean_interval(movements([(part.evidence, part.foreign) for part in parts], metric, self.samples))
-
-        return moved
-
-    def _clusters(self, metric: Metric, tolerance: Fraction, seed: int, fingerprint: str) -> list[Unit]:
-        """Return one unit a cluster, question-weighted.
-
-        tol + sum of (x_i - tol) / n_max lies in [0, 1], and its mean is tol where the mean over questions is.
-        """
-        members: dict[str, list[int]] = {}
-        for index, question in enumerate(self.questions):
-            members.setdefault(cluster_of(question), []).append(index)
-        names, largest = list(members), max(map(len, members.values()))
-
-        def value(parts: Sequence[Part]) -> Interval:
-            found = measure_questions([part.evidence for part in parts], metric)
-            low = sum((Fraction(v.low) - tolerance for v in found), Fraction(0)) / largest
-            high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / largest
-            return Interval(tolerance + low, tolerance + high)
-
-        units = []
-        for place in asking_order(seed, fingerprint, names):
-            chosen = members[names[place]]
-            units.append(Unit(lambda chosen=chosen: tuple(map(self.plan, chosen)), value, self._moved(metric)))  # type: ignore[misc]
-        return units
-
-    def suite_key(self, fingerprint: str, specs: Sequence[str], *told: str) -> str:
-        """Return what identifies weights, suite and check, for noticing a second seed."""
-        parts = [fingerprint, sorted(question.content_hash for question in self.questions), list(specs), *told]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def check_claim(claim: object, samples: object, made: Property, metric: str) -> Claim:
-    """Return the claim, or raise where it does not go with samples, property or metric.
+    Costs one pass over all presentations. A check that asks everything keeps all plans, as it holds them anyway while it
+    asks. One that may stop keeps the first 20,000 presentations, a few MB; in a larger suite the rest is counted, let
+    go, and planned again if it comes to be asked, so memory grows with what is asked and not with the suite.
 
     Raises:
-        UsageError: naming value, rule and the way out.
+        UsageError: where a question cannot be planned.
     """
-    if claim not in get_args(Claim):
-        raise UsageError(f"claim is {claim!r}, but must be one of {', '.join(get_args(Claim))}")
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= 1000:
-        raise UsageError(f"samples is {samples!r}, but must be a whole number from 1 to 1,000")
-    if samples > 1 and metric != "excess_disagreement":
-        raise UsageError(
-            f"samples={samples} draws answers at random, and {metric!r} would count the noise as the property's fault. "
-            "Use metric='excess_disagreement', which takes off what repeated asking alone changes"
-        )
-    if samples == 1 and metric == "excess_disagreement":
-        raise UsageError("metric='excess_disagreement' compares repeated answers: give samples=3, or at least 2")
-    if samples > 1 and (claim != "suite" or not isinstance(made, Invariance)):
-        raise UsageError(
-            f"samples={samples} goes with claim='suite' and a transform, not with {made.title}, claim={claim!r}"
-        )
-    sampled = isinstance(made, Invariance) and isinstance(made.transform, Reorder) and made.samples_the_orbit
-    if claim == "orbit" and (not sampled or metric not in ("flip_rate", "disagreement", "tv", "score_gap")):
-        raise UsageError(
-            "claim='orbit' is about all orders, from fresh samples of them: it goes with orders='sample', n=..., and "
-            "flip_rate, disagreement, tv or score_gap. Other designs are asked whole: use claim='suite'"
-        )
-    if claim == "population" and metric in ("position_bias", "trait_shift"):
-        raise UsageError(
-            f"{metric!r} pools all questions, so claim='population' is not known for it. Use claim='suite'"
-        )
-    return claim  # type: ignore[return-value]
+
+    terms: Terms
+    keeps_all: bool
+    specs: tuple[str, ...] = field(init=False)
+    """What identifies the plans, as they became."""
+    spec: str = field(init=False)
+    """The same in one text: hashed where there are many."""
+    design: str = field(init=False)
+    n_presentations: int = field(default=0, init=False)
+    n_units: int = field(init=False)
+    unit_name: str = field(default="question", init=False)
+    largest: int = field(default=1, init=False)
+    """Questions of the largest unit."""
+    _kept: dict[int, Plan] = field(default_factory=dict, init=False)
+    _clusters: dict[str, list[int]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        specs: dict[str, None] = {}
+        designs: dict[str, None] = {}
+        for index, question in enumerate(self.terms.questions):
+            plan = self.terms.made.plan(question, self.terms.template)
+            self.n_presentations += len(plan.probes)
+            if self.keeps_all or self.n_presentations <= KEPT:
+                self._kept[index] = plan
+            specs[plan.spec], designs[plan.design] = None, None
+            if self.terms.claim == "population":
+                self._clusters.setdefault(cluster_of(question), []).append(index)
+        told = f", {self.terms.samples} samples" if self.terms.samples > 1 else ""
+        self.specs = tuple(f"{spec}{told}" for spec in specs)
+        many = hashlib.sha256(json.dumps(list(self.specs)).encode()).hexdigest()[:16]
+        self.spec = " or ".join(self.specs) if len(self.specs) <= 4 else many
+        each = [f"{design}{told and f'{told} each'}" for design in designs]
+        self.design = each[0] if len(each) == 1 else f"{each[0]} to {each[-1]}"
+        self.n_presentations *= self.terms.samples
+        self.n_units = len(self.terms.questions)
+        if self.terms.draws:
+            self.unit_name, self.n_units = "draw", self.n_units * DRAWS_PER_QUESTION
+        elif self._clusters:
+            self.unit_name, self.n_units = "cluster", len(self._clusters)
+            self.largest = max(map(len, self._clusters.values()))
+
+    def plan(self, index: int, number: int = 0) -> Plan:
+        """Return the plan of a question; with samples, of its `number`-th draw."""
+        plan = self._kept.get(index) or self.terms.made.plan(self.terms.questions[index], self.terms.template)
+        return plan if self.terms.samples == 1 else _with_draws(plan, self.terms.samples, number)
+
+    def units(self, seed: int) -> Iterator[tuple[Plan, ...]]:
+        """Yield the plans of one unit after the other, in the order of asking; each is made when it is taken."""
+        fingerprint, questions = self.terms.model.fingerprint, self.terms.questions
+        if self.terms.draws:
+            seen = [0] * len(questions)
+            for index in draw_order(seed, fingerprint, len(questions), self.n_units):
+                yield (self._draw(index, seen[index], seed),)
+                seen[index] += 1
+            return
+        names = list(self._clusters)
+        hashes = names or [question.content_hash for question in questions]
+        for index in asking_order(seed, fingerprint, hashes):
+            yield tuple(map(self.plan, self._clusters[names[index]] if names else (index,)))
+
+    def _draw(self, index: int, number: int, seed: int) -> Plan:
+        """Return the plan of the `number`-th draw of a question: other orders, other samples."""
+        plan = self.plan(index, number)
+        return self.terms.made.fresh(plan, f"{seed}|{number}") if self.terms.claim == "orbit" else plan
+
+    def all_plans(self) -> tuple[Plan, ...]:
+        """Return the plans of all questions, in the order of the suite."""
+        return tuple(map(self.plan, range(len(self.terms.questions))))
 
 
 def _with_draws(plan: Plan, samples: int, number: int) -> Plan:
@@ -184,10 +108,3 @@ def _with_draws(plan: Plan, samples: int, number: int) -> Plan:
     return dataclasses.replace(
         plan, probes=probes, design=f"{plan.design}, {samples} samples each", spec=f"{plan.spec}, {samples} samples"
     )
-
-
-def _with_fresh_orders(made: Property, plan: Plan, salt: str) -> Plan:
-    assert isinstance(made, Invariance) and isinstance(made.transform, Reorder)  # noqa: S101, PT018 - check_claim saw to it
-    written: Presentation = plan.probes[0].presentation
-    orders = made.transform.orders(written, "sample", f"{plan.question.content_hash}|{salt}")
-    return dataclasses.replace(plan, probes=tuple(Probe(written.replace(order=order)) for order in orders))

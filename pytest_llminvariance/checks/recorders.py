@@ -38,9 +38,9 @@ class AnswerSink(Protocol):
         ...
 
     def entered(
-        self, role: Literal["planned", "foreign"], rows: Sequence[Sequence[Reply]], *, remembered: bool
+        self, role: Literal["planned", "foreign"], first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool
     ) -> None:
-        """Note the replies to each question's presentations, in the order of the sheet."""
+        """Note the replies to each question's presentations, in the order of the sheet from the question `first` on."""
         ...
 
     def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:

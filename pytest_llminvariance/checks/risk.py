@@ -13,17 +13,6 @@ DEFAULT_RISK = 0.05
 """Shared by checks that can never ask everything, where the session has no risk limit of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What one check may spend."""
-
-    alpha: float
-    may_stop: bool
-    """False where everything planned is asked."""
-    limit: float | None
-    note: str
-
-
 @dataclass(slots=True)
 class ItemRisk:
     """The share of the session's risk limit that one test may spend, check after check."""
@@ -39,11 +28,10 @@ class ItemRisk:
         """Start another attempt: the same seed and answers give the same verdicts, so nothing is spent twice."""
         self.n_checks = 0
 
-    def next(self) -> Allowance:
-        """Return what the next check of the test may spend: the j-th gets share / (j (j + 1))."""
+    def next(self) -> float:
+        """Return the risk that the next check of the test may spend: the j-th gets share / (j (j + 1))."""
         self.n_checks += 1
-        alpha = check_share(self.share, self.n_checks)
-        return Allowance(alpha, self.limit is not None and alpha > 0, self.limit, self.note)
+        return check_share(self.share, self.n_checks)
 
 
 class SeedLedger:

@@ -9,14 +9,10 @@ in a notebook. The default records nothing and remembers nothing.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from pytest_llminvariance.checks.risk import DEFAULT_RISK
-from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +93,7 @@ def run(
     """
     if undecided not in get_args(UndecidedPolicy):
         raise UsageError(f"undecided is {undecided!r}, but must be one of {', '.join(get_args(UndecidedPolicy))}")
-    from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger, as_risk_limit
+    from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk, SeedLedger, as_risk_limit
 
     limit, memo = as_risk_limit(risk_limit), _memo(cache)
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
@@ -146,20 +142,3 @@ class recorded:  # noqa: N801 - used like a function
             self._answers.end()
         if self._recorder and not self._done:
             self._recorder.failed(self._id, f"{type(error).__name__}: {error}")
-
-
-def in_search() -> bool:
-    """Return whether Hypothesis is running an example right now; never imports Hypothesis."""
-    hypothesis = sys.modules.get("hypothesis")
-    return bool(hypothesis and hypothesis.currently_in_test_context())
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of what determines answers and numbers."""
-    found = {}
-    for name in ("pytest-llminvariance", "torch", "transformers"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

@@ -1,22 +1,82 @@
-"""What one check asks, fixed before its first answer: the same for the run and for judging again."""
+"""What one check asks, fixed before its first answer: the same for the run and for judging again.
+
+A sheet grows by the plans that are asked; what is on it never changes. Memory grows with the presentations on it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pytest_llminvariance.checks.properties import Plan, Probe, Property
-from pytest_llminvariance.models.protocol import (
-    Draw,
-    Request,
-    request_for,
-)
+from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
+from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Question
+
+MIN_FOREIGN = 12
+"""Foreign stems asked in all, at least: with fewer, a fixed answer could agree by accident."""
+DONORS: tuple[Question, ...] = tuple(
+    Question(stem, ("yes", "no"))
+    for stem in (
+        "Which of these would you rather find in a kitchen?",
+        "Which of these would surprise a child the most?",
+        "Which of these is mentioned more often in old letters?",
+        "Which of these is hardest to draw from memory?",
+        "Which of these would be the odd one out in a museum?",
+        "Which of these costs the least to replace?",
+        "Which of these would a sailor have to know?",
+        "Which of these is most likely to be forgotten?",
+        "Which of these sounds best when shouted?",
+        "Which of these would fit on a postage stamp?",
+        "Which of these would you explain last to a visitor?",
+        "Which of these changes the most between summer and winter?",
+    )
+)
+"""Stems for suites with few questions of their own; their options are never used."""
+
+
+class ForeignStems:
+    """The stems of other questions, to ask each question's options under.
+
+    Others are the next in a seeded cycle through the suite (a derangement), then packaged donors where the
+    suite is small; together at least 12 over the suite.
+    """
+
+    def __init__(self, questions: Sequence[Question], seed: int) -> None:
+        self._cycle = sorted(questions, key=lambda q: hashlib.sha256(f"{seed}|{q.content_hash}".encode()).digest())
+        self._place = {question.content_hash: index for index, question in enumerate(self._cycle)}
+        self._each = math.ceil(MIN_FOREIGN / len(questions))
+
+    def under(self, plan: Plan) -> tuple[Presentation, ...]:
+        """Return the plan's presentation as written under foreign stems."""
+        start, about = self._place[plan.question.content_hash], (plan.question.stem, plan.question.context)
+        distinct: dict[tuple[str, str | None], None] = {}
+        for other in self._others(start):
+            if len(distinct) == self._each:
+                break
+            if (other.stem, other.context) != about:
+                distinct[other.stem, other.context] = None
+        return tuple(_under(plan.probes[0].presentation, stem, context) for stem, context in distinct)
+
+    def _others(self, start: int) -> Iterator[Question]:
+        n = len(self._cycle)
+        yield from (self._cycle[(start + step) % n] for step in range(1, n))
+        yield from DONORS
+
+
+def _under(shown: Presentation, stem: str, context: str | None) -> Presentation:
+    if "context" not in shown.template.fields:
+        context = None
+    return shown.replace(question=shown.question.under(Question(stem, shown.question.options, context=context)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """Everything about one check that is fixed before its first answer."""
+    """Everything about one check that is fixed before its first answer. Requests are made here and nowhere else."""
 
     made: Property
     metric: str
@@ -24,16 +84,26 @@ class Sheet:
     readout: str
     model: str
     fingerprint: str
-    plans: tuple[Plan, ...]
-    foreign: tuple[tuple[Presentation, ...], ...]
+    plans: tuple[Plan, ...] = ()
+    foreign: tuple[tuple[Presentation, ...], ...] = ()
     """For each question, its presentation as written under other stems; empty where no response is needed."""
-    must_differ: tuple[bool, ...]
+    must_differ: tuple[bool, ...] = ()
     """For each question, whether fewer than two distinct prompts sent are no evidence."""
     delta_nats: float
     samples: int = 1
     """Sampled answers to each foreign prompt, as to each planned one."""
     seed: int = 0
     """Of the draws."""
+
+    def grown(self, plans: Sequence[Plan], stems: ForeignStems | None, model: Model) -> Sheet:
+        """Return the sheet with more plans, under the stems that their responsiveness is asked with."""
+        differ = (self.made.compares_prompts and not inside_frame(plan, model) for plan in plans)
+        return dataclasses.replace(
+            self,
+            plans=(*self.plans, *plans),
+            foreign=() if stems is None else (*self.foreign, *map(stems.under, plans)),
+            must_differ=(*self.must_differ, *differ),
+        )
 
     def planned(self, question: int) -> list[Request]:
         """Return the requests of a question's plan."""
@@ -48,3 +118,13 @@ class Sheet:
 
     def _draw(self, probe: Probe) -> Draw | None:
         return None if probe.draw is None else Draw(self.seed, probe.draw)
+
+
+def inside_frame(plan: Plan, model: Model) -> bool:
+    """Return whether invariance holds by construction for this plan: every order lies in the model's frame."""
+    frame_orders = getattr(model, "frame_orders", None)
+    if frame_orders is None:
+        return False
+    first = plan.probes[0].presentation
+    same = all(probe.presentation.replace(order=first.order) == first for probe in plan.probes)
+    return same and {probe.presentation.order for probe in plan.probes} <= set(frame_orders(len(first.order)))

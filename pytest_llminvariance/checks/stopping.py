@@ -6,103 +6,107 @@ what is asked, never what is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol
+from typing import Literal, Protocol
 
-from pytest_llminvariance.checks.asking import Part
-from pytest_llminvariance.checks.properties import Plan
+from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions, movements
+from pytest_llminvariance.checks.guards import reply_guards
+from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.measures.forecast import forecast_words
-from pytest_llminvariance.measures.metrics import Interval
+from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
 
 FIRST_GROUP = 4
 GROWTH = 4
 """A group is a quarter of what was counted so far: passes stay few, and at most a fifth is asked in vain."""
 
 
-class PartSource(Protocol):
+class Source(Protocol):
     """Gives what came back for plans: by asking a model, or from a record."""
 
-    def parts(self, plans: Sequence[Plan]) -> list[Part]:
-        """Return one part a plan."""
+    def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
+        """Return one evidence a plan."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What counts as one value: a question, a draw of a question, or a cluster of questions."""
-
-    plans: Callable[[], tuple[Plan, ...]]
-    """Made when asked: memory does not grow with what is never asked."""
-    value: Callable[[Sequence[Part]], Interval]
-    moved: Callable[[Sequence[Part]], Interval]
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Where the asking ended."""
-
-    parts: tuple[Part, ...]
-    verdict: Verdict | None
-    """`None` where everything was asked, so that numbers decide."""
-    reasons: tuple[str, ...]
-    decision: Decision
-    responsive: Bounds | None
-    """Bounds of the movement under foreign stems; `None` where all of it was asked, or none."""
-    answered_for: bool = True
-    """False where the movement under foreign stems is not shown to be large enough."""
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Stopping:
-    """The rule: what is tested, at which risk, and what else HOLDS must wait for."""
+    """The rule: what is counted and tested, at which risk, and what else HOLDS must wait for."""
 
-    source: PartSource
-    test: MeanTest
-    response: MeanTest | None
-    may_hold: Callable[[Sequence[Part]], bool]
-    """Whether the other guards let HOLDS pass; looked at once before the end."""
+    source: Source
+    metric: Metric
+    tolerance: Fraction
+    alpha: float
+    n_units: int
+    least_movement: Fraction | None
+    """What foreign stems must move the answer by; `None` where no response is needed."""
     is_exact_at_end: bool
+    """False where units are drawn from more than is planned."""
+    samples: int = 1
     unit_name: str = "question"
-    least: float = 0.0
-    """The smallest value of the metric: tests see values on [0, 1]."""
-    _parts: list[Part] = field(default_factory=list, init=False)
+    largest: int = 1
+    """Questions of the largest unit."""
+    test: MeanTest = field(init=False)
+    response: MeanTest | None = field(default=None, init=False)
+    _evidence: list[Evidence] = field(default_factory=list, init=False)
     _values: list[Interval] = field(default_factory=list, init=False)
+    """Of each question."""
     _moves: list[Interval] = field(default_factory=list, init=False)
+    _counted: list[Interval] = field(default_factory=list, init=False)
+    """Of each unit."""
+    _moved: list[Interval] = field(default_factory=list, init=False)
     _looked: bool = field(default=False, init=False)
 
-    def run(self, units: Sequence[Unit]) -> Stopped:
-        """Ask until it stops."""
-        for unit, parts in self._asked(units):
-            value = unit.value(parts)
-            self._parts += parts
-            self._values.append(value)
-            self.test.add(rescaled(value.low, self.least), rescaled(value.high, self.least))
-            if self.response is not None:
-                moved = unit.moved(parts)
-                self._moves.append(moved)
-                moved_by = rescaled(moved.low, self.least)
-                self.response.add(moved_by, moved_by)
-            all_asked = self.is_exact_at_end and len(self._values) == len(units)
-            if not all_asked and (verdict := self._verdict()) is not None:
-                return self._stopped(verdict, len(units))
-        if self.is_exact_at_end:
-            note = "everything was asked before it was decided"
-            return Stopped(tuple(self._parts), None, (), self._decision("exhaustive", len(units), note), None)
-        return self._stopped(Verdict.UNDECIDED, len(units))
+    def __post_init__(self) -> None:
+        n_planned, least = self.n_units if self.is_exact_at_end else None, self.metric.least
+        self.test = MeanTest(rescaled(self.tolerance, least), self.alpha, n_planned)
+        if self.least_movement is not None:
+            self.response = MeanTest(rescaled(self.least_movement, least), self.alpha, n_planned)
 
-    def _asked(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, list[Part]]]:
+    def run(self, units: Iterator[tuple[Plan, ...]]) -> Answers:
+        """Ask unit by unit until it stops."""
+        least = self.metric.least
+        for evidence in self._asked(units):
+            values = measure_questions(evidence, self.metric)
+            value = self._of_cluster(values) if self.unit_name == "cluster" else values[0]
+            self._evidence += evidence
+            self._values += values
+            self._counted.append(value)
+            self.test.add(rescaled(value.low, least), rescaled(value.high, least))
+            if self.response is not None:
+                moves = movements(evidence, self.metric, self.samples)
+                self._moves += moves
+                self._moved.append(mean_interval(moves))
+                moved_by = rescaled(self._moved[-1].low, least)
+                self.response.add(moved_by, moved_by)
+            all_asked = self.is_exact_at_end and len(self._counted) == self.n_units
+            if not all_asked and (verdict := self._verdict()) is not None:
+                return self._stopped(verdict)
+        if self.is_exact_at_end:
+            return self._answers(self._decision("exhaustive", "everything was asked before it was decided"))
+        return self._stopped(Verdict.UNDECIDED)
+
+    def _asked(self, units: Iterator[tuple[Plan, ...]]) -> Iterator[list[Evidence]]:
         start = 0
-        while start < len(units):
-            group = units[start : start + max(FIRST_GROUP, start // GROWTH)]
-            planned = [unit.plans() for unit in group]
-            parts = iter(self.source.parts([plan for plans in planned for plan in plans]))
-            for unit, plans in zip(group, planned, strict=True):
-                yield unit, [next(parts) for _ in plans]
+        while group := list(itertools.islice(units, max(FIRST_GROUP, start // GROWTH))):
+            found = iter(self.source.evidence([plan for plans in group for plan in plans]))
+            for plans in group:
+                yield [next(found) for _ in plans]
             start += len(group)
+
+    def _of_cluster(self, found: Sequence[Interval]) -> Interval:
+        """Return the value of a cluster, question-weighted.
+
+        tol + sum of (x_i - tol) / n_max lies in [0, 1], and its mean is tol where the mean over questions is.
+        """
+        tolerance, largest = self.tolerance, self.largest
+        low = sum((Fraction(v.low) - tolerance for v in found), Fraction(0)) / largest
+        high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / largest
+        return Interval(tolerance + low, tolerance + high)
 
     def _verdict(self) -> Verdict | None:
         shown = self.test.shown
@@ -117,33 +121,39 @@ class Stopping:
         if self._looked:
             return None
         self._looked = True
-        return Verdict.HOLDS if self.may_hold(self._parts) else None
+        guards = reply_guards(self._evidence)
+        return Verdict.HOLDS if all(guard.passed is not False for guard in guards) else None
 
-    def _stopped(self, verdict: Verdict, n_units: int) -> Stopped:
-        alpha, note = self.test.alpha, ""
+    def _stopped(self, verdict: Verdict) -> Answers:
+        note, name = "", self.unit_name
         reasons: tuple[str, ...] = ()
-        moved = None
-        if self.response is not None:
-            moved = self._bounds([move.low for move in self._moves], None, self.response)
-        if verdict is Verdict.UNDECIDED and len(self._values) == n_units and not self.is_exact_at_end:
-            n_open = sum(value.low != value.high for value in self._values)
-            note = forecast_words(self.test, self.unit_name, n_open)
+        if verdict is Verdict.UNDECIDED and len(self._counted) == self.n_units and not self.is_exact_at_end:
+            n_open = sum(value.low != value.high for value in self._counted)
+            note = forecast_words(self.test, name, n_open)
             reasons = (
-                f"the budget of {n_units:,} {self.unit_name}s is spent and nothing is shown at risk {alpha:.2g}: {note}",
+                f"the budget of {self.n_units:,} {name}s is spent and nothing is shown at risk {self.alpha:.2g}: {note}",
             )
-        answered = self.response is None or self.response.shown == "above"
-        decision = self._decision("sequential", n_units, note)
-        return Stopped(tuple(self._parts), verdict, reasons, decision, moved, answered)
+        return self._answers(self._decision("sequential", note), verdict, reasons)
 
-    def _decision(self, method: str, n_units: int, note: str) -> Decision:
+    def _answers(self, decision: Decision, verdict: Verdict | None = None, reasons: tuple[str, ...] = ()) -> Answers:
+        moved = None
+        if verdict is not None and self.response is not None:
+            moved = self._bounds([move.low for move in self._moved], None, self.response)
+        return Answers(
+            evidence=tuple(self._evidence), values=tuple(self._values), moves=tuple(self._moves), decision=decision,
+            verdict=verdict, reasons=reasons, responsive=moved, samples=self.samples,
+            answered_for=self.response is None or self.response.shown == "above",
+        )  # fmt: skip
+
+    def _decision(self, method: Literal["exhaustive", "sequential"], note: str) -> Decision:
         ends: Bounds | None = None
-        if method == "sequential" and self._values:
-            ends = self._bounds([v.low for v in self._values], [v.high for v in self._values], self.test)
+        if method == "sequential" and self._counted:
+            ends = self._bounds([v.low for v in self._counted], [v.high for v in self._counted], self.test)
         return Decision(
-            method="sequential" if method == "sequential" else "exhaustive",
-            alpha=self.test.alpha,
-            n=len(self._values),
-            n_planned=n_units,
+            method=method,
+            alpha=self.alpha,
+            n=len(self._counted),
+            n_planned=self.n_units,
             log_e_broken=_evidence(self.test.above.log_peak, self.test.above.is_certain),
             log_e_holds=_evidence(self.test.within.log_peak, self.test.within.is_certain),
             lower=None if ends is None else ends.lower,
@@ -152,11 +162,11 @@ class Stopping:
         )
 
     def _bounds(self, lows: Sequence[Number], highs: Sequence[Number] | None, test: MeanTest) -> Bounds:
-        low = [rescaled(value, self.least) for value in lows]
-        high = low if highs is None else [rescaled(value, self.least) for value in highs]
+        least = self.metric.least
+        low = [rescaled(value, least) for value in lows]
+        high = low if highs is None else [rescaled(value, least) for value in highs]
         found = bounds(low, high, test.n_planned, test.alpha)
-        span = 1 - self.least
-        return Bounds(self.least + span * found.lower, self.least + span * found.upper)
+        return Bounds(least + (1 - least) * found.lower, least + (1 - least) * found.upper)
 
 
 def _evidence(log_peak: float, is_certain: bool) -> float:  # noqa: FBT001

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from pytest_llminvariance.errors import LLMInvarianceError, UsageError
+from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
 
 SCHEMA_VERSION = 1
@@ -193,22 +193,6 @@ class UndecidedError(InvarianceError):
 
 
 InvarianceError.__module__ = UndecidedError.__module__ = "pytest_llminvariance"  # as users import them
-
-
-def as_tolerance(tolerance: object) -> Fraction:
-    """Return a tolerance as the fraction that its decimal digits say, so that counts compare exactly.
-
-    Raises:
-        UsageError: unless it is a number from 0 to below 1.
-    """
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | Fraction):
-        raise UsageError(f"tolerance is {tolerance!r}, but must be a number from 0 to below 1")
-    if not 0 <= tolerance < 1:
-        raise UsageError(
-            f"tolerance is {tolerance!r}, but must be from 0 to below 1: it is the largest mean metric that is accepted. "
-            "For percent divide by 100"
-        )
-    return tolerance if isinstance(tolerance, Fraction) else Fraction(str(tolerance))
 
 
 def decide(

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pytest_llminvariance.checks.properties import default_audits
+from pytest_llminvariance.models.load_settings import LoadSettings, help_of
+
 if TYPE_CHECKING:
     from pytest_llminvariance.cli.auditing import AuditPlan
     from pytest_llminvariance.records.directory import Record
@@ -23,9 +26,9 @@ def audit_command(
     questions: Annotated[
         str | None, typer.Option(metavar="FILE", help="Your questions; else the packaged ones.")
     ] = None,
-    properties: Annotated[
-        str, typer.Option(help="Which properties, separated by commas.")
-    ] = "order,prompt,labels,layout",
+    properties: Annotated[str, typer.Option(help="Which properties, separated by commas.")] = ",".join(
+        default_audits()
+    ),
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the record goes, and is gone on with.")] = None,
     tolerance: Annotated[
         list[str] | None,
@@ -36,9 +39,11 @@ def audit_command(
         str | None, typer.Option(metavar="TEXT", help="How questions are asked: text with {stem} and {options}.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the audit.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    revision: Annotated[str | None, typer.Option(metavar="REV", help="Revision of a hub model.")] = None,
+    device: Annotated[str, typer.Option(help=f"{help_of('device')}.")] = LoadSettings.device,
+    dtype: Annotated[str, typer.Option(help=f"{help_of('dtype')}.")] = LoadSettings.dtype,
+    revision: Annotated[
+        str | None, typer.Option(metavar="REV", help=f"{help_of('revision')}.")
+    ] = LoadSettings.revision,
 ) -> None:
     r"""Check the usual properties of a model on a bank of questions, with no test code.
 
@@ -74,7 +79,7 @@ def default_directory(spec: str) -> str:
 
 
 def _tolerances(texts: list[str], names: tuple[str, ...]) -> dict[str, float]:
-    from pytest_llminvariance.checks.verdict import as_tolerance
+    from pytest_llminvariance.checks.refusals import as_tolerance
     from pytest_llminvariance.errors import UsageError
 
     found: dict[str, float] = {}
@@ -109,11 +114,11 @@ def _stopped(directory: Path) -> str:
 
 def _show(record: Record, plan: AuditPlan) -> None:
     """Print the table of verdicts, the nearest counter-examples, and where everything is."""
-    from pytest_llminvariance.report.terminal import COLOURS
     from pytest_llminvariance.report.text import one_line
+    from pytest_llminvariance.report.words import COLOURS
 
     rows = [row for row in record.findings if row["where"] in {f"audit::{name}" for name in plan.properties}]
-    typer.echo(f"model {one_line(str(record.run['model']), None)}, fingerprint {str(record.run['fingerprint'])[:16]}")
+    typer.echo(f"model {one_line(record.run['model'])}, fingerprint {str(record.run['fingerprint'])[:16]}")
     cells = [COLUMNS, *map(_cells, rows)]
     widths = [max(len(cell[n]) for cell in cells) for n in range(len(COLUMNS))]
     for cell, row in zip(cells, (None, *rows), strict=True):
@@ -122,17 +127,14 @@ def _show(record: Record, plan: AuditPlan) -> None:
         for note in _notes(row) if row else ():
             typer.echo(f"           {note}")
     typer.echo(f"record: {record.directory} ({sum(map(len, record.answers.values())):,} answers)")
-    page = _page(record)
-    if page is not None:
-        typer.echo(f"page: {page}")
+    typer.echo(f"page: {_page(record)}")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    from pytest_llminvariance.report.words import percent
+    from pytest_llminvariance.report.words import low_to_high, unit_words
 
-    low, high = row["effect"]["low"], row["effect"]["high"]
-    say = percent if row["count"] else (lambda value: f"{value:.2g}")
-    effect = say(low) if say(low) == say(high) else f"{say(low)} to {say(high)}"
+    say = unit_words(is_share=bool(row["count"]))
+    effect = low_to_high(row["effect"]["low"], row["effect"]["high"], say)
     asked = f"{row['presentations_asked']:,} presentations of {row['questions_asked']:,} questions"
     named = row["where"].removeprefix("audit::")
     return row["verdict"], named, f"{row['metric']} {effect}", say(row["tolerance"]), asked
@@ -141,28 +143,21 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _notes(row: Mapping[str, Any]) -> Iterator[str]:
     from pytest_llminvariance.report.text import one_line
 
-    yield from (f"because: {one_line(reason, None)}" for reason in row["reasons"])
+    yield from (f"because: {one_line(reason)}" for reason in row["reasons"])
     example = row["example"]
     if row["verdict"] == "BROKEN" and example is not None:
         before, after = (
             side["answer"] + (f" ({side['answer_label']})" if side["answer_label"] else "")
             for side in (example["before"], example["after"])
         )
-        yield one_line(f"example: {example['question']}, {example['change']}: {before} -> {after}", None)
+        yield one_line(f"example: {example['question']}, {example['change']}: {before} -> {after}")
 
 
-def _page(record: Record) -> Path | None:
-    """Write the page, where matplotlib is there to draw it."""
-    from pytest_llminvariance.errors import MissingExtraError
-    from pytest_llminvariance.records.answers import readable_answers
-    from pytest_llminvariance.report.entries import read_report
-    from pytest_llminvariance.report.html.page import page
+def _page(record: Record) -> Path:
+    """Write the page and return where it is."""
+    from pytest_llminvariance.report.formats import FORMATS, report_text
 
-    stored, (answers, notes) = read_report(record.directory), readable_answers(record.directory)
-    try:
-        text = page(stored, answers, notes)
-    except MissingExtraError:
-        return None
-    file = record.directory / "report.html"
-    file.write_text(text, encoding="utf-8")
+    html = FORMATS["html"]
+    file = Path(html.place(record.directory))
+    file.write_text(report_text(html, record.directory), encoding="utf-8")
     return file

@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from pytest_llminvariance.checks.check import check
-from pytest_llminvariance.checks.properties import ReadoutAgreement, as_property
+from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.checks.run import Run, current_run
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor
@@ -27,7 +26,7 @@ from pytest_llminvariance.models.loading import load_model
 from pytest_llminvariance.models.protocol import Model, resolve_readout
 from pytest_llminvariance.questions.question import Question, as_questions
 from pytest_llminvariance.questions.reading import load_questionnaire, load_questions
-from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template
+from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo, earlier_of
 from pytest_llminvariance.records.directory import (
     Record,
@@ -46,38 +45,7 @@ from pytest_llminvariance.records.events import SessionRecorder, read_records
 from pytest_llminvariance.records.redaction import redacted, redacted_data
 
 BANK = Path(__file__).parents[1] / "banks" / "basics.jsonl"
-WORDINGS: tuple[Template, ...] = (
-    Template("{context}Question: {stem}\n{options}\nAnswer with the letter only.\nAnswer:", name="exam"),
-    Template("{context}{stem}\n\nPick one:\n{options}\n\nYour choice:", name="pick one"),
-    Template(
-        "Choose the right option.\n\n{context}{stem}\n{options}\n\nReply with one of {labels}.\nReply:", name="reply"
-    ),
-)
 DEFAULT_TOLERANCE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """A property as an audit checks it."""
-
-    property: str
-    metric: str | None = None
-    """`None`: the property's own."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-PROPERTIES: Mapping[str, Audited] = MappingProxyType(
-    {
-        "order": Audited("option_order"),
-        "prompt": Audited("prompt"),
-        "labels": Audited("labels"),
-        "layout": Audited("layout"),
-        "position": Audited("option_order", metric="position_bias"),
-        "readouts": Audited("readouts", options={"readouts": ("label", "text")}),
-        "batch": Audited("batch"),
-    }
-)
-DEFAULT_PROPERTIES = ("order", "prompt", "labels", "layout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +54,7 @@ class AuditPlan:
 
     spec: str
     questions: tuple[Question, ...]
-    properties: tuple[str, ...] = DEFAULT_PROPERTIES
+    properties: tuple[str, ...] = field(default_factory=default_audits)
     tolerances: Mapping[str, float] = field(default_factory=dict)
     """By name of a property; 0.05 for the others."""
     readout: str = "auto"
@@ -97,9 +65,10 @@ class AuditPlan:
     revision: str | None = None
 
     def __post_init__(self) -> None:
+        known = audits()
         for name in (*self.properties, *self.tolerances):
-            if name not in PROPERTIES:
-                raise UsageError(f"there is no property {name!r} in an audit; they are {', '.join(PROPERTIES)}")
+            if name not in known:
+                raise UsageError(f"there is no property {name!r} in an audit; they are {', '.join(known)}")
         if not self.properties or len(set(self.properties)) < len(self.properties):
             raise UsageError(
                 f"properties is {', '.join(self.properties) or 'empty'!r}, but must name each property once"
@@ -113,7 +82,7 @@ class AuditPlan:
             "model": redacted(self.spec),
             "questions": len(self.questions),
             "questions_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
-            "tolerances": {name: self.tolerances.get(name, DEFAULT_TOLERANCE) for name in PROPERTIES},
+            "tolerances": {name: self.tolerances.get(name, DEFAULT_TOLERANCE) for name in audits()},
             "readout": self.readout,
             "template": redacted_data(self.template),
             "seed": self.seed,
@@ -249,19 +218,14 @@ def _noise_from(data: Mapping[str, Any]) -> NoiseFloor:
 
 
 def _check(plan: AuditPlan, name: str, model: Model) -> None:
-    audited = PROPERTIES[name]
-    options = dict(audited.options)
-    way = None if plan.template is None else Template(plan.template)
-    if audited.property == "prompt":
-        options["templates"] = (way or DEFAULT_TEMPLATE, *WORDINGS)
-        way = None
-    made = as_property(audited.property, options)
+    kind, how = audits()[name]
+    made, way = kind.usual(plan.questions, None if plan.template is None else Template(plan.template))
     check(
         made,
         model,
         plan.questions,
         tolerance=plan.tolerances.get(name, DEFAULT_TOLERANCE),
-        metric=audited.metric,
-        readout="auto" if isinstance(made, ReadoutAgreement) else plan.readout,
+        metric=how.metric,
+        readout="auto" if made.readouts else plan.readout,
         template=way,
     )

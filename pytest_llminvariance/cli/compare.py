@@ -35,7 +35,8 @@ def compare(
     cannot be told: other questions, another readout, template, metric or plan, a run that stopped early, or a
     check that is gone.
     """
-    from pytest_llminvariance.checks.verdict import Verdict, as_tolerance
+    from pytest_llminvariance.checks.refusals import as_tolerance
+    from pytest_llminvariance.checks.verdict import Verdict
     from pytest_llminvariance.errors import RecordError, UsageError
     from pytest_llminvariance.gate.comparison import ENGINE, compare_runs
     from pytest_llminvariance.records.findings import read_run

@@ -38,6 +38,7 @@ def judge_command(
     from pytest_llminvariance.errors import LLMInvarianceError
     from pytest_llminvariance.records.directory import findings_text, load_record
     from pytest_llminvariance.records.judge import judge, parse_changes
+    from pytest_llminvariance.report.text import visible
 
     try:
         record = load_record(directory)
@@ -48,12 +49,13 @@ def judge_command(
     if as_json:
         typer.echo(findings_text([item.row for item in found if item.row], record.unfinished), nl=False)
     for line, colour in _lines(record, found):
-        typer.secho(line, fg=colour or None, err=as_json)
+        typer.secho(visible(line), fg=colour or None, err=as_json)
     raise typer.Exit(_status(record, found))
 
 
 def _lines(record: Record, found: list[Judged]) -> Iterator[tuple[str, str]]:
-    from pytest_llminvariance.report.terminal import COLOURS, finding_line
+    from pytest_llminvariance.report.terminal import finding_line
+    from pytest_llminvariance.report.words import COLOURS
 
     for item in found:
         stored = item.stored

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from pytest_llminvariance.models.load_settings import LoadSettings, help_of
+
 if TYPE_CHECKING:
     from pytest_llminvariance.paraphrases.lock import Lock
     from pytest_llminvariance.paraphrases.proposals import Proposed
@@ -58,7 +60,7 @@ def new(
     min_similarity: Annotated[
         float, typer.Option(min=-1, max=1, help="Least cosine similarity to the stem, with --encoder.")
     ] = 0.8,
-    device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, ...")] = "auto",
+    device: Annotated[str, typer.Option(help=f"Where the model runs: {help_of('device')}.")] = LoadSettings.device,
 ) -> None:
     """Propose other wordings, by rule and with a model, screen them, and write them to be reviewed.
 

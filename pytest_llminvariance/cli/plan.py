@@ -19,14 +19,18 @@ def plan(
     """Write the weights of all tests into a manifest, to be committed.
 
     With it, `-k`, `--lf` and shards keep the shares of the risk limit that the whole suite has.
-    Exits 2 where nothing can be collected.
+    Exits 2 where nothing can be collected or the file cannot be written.
     """
+    from pytest_llminvariance.errors import UsageError
     from pytest_llminvariance.plugin.collecting import collect_tests
 
     found = collect_tests(pytest_arguments or [])
     if found is None:
         typer.echo("error: the tests cannot be collected; see above", err=True)
         raise typer.Exit(2)
-    file = out or found.default_file
-    file.write_text(found.text, encoding="utf-8")
-    typer.echo(f"{file}: {found.n_tests:,} tests, {found.n_with_model:,} of them ask for the model")
+    try:
+        file = found.write(out)
+    except UsageError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{file}: {len(found.tests):,} tests, {found.n_with_model:,} of them ask for the model")

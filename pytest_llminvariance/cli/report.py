@@ -1,52 +1,54 @@
-"""`llminvariance report`: a run directory as a page, Markdown, JUnit, annotations, SARIF or a model card's section."""
+"""`llminvariance report`: a run directory in one of the formats of `report.formats`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pytest_llminvariance.report.entries import Report
+from pytest_llminvariance.report.formats import FORMATS, TERMINAL
+
+NAMES = "|".join(FORMATS)
+WHAT = "; ".join(f"{form.name}: {form.about}" for form in FORMATS.values())
+WHERE = " ".join(
+    f"{form.name}: {'changed in place' if form.in_place else form.place(Path('DIR'))}."
+    for form in FORMATS.values()
+    if form.in_place or form.file != TERMINAL
+)
 
 
-class Format(StrEnum):
-    """What a report is written as."""
-
-    html = "html"
-    markdown = "markdown"
-    junit = "junit"
-    github = "github"
-    sarif = "sarif"
-    card = "card"
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, FORMATS))}.")
+    return name
 
 
 def report_command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="What --invariance-report has written.")],
-    format: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.html,
+    format: Annotated[
+        str, typer.Option("--format", metavar=NAMES, help=f"What to write. {WHAT}.", callback=_known)
+    ] = "html",
     out: Annotated[
-        str | None,
-        typer.Option(
-            "--out", metavar="FILE", help="Where to (- is the terminal). html: DIR/report.html. card: changed in place."
-        ),
+        str | None, typer.Option("--out", metavar="FILE", help=f"Where to (- is the terminal). {WHERE}")
     ] = None,
 ) -> None:
     """Write a report of a run.
 
-    html is one page without network or scripts; markdown is for a CI step summary (below 64 kB); github prints
-    annotations; card is a model card, in which an earlier section of ours is replaced. Exits 0 whatever the
-    verdicts are, and 2 if the directory cannot be read: to block a release use the gate.
+    Exits 0 whatever the verdicts are, and 2 if the directory cannot be read: to block a release use the gate.
     """
     from pytest_llminvariance.errors import LLMInvarianceError
+    from pytest_llminvariance.records.directory import load_record
+    from pytest_llminvariance.report.formats import report_text
 
-    target = out or (str(directory / "report.html") if format is Format.html else "-")
+    form = FORMATS[format]
+    target = out or form.place(directory)
     try:
-        text = _text(directory, format, target)
-        if target == "-":
+        if (directory / "run.json").is_file():
+            load_record(directory)  # after a crash the findings are put together first
+        text = report_text(form, directory, target)
+        if target == TERMINAL:
             sys.stdout.buffer.write(text.encode())
             sys.stdout.flush()
         else:
@@ -55,36 +57,6 @@ def report_command(
     except (LLMInvarianceError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
-
-
-def _text(directory: Path, format: Format, target: str) -> str:
-    from pytest_llminvariance.records.answers import readable_answers
-    from pytest_llminvariance.records.directory import load_record
-    from pytest_llminvariance.report.entries import read_report
-    from pytest_llminvariance.report.github import github_commands
-    from pytest_llminvariance.report.junit import junit
-    from pytest_llminvariance.report.markdown import markdown
-    from pytest_llminvariance.report.sarif import sarif
-
-    if (directory / "run.json").is_file():
-        load_record(directory)  # after a crash the findings are put together first
-    record = read_report(directory)
-    if format is Format.html:
-        from pytest_llminvariance.report.html.page import page
-
-        return page(record, *readable_answers(directory))
-    if format is Format.card:
-        from pytest_llminvariance.report.card import card
-
-        file = None if target == "-" else Path(target)
-        return card(record, file.read_text(encoding="utf-8") if file is not None and file.is_file() else None)
-    writers: dict[Format, Callable[[Report], str]] = {
-        Format.markdown: markdown,
-        Format.junit: junit,
-        Format.github: github_commands,
-        Format.sarif: sarif,
-    }
-    return writers[format](record)
 
 
 def _write(file: Path, text: str) -> None:

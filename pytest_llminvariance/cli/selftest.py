@@ -1,17 +1,18 @@
 """Every control against every assertion, with the verdict that is known beforehand.
 
-The expected verdicts are reasoned from what each control is. Two that may surprise: the pair-order and
+The expected verdicts stand with the properties, and are reasoned from what each control is. Two that may surprise: the pair-order and
 adjacency controls change their answer with the order and yet have no position bias, because with correct
 answers spread evenly their early and late choices cancel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from pytest_llminvariance.checks.check import check
+from pytest_llminvariance.checks.properties import PROPERTIES
+from pytest_llminvariance.checks.properties.base import Property, SelfTest
 from pytest_llminvariance.checks.run import run
 from pytest_llminvariance.checks.verdict import Finding, Verdict
 from pytest_llminvariance.models import controls
@@ -20,7 +21,6 @@ from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.models.symmetrized import symmetrized
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.questionnaire import Item, Questionnaire, Scale
-from pytest_llminvariance.questions.template import Layout, Template
 
 H, B, U = Verdict.HOLDS, Verdict.BROKEN, Verdict.UNDECIDED
 
@@ -70,69 +70,30 @@ def _items() -> Questionnaire:
     )
 
 
-def _edits() -> list[tuple[Question, Question]]:
-    """Return pairs of questions with the same options and other correct answers."""
-    return [
-        (
-            question,
-            Question(
-                question.stem.replace("goes", "does not go"), question.options, id=f"{question.id}-edit",
-                answer=((question.answer or 0) + 1 + number % 3) % 4,
-            ),
-        )
-        for number, question in enumerate(_bank())
-    ]  # fmt: skip
+CONTROLS = (
+    "oracle", "always_first", "always_last", "always_label", "wrong_oracle", "literal_reader", "stem_blind", "content_blind",
+    "refuser",    "uniform", "jitter", "tie_maker", "position_prior=0.5", "position_prior=2", "label_prior=0.5", "label_prior=2",
+    "acquiescent=0.8", "noisy=0.3", "noisy=0", "prompt_sensitive", "pair_order_sensitive", "adjacency_sensitive", "two_faced",
+)  # fmt: skip
 
 
-TEMPLATES = (
-    Template("{stem}\n\n{options}\n\nAnswer with only one of: {labels}.", name="letters"),
-    Template("Question: {stem}\nOptions:\n{options}\nReply with one label.", name="reply"),
-    Template("{stem}\n{options}\nYour choice:", name="choice", layout=Layout(enumerator="{label}) ")),
-)
+def columns() -> dict[str, tuple[type[Property], SelfTest]]:
+    """Return the columns of the table, by title."""
+    return {title: (kind, told) for kind in PROPERTIES.values() for title, told in kind.selftests.items()}
 
-CHECKS: Mapping[str, Callable[[Model], Finding]] = MappingProxyType(
-    {
-        "order": lambda model: check("option_order", model, _bank(), tolerance=0.05),
-        "order tv": lambda model: check("option_order", model, _bank(), tolerance=0.05, metric="tv"),
-        "position": lambda model: check("option_order", model, _bank(), tolerance=0.1, metric="position_bias"),
-        "prompt": lambda model: check("prompt", model, _bank(), tolerance=0.05, templates=TEMPLATES),
-        "labels": lambda model: check("labels", model, _bank(), tolerance=0.05),
-        "likert": lambda model: check(
-            "option_order", model, _items(), tolerance=0.05, metric="score_gap", orders="reversed"
-        ),
-        "readouts": lambda model: check("readouts", model, _bank(), tolerance=0.05),
-        "tracks": lambda model: check("tracks", model, [pair[0] for pair in _edits()], tolerance=0.05, edits=_edits()),
-    }
-)
 
-EXPECTED: Mapping[str, tuple[Verdict, ...]] = MappingProxyType(
-    {
-        # name               order  tv  posit. prompt labels likert readouts tracks
-        "oracle": (H, H, H, H, H, H, H, H),
-        "always_first": (B, B, B, U, U, B, U, B),
-        "always_last": (B, B, B, U, U, B, U, B),
-        "always_label": (B, B, B, U, U, B, U, B),
-        "wrong_oracle": (U, U, U, U, U, H, U, U),
-        "literal_reader": (H, H, H, H, H, H, H, H),
-        "stem_blind": (U, U, U, U, U, U, U, B),
-        "content_blind": (B, B, U, B, B, B, U, B),
-        "refuser": (U, U, U, U, U, U, U, U),
-        "uniform": (U, U, U, U, U, U, U, U),
-        "jitter": (U, U, U, U, U, U, U, U),
-        "tie_maker": (U, U, U, U, U, U, U, U),
-        "position_prior=0.5": (H, B, H, H, H, B, H, H),
-        "position_prior=2": (B, B, B, U, U, B, U, B),
-        "label_prior=0.5": (H, B, H, H, H, B, H, H),
-        "label_prior=2": (B, B, B, U, B, B, U, B),
-        "acquiescent=0.8": (H, H, H, H, H, U, H, H),
-        "noisy=0.3": (B, B, H, B, B, B, H, B),
-        "noisy=0": (H, H, H, H, H, H, H, H),
-        "prompt_sensitive": (H, H, H, B, H, H, H, H),
-        "pair_order_sensitive": (B, B, H, H, H, B, H, H),
-        "adjacency_sensitive": (B, B, H, H, H, B, H, H),
-        "two_faced": (H, H, H, H, H, H, B, H),
-    }
-)
+def expected(title: str, control: str) -> Verdict:
+    """Return the verdict that is right for a control."""
+    told = columns()[title][1]
+    return B if control in told.broken.split() else U if control in told.undecided.split() else H
+
+
+def run_check(title: str, model: Model) -> Finding:
+    """Check one column on one model."""
+    kind, told = columns()[title]
+    questions = _items().questions if told.likert else _bank()
+    made, template = kind.usual(questions, None, **told.options)
+    return check(made, model, questions, tolerance=told.tolerance, metric=told.metric, template=template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +120,9 @@ def run_selftest(spec: str | None = None) -> list[Cell]:
     """
     with run():
         cells = [
-            Cell(name, title, (expected,), run_check(controls.control(name)))
-            for name, row in EXPECTED.items()
-            for (title, run_check), expected in zip(CHECKS.items(), row, strict=True)
+            Cell(name, title, (expected(title, name),), run_check(title, controls.control(name)))
+            for name in CONTROLS
+            for title in columns()
         ]
         inner = controls.always_first()
         cells += _wrapped(inner, "always_first")
@@ -172,16 +133,15 @@ def run_selftest(spec: str | None = None) -> list[Cell]:
 
 def _wrapped(model: Model, name: str) -> list[Cell]:
     """Return what must be true of any model: sorted away or averaged away, order cannot be broken."""
-    order = CHECKS["order"]
     return [
-        Cell(f"sorting_proxy({name})", "order", (U,), order(controls.sorting_proxy(model))),
-        Cell(f"symmetrized({name})", "order", (H, U), order(symmetrized(model))),
+        Cell(f"sorting_proxy({name})", "order", (U,), run_check("order", controls.sorting_proxy(model))),
+        Cell(f"symmetrized({name})", "order", (H, U), run_check("order", symmetrized(model))),
     ]
 
 
 def table_lines(cells: Sequence[Cell]) -> Iterator[str]:
     """Yield the table: one line a control, one column a check, differences marked and listed."""
-    titles = list(CHECKS)
+    titles = list(columns())
     width = max(len(cell.control) for cell in cells) + 2
     yield "control".ljust(width) + "".join(title.ljust(12) for title in titles)
     for name in dict.fromkeys(cell.control for cell in cells):

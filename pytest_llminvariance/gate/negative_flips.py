@@ -7,7 +7,6 @@ relied on.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.examples import make_example
+from pytest_llminvariance.checks.finding import package_versions
+from pytest_llminvariance.checks.guards import mass_guard
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties import Probe
-from pytest_llminvariance.checks.run import current_run, package_versions
+from pytest_llminvariance.checks.properties.base import Probe
+from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import Decision, Example, Finding, Guard, QuestionEffect, decide
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -32,7 +33,6 @@ from pytest_llminvariance.questions.question import Question, Questions, as_ques
 from pytest_llminvariance.records.answers import RecordedAnswer, layout_text, read_answers
 
 TITLE = "negative flips"
-MIN_MASS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _finding(
     flips_from = known.pop("baseline")
     pairs = _pairs(shown, before, now)
     flips, effect = count_flips(pairs), mean_interval([pair.value for pair in pairs])
-    guards = (_reach(flips, limit), _mass(now))
+    guards = (_reach(flips, limit), mass_guard(one.answer for one in now))
     causes = Counter(_causes(before, now, pairs))
     verdict, reasons = decide(effect, limit, guards, causes, len(pairs))
     return Finding(
@@ -198,17 +198,6 @@ def _reach(flips: Flips, limit: Fraction) -> Guard:
     passed = share > limit
     bad = f"{says}: it has too little to lose for the margin {float(limit):g} to be exceeded"
     return Guard(name="something to lose", passed=passed, text=says if passed else bad)
-
-
-def _mass(now: Sequence[_Read]) -> Guard:
-    """Require that answers name options, where the readout measures it."""
-    masses = [one.answer.mass for one in now if one.answer.mass is not None]
-    if not masses:
-        return Guard(name="mass on options", passed=None, text="mass on options not checked: not measured here")
-    mean = math.fsum(masses) / len(masses)
-    passed, says = mean >= MIN_MASS, f"mean mass on the options {mean:.3f} (at least {MIN_MASS:g})"
-    bad = f"{says}: most answers name no option. Use another template or readout"
-    return Guard(name="mass on options", passed=passed, text=says if passed else bad, blocks="both")
 
 
 def _pairs(shown: Sequence[Presentation], before: Sequence[_Read], now: Sequence[_Read]) -> list[Pair]:

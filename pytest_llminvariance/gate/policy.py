@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.run import Level
-from pytest_llminvariance.checks.verdict import as_tolerance
 from pytest_llminvariance.errors import UsageError
 
 Undecided = Literal["block", "insufficient", "warn", "ignore"]

@@ -15,7 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.checks.verdict import Verdict, as_tolerance, decide
+from pytest_llminvariance.checks.refusals import as_tolerance
+from pytest_llminvariance.checks.verdict import Verdict, decide
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import write_whole
 from pytest_llminvariance.gate.comparison import Compared, Comparison, keyed, suite_digest

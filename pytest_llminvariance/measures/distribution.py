@@ -108,13 +108,3 @@ def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ..
     for position, content in enumerate(order):
         contents[content] = float(shown[position])
     return tuple(contents)
-
-
-def mean_distribution(distributions: Sequence[AnswerDistribution]) -> AnswerDistribution:
-    """Return the average of known distributions over the same contents.
-
-    The sum is exact (`math.fsum`), so it does not depend on the order of the terms.
-    """
-    n, k = len(distributions), distributions[0].k
-    probabilities = [math.fsum(d.probabilities[index] for d in distributions) / n for index in range(k)]
-    return AnswerDistribution.from_probabilities(probabilities, range(k))

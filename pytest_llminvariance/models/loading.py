@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
+import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Concatenate, ParamSpec, cast
 
 from pytest_llminvariance.errors import ModelError, UsageError
-from pytest_llminvariance.models.device_names import device_problem, dtype_problem
+from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Model, check_model
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
 
-PromptFormat = Literal["auto", "chat", "plain"]
+Spec = str | os.PathLike[str]
+P = ParamSpec("P")
 
 
-def load_model(
-    spec: str | os.PathLike[str],
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    revision: str | None = None,
-    prompt_format: PromptFormat = "auto",
-    batch_tokens: int | None = None,
-    threads: int | None = None,
-    packed: bool = True,
-    deterministic: bool = False,
-    device_map: str | Mapping[str, Any] | None = None,
-    worker: tuple[int, int] | None = None,
-    trust_remote_code: bool = False,
-    weights: bool = True,
-) -> Model:
+def _with(
+    made: Callable[P, LoadSettings],
+) -> Callable[[Callable[[Spec, LoadSettings], Model]], Callable[Concatenate[Spec, P], Model]]:
+    """Let a function of a spec and settings take each setting as a keyword, with the default that it has there."""
+
+    def decorate(load: Callable[[Spec, LoadSettings], Model]) -> Callable[Concatenate[Spec, P], Model]:
+        @functools.wraps(load)
+        def load_with(spec: Spec, *args: P.args, **settings: P.kwargs) -> Model:
+            return load(spec, made(*args, **settings))
+
+        shown, given = inspect.signature(load), inspect.signature(made).parameters.values()
+        load_with.__signature__ = shown.replace(parameters=[shown.parameters["spec"], *given])  # type: ignore[attr-defined]
+        return cast("Callable[Concatenate[Spec, P], Model]", load_with)
+
+    return decorate
+
+
+@_with(LoadSettings)
+def load_model(spec: Spec, settings: LoadSettings) -> Model:
     """Load the model that `spec` names.
 
     `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`,
@@ -51,27 +58,12 @@ def load_model(
         UsageError: for a bad spec or setting.
         ModelError: if the model cannot be loaded; `MissingExtraError` where a package is missing.
     """
-    _check_settings(device, dtype, batch_tokens, threads)
-    if prompt_format not in get_args(PromptFormat):
-        raise UsageError(f"prompt_format is {prompt_format!r}, but must be one of {', '.join(get_args(PromptFormat))}")
     parsed = parse_spec(spec)
     local = parsed.scheme != "hf" or os.path.isdir(os.path.expanduser(parsed.target))
-    if revision is not None and local:
-        raise UsageError(f"revision={revision!r} goes with a hub id, not with {str(spec)!r}")
-    settings: dict[str, Any] = {
-        "device": device,
-        "dtype": dtype,
-        "revision": revision,
-        "prompt_format": prompt_format,
-        "batch_tokens": batch_tokens,
-        "threads": threads,
-        "packed": packed,
-        "deterministic": deterministic,
-        "device_map": device_map,
-        "worker": worker,
-    }
+    if settings.revision is not None and local:
+        raise UsageError(f"revision={settings.revision!r} goes with a hub id, not with {str(spec)!r}")
     if parsed.scheme in ("hf", "demo"):
-        return _load_transformers(parsed, {**settings, "weights": weights}, trust_remote_code)
+        return _load_transformers(parsed, settings)
     if parsed.scheme == "control":
         from pytest_llminvariance.models.controls import control
 
@@ -82,30 +74,19 @@ def load_model(
         return load_replay(parsed.target)
     if parsed.scheme == "python":
         return _from_factory(parsed.target)
-    return check_model(registered_schemes()[parsed.scheme].load()(parsed.target, **settings))
+    return check_model(registered_schemes()[parsed.scheme].load()(parsed.target, **settings.for_others()))
 
 
-def _check_settings(device: str, dtype: str, batch_tokens: int | None, threads: int | None) -> None:
-    for given, name, problem in ((device, "device", device_problem(device)), (dtype, "dtype", dtype_problem(dtype))):
-        if problem is not None:
-            raise UsageError(f"{name} is {given!r}, but {problem}")
-    for name, value in (("batch_tokens", batch_tokens), ("threads", threads)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise UsageError(f"{name} is {value!r}, but must be a whole number from 1")
-
-
-def _load_transformers(parsed: ModelSpec, settings: dict[str, Any], trust_remote_code: bool) -> Model:  # noqa: FBT001
+def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
     from pytest_llminvariance.models.local.hub import load_transformers
 
     if parsed.scheme == "hf":
-        return load_transformers(
-            _existing(parsed.target), name=parsed.target, trust_remote_code=trust_remote_code, **settings
-        )
+        return load_transformers(_existing(parsed.target), parsed.target, settings)
     from pytest_llminvariance.models.local.demo import DEMO_NAME, demo_folder
 
-    if settings["dtype"] == "auto":
-        settings = {**settings, "dtype": "float32"}
-    return load_transformers(str(demo_folder()), name=DEMO_NAME, **settings)
+    if settings.dtype == "auto":
+        settings = dataclasses.replace(settings, dtype="float32")
+    return load_transformers(str(demo_folder()), DEMO_NAME, settings)
 
 
 def _existing(target: str) -> str:

@@ -109,14 +109,7 @@ def propose(
 
 def _bare(question: Question) -> Question:
     """Return what the file holds of a question: its content and id, not its answer or attributes."""
-    return Question(
-        question.stem,
-        question.options,
-        id=question.id,
-        context=question.context,
-        scores=question.scores,
-        reverse_keyed=question.reverse_keyed,
-    )
+    return dataclasses.replace(question, answer=None, attributes={})
 
 
 def _carried(entry: Entry, now: Question) -> tuple[tuple[Wording, ...], list[tuple[str, str]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,8 +18,7 @@ from pytest_llminvariance.paraphrases.lock import Entry, Lock, entry_of, stale_e
 from pytest_llminvariance.paraphrases.lock_file import read_lock
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
-from pytest_llminvariance.transforms.base import Transform
-from pytest_llminvariance.transforms.edits import PARAPHRASE_OF
+from pytest_llminvariance.transforms.texts import Rewording
 
 
 def load_paraphrases(path: str | os.PathLike[str], questions: Questions) -> Mapping[Question, tuple[str, ...]]:
@@ -39,23 +38,8 @@ def accepted_stems(path: str | os.PathLike[str], question: Question) -> list[str
     return list(load_paraphrases(path, question)[question])
 
 
-def reworded(question: Question, stem: str) -> Question:
-    """Return `question` with another stem, marked as a paraphrase; everything else stays."""
-    attributes = {**question.attributes, PARAPHRASE_OF: question.content_hash}
-    return Question(
-        stem,
-        question.options,
-        id=question.id,
-        context=question.context,
-        scores=question.scores,
-        reverse_keyed=question.reverse_keyed,
-        answer=question.answer,
-        attributes=attributes,
-    )
-
-
 @dataclass(frozen=True, slots=True, init=False)
-class Paraphrase(Transform):
+class Paraphrase(Rewording):
     """Ask in the wordings that a reviewer accepted: the stem as written, then each accepted stem.
 
     `path` is a file made by `llminvariance paraphrase`; it is read and checked at once, relative to the
@@ -92,16 +76,17 @@ class Paraphrase(Transform):
             )
         return kept
 
-    def variants(self, start: Presentation) -> Iterator[Presentation]:
-        """Yield the stem as written, then each accepted stem in the order of the file."""
-        stems = self._stems(start.question)
-        yield start
-        for stem in stems:
-            yield start.replace(question=reworded(start.question, stem))
+    def stems(self, question: Question) -> tuple[str, ...]:
+        """Return the accepted stems in the order of the file, or raise where there is nothing to compare."""
+        stems = _accepted(self.lock, question, self.path.name)
+        if not stems:
+            raise QuestionError(_nothing_to_compare(entry_of(self.lock, question), question, self.path))
+        return stems
 
-    def size(self, start: Presentation) -> int:
-        """Return the number of accepted stems and one."""
-        return 1 + len(self._stems(start.question))
+    def words(self, stem: str) -> str:
+        """Say what is done; both wordings are shown beside it."""
+        del stem
+        return "ask in other words"
 
     def spec(self) -> str:
         """Return a hash of the questions and their accepted stems."""
@@ -110,18 +95,7 @@ class Paraphrase(Transform):
 
     def spec_for(self, start: Presentation) -> str:
         """Return a hash of one question's accepted stems."""
-        return _spec(self._stems(start.question))
-
-    def _stems(self, question: Question) -> tuple[str, ...]:
-        """Return the accepted stems, or raise where there is nothing to compare."""
-        if PARAPHRASE_OF in question.attributes:
-            raise UsageError(
-                "a product of transforms holds Paraphrase twice, but a question is re-worded once. Keep one"
-            )
-        stems = _accepted(self.lock, question, self.path.name)
-        if not stems:
-            raise QuestionError(_nothing_to_compare(entry_of(self.lock, question), question, self.path))
-        return stems
+        return _spec(self.stems(start.question))
 
 
 def _spec(held: object) -> str:

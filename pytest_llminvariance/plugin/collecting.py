@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llminvariance.plugin.risk import MANIFEST_NAME, Collected, written_manifest
+from pytest_llminvariance.plugin.risk import MANIFEST_NAME, Collected, write_manifest
 from pytest_llminvariance.plugin.session import collected
 
 
@@ -15,10 +15,22 @@ from pytest_llminvariance.plugin.session import collected
 class Found:
     """A suite as collected."""
 
-    text: str
-    n_tests: int
-    n_with_model: int
+    tests: tuple[Collected, ...]
     default_file: Path
+
+    @property
+    def n_with_model(self) -> int:
+        """How many of its tests ask for the model."""
+        return sum(test.uses_model for test in self.tests)
+
+    def write(self, path: Path | None) -> Path:
+        """Write the manifest, beside the ini file where no place is named, and return where it is.
+
+        Raises:
+            UsageError: where it cannot be written.
+        """
+        write_manifest(path or self.default_file, self.tests)
+        return path or self.default_file
 
 
 class _Collector:
@@ -40,7 +52,4 @@ def collect_tests(arguments: list[str]) -> Found | None:
     exit_code = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *arguments], plugins=[collector])
     if exit_code != pytest.ExitCode.OK or not collector.tests:
         return None
-    tests = collector.tests
-    return Found(
-        written_manifest(tests), len(tests), sum(item.uses_model for item in tests), collector.root / MANIFEST_NAME
-    )
+    return Found(tuple(collector.tests), collector.root / MANIFEST_NAME)

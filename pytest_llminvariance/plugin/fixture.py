@@ -10,7 +10,7 @@ from pytest_llminvariance import assertions
 from pytest_llminvariance.assertions import assert_no_negative_flips
 from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.noise import noise_floor
-from pytest_llminvariance.checks.properties import Property
+from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.protocol import Model

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from pytest_llminvariance.checks.run import UndecidedPolicy
-from pytest_llminvariance.models.device_names import device_problem, dtype_problem
+from pytest_llminvariance.models.load_settings import LoadSettings, device_problem, dtype_problem, help_of
 
 
 def _text(value: str) -> str:
@@ -89,6 +89,10 @@ def _setting(default: Any, parse: Callable[[str], Any], metavar: str, help: str)
     return dataclasses.field(default=default, metadata={"parse": parse, "metavar": metavar, "help": help})
 
 
+def _of_loading(name: str, parse: Callable[[str], Any], metavar: str) -> Any:
+    return _setting(getattr(LoadSettings, name), parse, metavar, help_of(name))
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a session is told; the command line wins over the ini file."""
@@ -99,11 +103,9 @@ class Settings:
         "SPEC",
         "model to test: demo, a hub id or folder, replay:FILE, control:NAME, python:MODULE:FACTORY",
     )
-    device: str = _setting("auto", _device, "DEVICE", "auto, cpu, cuda, cuda:N or mps")
-    dtype: str = _setting(
-        "auto", _dtype, "DTYPE", "auto, float32, bfloat16 or float16; the demo model's auto is float32"
-    )
-    revision: str | None = _setting(None, _text, "REV", "revision of a hub model")
+    device: str = _of_loading("device", _device, "DEVICE")
+    dtype: str = _of_loading("dtype", _dtype, "DTYPE")
+    revision: str | None = _of_loading("revision", _text, "REV")
     seed: int = _setting(0, _integer, "N", "seed of the session, shown in every failure")
     undecided: UndecidedPolicy = _setting(
         "fail", _policy, "POLICY", "what an UNDECIDED check does: fail (default), skip or warn"
@@ -142,18 +144,9 @@ class Settings:
         "",
         "ask nothing: show what each test's first check would cost, and whether it can decide",
     )
-    batch_tokens: int | None = _setting(
-        None, _positive, "N", "tokens of one forward pass, which bounds memory (CPU 1024, GPU by free memory)"
-    )
-    deterministic: bool = _setting(
-        False,  # noqa: FBT003
-        _boolean,
-        "",
-        "let torch use only deterministic algorithms and no TF32; slower on a GPU",
-    )
-    device_map: str | None = _setting(
-        None, _text, "MAP", "spread a model over several GPUs: auto, balanced, sequential (needs accelerate)"
-    )
+    batch_tokens: int | None = _of_loading("batch_tokens", _positive, "N")
+    deterministic: bool = _of_loading("deterministic", _boolean, "")
+    device_map: str | None = _of_loading("device_map", _text, "MAP")
     cache: str = _setting(
         "auto", _place, "PLACE", "where answers are kept between sessions: auto (your cache folder), off, or a folder"
     )
@@ -175,6 +168,12 @@ NOT_REPEATED = ("seed", "cache", "plan", "manifest", "report", "policy", "margin
 
 def _fields() -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(Settings)
+
+
+def load_settings(settings: Settings) -> dict[str, Any]:
+    """Return those of the settings that `load_model` takes."""
+    taken = {item.name for item in dataclasses.fields(LoadSettings)}
+    return {item.name: getattr(settings, item.name) for item in _fields() if item.name in taken}
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -5,15 +5,18 @@ A committed manifest keeps the shares where a smaller selection runs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import read_committed
+from pytest_llminvariance.files import read_committed, write_committed
 from pytest_llminvariance.measures.shares import UNRELATED_WEIGHT, item_shares
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.plugin.options import Settings
 
 MANIFEST_NAME = "invariance-plan.json"
 MANIFEST_VERSION = 1
@@ -88,6 +91,19 @@ class SessionRisk:
         return f"partial: {self.n_collected:,} of the manifest's {len(self.manifest):,} tests were collected; their shares are kept"
 
 
+def read_risk(settings: Settings, started_in: Path, root: Path) -> SessionRisk:
+    """Return the risk that settings allow, with the manifest that they name, or that lies beside the ini file.
+
+    Raises:
+        UsageError: for a file that is no manifest.
+    """
+    limit = None if settings.exhaustive else settings.risk_limit
+    path = root / MANIFEST_NAME if settings.manifest is None else started_in / settings.manifest
+    is_read = settings.manifest is not None or (limit is not None and path.is_file())
+    check_risk = None if settings.exhaustive else settings.check_risk
+    return SessionRisk(limit, check_risk, read_manifest(path) if is_read else None)
+
+
 def read_manifest(path: Path) -> dict[str, float]:
     """Return the weights of a manifest.
 
@@ -103,7 +119,11 @@ def read_manifest(path: Path) -> dict[str, float]:
     return {str(name): float(weight) for name, weight in weights.items()}
 
 
-def written_manifest(items: Iterable[Collected]) -> str:
-    """Return the text of a manifest, sorted, so that changes are small."""
+def write_manifest(path: Path, items: Iterable[Collected]) -> None:
+    """Write a manifest, sorted, so that changes are small.
+
+    Raises:
+        UsageError: where it cannot be written.
+    """
     weights = {item.node_id: item.risk_weight for item in items}
-    return json.dumps({"schema_version": MANIFEST_VERSION, "weights": weights}, indent=1, sort_keys=True) + "\n"
+    write_committed(path, "manifest", {"schema_version": MANIFEST_VERSION, "weights": dict(sorted(weights.items()))})

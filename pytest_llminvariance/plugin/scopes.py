@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_llminvariance.checks.run import current_run
-
-if TYPE_CHECKING:
-    pass
 from pytest_llminvariance.records.events import SessionRecorder
 
 

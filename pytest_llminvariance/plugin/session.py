@@ -1,4 +1,4 @@
-"""What a pytest session of ours knows: its settings, recorder, memory of answers, risk, and where its tests are.
+"""What a pytest session of ours owns: its settings, recorder, memory of answers, risk and gate; what its tests say.
 
 Each thing is made when it is first asked for, so that an unrelated suite pays for nothing.
 """
@@ -6,17 +6,18 @@ Each thing is made when it is first asked for, so that an unrelated suite pays f
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
 
-from pytest_llminvariance.checks.run import Level
-from pytest_llminvariance.plugin.options import Settings, repeated_flags
-from pytest_llminvariance.records.events import SessionRecorder
+from pytest_llminvariance.checks.run import Level, Run
+from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
+from pytest_llminvariance.records.events import SessionRecorder, new_run_directory, read_records, unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pytest_llminvariance.checks.holdout import Holdout
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
@@ -31,70 +32,313 @@ MARKER = (
     "hold does; the test's weight when the risk limit is shared; exhaustive tests ask everything"
 )
 MARKER_TAKES = {"level", "weight", "exhaustive"}
-GATE: pytest.StashKey[SessionGate] = pytest.StashKey()
-GATED: pytest.StashKey[SessionResult] = pytest.StashKey()
 FIXTURES = ("invariance_model", "invariance")
-SETTINGS = pytest.StashKey[Settings]()
-RECORDER = pytest.StashKey[SessionRecorder]()
-MEMO = pytest.StashKey["Memo"]()
-NOISE = pytest.StashKey[dict[Any, Any]]()
-RISK = pytest.StashKey["SessionRisk"]()
-HOLDOUT = pytest.StashKey["Holdout | None"]()
-SEEDS = pytest.StashKey["SeedLedger"]()
-RECORDS = pytest.StashKey[list[dict[str, Any]]]()
-ANSWERS = pytest.StashKey["AnswerLog"]()
-BEGAN = pytest.StashKey[float]()
 
 
-def memo_of(config: pytest.Config) -> Memo:
-    """Return the session's memory of answers, made when a check first asks for it."""
-    if MEMO not in config.stash:
+class Session:
+    """One process of a session: the whole of it, or a worker of xdist."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Read the settings and prepare the recorder; nothing is written yet.
+
+        Raises:
+            pytest.UsageError: for a bad setting, or a policy or baseline that cannot be read.
+        """
+        self.config = config
+        self.settings = read_settings(config)
+        self._given: dict[str, Any] = getattr(config, "workerinput", {})
+        self.is_worker = hasattr(config, "workerinput")
+        given = self._given.get("invariance_report_directory")
+        self.report = Path(given) if given is not None else self._place("report")
+        """The directory of the record; `None`: none is wanted."""
+        given = self._given.get("invariance_run_directory")
+        directory = Path(given or (self.report / "events" if self.report else new_run_directory()))
+        self.recorder = SessionRecorder(directory, self._given.get("workerid", "main"))
+        self.risk: SessionRisk | None = None
+        self.holdout: Holdout | None = None
+        self.records: list[dict[str, Any]] = []
+        self.result: SessionResult | None = None
+        self._noise: dict[Any, Any] = {}
+        self._began: float | None = None
+        self._gate = self._read_gate()
+
+    def for_worker(self) -> dict[str, str]:
+        """Return what a worker must know, as its `workerinput` takes it."""
+        places = {"run": self.recorder.directory, "report": self.report}
+        return {f"invariance_{name}_directory": str(place) for name, place in places.items() if place is not None}
+
+    def begin_record(self) -> None:
+        """Begin the record, where one is wanted."""
+        if self.report is None or self.is_worker or self.config.option.collectonly:
+            return
+        from time import time
+
+        from pytest_llminvariance.errors import UsageError
+        from pytest_llminvariance.records.directory import begin_session
+
+        self._began = time()
+        try:
+            begin_session(self.report, self.settings, self.config.rootpath, self._began)
+        except UsageError as error:
+            raise pytest.UsageError(f"--invariance-report: {error}") from error
+
+    def header(self) -> str | None:
+        """Say which model is configured; nothing where none is."""
+        if self.settings.model is None:
+            return None
+        return f"invariance: model {self.settings.model}, seed {self.settings.seed}, {self._read_risk().words()}"
+
+    def collect(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        """Check the markers, share the risk limit, and return the tests that use the model.
+
+        Raises:
+            pytest.UsageError: for a bad marker, or a manifest or hold-out that cannot be read.
+        """
+        from pytest_llminvariance.errors import UsageError
+
+        for item in items:
+            level_of(item)
+        using = [item for item in items if uses_fixture(item)]
+        if using or self.settings.model is not None:
+            try:
+                self._read_risk().collect(collected(items))
+                self.holdout = self._read_holdout()
+            except UsageError as error:
+                raise pytest.UsageError(str(error)) from error
+        return using
+
+    def run_of(self, item: pytest.Item) -> Run:
+        """Return what the checks of a test are given: seed, policy, memory, recorder, and its share of the risk."""
+        risk = None if self.risk is None else self.risk.of(item.nodeid)
+        return Run(
+            seed=self.settings.seed,
+            undecided=self.settings.undecided,
+            recorder=self.recorder,
+            memory=lambda: self._memo,
+            replay=self._replay(item, risk),
+            risk=risk,
+            seeds=lambda: self._seeds,
+            noise=self._noise,
+            answers=self._answers,
+            on_plan=self._on_plan if self.settings.plan else None,
+            holdout=self.holdout,
+            level=level_of(item),
+            baseline=self._place("baseline"),
+        )
+
+    def begin_test(self, item: pytest.Item, risk: ItemRisk | None) -> None:
+        """Begin a test, or another attempt at it."""
+        if risk is not None:
+            risk.begin()
+        path, line, _ = item.location
+        markers = sorted({marker.name for marker in item.iter_markers()})
+        spot = {"file": path, "line": None if line is None else line + 1, "level": level_of(item), "markers": markers}
+        self.recorder.begin(item.nodeid, getattr(item, "execution_count", 1), item.user_properties, spot)
+
+    def checked_nothing(self, item: pytest.Item) -> bool:
+        """Return whether a test asked for the model and checked nothing."""
+        recorder = self.recorder
+        checked = recorder.checks_in_test or recorder.compared_in_test or recorder.session_checks
+        return uses_fixture(item) and not checked
+
+    def undecided_of(self, item: pytest.Item) -> str | None:
+        """Return why a check of a test, or of a fixture that it uses, is UNDECIDED."""
+        in_fixtures = [said for scope, said in self.recorder.undecided_fixtures.items() if scope.reaches(item)]
+        return next(iter(self.recorder.undecided_in_test + in_fixtures), None)
+
+    @property
+    def load_settings(self) -> dict[str, Any]:
+        """The arguments of `load_model`: what the settings say of it, and what this process is among its workers."""
+        count = int(self._given.get("workercount", 0))
+        more: dict[str, Any] = {"weights": not self.settings.plan}
+        if count:
+            index = int(self._given["workerid"].removeprefix("gw"))
+            more |= {"worker": (index, count), "threads": max(1, (os.cpu_count() or 1) // count)}
+        return load_settings(self.settings) | more
+
+    def note_model(self, model: Model) -> None:
+        """Write down which model was loaded; its fingerprint only where it will be asked."""
+        fingerprint = "" if self.settings.plan else model.fingerprint
+        self.recorder.model(model.name, fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
+
+    def note_engine(self, model: Model) -> None:
+        """Write down how prompts were sent, and what was remembered."""
+        usage = getattr(model, "usage", None)
+        self.recorder.engine(
+            model.name,
+            {
+                "path": model.describe_path() if hasattr(model, "describe_path") else "",
+                "sent_tokens": usage.sent_tokens if usage else 0,
+                "asked_tokens": usage.asked_tokens if usage else 0,
+            },
+        )
+
+    def close(self) -> None:
+        """Write down what the cache holds back, what it did, and what concerns the whole session.
+
+        That is a part of the manifest, and a hold-out that was left out or opened.
+        """
+        memo: Any = vars(self).get("_memo", {})
+        memo = getattr(memo, "inner", memo)
+        if hasattr(memo, "close"):
+            memo.close()
+            if memo.recalled or memo.asked:
+                self.recorder.answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
+        lines = [self.risk.partial_words() if self.risk else None, self.holdout.words() if self.holdout else None]
+        for line in filter(None, lines):
+            self.recorder.note(line)
+
+    def judge(self, session: pytest.Session) -> list[str]:
+        """Collect all workers' records and return why the session fails: lost checks, policy, baseline."""
+        self.records = read_records(self.recorder.directory, remove=self.report is None)
+        lost = len(unfinished(self.records))
+        reasons = [f"{lost} check(s) started and did not finish"] if lost else []
+        if self._gate is not None:
+            from datetime import date
+
+            facts = {**self._how_it_ended(session), "model": self.settings.model}
+            self.result = self._gate.judge(self.records, facts, date.today())
+            reasons += self.result.failures
+        return reasons
+
+    def finish_record(self, session: pytest.Session) -> None:
+        """Finish the record, where one was begun."""
+        if self.report is None or self._began is None:
+            return
+        from pytest_llminvariance.records.directory import finish_session
+
+        finish_session(self.report, self._how_it_ended(session), self._began)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Return the lines of the terminal section with their colours; none where nothing was checked."""
+        if not self.records and self.result is None:
+            return []
+        from pytest_llminvariance.report.terminal import section_lines
+
+        return [*section_lines(self.records, self.settings.undecided), *(self.result.lines if self.result else ())]
+
+    @cached_property
+    def _memo(self) -> Memo:
+        """The memory of answers, made when a check first asks for it."""
         from pytest_llminvariance.files import answers_folder
 
-        folder = answers_folder(config.stash[SETTINGS].cache)
-        config.stash[MEMO] = {}
-        if folder is not None:
+        memo: Memo = {}
+        if (folder := answers_folder(self.settings.cache)) is not None:
             from pytest_llminvariance.models.cache import AnswerCache
 
-            named_in_ini = config.getoption("invariance_cache") is None
-            base = config.rootpath if named_in_ini else config.invocation_params.dir
-            worker = getattr(config, "workerinput", {}).get("workerid")
-            config.stash[MEMO] = AnswerCache(base / folder, worker=worker)
-        if (log := answers_of(config)) is not None:
+            memo = AnswerCache(self._base("cache") / folder, worker=self._given.get("workerid"))
+        if self._answers is not None:
             from pytest_llminvariance.records.answer_log import RecordedMemo
 
-            config.stash[MEMO] = RecordedMemo(config.stash[MEMO], log)
-    return config.stash[MEMO]
+            memo = RecordedMemo(memo, self._answers)
+        return memo
 
+    @cached_property
+    def _answers(self) -> AnswerLog | None:
+        """What writes answers down; `None` where no record is wanted."""
+        if self.report is None:
+            return None
+        from pytest_llminvariance.records.answer_log import AnswerLog
 
-def risk_of(config: pytest.Config) -> SessionRisk:
-    """Return the session's risk, with the manifest where there is one."""
-    if RISK not in config.stash:
+        return AnswerLog(self.report, self._given.get("workerid", "main"))
+
+    @cached_property
+    def _seeds(self) -> SeedLedger:
+        """The seeds that suites were first asked with."""
+        from pytest_llminvariance.checks.risk import SeedLedger
+
+        return SeedLedger(getattr(self._memo, "folder", None))
+
+    def _read_risk(self) -> SessionRisk:
+        """Return the session's risk, with the manifest where there is one."""
+        if self.risk is None:
+            from pytest_llminvariance.errors import UsageError
+            from pytest_llminvariance.plugin.risk import read_risk
+
+            try:
+                self.risk = read_risk(self.settings, self.config.invocation_params.dir, self.config.rootpath)
+            except UsageError as error:
+                raise pytest.UsageError(str(error)) from error
+        return self.risk
+
+    def _read_holdout(self) -> Holdout | None:
+        """Return the questions that are set aside, where a file beside the ini file says so."""
+        path, is_open = self.config.rootpath / "invariance-holdout.json", self.settings.holdout
+        if not is_open and not path.is_file():
+            return None
+        from datetime import date
+
+        from pytest_llminvariance.checks.holdout import read_holdout
+
+        return read_holdout(path, is_open=is_open, session=self.recorder.directory.name, today=str(date.today()))
+
+    def _read_gate(self) -> SessionGate | None:
+        """Read policy and baseline before anything is asked; only where the session ends, not in workers."""
+        if self.is_worker or (self.settings.policy is None and self.settings.baseline is None):
+            return None
         from pytest_llminvariance.errors import UsageError
-        from pytest_llminvariance.plugin.risk import MANIFEST_NAME, SessionRisk, read_manifest
+        from pytest_llminvariance.plugin.gate import SessionGate
 
-        settings = config.stash[SETTINGS]
-        limit = None if settings.exhaustive else settings.risk_limit
-        named = settings.manifest
-        path = config.invocation_params.dir / named if named else config.rootpath / MANIFEST_NAME
+        policy, baseline = self._place("policy"), self._place("baseline")
+        if self.report is not None and baseline is not None and self.report.resolve() == baseline.resolve():
+            raise pytest.UsageError(
+                f"--invariance-report and --invariance-baseline are both {str(self.report)!r}, so the baseline would be replaced "
+                "by this run before it is compared. Name another directory for one of them"
+            )
         try:
-            manifest = read_manifest(path) if named or (limit and path.is_file()) else None
+            return SessionGate.read(policy, baseline, self.settings.margin, self.settings.undecided)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
-        check_risk = None if settings.exhaustive else settings.check_risk
-        config.stash[RISK] = SessionRisk(limit, check_risk, manifest)
-    return config.stash[RISK]
+
+    def _on_plan(self, found: dict[str, Any]) -> None:
+        """Note a check's cost and end the test, so that nothing is asked."""
+        self.recorder.planned(found)
+        pytest.skip("planned, nothing was asked (--invariance-plan)")
+
+    def _replay(self, item: pytest.Item, risk: ItemRisk | None) -> str:
+        """Return the command that repeats a test, for a shell in the folder where pytest was started."""
+        from shlex import join
+
+        _, colons, rest = item.nodeid.partition("::")
+        file = os.path.relpath(item.path, self.config.invocation_params.dir)
+        flags = repeated_flags(self.config)
+        if risk is not None and risk.limit is not None and risk.share and self.settings.check_risk is None:
+            flags.append(f"--invariance-check-risk={risk.share!r}")  # its share depends on what else was collected
+        return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={self.settings.seed}", *flags])
+
+    def _how_it_ended(self, session: pytest.Session) -> dict[str, Any]:
+        """Return how it ended, as `run.json` holds it: exit status, tests that failed, why tests were left out."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        stats = {} if reporter is None else reporter.stats
+        failed = {report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())}
+        return {
+            "exit": int(session.exitstatus),
+            "stopped": self._left_out(session),
+            "failed": None if reporter is None else sorted(failed),
+            "deselected": len(stats.get("deselected", ())),
+        }
+
+    def _left_out(self, session: pytest.Session) -> str | None:
+        last = session.items[-1].nodeid if session.items else ""
+        again = self.config.pluginmanager.get_plugin("lfplugin")
+        if self.config.getoption("lf", default=False) and getattr(again, "_previously_failed_count", 1):
+            return "--lf runs what failed before"
+        if self.recorder.test == last or self.config.option.collectonly:
+            return None
+        return str(session.shouldfail or session.shouldstop or (last and "not all tests were begun")) or None
+
+    def _place(self, name: str) -> Path | None:
+        """Return a place from the settings."""
+        given = getattr(self.settings, name)
+        return None if given is None else self._base(name) / given
+
+    def _base(self, name: str) -> Path:
+        """Return what a place is relative to: where pytest was started, or the ini file's folder if it stands there."""
+        in_ini = self.config.getoption(f"invariance_{name}") is None
+        return self.config.rootpath if in_ini else self.config.invocation_params.dir
 
 
-def share_risk(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Share the risk limit over the collected tests, and read the hold-out."""
-    from pytest_llminvariance.errors import UsageError
-
-    try:
-        risk_of(config).collect(collected(items))
-        holdout_of(config)
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from error
+SESSION = pytest.StashKey[Session]()
 
 
 def collected(items: list[pytest.Item]) -> Iterator[Collected]:
@@ -107,123 +351,9 @@ def collected(items: list[pytest.Item]) -> Iterator[Collected]:
         yield Collected(item.nodeid, uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
 
 
-def holdout_of(config: pytest.Config) -> Holdout | None:
-    """Return the questions that are set aside, where a file beside the ini file says so."""
-    if HOLDOUT not in config.stash:
-        path = config.rootpath / "invariance-holdout.json"
-        is_open, config.stash[HOLDOUT] = config.stash[SETTINGS].holdout, None
-        if is_open or path.is_file():
-            from datetime import date
-
-            from pytest_llminvariance.checks.holdout import read_holdout
-
-            session = config.stash[RECORDER].directory.name
-            config.stash[HOLDOUT] = read_holdout(path, is_open=is_open, session=session, today=str(date.today()))
-    return config.stash[HOLDOUT]
-
-
-def planner_of(item: pytest.Item) -> Callable[[dict[str, Any]], None]:
-    """Return what notes a check's cost and ends the test, so that nothing is asked."""
-
-    def on_plan(found: dict[str, Any]) -> None:
-        item.config.stash[RECORDER].planned(found)
-        pytest.skip("planned, nothing was asked (--invariance-plan)")
-
-    return on_plan
-
-
-def seeds_of(config: pytest.Config) -> SeedLedger:
-    """Return the seeds that suites were first asked with."""
-    if SEEDS not in config.stash:
-        from pytest_llminvariance.checks.risk import SeedLedger
-
-        config.stash[SEEDS] = SeedLedger(getattr(memo_of(config), "folder", None))
-    return config.stash[SEEDS]
-
-
-def note_session(config: pytest.Config) -> None:
-    """Write down what concerns the whole session: a part of the manifest, a hold-out that was left out or opened."""
-    risk, holdout = config.stash.get(RISK, None), config.stash.get(HOLDOUT, None)
-    lines = [risk.partial_words() if risk is not None else None, holdout.words() if holdout is not None else None]
-    for line in filter(None, lines):
-        config.stash[RECORDER].note(line)
-
-
-def answers_of(config: pytest.Config) -> AnswerLog | None:
-    """Return what writes answers down, or `None` where no record is wanted."""
-    report = report_of(config)
-    if ANSWERS not in config.stash and report is not None:
-        from pytest_llminvariance.records.answer_log import AnswerLog
-
-        config.stash[ANSWERS] = AnswerLog(report, getattr(config, "workerinput", {}).get("workerid", "main"))
-    return config.stash.get(ANSWERS, None)
-
-
-def report_of(config: pytest.Config) -> Path | None:
-    """Return the directory of the record: below the folder of the ini file, or where pytest was started."""
-    if "invariance_report_directory" in (given := getattr(config, "workerinput", {})):
-        return Path(given["invariance_report_directory"])
-    return place_of(config, "report")
-
-
-def spot_of(item: pytest.Item) -> dict[str, Any]:
-    """Return where a test is, its markers, and the level that it gives to its findings."""
-    path, line, _ = item.location
-    markers = sorted({marker.name for marker in item.iter_markers()})
-    return {"file": path, "line": None if line is None else line + 1, "level": level_of(item), "markers": markers}
-
-
-def close_memo(config: pytest.Config) -> None:
-    """Write down what the cache holds back, and what it did, where a model's answers were kept."""
-    memo: Any = config.stash.get(MEMO, {})
-    memo = getattr(memo, "inner", memo)
-    if hasattr(memo, "close"):
-        memo.close()
-        if memo.recalled or memo.asked:
-            config.stash[RECORDER].answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
-
-
-def replay_of(item: pytest.Item, risk: ItemRisk | None) -> str:
-    """Return the command that repeats a test, for a shell in the folder where pytest was started."""
-    from shlex import join
-
-    settings = item.config.stash[SETTINGS]
-    _, colons, rest = item.nodeid.partition("::")
-    file = os.path.relpath(item.path, item.config.invocation_params.dir)
-    flags = repeated_flags(item.config)
-    if risk is not None and risk.limit is not None and risk.share and settings.check_risk is None:
-        flags.append(f"--invariance-check-risk={risk.share!r}")  # its share depends on what else was collected
-    return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={settings.seed}", *flags])
-
-
-def note_engine(config: pytest.Config, model: Model) -> None:
-    """Write down how prompts were sent, and what was remembered."""
-    usage = getattr(model, "usage", None)
-    config.stash[RECORDER].engine(
-        model.name,
-        {
-            "path": model.describe_path() if hasattr(model, "describe_path") else "",
-            "sent_tokens": usage.sent_tokens if usage else 0,
-            "asked_tokens": usage.asked_tokens if usage else 0,
-        },
-    )
-
-
 def uses_fixture(item: pytest.Item) -> bool:
     """Return whether a test asks for the model."""
     return any(name in getattr(item, "fixturenames", ()) for name in FIXTURES)
-
-
-def worker_of(config: pytest.Config) -> tuple[int, int] | None:
-    """Return index and count of the workers, or `None` outside xdist."""
-    given = getattr(config, "workerinput", {})
-    return (int(given["workerid"].removeprefix("gw")), int(given["workercount"])) if "workercount" in given else None
-
-
-def threads_of(config: pytest.Config) -> int | None:
-    """Return the CPU threads of one worker, or `None` outside xdist."""
-    workers = getattr(config, "workerinput", {}).get("workercount")
-    return None if workers is None else max(1, (os.cpu_count() or 1) // int(workers))
 
 
 def level_of(item: pytest.Item) -> Level:
@@ -253,68 +383,3 @@ def let_pass_by_level(item: pytest.Item, call: pytest.CallInfo[None], report: py
     if report.outcome == "failed" and isinstance(call.excinfo.value, InvarianceError):
         report.sections.append((f"invariance, level {level_of(item)}: let pass", report.longreprtext))
         report.outcome, report.longrepr = "passed", None
-
-
-def prepare_gate(config: pytest.Config) -> None:
-    """Read policy and baseline before anything is asked; only where the session ends, not in workers."""
-    settings = config.stash[SETTINGS]
-    if hasattr(config, "workerinput") or (settings.policy is None and settings.baseline is None):
-        return
-    from pytest_llminvariance.errors import UsageError
-    from pytest_llminvariance.plugin.gate import SessionGate
-
-    places = place_of(config, "policy"), place_of(config, "baseline")
-    report = report_of(config)
-    if report is not None and places[1] is not None and report.resolve() == places[1].resolve():
-        raise pytest.UsageError(
-            f"--invariance-report and --invariance-baseline are both {str(report)!r}, so the baseline would be replaced "
-            "by this run before it is compared. Name another directory for one of them"
-        )
-    try:
-        config.stash[GATE] = SessionGate.read(*places, settings.margin, settings.undecided)
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from error
-
-
-def how_it_ended(session: pytest.Session) -> dict[str, Any]:
-    """Return how a session ended, as `run.json` holds it: exit status, tests that failed, why tests were left out."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    stats = {} if reporter is None else reporter.stats
-    failed = {report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())}
-    return {
-        "exit": int(session.exitstatus),
-        "stopped": _left_out(session),
-        "failed": None if reporter is None else sorted(failed),
-        "deselected": len(stats.get("deselected", ())),
-    }
-
-
-def _left_out(session: pytest.Session) -> str | None:
-    last = session.items[-1].nodeid if session.items else ""
-    again = session.config.pluginmanager.get_plugin("lfplugin")
-    if session.config.getoption("lf", default=False) and getattr(again, "_previously_failed_count", 1):
-        return "--lf runs what failed before"
-    if session.config.stash[RECORDER].test == last or session.config.option.collectonly:
-        return None
-    return str(session.shouldfail or session.shouldstop or (last and "not all tests were begun")) or None
-
-
-def gated(session: pytest.Session, records: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return why policy or baseline fail the session."""
-    config = session.config
-    if GATE not in config.stash:
-        return ()
-    from datetime import date
-
-    facts = {**how_it_ended(session), "model": config.stash[SETTINGS].model}
-    config.stash[GATED] = config.stash[GATE].judge(records, facts, date.today())
-    return config.stash[GATED].failures
-
-
-def place_of(config: pytest.Config, name: str) -> Path | None:
-    """Return a place from the settings: from the command line as the shell means it, from the ini file beside it."""
-    given = getattr(config.stash[SETTINGS], name)
-    if given is None:
-        return None
-    in_ini = config.getoption(f"invariance_{name}") is None
-    return Path((config.rootpath if in_ini else config.invocation_params.dir) / given)

@@ -6,6 +6,7 @@ A question knows nothing about letters, positions or wording of instructions; th
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ class Question:
     `options` are two or more distinct, non-empty strings. `answer` is the correct option, given as its
     text or its index and stored as an index. `scores` holds one number per option (Likert scales), and
     `reverse_keyed` says that agreement counts against the trait. `attributes` are free; `trait` and
-    `cluster` have a meaning to this package.
+    `cluster` have a meaning to this package. `dataclasses.replace` makes a copy with other fields, checked again.
 
     Raises:
         QuestionError: if any field breaks its rule; the message names the value, the rule and the way out.
@@ -106,22 +107,12 @@ class Question:
         return f"Question({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (
-            self.stem,
-            self.options,
-            {
-                "id": self.id,
-                "context": self.context,
-                "scores": self.scores,
-                "reverse_keyed": self.reverse_keyed,
-                "answer": self.answer,
-                "attributes": dict(self.attributes),
-            },
-        )
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return _rebuild, ({**parts, "attributes": dict(self.attributes)},)
 
 
-def _rebuild(stem: str, options: tuple[str, ...], rest: dict[str, Any]) -> Question:
-    return Question(stem, options, **rest)
+def _rebuild(parts: dict[str, Any]) -> Question:
+    return Question(**parts)
 
 
 def _text(value: object, where: str) -> str:

@@ -14,18 +14,7 @@ from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Layout, Te
 def question_source(question: Question) -> str:
     """Return `Question(...)`; attributes that have no literal are left out, for they are never shown."""
     attributes = {name: value for name, value in question.attributes.items() if _is_literal(value)}
-    return repr(
-        Question(
-            question.stem,
-            question.options,
-            id=question.id,
-            context=question.context,
-            scores=question.scores,
-            reverse_keyed=question.reverse_keyed,
-            answer=question.answer,
-            attributes=attributes or None,
-        )
-    )
+    return repr(dataclasses.replace(question, attributes=attributes))
 
 
 def presentation_source(presentation: Presentation, *, known_as: tuple[Question, str] | None = None) -> str:

@@ -135,16 +135,16 @@ class AnswerLog:
             lines[0]["sent_tokens"] = self._passed(items.values())
         _append(self._answers, lines)
 
-    def entered(self, role: Role, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
+    def entered(self, role: Role, first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
         """Write down what entered the check; answers that were remembered only if they have no line yet.
 
-        `rows` holds the replies to each question's presentations, in the order of the sheet.
+        `rows` holds the replies to each question's presentations, in the order of the sheet from the question `first` on.
         """
         sheet = self._sheet
         if sheet is None:
             return
         lines = []
-        for number, row in enumerate(rows):
+        for number, row in enumerate(rows, start=first):
             for index, reply in enumerate(row):
                 place = Place(role, number, index)
                 if not remembered or place not in self._written:

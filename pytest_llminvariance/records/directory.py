@@ -7,7 +7,6 @@ check asks) and answers. `findings.json` is made from the events at the end, or 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
 from pytest_llminvariance.errors import RecordError, UsageError
 from pytest_llminvariance.files import write_whole
@@ -137,14 +137,8 @@ def finish_session(directory: Path, ended: Mapping[str, Any], began: float) -> N
 
 
 def versions_of() -> dict[str, str]:
-    """Return the versions of what makes an answer."""
-    found = {}
-    for name in ("pytest-llminvariance", "torch", "transformers", "pytest"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    """Return the versions that `run.json` names: of what makes an answer, and of what ran the checks."""
+    return package_versions("pytest")
 
 
 def commit_of(folder: Path) -> str | None:

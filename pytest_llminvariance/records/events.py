@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_llminvariance.records.redaction import without_secrets
-
 if TYPE_CHECKING:
     from pytest_llminvariance.checks.verdict import Finding
 
@@ -146,6 +144,8 @@ class SessionRecorder:
 
     def finished(self, finding_id: str, finding: Finding) -> Finding:
         """Store a finding in full, and its summary with the test for JUnit."""
+        from pytest_llminvariance.records.redaction import without_secrets
+
         scope: Any = "test" if self._scope is None else "session"
         finding = dataclasses.replace(without_secrets(finding), id=finding_id, scope=scope)
         self._write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})

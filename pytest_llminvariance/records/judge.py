@@ -6,22 +6,21 @@ and drift, is taken from the stored finding.
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from pytest_llminvariance.checks.asking import Part, part_of
-from pytest_llminvariance.checks.check import metric_for
-from pytest_llminvariance.checks.deciding import check_plans, stopping_rule
-from pytest_llminvariance.checks.finding import Answers, judged
+from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
+from pytest_llminvariance.checks.finding import judged
 from pytest_llminvariance.checks.left_out import with_left_out
-from pytest_llminvariance.checks.planning import Planner
-from pytest_llminvariance.checks.properties import Plan
+from pytest_llminvariance.checks.properties import short_names
+from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
 from pytest_llminvariance.checks.sheet import Sheet
-from pytest_llminvariance.checks.stopping import Stopped
-from pytest_llminvariance.checks.verdict import Decision, Finding, Guard, Verdict, as_tolerance
+from pytest_llminvariance.checks.stopping import Stopping
+from pytest_llminvariance.checks.verdict import Decision, Finding, Guard, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric
 from pytest_llminvariance.models.protocol import Reply
@@ -29,12 +28,11 @@ from pytest_llminvariance.records.directory import Record
 from pytest_llminvariance.records.redaction import without_secrets
 from pytest_llminvariance.records.sheets import reply_from, sheet_from
 
-ALIASES: Mapping[str, str] = {"order": "option_order"}
 OF_ENGINE = ("noise", "drift")
 """Guards that no answer can give again."""
 SAME = (
-    "property", "title", "plan", "design", "model", "fingerprint", "readout",
-    "template", "seed", "versions", "claim", "risk_limit",
+    "property", "title", "plan", "design", "model", "fingerprint", "readout", "template", "seed", "versions", "claim",
+    "risk_limit", "questions_planned", "presentations_planned", "tokens",
 )  # fmt: skip
 """What a finding keeps of the stored one."""
 EVERY = "*"
@@ -82,7 +80,7 @@ def _named(texts: list[str], what: str) -> dict[str, str]:
     for text in texts:
         # a test's name may hold "=", a value never does
         name, equals, value = text.rpartition("=")
-        name = ALIASES.get(name, name) if equals else EVERY
+        name = short_names().get(name, name) if equals else EVERY
         if not value or not name:
             raise UsageError(f"--{what} is {text!r}, but must be NAME=VALUE, for example order=..., or a value for all")
         if name in found:
@@ -163,35 +161,27 @@ def _finding(record: Record, stored: Mapping[str, Any], sheet: Sheet, tolerance:
         check_plans(chosen, sheet.plans)
     except UsageError as error:
         raise ThinRecordError(str(error)) from error
-    parts = tuple(part_of(sheet, number, planned[number], foreign[number]) for number in numbers)
-    runtime = tuple(Guard(**guard) for guard in stored["guards"] if guard["name"] in OF_ENGINE)
+    evidence = [read(sheet, number, planned[number], foreign[number]) for number in numbers]
     decision = Decision(**stored["decision"])
-    planned_counts = {"questions": stored["questions_planned"], "presentations": stored["presentations_planned"]}
-    stopped = _stopped(stored, decision, parts, sheet, chosen, tolerance) if decision.method == "sequential" else None
-    if stopped is not None:
-        parts, decision = stopped.parts, stopped.decision
-    answers = Answers(
-        parts[: decision.n] if stopped is None else parts,
-        stored["tokens"],
-        runtime,
-        decision,
-        stopped,
-        sheet.samples,
-        planned_counts,
-    )
+    if decision.method == "sequential":
+        answers = _stopped(stored, decision, evidence, sheet, chosen, tolerance)
+    else:
+        found = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.made.needs_response)
+        answers = replace(found, decision=decision)
+    answers = replace(answers, runtime=tuple(Guard(**g) for g in stored["guards"] if g["name"] in OF_ENGINE))
     finding = judged(answers, sheet.made, chosen, tolerance, {name: stored[name] for name in SAME})
     finding = with_left_out(finding, stored["details"].get("left_out", {}))
-    return dataclasses.replace(without_secrets(finding), id=stored["id"], scope=stored["scope"])
+    return replace(without_secrets(finding), id=stored["id"], scope=stored["scope"])
 
 
 @dataclass(slots=True)
 class _Recorded:
-    """Gives parts in the order in which they were asked."""
+    """Gives evidence in the order in which it was asked."""
 
-    left: list[Part]
+    left: list[Evidence]
     problem: str
 
-    def parts(self, plans: Sequence[Plan]) -> list[Part]:
+    def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Return the next ones.
 
         Raises:
@@ -206,11 +196,11 @@ class _Recorded:
 def _stopped(
     stored: Mapping[str, Any],
     decision: Decision,
-    parts: tuple[Part, ...],
+    evidence: list[Evidence],
     sheet: Sheet,
     metric: Metric,
     tolerance: Fraction,
-) -> Stopped:
+) -> Answers:
     """Return where the test stops on the recorded questions, in the order in which they were asked.
 
     Raises:
@@ -218,17 +208,18 @@ def _stopped(
     """
     if stored["claim"] != "suite" or sheet.samples > 1:
         raise ThinRecordError(f"claim {stored['claim']!r} with draws or clusters is judged by a new run only")
-    questions = [plan.question for plan in sheet.plans]
-    planner = Planner(sheet.made, questions, None, "suite", 1)
     n = decision.n_planned
-    plans = [*sheet.plans, *[sheet.plans[-1]] * (n - len(sheet.plans))]
-    units = [planner.unit(metric, lambda plan=plan: (plan,)) for plan in plans]  # type: ignore[misc]
     source = _Recorded(
-        list(parts),
-        f"asking stopped after {len(parts):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
+        evidence,
+        f"asking stopped after {len(evidence):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
         "run it again with that tolerance",
     )
-    return stopping_rule(source, sheet.made, planner, metric, tolerance, decision.alpha, n).run(units)
+    rule = Stopping(
+        source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
+        least_movement=movement_bound(sheet.made, tolerance), is_exact_at_end=True,
+    )  # fmt: skip
+    plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
+    return rule.run((plan,) for plan in plans)
 
 
 def _replies(record: Record, check: str, role: str, shape: list[int]) -> list[list[Reply]]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_llminvariance.checks.verdict import Finding
-
-import re
 
 MASK = "***"
 SECRET_NAME = r"(?:api|access|auth|private|secret)?[_-]?(?:key|token|secret|passwo?r?d|passwd|pwd|credentials?|auth|signature|sig)"  # noqa: S105

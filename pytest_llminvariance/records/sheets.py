@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from pytest_llminvariance.checks.properties import BatchAgreement, Plan, Probe, Property
+from pytest_llminvariance.checks.properties import recorded
+from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.models.protocol import (
     LabelReply,
@@ -26,25 +27,6 @@ from pytest_llminvariance.questions.conversation import Ask, Message, Said, Turn
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Layout, Template
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedProperty:
-    """A property as it was recorded: it tells what its numbers need, and can plan nothing."""
-
-    name: str
-    title: str
-    metric: str
-    compares_prompts: bool
-    samples_the_orbit: bool
-
-    def plan(self, question: Question, template: str | Template | None) -> Plan:
-        """Refuse: the plans are in the record."""
-        raise NotImplementedError(f"{self.title} comes from a record, which holds its plans already")
-
-    def spec(self) -> str:
-        """Return the name."""
-        return self.name
 
 
 def sheet_data(sheet: Sheet) -> dict[str, Any]:
@@ -68,7 +50,7 @@ def sheet_data(sheet: Sheet) -> dict[str, Any]:
         )
     ]
     return {
-        "property": _property_data(sheet.made),
+        "property": sheet.made.to_record(),
         "metric": sheet.metric,
         "tolerance": str(sheet.tolerance),
         "readout": sheet.readout,
@@ -81,17 +63,6 @@ def sheet_data(sheet: Sheet) -> dict[str, Any]:
         "questions": questions,
         "templates": [_template_data(template) for template in books.templates],
         "layouts": [dataclasses.asdict(layout) for layout in books.layouts],
-    }
-
-
-def _property_data(made: Property) -> dict[str, Any]:
-    return {
-        "name": made.name,
-        "title": made.title,
-        "metric": made.metric,
-        "compares_prompts": made.compares_prompts,
-        "samples_the_orbit": made.samples_the_orbit,
-        "batches": made.batches if isinstance(made, BatchAgreement) else None,
     }
 
 
@@ -112,7 +83,7 @@ def sheet_from(data: Mapping[str, Any]) -> Sheet:
         plans.append(Plan(question, probes, row["design"], row["spec"], balanced))
         foreign.append(tuple(books.presentation(part, question) for part in row["foreign"]))
     return Sheet(
-        made=_property_from(data["property"]),
+        made=recorded(data["property"]),
         metric=data["metric"],
         tolerance=Fraction(data["tolerance"]),
         readout=data["readout"],
@@ -125,12 +96,6 @@ def sheet_from(data: Mapping[str, Any]) -> Sheet:
         samples=data.get("samples", 1),
         seed=data.get("seed", 0),
     )
-
-
-def _property_from(row: Mapping[str, Any]) -> Property:
-    parts = dict(row)
-    batches = parts.pop("batches")
-    return RecordedProperty(**parts) if batches is None else BatchAgreement(batches)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from pytest_llminvariance.report.entries import Entry, Report
 from pytest_llminvariance.report.markdown import as_text, table_lines
 from pytest_llminvariance.report.summary import amount, headline, tolerated
 from pytest_llminvariance.report.text import cut, one_line
+from pytest_llminvariance.report.words import low_to_high
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -114,6 +115,6 @@ def _result(entry: Entry) -> EvalResult:
         dataset_name="invariance checks",
         dataset_config=cut(one_line(entry.where or entry.name), 200),
         metric_type=one_line(entry.metric),
-        metric_value=entry.low if entry.low == entry.high else f"{entry.low:.4g} to {entry.high:.4g}",
+        metric_value=entry.low if entry.low == entry.high else low_to_high(entry.low, entry.high, "{:.4g}".format),
         metric_name=f"{title}: {entry.verdict}, {amount(entry)}, tolerated {tolerated(entry)}",
     )

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pytest_llminvariance.checks.verdict import Example, Finding, Shown, Verdict
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.questions.conversation import Said
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.report.paste import paste_lines
-from pytest_llminvariance.report.text import one_line
-from pytest_llminvariance.report.words import certainty_words, effect_words, is_one_number, names, percent
-
-SAID = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
+from pytest_llminvariance.report.text import joined, one_line, visible
+from pytest_llminvariance.report.words import (
+    SAID,
+    certainty_words,
+    effect_words,
+    is_one_number,
+    low_to_high,
+    names,
+    percent,
+)
 
 
 def failure_message(finding: Finding, replay: str | None) -> str:
     """Return the message for a finding; the first line starts with the property and its verdict."""
-    return "\n".join(_lines(finding, replay))
+    return _text(_lines(finding, replay))
+
+
+def _text(lines: Iterable[str]) -> str:
+    """Return a message; whatever questions, answers and names hold, it has no control characters."""
+    return "\n".join(map(visible, lines))
 
 
 def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
@@ -60,10 +71,10 @@ def example_lines(example: Example) -> Iterator[str]:
     before, after = example.before, example.after
     cut_off = example.question.endswith("…") and example.stem.startswith(example.question[:-1])
     named = "" if cut_off or example.question == example.stem else f"{example.question}: "
-    yield f"  example: {named}{_cut(_one_line(before.stem))} - {example.change}:"
+    yield f"  example: {named}{joined(before.stem, 90)} - {example.change}:"
     for shown in (before, after):
-        asked = "" if before.stem == after.stem else f"{_cut(_one_line(shown.stem))}  "
-        yield f"             {asked}{_cut(_one_line(shown.options), 110)}  ->  {_answer(shown)}"
+        asked = "" if before.stem == after.stem else f"{joined(shown.stem, 90)}  "
+        yield f"             {asked}{joined(shown.options, 110)}  ->  {_answer(shown)}"
     if example.explanation:
         yield f"  enough:  {example.explanation}"
     if example.caveat:
@@ -78,7 +89,7 @@ def same_answer_message(example: Example, model: str, readout: str, replay: str 
     ]
     lines.append(f"  model:   {model}, read by {readout}")
     lines += [f"  replay:  {replay}"] if replay else []
-    return "\n".join([*lines, *paste_lines(example, readout)])
+    return _text([*lines, *paste_lines(example, readout)])
 
 
 def conversation_message(now: Presentation, said: Shown, model: str, readout: str, replay: str | None) -> str:
@@ -91,32 +102,24 @@ def conversation_message(now: Presentation, said: Shown, model: str, readout: st
     named = (None,) * (len(messages) - len(now.turns)) + now.turns
     for message, turn in zip(messages, named, strict=True):
         meant = f" ({now.question.options[turn.content]})" if isinstance(turn, Said) and now.shows_labels else ""
-        lines.append(f"{message.role:>20}: {_cut(_one_line(message.content), 150)}{meant}")
+        lines.append(f"{message.role:>20}: {joined(message.content, 150)}{meant}")
     label = said.answer if said.answer_label is None else f"{said.answer_label} ({said.answer})"
     lines += [f"{'assistant':>20}: {label}", f"  model:   {model}, read by {readout}"]
-    return "\n".join([*lines, f"  replay:  {replay}"] if replay else lines)
+    return _text([*lines, f"  replay:  {replay}"] if replay else lines)
 
 
 def _answer(shown: Shown) -> str:
-    return shown.answer if shown.answer_label is None else f"{shown.answer} ({shown.answer_label})"
-
-
-def _one_line(options: str) -> str:
-    return "  ".join(part.strip() for part in options.splitlines() if part.strip())
-
-
-def _cut(text: str, width: int = 90) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    answer = joined(shown.answer)
+    return answer if shown.answer_label is None else f"{answer} ({shown.answer_label})"
 
 
 def flips_message(finding: Finding, replay: str | None) -> str:
     """Return the message for a finding on negative flips."""
-    return "\n".join(_flip_lines(finding, replay))
+    return _text(_flip_lines(finding, replay))
 
 
 def _flip_lines(finding: Finding, replay: str | None) -> Iterator[str]:
-    low, high = float(finding.effect.low), float(finding.effect.high)
-    rate = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
+    rate = low_to_high(finding.effect.low, finding.effect.high, percent)
     said = f"{finding.count} ({rate}, margin {percent(float(finding.tolerance))})"
     yield f"{finding.title} {SAID[finding.verdict]}: right before and wrong now are {said}."
     for reason in finding.reasons:

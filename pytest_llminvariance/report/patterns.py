@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pytest_llminvariance.measures.variance import Observation, VarianceShares, variance_shares
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.entries import Entry
+from pytest_llminvariance.report.text import cut
 
 MAX_PLACES = 12
 
@@ -92,7 +93,7 @@ def _name(answer: RecordedAnswer) -> str:
     if answer.question_id is not None:
         return answer.question_id
     stem = answer.stem
-    return answer.question if stem is None else stem if len(stem) <= 40 else stem[:39] + "…"
+    return answer.question if stem is None else cut(stem, 40)
 
 
 def orbits(entry: Entry, index: Index) -> list[Orbit | None]:

@@ -10,7 +10,7 @@ from pytest_llminvariance.gate.decision import BLOCKED, PASSED, GateDecision, Ju
 from pytest_llminvariance.measures.flips import Flips
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.report.text import one_line
-from pytest_llminvariance.report.words import names, percent, plural
+from pytest_llminvariance.report.words import COLOURS, low_to_high, names, plural, unit_words
 
 GATE_WORDS: tuple[tuple[Outcome, str], ...] = (
     ("blocks", "BLOCKS"),
@@ -19,7 +19,6 @@ GATE_WORDS: tuple[tuple[Outcome, str], ...] = (
     ("warns", "WARNS"),
     ("ignored", "IGNORED"),
 )
-COLOURS = {Verdict.HOLDS: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 COMPARISON_WORDS = {Verdict.HOLDS: "NOT WORSE", Verdict.BROKEN: "WORSE", Verdict.UNDECIDED: "UNDECIDED"}
 
 
@@ -55,16 +54,9 @@ def gate_lines(decision: GateDecision) -> Iterator[tuple[str, str]]:
 
 def _said(item: Judged) -> str:
     finding = item.finding
-    low, high = float(finding.effect.low), float(finding.effect.high)
-    if finding.count:
-        effect = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
-        tolerated = percent(float(item.tolerance))
-    else:
-        effect = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
-        tolerated = f"{float(item.tolerance):.2g}"
-    text = (
-        f"{one_line(finding.title, 60)} {item.verdict}: {one_line(finding.metric, 40)} {effect}, tolerated {tolerated}"
-    )
+    say = unit_words(is_share=bool(finding.count))
+    effect = f"{low_to_high(finding.effect.low, finding.effect.high, say)}, tolerated {say(item.tolerance)}"
+    text = f"{one_line(finding.title, 60)} {item.verdict}: {one_line(finding.metric, 40)} {effect}"
     if item.verdict is not Verdict.HOLDS and item.reasons:
         text += f" - {one_line('; '.join(item.reasons), 300)}"
     if item.waiver is not None:
@@ -114,5 +106,4 @@ def flip_lines(key: str, flips: Flips) -> Iterator[str]:
 
 
 def _range(value: Interval, sign: str = "") -> str:
-    low, high = (format(float(end), f"{sign}.3g") for end in (value.low, value.high))
-    return low if low == high else f"{low} to {high}"
+    return low_to_high(value.low, value.high, lambda end: format(float(end), f"{sign}.3g"))

@@ -10,10 +10,9 @@ from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Entry, Report
 from pytest_llminvariance.report.text import cut, one_line
-from pytest_llminvariance.report.words import certainty_words, percent, plural
+from pytest_llminvariance.report.words import SAID, certainty_words, low_to_high, plural, unit_words
 
 MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?"}
-SAID = {"BROKEN": "is broken", "UNDECIDED": "is undecided", "HOLDS": "holds"}
 UNITS = {metric.name: metric.unit for metric in METRICS.values()}
 WORDS = {metric.name: metric.words for metric in METRICS.values()}
 
@@ -77,20 +76,14 @@ def amount(entry: Entry) -> str:
     """Return the effect: `78%`, `0% to 33%`, `0.12`."""
     if entry.is_lost:
         return "no number"
-    if is_share(entry):
-        return _range(percent(entry.low), percent(entry.high))
-    return _range(f"{entry.low:.2g}", f"{entry.high:.2g}")
-
-
-def _range(low: str, high: str) -> str:
-    return low if low == high else f"{low} to {high}"
+    return low_to_high(entry.low, entry.high, unit_words(is_share=is_share(entry)))
 
 
 def tolerated(entry: Entry) -> str:
     """Return the tolerance in the effect's unit; nothing for a check without a finding."""
     if entry.is_lost:
         return ""
-    return percent(entry.tolerance) if is_share(entry) else f"{entry.tolerance:.2g}"
+    return unit_words(is_share=is_share(entry))(entry.tolerance)
 
 
 def sentence(entry: Entry) -> str:

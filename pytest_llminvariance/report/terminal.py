@@ -6,20 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_llminvariance.records.events import unfinished
-from pytest_llminvariance.report.words import percent
-
-COLOURS = {"HOLDS": "green", "BROKEN": "red", "UNDECIDED": "yellow"}
+from pytest_llminvariance.report.text import visible
+from pytest_llminvariance.report.words import COLOURS, low_to_high, unit_words
 
 
 def finding_line(summary: Mapping[str, Any]) -> str:
     """Return one line: verdict, property, what was counted, tolerance, questions; the reason where undecided."""
-    low, high = summary["effect"]["low"], summary["effect"]["high"]
-    if summary["count"]:
-        rate = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
-        effect = f"{summary['count']} ({rate})"
-    else:
-        effect = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
-    tolerance = percent(summary["tolerance"]) if summary["count"] else f"{summary['tolerance']:.2g}"
+    say = unit_words(is_share=bool(summary["count"]))
+    effect = low_to_high(summary["effect"]["low"], summary["effect"]["high"], say)
+    effect = f"{summary['count']} ({effect})" if summary["count"] else effect
+    tolerance = say(summary["tolerance"])
     n, planned = summary["questions_asked"], summary["questions_planned"]
     asked = f"{n:,}" if n == planned else f"{n:,} of {planned:,}"
     line = (
@@ -29,11 +25,15 @@ def finding_line(summary: Mapping[str, Any]) -> str:
     decision = summary.get("decision")
     if decision and decision["method"] == "sequential":
         line += f", risk {decision['alpha']:.2g}"
-    return line + (f" - {summary['reasons'][0]}" if summary["reasons"] else "")
+    return visible(line + (f" - {summary['reasons'][0]}" if summary["reasons"] else ""))
 
 
 def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iterator[tuple[str, str]]:
     """Yield (line, colour) for the section: models, findings, searches, what did not finish, cache, a count."""
+    yield from ((visible(line), colour) for line, colour in _section_lines(records, undecided))
+
+
+def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iterator[tuple[str, str]]:
     for model in _of_kind(records, "model"):
         parts = [f"model {model['name']}", f"fingerprint {model['fingerprint'][:16]}"]
         parts += [f"{key} {model[key]}" for key in ("device", "dtype") if model.get(key)]

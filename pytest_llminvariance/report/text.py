@@ -43,6 +43,12 @@ def one_line(text: object, width: int | None = None) -> str:
     return line if width is None else cut(line, width)
 
 
+def joined(text: object, width: int | None = None) -> str:
+    """Return a visible text with its lines side by side, blank ones left out; what stands within a line stays as it is."""
+    line = "  ".join(part.strip() for part in visible(text).split("\n") if part.strip())
+    return line if width is None else cut(line, width)
+
+
 def cut(text: str, width: int) -> str:
     """Return a text of at most `width` characters; what is left out is marked."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Finding
-from pytest_llminvariance.measures.metrics import METRICS
+from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Finding, Verdict
+from pytest_llminvariance.measures.metrics import METRICS, Number
 from pytest_llminvariance.report.text import one_line
 
 NAMES_SHOWN = 10
+SAID: Mapping[str, str] = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
+COLOURS: Mapping[str, str] = {Verdict.HOLDS: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 
 
-def percent(share: float) -> str:
+def percent(share: Number) -> str:
     """Return a share with two significant digits: `38%`, `0.4%`, `100%`."""
     value = 100 * float(share)
     if value == 0 or value >= 99.5:
         return f"{value:.0f}%"
     return f"{value:.0f}%" if value >= 9.95 else f"{value:.2g}%"
+
+
+def number(value: Number) -> str:
+    """Return a number that is no share with two significant digits: `0.12`."""
+    return f"{float(value):.2g}"
+
+
+def unit_words(*, is_share: bool) -> Callable[[Number], str]:
+    """Return what says a number of a metric: in percent where the metric is a share."""
+    return percent if is_share else number
+
+
+def low_to_high(low: Number, high: Number, say: Callable[[Number], str]) -> str:
+    """Return an interval: `0% to 33%`, or `39%` where both ends are said alike."""
+    first, last = say(low), say(high)
+    return first if first == last else f"{first} to {last}"
 
 
 def plural(n: int, one: str) -> str:
@@ -26,19 +44,16 @@ def plural(n: int, one: str) -> str:
 
 def effect_words(finding: Finding) -> str:
     """Return the effect against its tolerance: `9 of 23 other presentations (39%, tolerated 5%)`."""
-    low, high = float(finding.effect.low), float(finding.effect.high)
-    tolerated = f"tolerated {percent(float(finding.tolerance))}"
-    if METRICS[finding.metric].unit:
-        rate = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
-        return f"{finding.count} ({rate}, {tolerated})"
-    value = f"{low:.2g}" if is_one_number(finding) else f"{low:.2g} to {high:.2g}"
-    return f"{value} (tolerated {float(finding.tolerance):.2g})"
+    is_share = bool(METRICS[finding.metric].unit)
+    say = unit_words(is_share=is_share)
+    effect = low_to_high(finding.effect.low, finding.effect.high, say)
+    tolerated = f"tolerated {say(finding.tolerance)}"
+    return f"{finding.count} ({effect}, {tolerated})" if is_share else f"{effect} ({tolerated})"
 
 
 def is_one_number(finding: Finding) -> bool:
     """Return whether an effect that is no share is the same number at both ends, as far as it is shown."""
-    ends = {f"{float(end):.2g}" for end in (finding.effect.low, finding.effect.high)}
-    return not METRICS[finding.metric].unit and len(ends) == 1
+    return not METRICS[finding.metric].unit and number(finding.effect.low) == number(finding.effect.high)
 
 
 def certainty_words(decision: Decision | None, *, asked: int, planned: int, design: str, is_exact: bool) -> str:
@@ -55,7 +70,8 @@ def _tested(decision: Decision, planned: int, design: str) -> str:
     each = f", {design} each" if design else ""
     if max(decision.log_e_holds or 0.0, decision.log_e_broken or 0.0) >= CERTAIN:
         return f"certain: {decision.n:,} of {plural(decision.n_planned, unit)}{each}; the others cannot change it"
-    ends = f"{max(0.0, decision.lower or 0.0):.2g} to {decision.upper:.2g}" if decision.upper is not None else "unknown"
+    lower, upper = max(0.0, decision.lower or 0.0), decision.upper
+    ends = "unknown" if upper is None else f"{number(lower)} to {number(upper)}"
     return (
         f"risk {decision.alpha:.2g}: {decision.n:,} {of} {plural(decision.n_planned, unit)}{each}; "
         f"the mean is {ends}, each end wrong with at most that risk"

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties import Probe
+from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import Example
 from pytest_llminvariance.errors import UsageError

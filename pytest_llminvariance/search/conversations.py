@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from pytest_llminvariance.checks.examples import shown
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.run import current_run, in_search
+from pytest_llminvariance.checks.refusals import in_search
+from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import InvarianceError, UndecidedError
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution

@@ -10,14 +10,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_llminvariance.checks.examples import change_words, shown
-from pytest_llminvariance.checks.run import in_search
+from pytest_llminvariance.checks.refusals import in_search
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.transforms.edits import edits_of, n_edits
+from pytest_llminvariance.transforms.differences import changed_parts
+from pytest_llminvariance.transforms.edits import edits_of
 
 MARGIN = "nearest to another answer (nats; above 0 it is another)"
 """Label of the score that Hypothesis raises, as its statistics print it."""
+PARTS = {
+    "question": "question",
+    "order": "order",
+    "labels": "labels",
+    "layout": "layout",
+    "template": "template",
+    "shots": "worked examples",
+    "turns": "turns",
+}
+"""Parts of a presentation, as the statistics of Hypothesis name them."""
 SHARPEST_NATS = 1e3
 """Bound of the score, which must be finite."""
 
@@ -34,7 +45,7 @@ def guide(
         return
     from hypothesis import event, note
 
-    parts = ", ".join(changed_parts(a, b)) or "nothing"
+    parts = ", ".join(_changed(a, b)) or "nothing"
     event("changed", parts)
     event("answer", _outcome(before, after, delta_nats))
     note(
@@ -60,18 +71,11 @@ def margin_nats(before: AnswerDistribution, after: AnswerDistribution) -> float 
     return min(SHARPEST_NATS, max(-SHARPEST_NATS, rival - after.log_weights[written]))
 
 
-def changed_parts(a: Presentation, b: Presentation) -> tuple[str, ...]:
+def _changed(a: Presentation, b: Presentation) -> list[str]:
     """Return which parts of two presentations differ, in words."""
-    differs = {
-        "question" if not edits_of(b.question) else "text": n_edits(a.question, b.question) > 0,
-        "order": a.order != b.order,
-        "labels": a.labels != b.labels,
-        "layout": a.layout != b.layout,
-        "template": a.template != b.template,
-        "worked examples": a.shots != b.shots,
-        "turns": a.turns != b.turns,
-    }
-    return tuple(name for name, there in differs.items() if there)
+    changed = changed_parts(a, b)
+    words = [said for part, said in PARTS.items() if part in changed]
+    return ["text", *words[1:]] if "question" in changed and edits_of(b.question) else words
 
 
 def _outcome(before: AnswerDistribution, after: AnswerDistribution, delta_nats: float) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pytest_llminvariance.checks.check import Measured
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.examples import nearest_pair
-from pytest_llminvariance.checks.properties import Invariance, Property
+from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.run import Run, current_run
 from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
@@ -26,6 +26,7 @@ from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.search.breadth_first import Asker, Failure, Found, breadth_first, failure_of
 from pytest_llminvariance.search.explanation import missing_singles
 from pytest_llminvariance.search.spaces import space_between, space_under
+from pytest_llminvariance.transforms.base import Transform
 from pytest_llminvariance.transforms.differences import changed_parts, distance, with_parts
 
 SEARCHED_QUESTIONS = 3
@@ -54,7 +55,7 @@ def finding_with_nearest_example(
 ) -> Finding:
     """Return a BROKEN finding with a nearer example, searched in what the plan left out, and its explanation."""
     finding = measured.finding
-    if finding.verdict is not Verdict.BROKEN or not isinstance(made, Invariance):
+    if finding.verdict is not Verdict.BROKEN or made.transform is None:
         return finding
     pair = nearest_pair(measured.evidence)
     if finding.example is None or pair is None:
@@ -64,7 +65,7 @@ def finding_with_nearest_example(
     like = failure_of(best.before, item.answers[index], item.delta_nats)
     others = [other for other in measured.evidence if other is not item and other.reached]
     for other in [item, *others][:SEARCHED_QUESTIONS]:
-        found = _nearer(other, best, made, model, finding.readout, template, like)
+        found = _nearer(other, best, made.transform, model, finding.readout, template, like)
         best = best if found is None else found
     return dataclasses.replace(finding, example=best.record())
 
@@ -80,12 +81,12 @@ def _as_found(item: Evidence, index: int) -> Found:
 
 
 def _nearer(
-    item: Evidence, best: Found, made: Invariance, model: Model, readout: str, template: str | Template | None,
+    item: Evidence, best: Found, transform: Transform, model: Model, readout: str, template: str | Template | None,
     like: Failure | None,
 ) -> Found | None:  # fmt: skip
     """Search one question for an example nearer than the best so far."""
     assert best.presentation is not None  # noqa: S101 - a counter-example was planned
-    transform, question = made.transform, item.plan.question
+    question = item.plan.question
     if len(item.plan.probes) >= transform.size(item.plan.probes[0].presentation):
         return None  # everything was planned
     asker = Asker(model, readout, _memo(), MAX_PRESENTATIONS)

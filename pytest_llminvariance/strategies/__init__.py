@@ -1,11 +1,7 @@
-"""Hypothesis strategies for presentations and questions; all shrink towards the question as written.
+"""Hypothesis strategies for presentations and questions; all shrink, part by part, towards the question as written.
 
-Importing this module takes the deadline off Hypothesis' current profile: a model answers slowly the first
-time and at once when it remembers, which a deadline reports as flaky.
-
-What is drawn shrinks part by part. A part that need not be changed goes back to what is written, and an order goes
-back by adjacent swaps. That ends in the least change for one fault at a time; where several faults are in
-reach, `find_counterexample` searches in order of size and Hypothesis does not.
+Knows how to draw; asks nothing. Importing it takes the deadline off Hypothesis' current profile: a model answers
+slowly the first time and at once when it remembers, which a deadline reports as flaky.
 """
 
 from __future__ import annotations

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Sequence
+from typing import Any
 
 from pytest_llminvariance.questions.question import Question
 
 EDIT_OF = "edit_of"
 EDITS = "edits"
-PARAPHRASE_OF = "paraphrase_of"
-"""Attribute of a re-worded question: the content hash of the one it was made from."""
 
 
-def edited(
-    question: Question,
-    words: str,
-    *,
-    stem: str,
-    context: str | None,
-    options: Sequence[str],
-) -> Question:
-    """Return `question` with these texts; option i stays content i.
+def edited(question: Question, words: str, **texts: Any) -> Question:
+    """Return `question` with other texts: stem, context or options; option i stays content i.
 
     `words` says what was done. Its id gets a mark, so that answers recorded for the question are not taken for
     answers to the edit.
@@ -29,19 +21,12 @@ def edited(
     Raises:
         QuestionError: if the texts make no question, for example because two options became equal.
     """
-    mark = hashlib.sha256(repr((stem, context, options)).encode()).hexdigest()[:6]
+    after = dataclasses.replace(question, **texts)
+    mark = hashlib.sha256(repr((after.stem, after.context, after.options)).encode()).hexdigest()[:6]
     before = edits_of(question)
     name = None if question.id is None else f"{question.id.partition('~')[0] if before else question.id}~{mark}"
-    return Question(
-        stem,
-        options,
-        id=name,
-        context=context,
-        scores=question.scores,
-        reverse_keyed=question.reverse_keyed,
-        answer=question.answer,
-        attributes={**question.attributes, EDIT_OF: origin_of(question), EDITS: (*before, words)},
-    )
+    attributes = {**question.attributes, EDIT_OF: origin_of(question), EDITS: (*before, words)}
+    return dataclasses.replace(after, id=name, attributes=attributes)
 
 
 def edits_of(question: Question) -> tuple[str, ...]:
@@ -69,8 +54,8 @@ def n_edits(a: Question, b: Question) -> int:
 def edit_words(a: Question, b: Question) -> str:
     """Say in words what turns one question into the other."""
     before, after = edits_of(a), edits_of(b)
-    if origin_of(a) == origin_of(b) and after[: len(before)] == before and after != before:
-        return ", and ".join(after[len(before) :])
+    if origin_of(a) == origin_of(b) and after[: len(before)] == before:
+        return ", and ".join(after[len(before) :] or after)
     return "edit the question"
 
 

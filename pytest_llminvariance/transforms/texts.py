@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -43,12 +44,38 @@ LOOK_ALIKES = {"a": "а", "c": "с", "e": "е", "o": "о", "p": "р", "x": "х",
 Place = Literal["before", "after"]
 
 
+class Rewording(TextTransform):
+    """Ask with other words for the same stem, which somebody has accepted; to add one, give `title`, `stems` and `spec`.
+
+    In a product it stands before other edits, which would otherwise be lost.
+    """
+
+    @abstractmethod
+    def stems(self, question: Question) -> Sequence[str]:
+        """Return the other stems of a question, or raise where there are none."""
+
+    def words(self, stem: str) -> str:
+        """Say what is done."""
+        return f"ask {stem!r}"
+
+    def edits(self, question: Question) -> Iterator[Question]:
+        """Yield the question with each of its other stems."""
+        if edits_of(question):
+            name = type(self).__name__
+            raise UsageError(
+                f"question {question.name!r} was edited before {name} re-words it, and the edit would be lost. "
+                f"Put {name} first, and re-word a question once"
+            )
+        for stem in dict.fromkeys(self.stems(question)):
+            if stem != question.stem:
+                yield edited(question, self.words(stem), stem=stem)
+
+
 @dataclass(frozen=True, slots=True, init=False)
-class Restate(TextTransform):
+class Restate(Rewording):
     """Ask with other words for the same stem, taken from texts that somebody has accepted.
 
-    `texts` maps a question, by its id, content hash or stem, to its paraphrases. In a product it stands before
-    other edits, which would otherwise be lost.
+    `texts` maps a question, by its id, content hash or stem, to its paraphrases. In a product it stands before other edits.
     """
 
     texts: Mapping[str, tuple[str, ...]] = field(hash=False)
@@ -63,21 +90,15 @@ class Restate(TextTransform):
         object.__setattr__(self, "texts", MappingProxyType(checked))
         object.__setattr__(self, "title", "wording of the question")
 
-    def edits(self, question: Question) -> Iterator[Question]:
-        """Yield the question with each of its other stems."""
-        if edits_of(question):
-            raise UsageError(
-                f"question {question.name!r} was edited before it is restated, and the edit would be lost. Put Restate first"
-            )
+    def stems(self, question: Question) -> Sequence[str]:
+        """Return the texts under the question's id, content hash or stem."""
         names = (question.id, question.content_hash, question.stem)
         found = next((self.texts[name] for name in names if name is not None and name in self.texts), None)
         if found is None:
             raise UsageError(
                 f"there are no paraphrases of question {question.name!r}. Give them under its id, content hash or stem"
             )
-        for text in dict.fromkeys(found):
-            if text != question.stem:
-                yield _with_stem(question, f"ask {text!r}", text)
+        return found
 
     def spec(self) -> str:
         """Return a hash of the texts."""
@@ -160,7 +181,7 @@ class AddDistractor(TextTransform):
         """Yield the question with one sentence each."""
         for sentence in self.sentences:
             both = (sentence, question.stem) if self.place == "before" else (question.stem, sentence)
-            yield _with_stem(question, f"add {sentence!r}", " ".join(both))
+            yield edited(question, f"add {sentence!r}", stem=" ".join(both))
 
     def spec(self) -> str:
         """Return place and a hash of the sentences."""
@@ -184,7 +205,7 @@ class AddOpinion(TextTransform):
         """Yield the question with each opinion about each option."""
         for opinion, option in itertools.product(self.opinions, question.options):
             said = opinion.replace("{option}", option)
-            yield _with_stem(question, f"add {said!r}", f"{question.stem} {said}")
+            yield edited(question, f"add {said!r}", stem=f"{question.stem} {said}")
 
     def spec(self) -> str:
         """Return a hash of the opinions."""
@@ -218,7 +239,7 @@ class AddNoise(TextTransform):
         for kind in self.kinds:
             stems = [stem for stem in dict.fromkeys(made[kind](question)) if stem != question.stem]
             for place in draw_order(len(stems), "noise", question.content_hash, kind)[: self.per_kind]:
-                yield _with_stem(question, f"write {stems[place]!r}", stems[place])
+                yield edited(question, f"write {stems[place]!r}", stem=stems[place])
 
     def spec(self) -> str:
         """Return kinds and number."""
@@ -272,10 +293,6 @@ def check_texts(texts: object, name: str) -> tuple[str, ...]:
         if not isinstance(text, str) or not text.strip():
             raise UsageError(f"{name} holds {text!r}, but must hold texts that are not empty")
     return tuple(texts)
-
-
-def _with_stem(question: Question, words: str, stem: str) -> Question:
-    return edited(question, words, stem=stem, context=question.context, options=question.options)
 
 
 def _hash(value: object) -> str:

@@ -7,6 +7,7 @@ set AXE_CORE to its `axe.min.js`. With SCREENSHOTS=FOLDER pictures are left ther
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from pytest_llminvariance.report.html.page import page
 from tests.browser.webdriver import Browser, browser, missing
 from tests.run_records import bank, hostile_bank, measured, write_run
 
-pytest.importorskip("matplotlib", reason="needs the extra report")
 if reason := missing():
     pytest.skip(reason, allow_module_level=True)
 
@@ -56,6 +56,15 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checks with names of all widths."""
+    names = ("W" * 200, "漢字" * 80, "<b>&amp;" * 50, "👩" * 90, "(%) @" * 40, "é" * 200, "מבחן " * 40)
+    checks = [measured("always_first", bank(3, k=3)) for _ in names] + [measured("uniform", bank(3, k=3))]
+    places = [{"title": name} for name in names]
+    return written(write_run(tmp_path_factory.mktemp("wide") / "run", checks, places=places))
+
+
+@pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(write_run(tmp_path_factory.mktemp("hostile") / "run", [measured("always_first", hostile_bank(1))]))
 
@@ -77,6 +86,36 @@ def test_nothing_is_wider_than_the_window_and_the_console_is_silent(
     assert shown >= 4
     if folder := os.environ.get("SCREENSHOTS"):
         window.screenshot(Path(folder) / f"page-{width}-{'dark' if dark else 'light'}.png", width, 3000)
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_texts_of_plots_stay_inside(window: Browser, mixed: Path, wide: Path, hostile: Path, width: int) -> None:
+    window.window(width)
+    for file in (mixed, wide, hostile):
+        window.open(file)
+        ends = window.run(
+            "return [...document.querySelectorAll('svg.chart')].filter(e => e.getBoundingClientRect().width > 0)"
+            ".flatMap(e => [...e.querySelectorAll('text')].map(t => [t.getBBox(), e.viewBox.baseVal]))"
+            ".map(([box, view]) => [box.x, box.x + box.width, view.width])"
+        )
+        assert len(ends) > 10
+        assert [end for end in ends if end[0] < 0 or end[1] > end[2]] == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_shares_are_shaded_and_their_ink_turns(window: Browser, mixed: Path, dark: bool) -> None:
+    window.window(1400, dark=dark)
+    window.open(mixed)
+    seen = window.run(
+        "const cell = document.querySelector('.heat');"
+        "return [0, 10, 40, 60, 90, 100].map(share => { cell.style.setProperty('--share', share + '%');"
+        " const style = getComputedStyle(cell); return [style.backgroundColor, style.color] })"
+    )
+    grounds = [sum(map(float, re.findall(r"[\d.]+", ground)[:3])) for ground, _ in seen]
+    assert sorted(grounds, reverse=not dark) == grounds, "always deeper"
+    assert len(set(grounds)) == 6
+    inks = [sum(map(float, re.findall(r"[\d.]+", ink)[:3])) for _, ink in seen]
+    assert inks == [3, 3, 3, 0, 0, 0] if dark else inks == [0, 0, 0, 0, 3, 3]
 
 
 @pytest.mark.parametrize(("width", "dark"), VIEWS)

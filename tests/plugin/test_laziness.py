@@ -21,7 +21,7 @@ LIGHT = {
         ".checks.run",
         ".errors",
         ".models",
-        ".models.device_names",
+        ".models.load_settings",
         ".plugin",
         ".plugin.options",
         ".plugin.scopes",

@@ -33,10 +33,10 @@ VALUES = {
 }
 NAMES = [item.name for item in dataclasses.fields(Settings)]
 SHOW = """
-    from pytest_llminvariance.plugin import SETTINGS
+    from pytest_llminvariance.plugin import SESSION
 
     def test_show(pytestconfig):
-        print("SETTINGS", pytestconfig.stash[SETTINGS])
+        print("SETTINGS", pytestconfig.stash[SESSION].settings)
 """
 
 

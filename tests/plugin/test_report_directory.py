@@ -11,7 +11,7 @@ import pytest
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.records.directory import findings_text, load_record
 from pytest_llminvariance.records.judge import judge
-from tests.unit.records_schema import problems
+from tests.records.records_schema import problems
 
 MANY = """
     import pytest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.devices import (
     CPU_BATCH_TOKENS,
     Worker,
@@ -22,62 +22,46 @@ from pytest_llminvariance.models.local.devices import (
 from pytest_llminvariance.models.local.transformers import TransformersModel
 
 
-def load_transformers(
-    target: str,
-    *,
-    name: str,
-    device: str = "auto",
-    dtype: str = "auto",
-    revision: str | None = None,
-    prompt_format: str = "auto",
-    batch_tokens: int | None = None,
-    threads: int | None = None,
-    packed: bool = True,
-    deterministic: bool = False,
-    device_map: str | Mapping[str, Any] | None = None,
-    worker: tuple[int, int] | None = None,
-    trust_remote_code: bool = False,
-    weights: bool = True,
-) -> TransformersModel:
+def load_transformers(target: str, name: str, settings: LoadSettings) -> TransformersModel:
     """Load a causal language model from a hub id or folder; see `load_model`."""
-    if not weights:
-        return _without_weights(target, name, prompt_format, batch_tokens, {"revision": revision, "trust_remote_code": trust_remote_code})  # fmt: skip
-    place = choose_device(device, None if worker is None else Worker(*worker))
-    if threads is not None:
-        torch.set_num_threads(threads)
-    if deterministic:
+    where = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    if not settings.weights:
+        return _without_weights(target, name, settings, where)
+    worker = None if settings.worker is None else Worker(*settings.worker)
+    place = choose_device(settings.device, worker)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if settings.deterministic:
         be_deterministic()
-    where = {"revision": revision, "trust_remote_code": trust_remote_code}
     with quiet():
-        network, tokenizer = _load(target, name, dtype, device_map, where)
-    if device_map is None:
+        network, tokenizer = _load(target, name, settings, where)
+    if settings.device_map is None:
         if place.type == "cuda" and worker is not None:
             memory = torch.cuda.get_device_properties(place).total_memory
-            fit_workers(name, weight_bytes(network), Worker(*worker), torch.cuda.device_count(), memory)
+            fit_workers(name, weight_bytes(network), worker, torch.cuda.device_count(), memory)
         network = network.to(place)
     network.eval()
     _check_causal(network, name)
-    if prompt_format == "chat" and not tokenizer.chat_template:
+    if settings.prompt_format == "chat" and not tokenizer.chat_template:
         raise UsageError(f"prompt_format='chat', but {name} has no chat template. Use prompt_format='auto' or 'plain'")
     return TransformersModel(
         name,
         network,
         tokenizer,
-        chat=bool(tokenizer.chat_template) and prompt_format != "plain",
-        batch_tokens=batch_tokens or batch_tokens_for(network),
-        packed=packed,
+        chat=bool(tokenizer.chat_template) and settings.prompt_format != "plain",
+        batch_tokens=settings.batch_tokens or batch_tokens_for(network),
+        packed=settings.packed,
     )
 
 
-def _without_weights(
-    target: str, name: str, prompt_format: str, batch_tokens: int | None, where: dict[str, Any]
-) -> TransformersModel:
+def _without_weights(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> TransformersModel:
     """Return a model that can count tokens and nothing else: configuration and tokenizer."""
     config, tokenizer = _described(target, where)
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(config)
-    chat = bool(tokenizer.chat_template) and prompt_format != "plain"
-    return TransformersModel(name, network, tokenizer, chat=chat, batch_tokens=batch_tokens or CPU_BATCH_TOKENS)
+    chat = bool(tokenizer.chat_template) and settings.prompt_format != "plain"
+    batch_tokens = settings.batch_tokens or CPU_BATCH_TOKENS
+    return TransformersModel(name, network, tokenizer, chat=chat, batch_tokens=batch_tokens)
 
 
 def _described(target: str, where: dict[str, Any]) -> tuple[Any, Any]:
@@ -88,11 +72,9 @@ def _described(target: str, where: dict[str, Any]) -> tuple[Any, Any]:
         raise ModelError(f"the model {target!r} cannot be described: {reason}") from error
 
 
-def _load(
-    target: str, name: str, dtype: str, device_map: str | Mapping[str, Any] | None, where: dict[str, Any]
-) -> tuple[Any, Any]:
+def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> tuple[Any, Any]:
     """Return network and tokenizer, complete and causal by their configuration."""
-    more = {} if device_map is None else {"device_map": device_map}
+    more = {} if settings.device_map is None else {"device_map": settings.device_map}
     try:
         config = AutoConfig.from_pretrained(target, **where)
         if config.is_encoder_decoder:
@@ -100,7 +82,7 @@ def _load(
                 f"{name} is an encoder-decoder model ({config.model_type}), but a causal language model is needed"
             )
         tokenizer = AutoTokenizer.from_pretrained(target, **where)
-        kind = dtype if dtype == "auto" else getattr(torch, dtype)
+        kind = settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype)
         network, info = AutoModelForCausalLM.from_pretrained(
             target, dtype=kind, output_loading_info=True, **where, **more
         )

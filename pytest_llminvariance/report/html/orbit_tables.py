@@ -9,23 +9,17 @@ from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.patterns import Orbit
 from pytest_llminvariance.report.text import cut, one_line, visible
-from pytest_llminvariance.report.words import percent, plural
+from pytest_llminvariance.report.words import low_to_high, percent, plural, unit_words
 
 MAX_ROWS = 24
-HEAT_LEVELS = 11
-LIGHT = ((246, 248, 251), (11, 79, 138))
-DARK = ((30, 35, 42), (140, 200, 255))
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """Probability of one content in one presentation."""
 
-    level: int
-    """0 to 10: the shade."""
     said: str
-    """The probability in percent."""
+    """The probability in percent, which is also how deep the shade is."""
     label: str
     """Label under which the content was shown."""
     is_chosen: bool
@@ -108,8 +102,7 @@ def _repeated(rows: Sequence[RecordedAnswer]) -> list[str]:
 
 
 def _said(effect: QuestionEffect, changed: int | None, n: int, *, is_share: bool) -> str:
-    low, high = (percent(value) if is_share else f"{value:.2g}" for value in (effect.low, effect.high))
-    value = low if low == high else f"{low} to {high}"
+    value = low_to_high(effect.low, effect.high, unit_words(is_share=is_share))
     causes = f", open: {', '.join(map(one_line, effect.causes))}" if effect.causes else ""
     if changed is None:
         return f"{value}{causes}"
@@ -131,11 +124,9 @@ def _namer(rows: Sequence[RecordedAnswer]) -> tuple[str, Callable[[RecordedAnswe
 
 
 def _cell(row: RecordedAnswer, content: int) -> Cell:
-    share = row.probabilities[content]
     position = row.order.index(content)
     return Cell(
-        level=round(max(0.0, min(1.0, share)) * (HEAT_LEVELS - 1)),
-        said=f"{100 * share:.0f}",
+        said=f"{100 * row.probabilities[content]:.0f}",
         label=cut(one_line(row.labels[position]), 6) if position < len(row.labels) else "",
         is_chosen=content in row.outcomes and min(row.outcomes) >= 0,
     )
@@ -150,29 +141,3 @@ def _answer(row: RecordedAnswer, options: Sequence[str]) -> str:
     position = row.order.index(chosen[0])
     label = f" ({cut(one_line(row.labels[position]), 6)})" if position < len(row.labels) else ""
     return options[chosen[0]] + label
-
-
-def heat_css() -> str:
-    """Return the shades as CSS, in light and dark, each with a colour of text that can be read on it."""
-    light, dark = (
-        "".join(f".h{level}{{{_shade(ends, level)}}}" for level in range(HEAT_LEVELS)) for ends in (LIGHT, DARK)
-    )
-    return f"{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
-
-
-def _shade(ends: tuple[Colour, Colour], level: int) -> str:
-    share = level / (HEAT_LEVELS - 1)
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(*ends, strict=True))
-    ink = max(((0, 0, 0), (255, 255, 255)), key=lambda text: contrast(text, (red, green, blue)))
-    return f"background:rgb({red} {green} {blue});color:rgb({ink[0]} {ink[1]} {ink[2]})"
-
-
-def contrast(one: Colour, other: Colour) -> float:
-    """Return the contrast ratio of two sRGB colours, 1 to 21, as WCAG 2 defines it."""
-    brighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (brighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(colour: Colour) -> float:
-    linear = [part / 3294.6 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in colour]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.entries import Entry, Report
 from pytest_llminvariance.report.html import charts
-from pytest_llminvariance.report.html.orbit_tables import OrbitTable, heat_css, orbit_table
+from pytest_llminvariance.report.html.orbit_tables import OrbitTable, orbit_table
 from pytest_llminvariance.report.patterns import (
     Index,
     Orbit,
@@ -36,15 +35,13 @@ MAX_QUESTIONS = 12
 MAX_QUESTIONS_HELD = 3
 MAX_LABELS = 8
 MAX_PROMPT = 4_000
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A plot with the words around it."""
+    """A plot with the words below it."""
 
-    title: str
-    svg: Any
+    plot: charts.Plot
     note: str
 
 
@@ -61,31 +58,20 @@ class Side:
 
 
 def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str] = ()) -> str:
-    """Return the page of a run.
-
-    Raises:
-        MissingExtraError: where matplotlib is not installed.
-    """
+    """Return the page of a run."""
     import jinja2
-    from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.PackageLoader(__package__),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, line=one_line, visible=visible)
-    style = (TEMPLATES / "page.css").read_text(encoding="utf-8") + heat_css()
     index = index_answers(answers)
-    return environment.get_template(
-        "page.html.j2"
-    ).render(
-        style=Markup(style),  # noqa: S704 - our own file
+    return environment.get_template("page.html.j2").render(
         headline=headline(record),
         marks=MARKS,
-        counts=[(verdict, len(record.of(verdict))) for verdict in MARKS],
         model=cut(_models(record), 200),
         has_models=len({entry.text("model") for entry in record.entries if not entry.is_lost}) > 1,
         listed=[_listed(entry, number) for number, entry in enumerate(record.entries[:MAX_LISTED], start=1)],
@@ -121,10 +107,8 @@ def _listed(entry: Entry, number: int) -> Mapping[str, Any]:
     }
 
 
-def _forest(entries: Sequence[Entry]) -> list[Any]:
+def _forest(entries: Sequence[Entry]) -> list[tuple[str, charts.Plot]]:
     """Return the forest plot twice: for wide and for narrow windows."""
-    from markupsafe import Markup
-
     drawn = [entry for entry in entries if not entry.is_lost][:MAX_FOREST]
     titles = [one_line(entry.title) for entry in drawn]
     rows = [
@@ -143,7 +127,7 @@ def _forest(entries: Sequence[Entry]) -> list[Any]:
         return []
     as_percent = all(is_share(entry) for entry in drawn)
     return [
-        (size, Markup(charts.forest(rows, as_percent=as_percent, width=width, name=f"forest-{size}")))  # noqa: S704 - texts are escaped there
+        (size, charts.forest(rows, as_percent=as_percent, width=width, name=f"forest-{size}"))
         for size, width in (("wide", 1040), ("narrow", 340))
     ]
 
@@ -232,11 +216,10 @@ def _positions(entry: Entry, found: Sequence[Orbit], name: str) -> Chart | None:
         charts.Bar(f"shown {_ordinal(n)}", value, percent(value), fair)
         for n, (value, fair) in enumerate(zip(values, even, strict=True), start=1)
     ]
-    title = "Choices by position"
     note = "Every option stood equally often at every position, so an uneven share is a matter of position."
     if not balanced:
         note = "Options did not stand equally often at every position, so an uneven share may be a matter of content."
-    return _chart(charts.bars(rows, title=title, name=f"{name}-position"), title, f"Upright mark: even. {note}")
+    return Chart(charts.bars(rows, title="Choices by position", name=f"{name}-position"), f"Upright mark: even. {note}")
 
 
 def _orders_vary(found: Sequence[Orbit]) -> bool:
@@ -258,8 +241,7 @@ def _labels(found: Sequence[Orbit], name: str) -> Chart | None:
     note = f"{plural(shares.n, 'answer')}." + (
         f" {plural(left_out, 'other label')} chosen less, or never." if left_out else ""
     )
-    title = "Choices by label"
-    return _chart(charts.bars(rows, title=title, name=f"{name}-label"), title, note)
+    return Chart(charts.bars(rows, title="Choices by label", name=f"{name}-label"), note)
 
 
 def _directions(found: Sequence[Orbit], name: str) -> Chart | None:
@@ -269,10 +251,9 @@ def _directions(found: Sequence[Orbit], name: str) -> Chart | None:
     pairs = [("to earlier", counted.earlier), ("to later", counted.later)]
     if counted.to_right is not None and counted.to_wrong is not None:
         pairs += [("wrong to right", counted.to_right), ("right to wrong", counted.to_wrong)]
-    title = "Where changed answers went"
     rows = [charts.Bar(label, float(n), f"{n:,}") for label, n in pairs]
     note = "Earlier: the new answer is shown before the one that was given to the question as written."
-    return _chart(charts.bars(rows, title=title, name=f"{name}-direction"), title, note)
+    return Chart(charts.bars(rows, title="Where changed answers went", name=f"{name}-direction"), note)
 
 
 def _spread(found: Sequence[Orbit], name: str) -> Chart | None:
@@ -281,22 +262,15 @@ def _spread(found: Sequence[Orbit], name: str) -> Chart | None:
         return None
     parts = {"question": shares.question, "form": shares.form, "order": shares.order, "replicate": shares.replicate}
     rows = [charts.Bar(part, value or 0.0, _share(value)) for part, value in parts.items()]
-    title = "What the answers vary with"
     note = (
         "Shares of the variance of the probability of each question's favourite option. Form: template, labels and layout; "
         "order: within a form; replicate: the same prompt again."
     )
-    return _chart(charts.stacked(rows, title=title, name=f"{name}-spread"), title, note)
+    return Chart(charts.stacked(rows, title="What the answers vary with", name=f"{name}-spread"), note)
 
 
 def _share(value: float | None) -> str:
     return "not varied" if value is None else percent(value) if value >= 0.001 else "below 0.1%" if value else "0%"
-
-
-def _chart(svg: str, title: str, note: str) -> Chart:
-    from markupsafe import Markup
-
-    return Chart(title, Markup(svg), note)  # noqa: S704 - texts are escaped where it is drawn
 
 
 def _cost(record: Report) -> list[tuple[str, str]]:

@@ -1,0 +1,116 @@
+"""The properties that can be checked, one table: `check`, audits, the selftest, judging and the docs read it.
+
+To add one, write its class in a file of its own and add it to the table below (or call `register`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, RecordedProperty, SelfTest
+from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
+from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
+from pytest_llminvariance.checks.properties.tracks import Tracking
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.transforms.base import Transform
+
+__all__ = ["Audited", "Plan", "Probe", "Property", "SelfTest"]
+
+PROPERTIES: dict[str, type[Property]] = {}
+"""By name."""
+
+
+def register(kind: type[Property]) -> type[Property]:
+    """Add a property to the table; works as a decorator.
+
+    Raises:
+        UsageError: if it lacks what a property must say, or one of its names is taken.
+    """
+    for need in ("name", "says"):
+        if not getattr(kind, need, ""):
+            raise UsageError(f"property {kind.__name__} has no {need!r}, which every property must say")
+    for other in PROPERTIES.values():
+        taken = ({kind.name, kind.short} & {other.name, other.short} - {""}) | (
+            kind.audits.keys() & other.audits.keys()
+        )
+        taken |= kind.selftests.keys() & other.selftests.keys()
+        if taken:
+            raise UsageError(
+                f"property {kind.__name__} uses {min(taken)!r}, which is taken by {other.__name__}. Use another"
+            )
+    PROPERTIES[kind.name] = kind
+    return kind
+
+
+for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
+    register(_kind)
+
+
+def audits() -> dict[str, tuple[type[Property], Audited]]:
+    """Return what an audit can check, by name in the audit; what it checks by default first."""
+    found = {name: (kind, how) for kind in PROPERTIES.values() for name, how in kind.audits.items()}
+    return dict(sorted(found.items(), key=lambda item: not item[1][1].by_default))
+
+
+def default_audits() -> tuple[str, ...]:
+    """Return what an audit checks unless told otherwise, by name in the audit."""
+    return tuple(name for name, (_, how) in audits().items() if how.by_default)
+
+
+def short_names() -> dict[str, str]:
+    """Return names by short name."""
+    return {kind.short: kind.name for kind in PROPERTIES.values() if kind.short}
+
+
+def table_lines() -> Iterator[str]:
+    """Yield the table of the docs, in Markdown."""
+    yield "| name | in an audit | assertion | what must be so | metric | published in |"
+    yield "|---|---|---|---|---|---|"
+    for name, kind in PROPERTIES.items():
+        audits = ", ".join(f"`{audit}`" for audit in kind.audits)
+        assertion = f"`{kind.assertion}`" if kind.assertion else ""
+        yield f"| `{name}` | {audits} | {assertion} | {kind.says} | `{kind.metric}` | {kind.source} |"
+
+
+def recorded(row: Mapping[str, Any]) -> Property:
+    """Return the property that `Property.to_record` wrote down.
+
+    Raises:
+        KeyError, TypeError: where it is no such data.
+    """
+    return RecordedProperty(PROPERTIES.get(row["name"], Invariance), row)
+
+
+def as_property(given: str | Property | Transform, options: Mapping[str, Any]) -> Property:
+    """Return the property called `given`, made with `options`; a transform becomes its invariance.
+
+    Raises:
+        UsageError: for an unknown name, or options that the property does not take.
+    """
+    if isinstance(given, str):
+        return _named(given, options)
+    if isinstance(given, Transform):
+        named = (kind.name for kind in PROPERTIES.values() if kind.made_of is type(given))
+        given = Invariance(given, next(named, given.title.replace(" ", "_")))
+    if not isinstance(given, Property):
+        raise UsageError(
+            f"property is {given!r}, but must be a name ({', '.join(PROPERTIES)}), a transform or a property"
+        )
+    if options:
+        raise UsageError(f"{', '.join(options)} cannot be given together with a property object")
+    return given
+
+
+def _named(name: str, options: Mapping[str, Any]) -> Property:
+    if name not in PROPERTIES:
+        raise UsageError(f"there is no property {name!r}; the properties are {', '.join(PROPERTIES)}")
+    takes = inspect.signature(PROPERTIES[name]).parameters
+    unknown = [option for option in options if option not in takes]
+    missing = [option for option, p in takes.items() if p.default is p.empty and option not in options]
+    if unknown or missing:
+        wrong = f"does not take {unknown[0]!r}" if unknown else f"needs {missing[0]!r}"
+        raise UsageError(f"property {name!r} {wrong}; its options are {', '.join(takes)}")
+    return PROPERTIES[name](**options)

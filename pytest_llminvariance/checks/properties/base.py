@@ -1,0 +1,160 @@
+"""What a property is: it plans what is asked about a question, and says what its numbers need.
+
+A property turns a question into probes (a presentation and how its answer is read); the first probe is the
+question as written. Everything else about a check is the same for all properties.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Self
+
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.template import Template
+from pytest_llminvariance.transforms.base import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A presentation to ask, and the readout if it is not the check's own."""
+
+    presentation: Presentation
+    readout: str | None = None
+    draw: int | None = None
+    """Which of several sampled answers; `None` for the one answer that is not sampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is asked about one question, fixed before any answer."""
+
+    question: Question
+    probes: tuple[Probe, ...]
+    design: str
+    """How much is planned, in words: `24 of 24 orders`."""
+    spec: str
+    """Identifies the plan, with `auto` told as what it became."""
+    balanced: tuple[int, ...] | None = None
+    """Probes that show each content equally often at each position; `None` where the plan is not balanced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """One line of an audit: a property under a metric."""
+
+    metric: str | None = None
+    """`None`: the property's own."""
+    by_default: bool = False
+    """Whether an audit checks it unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """One column of the selftest: the controls that must be BROKEN or UNDECIDED; on all others it HOLDS."""
+
+    broken: str
+    undecided: str
+    tolerance: float = 0.05
+    metric: str | None = None
+    likert: bool = False
+    """Whether Likert items are asked, and not the bank."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Property(ABC):
+    """What can be checked. To add one, give `name`, `title`, `says`, `plan`, `spec` and what differs below, and `register` it."""
+
+    name: str
+    """For records, and for `check`: `option_order`."""
+    title: str
+    """In messages: `option order`."""
+    says: str = ""
+    """What must be so, for the table of properties."""
+    assertion: str = ""
+    """The function of `assertions` that checks it."""
+    source: str = ""
+    """Where it was published."""
+    short: str = ""
+    """Another name for it, where tolerances are given: `order`."""
+    metric: str = "flip_rate"
+    """What is measured unless another metric is asked for."""
+    transform: Transform | None = None
+    """The change that must not matter; a nearer counter-example is searched in all that it can do."""
+    made_of: type[Transform] | None = None
+    """A transform whose invariance goes by this name."""
+    readouts: tuple[str, ...] = ()
+    """The readouts that it compares; empty where the check's own readout is used."""
+    batches: int = 0
+    """In how many batches each prompt is asked, besides alone. What moves then is the finding and no tie."""
+    compares_prompts: bool = True
+    """Whether the probes of a question must reach the model as different prompts."""
+    samples_the_orbit: bool = False
+    """Whether the plan is a random part of an orbit, so that ranges over it mean nothing."""
+    draws_fresh: bool = False
+    """Whether `fresh` can draw another random part, so that a claim about the whole orbit can be tested."""
+    needs_response: bool = True
+    """Whether a model that never changes its answer would pass without having earned it."""
+    needs_accuracy: bool = True
+    """Whether it says something only of a model that knows more than guessing gives."""
+    asks_everything: bool = False
+    """Whether it can only be decided on all that is planned."""
+    audits: Mapping[str, Audited] = MappingProxyType({})
+    """How an audit checks it, by name in the audit."""
+    selftests: Mapping[str, SelfTest] = MappingProxyType({})
+    """Its columns of the selftest, by title."""
+
+    @abstractmethod
+    def plan(self, question: Question, template: str | Template | None) -> Plan:
+        """Return what is asked about `question`."""
+
+    @abstractmethod
+    def spec(self) -> str:
+        """Return a text that identifies the plans of all questions."""
+
+    def fresh(self, plan: Plan, salt: str) -> Plan:
+        """Return the plan with another random part of the orbit."""
+        raise NotImplementedError(
+            f"{self.title} draws nothing at random, salt {salt!r}, question {plan.question.name!r}"
+        )
+
+    @classmethod
+    def usual(
+        cls, questions: Sequence[Question], template: Template | None, **options: Any
+    ) -> tuple[Self, Template | None]:
+        """Return the property as audits and the selftest check it, and the template to ask with."""
+        del questions
+        return cls(**options), template
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what judging a record needs to know, as plain data."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "metric": self.metric,
+            "compares_prompts": self.compares_prompts,
+            "samples_the_orbit": self.samples_the_orbit,
+            "batches": self.batches or None,
+        }
+
+
+class RecordedProperty(Property):
+    """A property as it was recorded: it tells what its numbers need, and can plan nothing."""
+
+    def __init__(self, kind: type[Property], row: Mapping[str, Any]) -> None:
+        self.name, self.title, self.metric = row["name"], row["title"], row["metric"]
+        self.compares_prompts, self.samples_the_orbit = row["compares_prompts"], row["samples_the_orbit"]
+        self.batches = row["batches"] or 0
+        self.needs_response, self.needs_accuracy = kind.needs_response, kind.needs_accuracy
+        self.asks_everything = kind.asks_everything
+
+    def plan(self, question: Question, template: str | Template | None) -> Plan:
+        """Refuse: the plans are in the record."""
+        raise NotImplementedError(f"{self.title} comes from a record, which holds its plans already")
+
+    def spec(self) -> str:
+        """Return the name."""
+        return self.name

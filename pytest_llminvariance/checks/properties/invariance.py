@@ -1,0 +1,179 @@
+"""Answers must stay the same under a transform: the order of options, the wording, labels, the layout, or any other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any, Self
+
+from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.references import OnReference
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Layout, Template
+from pytest_llminvariance.transforms.base import Product, Transform
+from pytest_llminvariance.transforms.designs import Design
+from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS, Reformat, Relabel, Reorder, Reword
+
+WORDINGS: tuple[Template, ...] = (
+    Template("{context}Question: {stem}\n{options}\nAnswer with the letter only.\nAnswer:", name="exam"),
+    Template("{context}{stem}\n\nPick one:\n{options}\n\nYour choice:", name="pick one"),
+    Template(
+        "Choose the right option.\n\n{context}{stem}\n{options}\n\nReply with one of {labels}.\nReply:", name="reply"
+    ),
+)
+"""Ways of asking, for an audit and the selftest."""
+
+
+class Invariance(Property):
+    """Answers must stay the same under a transform."""
+
+    transform: Transform
+
+    def __init__(self, transform: Transform, name: str) -> None:
+        self.transform, self.name, self.title = transform, name, transform.title
+        self.samples_the_orbit = "reorder:sample" in transform.spec()
+        self.draws_fresh = self.samples_the_orbit and isinstance(transform, Reorder)
+
+    def plan(self, question: Question, template: str | Template | None) -> Plan:
+        """Plan the orbit."""
+        orbit = self.transform.orbit(question, template)
+        balanced = self.transform.balanced_part(orbit) if isinstance(self.transform, Reorder) else None
+        return Plan(
+            question,
+            tuple(map(Probe, orbit)),
+            self.transform.describe(orbit),
+            self.transform.spec_for(orbit.as_written),
+            balanced,
+        )
+
+    def fresh(self, plan: Plan, salt: str) -> Plan:
+        """Return the plan with other orders."""
+        assert isinstance(self.transform, Reorder)  # noqa: S101 - `draws_fresh` says so
+        written = plan.probes[0].presentation
+        orders = self.transform.orders(written, "sample", f"{plan.question.content_hash}|{salt}")
+        return dataclasses.replace(plan, probes=tuple(Probe(written.replace(order=order)) for order in orders))
+
+    def spec(self) -> str:
+        """Return the transform's spec."""
+        return self.transform.spec()
+
+
+class OptionOrder(Invariance):
+    """The order of options must not matter."""
+
+    name = "option_order"
+    short = "order"
+    says = "the answer, as content, stays the same under orders of the options"
+    assertion = "assert_order_symmetric"
+    source = "Self-Assessment Tests are Unreliable Measures of LLM Personality"
+    made_of = Reorder
+    audits = MappingProxyType({"order": Audited(by_default=True), "position": Audited("position_bias")})
+    selftests = MappingProxyType(
+        {
+            "order": SelfTest(
+                broken="always_first always_last always_label content_blind position_prior=2 label_prior=2 noisy=0.3 "
+                "pair_order_sensitive adjacency_sensitive",
+                undecided="wrong_oracle stem_blind refuser uniform jitter tie_maker",
+            ),
+            "order tv": SelfTest(
+                metric="tv",
+                broken="always_first always_last always_label content_blind position_prior=0.5 position_prior=2 "
+                "label_prior=0.5 label_prior=2 noisy=0.3 pair_order_sensitive adjacency_sensitive",
+                undecided="wrong_oracle stem_blind refuser uniform jitter tie_maker",
+            ),
+            # their early and late choices cancel where correct answers are spread evenly
+            "position": SelfTest(
+                metric="position_bias",
+                tolerance=0.1,
+                broken="always_first always_last always_label position_prior=2 label_prior=2",
+                undecided="wrong_oracle stem_blind content_blind refuser uniform jitter tie_maker",
+            ),
+            "likert": SelfTest(
+                metric="score_gap",
+                likert=True,
+                options={"orders": "reversed"},
+                broken="always_first always_last always_label content_blind position_prior=0.5 position_prior=2 "
+                "label_prior=0.5 label_prior=2 noisy=0.3 pair_order_sensitive adjacency_sensitive",
+                undecided="stem_blind refuser uniform jitter tie_maker acquiescent=0.8",
+            ),
+        }
+    )
+
+    def __init__(
+        self, *, orders: Design = "auto", n: int | None = None, on_reference: OnReference = "leave_out"
+    ) -> None:
+        super().__init__(Reorder(orders, n, on_reference=on_reference), self.name)
+
+
+class Prompt(Invariance):
+    """The wording of instructions must not matter."""
+
+    name = "prompt"
+    says = "the answer, as content, stays the same under equivalent ways of asking"
+    assertion = "assert_prompt_insensitive"
+    source = "Self-Assessment Tests are Unreliable Measures of LLM Personality"
+    made_of = Reword
+    audits = MappingProxyType({"prompt": Audited(by_default=True)})
+    selftests = MappingProxyType(
+        {
+            "prompt": SelfTest(
+                broken="content_blind noisy=0.3 prompt_sensitive",
+                undecided="always_first always_last always_label wrong_oracle stem_blind refuser uniform jitter tie_maker "
+                "position_prior=2 label_prior=2",
+            )
+        }
+    )
+
+    def __init__(
+        self, *, templates: Sequence[str | Template], orders: Design | None = None, n: int | None = None
+    ) -> None:
+        wording: Transform = Reword(templates)
+        super().__init__(wording if orders is None else Product((wording, Reorder(orders, n))), self.name)
+
+    @classmethod
+    def usual(
+        cls, questions: Sequence[Question], template: Template | None, **options: Any
+    ) -> tuple[Self, Template | None]:
+        """Return it for the given way of asking and three others."""
+        del questions
+        return cls(templates=(template or DEFAULT_TEMPLATE, *WORDINGS), **options), None
+
+
+class Labels(Invariance):
+    """What options are called must not matter."""
+
+    name = "labels"
+    says = "the answer, as content, stays the same whatever the options are called"
+    assertion = "assert_invariant"
+    source = "Questioning the Survey Responses of Large Language Models"
+    made_of = Relabel
+    audits = MappingProxyType({"labels": Audited(by_default=True)})
+    selftests = MappingProxyType(
+        {
+            "labels": SelfTest(
+                broken="content_blind label_prior=2 noisy=0.3",
+                undecided="always_first always_last always_label wrong_oracle stem_blind refuser uniform jitter tie_maker "
+                "position_prior=2",
+            )
+        }
+    )
+
+    def __init__(
+        self, *, label_sets: Sequence[Sequence[str]] = LABEL_SETS, on_reference: OnReference = "leave_out"
+    ) -> None:
+        super().__init__(Relabel(tuple(tuple(labels) for labels in label_sets), on_reference=on_reference), self.name)
+
+
+class LayoutKept(Invariance):
+    """How options are laid out must not matter."""
+
+    name = "layout"
+    says = "the answer, as content, stays the same however the options are laid out"
+    assertion = "assert_invariant"
+    source = "Quantifying Language Models' Sensitivity to Spurious Features in Prompt Design"
+    made_of = Reformat
+    audits = MappingProxyType({"layout": Audited(by_default=True)})
+
+    def __init__(self, *, layouts: Sequence[Layout] = LAYOUTS) -> None:
+        super().__init__(Reformat(tuple(layouts)), self.name)

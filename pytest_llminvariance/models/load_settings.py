@@ -1,0 +1,80 @@
+"""How a model is loaded: each setting once, with its default, its rule and its help; without loading torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from pytest_llminvariance.errors import UsageError
+
+PromptFormat = Literal["auto", "chat", "plain"]
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSettings:
+    """The settings of `load_model`; `help` is what the command line says of those that it takes.
+
+    Raises:
+        UsageError: for a bad value; the message names setting, value and rule.
+    """
+
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:N or mps"})
+    dtype: str = field(
+        default="auto", metadata={"help": "auto, float32, bfloat16 or float16; the demo model's auto is float32"}
+    )
+    revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
+    prompt_format: PromptFormat = "auto"
+    batch_tokens: int | None = field(
+        default=None,
+        metadata={"help": "tokens of one forward pass, which bounds memory (CPU 1024, GPU by free memory)"},
+    )
+    threads: int | None = None
+    packed: bool = True
+    deterministic: bool = field(
+        default=False, metadata={"help": "let torch use only deterministic algorithms and no TF32; slower on a GPU"}
+    )
+    device_map: str | Mapping[str, Any] | None = field(
+        default=None,
+        metadata={"help": "spread a model over several GPUs: auto, balanced, sequential (needs accelerate)"},
+    )
+    worker: tuple[int, int] | None = None
+    trust_remote_code: bool = False
+    weights: bool = True
+
+    def __post_init__(self) -> None:
+        problems = {"device": device_problem(self.device), "dtype": dtype_problem(self.dtype)}
+        for name in ("batch_tokens", "threads"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                problems[name] = "must be a whole number from 1"
+        if self.prompt_format not in get_args(PromptFormat):
+            problems["prompt_format"] = f"must be one of {', '.join(get_args(PromptFormat))}"
+        for name, problem in problems.items():
+            if problem is not None:
+                raise UsageError(f"{name} is {getattr(self, name)!r}, but {problem}")
+
+    def for_others(self) -> dict[str, Any]:
+        """Return what a backend of another package is given."""
+        ours = ("trust_remote_code", "weights")
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ours}
+
+
+def help_of(name: str) -> str:
+    """Return what the command line says of a setting."""
+    return str(next(item.metadata["help"] for item in fields(LoadSettings) if item.name == name))
+
+
+def device_problem(device: object) -> str | None:
+    """Return the rule that a device's name breaks, or `None`."""
+    if isinstance(device, str) and DEVICE.fullmatch(device):
+        return None
+    return "must be auto, cpu, cuda, cuda:N or mps"
+
+
+def dtype_problem(dtype: object) -> str | None:
+    """Return the rule that a number format's name breaks, or `None`."""
+    return None if dtype in DTYPES else f"must be one of {', '.join(DTYPES)}"

@@ -1,0 +1,88 @@
+"""README and ARCHITECTURE say what the code does."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+import pytest_llminvariance
+from pytest_llminvariance.cli import selftest
+from pytest_llminvariance.measures.metrics import METRICS
+from pytest_llminvariance.plugin.options import Settings
+from tests.house.test_layers import ROOMS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def value(item: dataclasses.Field[object]) -> str:
+    return f"={item.metadata['metavar']}" if item.metadata["metavar"] else ""
+
+
+def test_settings_table_equals_the_settings() -> None:
+    rows = [
+        f"| `--invariance-{item.name.replace('_', '-')}{value(item)}` | `invariance_{item.name}` "
+        f"| {item.metadata['help']} |"
+        for item in dataclasses.fields(Settings)
+    ]
+    table = README.split("<!-- settings: kept equal to --help by a test -->")[1].split("<!-- end of settings -->")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `--")] == rows
+
+
+def test_every_assertion_is_in_the_table_and_the_other_way_round() -> None:
+    named = set(re.findall(r"^\| `(assert_\w+)\(", README, flags=re.MULTILINE))
+    assert named == {name for name in pytest_llminvariance.__all__ if name.startswith("assert_")}
+
+
+def test_every_metric_that_can_be_chosen_is_named() -> None:
+    for name in METRICS:
+        assert name == "unchanged" or f"`{name}`" in README, name
+
+
+def test_selftest_has_the_size_that_is_told() -> None:
+    assert f"runs {len(selftest.CONTROLS)} fake models of known truth under {len(selftest.columns())} checks" in README
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
+def test_python_in_the_readme_compiles_and_its_imports_exist(code: str) -> None:
+    compile(code, "README.md", "exec")
+    for line in re.findall(r"^from pytest_llminvariance import (.*)$", code, flags=re.MULTILINE):
+        for name in line.replace(" as inv", "").split(", "):
+            assert hasattr(pytest_llminvariance, name.strip())
+
+
+def test_environments_that_are_named_exist() -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    known = {section.removeprefix("testenv:") for section in tox.sections()}
+    told = set(re.findall(r"tox run -e (\w+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    assert told <= known
+    assert {tox[f"testenv:{name}"].get("description") for name in told - {"tests"}}.isdisjoint({None})
+
+
+def test_the_architecture_names_the_rooms_in_their_order() -> None:
+    table = ARCHITECTURE.split("|---|---|")[1].split("\n\n")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == ROOMS
+
+
+def test_modules_named_in_the_architecture_exist() -> None:
+    package = ROOT / "pytest_llminvariance"
+    named = set(re.findall(r"`((?:\w+/)+\w+)`", ARCHITECTURE))
+    assert len(named) > 10
+    missing = {
+        name
+        for name in named
+        if not any((base / f"{name}{end}").exists() for base in (package, ROOT) for end in ("", ".py"))
+    }
+    assert not missing
+
+
+def test_the_glossary_has_each_word_once() -> None:
+    words = re.findall(r"^\| \*\*(.+?)\*\* \|", ARCHITECTURE.split("## Words")[1], flags=re.MULTILINE)
+    assert len(words) > 30
+    assert len(words) == len(set(words))
