@@ -31,6 +31,7 @@ _NAMES = {
     "questions.question": "Question",
     "questions.questionnaire": "Item Questionnaire Scale",
     "questions.reading": "load_questionnaire load_questions",
+    "questions.references": "fix_references",
     "questions.template": "Layout Template",
     "search.breadth_first": "find_counterexample",
     "search.conversations": "Conversation run_machine",

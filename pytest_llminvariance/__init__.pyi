@@ -40,6 +40,7 @@ from pytest_llminvariance.questions.questionnaire import Questionnaire as Questi
 from pytest_llminvariance.questions.questionnaire import Scale as Scale
 from pytest_llminvariance.questions.reading import load_questionnaire as load_questionnaire
 from pytest_llminvariance.questions.reading import load_questions as load_questions
+from pytest_llminvariance.questions.references import fix_references as fix_references
 from pytest_llminvariance.questions.template import Layout as Layout
 from pytest_llminvariance.questions.template import Template as Template
 from pytest_llminvariance.search.breadth_first import find_counterexample as find_counterexample

@@ -40,6 +40,7 @@ from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions
+from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.report.failure import failure_message, flips_message, same_answer_message
 from pytest_llminvariance.search.drawn import orbit_to_prefetch
@@ -70,6 +71,7 @@ def assert_order_symmetric(
     metric: MetricName | None = None,
     orders: Design = "auto",
     n: int | None = None,
+    on_reference: OnReference = "leave_out",
     readout: Readout = "auto",
     template: str | Template | None = None,
     claim: Claim = "suite",
@@ -82,7 +84,8 @@ def assert_order_symmetric(
     (all up to 4 options, balanced above). The metric is `flip_rate`, or `excess_disagreement` with `samples`
     of 2 or more sampled answers to each prompt. `claim` says what the verdict is about: `suite` (these
     questions, the planned presentations), `orbit` (all orders, from samples), `population` (questions like
-    these; clusters by `attributes["cluster"]`); see docs/statistics.md.
+    these; clusters by `attributes["cluster"]`); see docs/statistics.md. `on_reference` is for questions such as "Both A and
+    B": `leave_out` (and name them), `error`, or `ask_anyway`; see docs/references.md.
 
     Raises:
         InvarianceError: if the property is broken.
@@ -90,9 +93,8 @@ def assert_order_symmetric(
         UsageError: for bad arguments, before anything is asked.
     """
     __tracebackhide__ = True
-    return _assert(
-        partial(OptionOrder, orders=orders, n=n), model, questions, tolerance, metric, readout, template, claim, samples
-    )
+    make = partial(OptionOrder, orders=orders, n=n, on_reference=on_reference)
+    return _assert(make, model, questions, tolerance, metric, readout, template, claim, samples)
 
 
 def assert_prompt_insensitive(

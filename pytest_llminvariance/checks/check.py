@@ -17,6 +17,7 @@ from pytest_llminvariance.checks.estimate import announce, estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
 from pytest_llminvariance.checks.guards import rows_guards
+from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.properties import as_property
 from pytest_llminvariance.checks.properties.base import Property
@@ -116,5 +117,5 @@ def measure(
         "presentations_planned": planner.n_presentations,
         "tokens": answers.tokens,
     }
-    finding = judged(answers, made, terms.metric, terms.tolerance, known)
+    finding = with_left_out(judged(answers, made, terms.metric, terms.tolerance, known), terms.left_out)
     return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)

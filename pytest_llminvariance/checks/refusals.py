@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
+from pytest_llminvariance.checks.left_out import LeftOut, leave_out
 from pytest_llminvariance.checks.properties.base import Plan, Property
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
@@ -34,6 +35,8 @@ class Terms:
     made: Property
     model: Model
     questions: tuple[Question, ...]
+    left_out: LeftOut
+    """Questions that are not asked, by the reason."""
     template: str | Template | None
     claim: Claim
     samples: int
@@ -85,11 +88,12 @@ def settle(
     chosen = metric_for(name, made, asked_for, samples, about)
     wanted = made.readouts or ("text" if samples > 1 and readout == "auto" else readout,)
     ways = [resolve_readout(one, model) for one in wanted]
+    asked_for, left = leave_out(made, asked_for, template, ways[0])
     # a session that records gives nothing to a check outside of tests
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
     draws = samples > 1 or about == "orbit"
     return Terms(
-        made=made, model=model, questions=asked_for, template=template, claim=about, samples=samples, metric=chosen,
+        made=made, model=model, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=_why_all(made, chosen, risk), draws=draws,
         must_test=draws or about == "population", least_movement=movement_bound(made, limit),
     )  # fmt: skip

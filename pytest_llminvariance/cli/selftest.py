@@ -42,11 +42,17 @@ WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven",
 
 
 def _bank() -> tuple[Question, ...]:
-    """Return 12 questions with 4 options; correct answers stand equally often at each position and never first in the alphabet only."""
+    """Return 14 questions with 4 options; correct answers of 12 stand equally often at each position and never first in the alphabet only.
+
+    The last two refer to their own options: one is left out of orders and labels, of the other the last option stays.
+    """
     rows = []
     for number, topic in enumerate(TOPICS):
         options = [WORDS[(number + step) % 12] + f" {topic}" for step in (5, 2, 8, 11)]
         rows.append(Question(f"Which name goes with {topic}?", options, id=f"bank-{number}", answer=number % 4))
+    both, every = ("amber clocks", "birch clocks"), ("cedar lamps", "delta lamps", "ember lamps")
+    rows.append(Question("Which name goes with clocks?", [*both, "Both A and B", "fjord clocks"], id="both", answer=2))
+    rows.append(Question("Which name goes with lamps?", [*every, "All of the above"], id="every", answer=3))
     return tuple(rows)
 
 
@@ -65,8 +71,8 @@ def _items() -> Questionnaire:
 
 
 CONTROLS = (
-    "oracle", "always_first", "always_last", "always_label", "wrong_oracle", "stem_blind", "content_blind", "refuser",
-    "uniform", "jitter", "tie_maker", "position_prior=0.5", "position_prior=2", "label_prior=0.5", "label_prior=2",
+    "oracle", "always_first", "always_last", "always_label", "wrong_oracle", "literal_reader", "stem_blind", "content_blind",
+    "refuser",    "uniform", "jitter", "tie_maker", "position_prior=0.5", "position_prior=2", "label_prior=0.5", "label_prior=2",
     "acquiescent=0.8", "noisy=0.3", "noisy=0", "prompt_sensitive", "pair_order_sensitive", "adjacency_sensitive", "two_faced",
 )  # fmt: skip
 

@@ -28,6 +28,7 @@ from pytest_llminvariance.models.protocol import (
     sent_digest,
 )
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.references import claims
 
 REFUSAL = "I'm sorry, but I cannot answer that."
 Respond = Callable[[Presentation], Sequence[float]]
@@ -165,6 +166,20 @@ def wrong_oracle() -> Control:
     return Control("wrong_oracle", lambda p: _content(p, _wrong(p)))
 
 
+def literal_reader() -> Control:
+    """Knows what is right, and takes options at their word as shown: "Both A and B" means what stands under A and B now."""
+
+    def respond(p: Presentation) -> Sequence[float]:
+        said, favourite = claims(Presentation(p.question))[_favourite(p)], _favourite(p)
+        right = frozenset({favourite}) if said is None else said
+        now = claims(p)
+        fitting = [content for content, claim in zip(p.order, now, strict=True) if claim == right]
+        part = [content for content, claim in zip(p.order, now, strict=True) if claim and claim <= right]
+        return _content(p, (sorted(fitting) or part or [favourite])[0])
+
+    return Control("literal_reader", respond)
+
+
 def stem_blind() -> Control:
     """Never reads the stem: the alphabetically first option."""
     return Control("stem_blind", lambda p: _content(p, p.question.options.index(min(p.question.options))))
@@ -285,6 +300,7 @@ CONTROLS: dict[str, Callable[..., Control]] = {
         always_label,
         oracle,
         wrong_oracle,
+        literal_reader,
         stem_blind,
         content_blind,
         refuser,

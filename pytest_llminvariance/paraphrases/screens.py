@@ -29,6 +29,7 @@ from pytest_llminvariance.paraphrases.words import (
 )
 from pytest_llminvariance.questions.labels import UNREADABLE, fold
 from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.references import named_in_stem
 
 MIN_LENGTH, MAX_LENGTH = 0.5, 2.0
 EXTRA_CHARACTERS = 40
@@ -72,6 +73,8 @@ def _task(question: Question, wording: str) -> str | None:
 def _options(question: Question, wording: str) -> str | None:
     if LABEL_LIST.search(wording) and not LABEL_LIST.search(question.stem):
         return "holds a list of options"
+    if named_in_stem(question, wording) != named_in_stem(question, question.stem):
+        return "refers to options by letter or place, and not as the stem does"
     for option in question.options:
         if _mentions(wording, option) != _mentions(question.stem, option):
             return f"names the option {visible(option)!r} {_counts(_mentions(wording, option), _mentions(question.stem, option))}"

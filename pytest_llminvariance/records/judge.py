@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
 from pytest_llminvariance.checks.finding import judged
+from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.properties import short_names
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
@@ -161,6 +162,7 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
         answers = replace(everything, decision=decision)
     answers = replace(answers, runtime=tuple(guard for guard in stored.guards if guard.name in OF_ENGINE))
     finding = judged(answers, sheet.made, chosen, tolerance, {name: getattr(stored, name) for name in KEPT})
+    finding = with_left_out(finding, stored.details.get("left_out", {}))
     return replace(without_secrets(finding), id=stored.id, scope=stored.scope)
 
 

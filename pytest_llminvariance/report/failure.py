@@ -48,6 +48,8 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     if finding.verdict is Verdict.BROKEN and kept and not shares:
         counts = ", ".join(f"{name} {n}" for name, n in kept.items())
         yield f"  pattern: kept when the options are reversed: {counts}"
+    if finding.verdict is Verdict.BROKEN:
+        yield from (f"  without: {names(row)}; they {why}" for why, row in finding.details.get("left_out", {}).items())
     yield f"  model:   {finding.model}, read by {finding.readout}"
     if replay:
         yield f"  replay:  {replay}"

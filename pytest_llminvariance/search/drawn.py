@@ -5,14 +5,14 @@ Knows nothing of Hypothesis: the strategies write it down, the assertions read i
 
 from __future__ import annotations
 
-import itertools
-import math
 import weakref
 from contextvars import ContextVar
 from typing import Literal, NamedTuple
 
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.questions.orders import identity
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.transforms.showing import Reorder
 
 PREFETCHED_ORDERS = 24
 """Orbits of up to so many orders, those of four options, are asked whole."""
@@ -49,7 +49,5 @@ def orbit_to_prefetch(a: Presentation, b: Presentation) -> list[Presentation]:
     others = drawn.kinds - {"orders"} if drawn.run == id(current_run.get()) else ()
     if others or b != a.replace(order=b.order):
         return []
-    k = len(b.order)
-    if math.factorial(k) > PREFETCHED_ORDERS:
-        return []
-    return [b.replace(order=order) for order in itertools.permutations(range(k))]
+    written = b.replace(order=identity(len(b.order)))
+    return [] if Reorder().size(written) > PREFETCHED_ORDERS else list(Reorder().variants(written))

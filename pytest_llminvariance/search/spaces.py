@@ -86,9 +86,11 @@ class Space:
     frames: tuple[Presentation, ...]
     """Other labels, layouts, wordings and combinations of them."""
     orders: tuple[Order, ...] | None
-    """Other orders to cross with `frames`; `None` stands for all of them."""
+    """Other orders to cross with `frames`; `None` stands for all of them that keep the meaning."""
     is_whole: bool = True
     """False where there are more frames than can be searched."""
+    still: frozenset[int] = frozenset()
+    """Contents that keep their place in all orders: catch-alls."""
 
     def classes(self) -> Iterator[Class]:
         """Yield the classes, nearest first."""
@@ -123,7 +125,11 @@ class Space:
             before, shell = set(shell), [order for order in beyond if order not in before]
             if not shell:
                 return
-            yield swaps, self._simplest_first(shell)
+            if allowed := self._simplest_first(order for order in shell if self._keeps(order)):
+                yield swaps, allowed
+
+    def _keeps(self, order: Order) -> bool:
+        return all(now == at for now, at in zip(order, self.start.order, strict=True) if at in self.still)
 
     def _simplest_first(self, orders: Iterable[Order]) -> list[Order]:
         return sorted(orders, key=lambda order: options_moved(self.start.order, order))
@@ -139,7 +145,7 @@ def space_under(under: Transform | Choices, question: Question, template: str | 
     if isinstance(under, Choices):
         orders = _chosen_orders(under, written)
         found = list(itertools.islice(under.frames(written), MAX_PLANNED + 1))
-        return _space(written, found, orders)
+        return _space(written, found, orders, _still(Reorder(), written))
     parts = under.parts if isinstance(under, Product) else (under,)
     reorder = [part for part in parts if isinstance(part, Reorder)]
     rows: Iterator[Presentation] = iter([written])
@@ -151,7 +157,8 @@ def space_under(under: Transform | Choices, question: Question, template: str | 
         return _space(found[0], found, ())
     by_order = [frame.replace(order=written.order) for frame in found]
     both_ways = all(part.design == "reversed" for part in reorder) and question.scores is not None
-    return _space(by_order[0], by_order, (written.order[::-1],) if both_ways else None)
+    still = _still(reorder[0], written)
+    return _space(by_order[0], by_order, (written.order[::-1],) if both_ways else None, still)
 
 
 def space_between(a: Presentation, b: Presentation, readout: str) -> Space:
@@ -166,14 +173,26 @@ def space_between(a: Presentation, b: Presentation, readout: str) -> Space:
         except UsageError:
             continue
         frames.append(frame)
-    return _space(a, frames, None if a.order != b.order else ())
+    still = frozenset(content for content in _still(Reorder(), a) if a.position_of(content) == b.position_of(content))
+    return _space(a, frames, None if a.order != b.order else (), still)
 
 
-def _space(start: Presentation, found: Sequence[Presentation], orders: tuple[Order, ...] | None) -> Space:
+def _still(reorder: Reorder, start: Presentation) -> frozenset[int]:
+    return frozenset(start.order) - set(reorder.moving(start))
+
+
+def _space(
+    start: Presentation,
+    found: Sequence[Presentation],
+    orders: tuple[Order, ...] | None,
+    still: frozenset[int] = frozenset(),
+) -> Space:
     frames = tuple(dict.fromkeys(frame for frame in found[:MAX_PLANNED] if frame != start))
+    if orders is None and len(still) == len(start.order):
+        orders = ()
     if orders is None and all(frame.template.names_ends_only for frame in (start, *frames)):
         orders = (start.order[::-1],)  # of a scale no other order can be shown
-    return Space(start, frames, orders, is_whole=len(found) <= MAX_PLANNED)
+    return Space(start, frames, orders, is_whole=len(found) <= MAX_PLANNED, still=still)
 
 
 def _chosen_orders(choices: Choices, written: Presentation) -> tuple[Order, ...] | None:

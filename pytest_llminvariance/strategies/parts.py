@@ -13,10 +13,11 @@ from hypothesis.strategies import SearchStrategy
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.labels import check_labels
+from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Layout, Template, as_template
 from pytest_llminvariance.search.drawn import Kind, drew
-from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS
+from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS, Reorder, filled, with_labels
 
 Drawn = TypeVar("Drawn")
 MAX_OPTIONS = 100
@@ -25,7 +26,8 @@ MAX_OPTIONS = 100
 def option_orders(k: int | Question) -> SearchStrategy[tuple[int, ...]]:
     """Draw orders of k options, or of a question's options.
 
-    Draws all k! orders, each equally often. Shrinks towards the order as written by undoing adjacent swaps: what
+    Draws all k! orders, each equally often. Of a question catch-alls ("All of the above") keep their place, and where it
+    refers to options by letter or place, only the order as written is drawn. Shrinks towards the order as written by undoing adjacent swaps: what
     is left has the fewest that still fail in most cases, with the first options in their places.
 
     Raises:
@@ -34,11 +36,19 @@ def option_orders(k: int | Question) -> SearchStrategy[tuple[int, ...]]:
     n = len(k.options) if isinstance(k, Question) else k
     if isinstance(n, bool) or not isinstance(n, int) or not 2 <= n <= MAX_OPTIONS:
         raise InvalidArgument(f"option_orders({k!r}): needs a Question or a number of options from 2 to {MAX_OPTIONS}")
-    return noted("orders", _insertions(n))
+    if not isinstance(k, Question):
+        return noted("orders", _insertions(n))
+    written = Presentation(k)
+    moving = Reorder().moving(written)
+    drawn = _insertions(len(moving)) if moving else st.just(())
+    return noted("orders", drawn.map(lambda row: filled(written.order, tuple(moving[index] for index in row))))
 
 
 def labels(k: int | Question, label_sets: Sequence[Sequence[str]] = LABEL_SETS) -> SearchStrategy[tuple[str, ...]]:
     """Draw one of the label sets that are long enough, cut to k labels; shrinks towards the first.
+
+    For a question only sets are drawn that keep its meaning, as `Relabel` does; where it refers to options by letter or
+    place, only the first.
 
     Raises:
         InvalidArgument: if no set has k labels, or one cannot tell options apart.
@@ -52,6 +62,11 @@ def labels(k: int | Question, label_sets: Sequence[Sequence[str]] = LABEL_SETS) 
         raise InvalidArgument(f"labels({k!r}): {error}") from error
     if not sets:
         raise InvalidArgument(f"labels({k!r}): no label set has {n} labels")
+    if isinstance(k, Question):
+        try:
+            sets = [shown.given_labels for shown in with_labels(Presentation(k), label_sets, "leave_out")]
+        except UsageError as error:
+            raise InvalidArgument(f"labels: {error}") from error
     return noted("labels", st.sampled_from(list(dict.fromkeys(sets))))
 
 

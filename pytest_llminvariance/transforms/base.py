@@ -76,6 +76,11 @@ class Transform(ABC):
         rest = self.plan(start)[1:]
         return tuple(rest[i] for i in draw_order(len(rest), salt, start.question.content_hash, self.spec())[:n])
 
+    def leaves_out(self, start: Presentation) -> str:
+        """Return why a question has no other presentation with the same meaning, or an empty text: "they ..."."""
+        del start
+        return ""
+
     def orbit(self, question: Question, template: str | Template | None = None) -> Orbit:
         """Return the planned orbit of `question`, asked with `template`; no presentation comes twice.
 
@@ -123,6 +128,10 @@ class Product(Transform):
             step = part.plan if planned else part.variants
             rows = itertools.chain.from_iterable(map(step, rows))
         return rows
+
+    def leaves_out(self, start: Presentation) -> str:
+        """Return the first part's reason."""
+        return next((why for part in self.parts if (why := part.leaves_out(start))), "")
 
     def size(self, start: Presentation) -> int:
         """Return the product of the parts' sizes."""

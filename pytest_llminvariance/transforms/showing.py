@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.labels import check_labels
+from pytest_llminvariance.questions.orders import Order, identity
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.references import (
+    OnReference,
+    References,
+    check_on_reference,
+    find_references,
+    label_clash,
+)
 from pytest_llminvariance.questions.template import Layout, Template, as_template
 from pytest_llminvariance.transforms.base import Orbit, Transform
 from pytest_llminvariance.transforms.designs import (
@@ -27,6 +35,10 @@ from pytest_llminvariance.transforms.designs import (
 )
 from pytest_llminvariance.transforms.edits import origin_of
 
+REFERS = "refer to options by letter or place"
+NONE_MOVES = "have fewer than two options that can move"
+CLASHES = "have a label that is also an option's text"
+"""Why questions are left out, after "they"."""
 LABEL_SETS: tuple[tuple[str, ...], ...] = (
     tuple("ABCDEFGHIJKL"),
     tuple("123456789"),
@@ -46,47 +58,91 @@ LAYOUTS: tuple[Layout, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Reorder(Transform):
-    """Show the options in other orders. `n` is the number of other orders for `sample`."""
+    """Show the options in other orders. `n` is the number of other orders for `sample`.
+
+    A catch-all ("All of the above") keeps its place while the others move. A question that refers to options by letter or
+    place has no other order with the same meaning: `on_reference` says whether a check leaves it out, or it is an error,
+    or every order is asked all the same.
+    """
 
     design: Design = "auto"
     n: int | None = None
+    on_reference: OnReference = field(default="leave_out", kw_only=True)
     title: str = field(default="option order", init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_design(self.design, self.n)
+        check_on_reference(self.on_reference)
+
+    def moving(self, start: Presentation) -> tuple[int, ...]:
+        """Return the contents that may move without a change of meaning: all, all but catch-alls, or none.
+
+        Raises:
+            UsageError: under `on_reference="error"`, where the question refers to options by letter or place.
+        """
+        found = _references(start, self.on_reference)
+        free = [content for content in sorted(start.order) if content not in found.stays and not found.refers]
+        return tuple(free) if len(free) > 1 else ()
+
+    def leaves_out(self, start: Presentation) -> str:
+        """Say why there is no other order."""
+        if self.moving(start):
+            return ""
+        return REFERS if _references(start, self.on_reference).refers else NONE_MOVES
 
     def variants(self, start: Presentation) -> Iterator[Presentation]:
-        """Yield all k! orders."""
-        for order in itertools.permutations(start.order):
-            yield start.replace(order=order)
+        """Yield all orders of the options that may move."""
+        moving = set(self.moving(start))
+        for order in itertools.permutations([content for content in start.order if content in moving]):
+            yield start.replace(order=filled(start.order, order))
 
     def size(self, start: Presentation) -> int:
-        """Return k!."""
-        return math.factorial(len(start.order))
+        """Return m! for m options that may move."""
+        return math.factorial(len(self.moving(start)))
 
     def plan(self, start: Presentation) -> tuple[Presentation, ...]:
         """Return the orders of the design."""
-        question = start.question
-        orders = orders_of(self.design, len(question.options), origin_of(question), self.n)
-        return tuple(start.replace(order=order) for order in orders)
+        return tuple(start.replace(order=order) for order in self.orders(start, self.design, origin_of(start.question)))
+
+    def orders(self, start: Presentation, design: str, about: str) -> tuple[Order, ...]:
+        """Return orders of the options that may move, drawn from the text `about`; the others stand as written.
+
+        Where options stay, fewer than `n` orders may be left; then `sample` takes them all.
+        """
+        k, moving = len(start.order), self.moving(start)
+        if not moving:
+            return (start.order,)
+        n = self.n if self.n is None or len(moving) == k else min(self.n, math.factorial(len(moving)) - 1)
+        rows = orders_of(design, len(moving), about, n)
+        return tuple(filled(identity(k), tuple(moving[index] for index in row)) for row in rows)
 
     def spec(self) -> str:
         """Return design and number."""
-        return f"reorder:{self.design}" + ("" if self.n is None else f":{self.n}")
+        return f"reorder:{self.design}" + ("" if self.n is None else f":{self.n}") + _told(self.on_reference)
 
     def spec_for(self, start: Presentation) -> str:
         """Return design and number, with `auto` told as what it becomes for this many options."""
-        if self.design != "auto":
-            return self.spec()
-        return "reorder:all" if len(start.order) <= AUTO_ALL_OPTIONS else f"reorder:balanced:{AUTO_MIN_ROWS}"
+        k = len(self.moving(start))
+        auto = ("reorder:all" if k <= AUTO_ALL_OPTIONS else f"reorder:balanced:{AUTO_MIN_ROWS}") + _told(
+            self.on_reference
+        )
+        still = len(start.order) - k
+        return (auto if self.design == "auto" else self.spec()) + (f", {still} in place" if still else "")
 
     def describe(self, orbit: Orbit) -> str:
         """Say how many orders are planned, and of how many."""
-        return f"{len(orbit)} of {self.size(orbit.as_written):,} orders"
+        still = len(orbit.as_written.order) - len(self.moving(orbit.as_written))
+        said = f" (catch-alls in place: {still})" if 0 < still < len(orbit.as_written.order) else ""
+        return f"{len(orbit)} of {self.size(orbit.as_written):,} orders{said}"
 
     def balanced_part(self, orbit: Orbit) -> tuple[int, ...] | None:
-        """Return indices of presentations that show each content equally often at each position, or None."""
+        """Return indices of presentations that show each content equally often at each position, or None.
+
+        With a catch-all in its place there are none of these, so such a question does not count for a position bias.
+        """
         k = len(orbit.question.options)
+        if len(self.moving(orbit.as_written)) < k:
+            return None if self.design in ("reversed", "sample") else ()
         if self.design == "cyclic" or len(orbit) == math.factorial(k):
             return tuple(range(len(orbit)))
         if self.design in ("balanced", "auto"):
@@ -96,9 +152,14 @@ class Reorder(Transform):
 
 @dataclass(frozen=True, slots=True)
 class Relabel(Transform):
-    """Put other labels before the same options. The first label set is the one as written."""
+    """Put other labels before the same options. The first label set is the one as written.
+
+    A packaged set with a label that is another option's text, or that an option names, is passed over for that question;
+    one of your own is an error. `on_reference` is as for `Reorder`.
+    """
 
     label_sets: Sequence[Sequence[str]] = LABEL_SETS
+    on_reference: OnReference = field(default="leave_out", kw_only=True)
     title: str = field(default="labelling", init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -106,18 +167,20 @@ class Relabel(Transform):
             raise UsageError(f"label_sets is {self.label_sets!r}, but must be a list of two or more label sets")
         sets = tuple(check_labels(labels) for labels in self.label_sets)
         _check_many(sets, "label_sets", "label set")
+        check_on_reference(self.on_reference)
         object.__setattr__(self, "label_sets", sets)
 
     def variants(self, start: Presentation) -> Iterator[Presentation]:
-        """Yield one presentation per label set that has enough labels and prints differently."""
+        """Yield one presentation per label set that has enough labels, prints differently and cannot be mistaken."""
+        yield from with_labels(start, self.label_sets, self.on_reference)
+
+    def leaves_out(self, start: Presentation) -> str:
+        """Say why there are no other labels."""
+        if _references(start, self.on_reference).refers:
+            return REFERS
         k = len(start.order)
-        fitting = dict.fromkeys(labels[:k] for labels in self.label_sets if len(labels) >= k)
-        if not fitting:
-            raise UsageError(
-                f"no label set has the {k} labels that question {start.question.name!r} needs. Give longer sets"
-            )
-        for labels in fitting:
-            yield start.replace(labels=labels)
+        several = len({labels[:k] for labels in self.label_sets if len(labels) >= k}) > 1
+        return CLASHES if several and self.size(start) < 2 else ""
 
     def size(self, start: Presentation) -> int:
         """Return the number of label sets that fit."""
@@ -125,7 +188,7 @@ class Relabel(Transform):
 
     def spec(self) -> str:
         """Return the label sets."""
-        return "relabel:" + "|".join(",".join(labels) for labels in self.label_sets)
+        return "relabel:" + "|".join(",".join(labels) for labels in self.label_sets) + _told(self.on_reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +252,56 @@ class Reword(Transform):
     def spec(self) -> str:
         """Return a hash of the templates."""
         return "reword:" + hashlib.sha256(repr(self.templates).encode()).hexdigest()[:16]
+
+
+def _references(start: Presentation, on_reference: OnReference) -> References:
+    """Return what the question says of its options, as far as it is heeded."""
+    if on_reference == "ask_anyway":
+        return References()
+    found = find_references(start.question, start.labels)
+    if found.refers and on_reference == "error":
+        raise UsageError(
+            f"question {start.question.name!r} refers to options by letter or place: {found.refers!r}. fix_references(question) "
+            "proposes options that name contents; on_reference='leave_out' leaves such questions out"
+        )
+    return found
+
+
+def with_labels(
+    start: Presentation, label_sets: Sequence[Sequence[str]], on_reference: OnReference
+) -> list[Presentation]:
+    """Return `start` under each set that is long enough and keeps the meaning, the first only where options are named.
+
+    Raises:
+        UsageError: if no set is long enough, or a set that is not packaged has a label that is in the options.
+    """
+    long = [tuple(labels) for labels in label_sets if len(labels) >= len(start.order)]
+    if not long:
+        raise UsageError(
+            f"no label set has the {len(start.order)} labels that question {start.question.name!r} needs. Give longer sets"
+        )
+    refers = _references(start, on_reference).refers
+    found: dict[Presentation, None] = {}
+    for labels in long[:1] if refers else long:
+        shown = start.replace(labels=labels)
+        clash = "" if refers or on_reference == "ask_anyway" else label_clash(shown)
+        if clash and labels not in LABEL_SETS:
+            raise UsageError(
+                f"label_sets holds {list(labels)!r}, but the label {clash!r} is in the options of question {start.question.name!r}, "
+                "so an answer could mean either. Leave that set out for this question, or say on_reference='ask_anyway'"
+            )
+        found |= {} if clash else {shown: None}
+    return list(found) or [start]
+
+
+def filled(written: Order, order: Order) -> Order:
+    """Return `written` with the contents of `order` in their places in this order, the others where they were."""
+    moving, following = set(order), iter(order)
+    return tuple(next(following) if content in moving else content for content in written)
+
+
+def _told(on_reference: OnReference) -> str:
+    return ":ask_anyway" if on_reference == "ask_anyway" else ""
 
 
 def _check_many(items: Sequence[object], name: str, one: str) -> None:

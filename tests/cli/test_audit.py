@@ -359,3 +359,13 @@ def test_an_audit_that_goes_on_has_not_ended(tmp_path: Path, monkeypatch: pytest
     run = load(tmp_path / "a").facts or {}
     assert run["exit"] is None
     assert run["settings"]["properties"] == ["order", "prompt"]
+
+
+def test_what_was_left_out_is_in_the_record_and_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [Question(f"Which are {n}?", ["2", "3", "Both A and B", "4"], id=f"both {n}", answer=2) for n in "xy"]
+    audited(controls.literal_reader(), tmp_path / "out", monkeypatch, questions=(*SMALL, *both), properties=("order",))
+    record = load(tmp_path / "out")
+    (row,) = record.findings
+    assert row.to_json()["details"]["left_out"] == {"refer to options by letter or place": ["both x", "both y"]}
+    assert row.questions_planned == len(SMALL)
+    assert all(item.row == item.stored for item in judge(record))

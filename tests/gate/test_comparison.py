@@ -24,7 +24,7 @@ from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.records.record import Record, StoredFinding, load
 from tests.run_directories import write_run
 
-BANK = [Question(f"stem {n}?", list("abcd"), id=f"q{n}", answer=n % 4) for n in range(10)]
+BANK = [Question(f"stem {n}?", ["elm", "oak", "ash", "fir"], id=f"q{n}", answer=n % 4) for n in range(10)]
 Recorded = Callable[..., Record]
 
 
@@ -109,7 +109,7 @@ def test_questions_are_paired_by_content_whatever_their_order(recorded: Recorded
     assert (item.verdict, item.worse, item.better) == (Verdict.HOLDS, (), ())
 
 
-OTHER_TEXT = [Question("another stem?", list("abcd"), id="q0", answer=0)]
+OTHER_TEXT = [Question("another stem?", ["elm", "oak", "ash", "fir"], id="q0", answer=0)]
 REFUSED: dict[str, tuple[Finding, str]] = {
     "metric": (found(controls.oracle(), metric="tv"), "metric was 'flip_rate' and is 'tv'"),
     "readout": (found(controls.oracle(), readout="text"), "readout was 'label' and is 'text'"),

@@ -254,7 +254,7 @@ def test_runs_of_different_things_are_not_gated_together(recorded: Callable[...,
 NOISY = check(
     "option_order",
     controls.noisy(0.1),
-    [Question(f"s {n}?", list("abcd"), answer=n % 4) for n in range(40)],
+    [Question(f"s {n}?", ["elm", "oak", "ash", "fir"], answer=n % 4) for n in range(40)],
     tolerance=0.2,
 )
 
@@ -265,7 +265,7 @@ def test_another_tolerance_gives_the_verdict_of_a_run_under_it_or_undecided(
 ) -> None:
     """Never a HOLDS or BROKEN that a run under that tolerance would not have given."""
     limit = Fraction(str(round(float(NOISY.effect.high), 2))) + Fraction(steps, 50)
-    bank = [Question(f"s {n}?", list("abcd"), answer=n % 4) for n in range(40)]
+    bank = [Question(f"s {n}?", ["elm", "oak", "ash", "fir"], answer=n % 4) for n in range(40)]
     again = check("option_order", controls.noisy(0.1), bank, tolerance=float(limit))
     (judged,) = decided(recorded(NOISY), properties={"option_order": {"tolerance": float(limit)}}).judged
     assert judged.tolerance == limit

@@ -26,7 +26,7 @@ from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.presentation import Presentation
 from tests.run_directories import write_run
 
-BANK = [Question(f"stem {n}?", list("abcd"), id=f"q{n}", answer=n % 4) for n in range(40)]
+BANK = [Question(f"stem {n}?", ["elm", "oak", "ash", "fir"], id=f"q{n}", answer=n % 4) for n in range(40)]
 
 
 def knows(*wrong: int, name: str = "knows", shift: int = 1) -> Control:
@@ -69,7 +69,7 @@ def test_a_better_model_that_takes_something_away_fails_and_the_lists_are_right(
     assert lines == [
         "negative flips is broken: right before and wrong now are 2 of 40 questions (5%, margin 2%).",
         "  sure:    exact: every question asked as written",
-        "  example: q0: a before, c now",
+        "  example: q0: elm before, ash now",
         "  lost:    2: q0, q7",
         "  won:     5: q1, q2, q3, q4, q5",
         "  moved:   1: q6 (another answer, wrong both times)",
@@ -139,7 +139,7 @@ def test_the_sessions_baseline_is_the_default(baseline: Path) -> None:
         current_run.reset(token)
 
 
-CHANGED = Question("another stem?", list("abcd"), id="q0", answer=0)
+CHANGED = Question("another stem?", ["elm", "oak", "ash", "fir"], id="q0", answer=0)
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ CHANGED = Question("another stem?", list("abcd"), id="q0", answer=0)
         (BANK, {"template": "{stem} {options} Say one."}, "was not asked like this: template was "),
         (BANK, {"readout": "text"}, "was not asked like this: readout was 'label', and is 'text'"),
         (
-            [Question("stem 0?", list("abcd"), id="q0", answer=1), *BANK[1:]],
+            [Question("stem 0?", ["elm", "oak", "ash", "fir"], id="q0", answer=1), *BANK[1:]],
             {},
             "the correct answer of 'q0' was another",
         ),
         (
-            [Question("stem 0?", list("abcd"), id="q0"), *BANK[1:]],
+            [Question("stem 0?", ["elm", "oak", "ash", "fir"], id="q0"), *BANK[1:]],
             {},
             r"1 of 40 questions have no correct answer \(first 'q0'\)",
         ),

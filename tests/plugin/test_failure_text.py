@@ -74,5 +74,5 @@ def test_long_text_is_cut_and_stays_on_its_line() -> None:
 
 @pytest.mark.parametrize("name", ["q", "s7"])
 def test_a_short_id_is_shown(name: str) -> None:
-    finding = order(controls.always_first(), Question("stem?", ["a", "b", "c"], id=name))
+    finding = order(controls.always_first(), Question("stem?", ["red", "blue", "green"], id=name))
     assert f"  example: {name}: stem? - swap A and B:" in failure_message(finding, None).splitlines()

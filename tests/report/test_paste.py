@@ -145,7 +145,7 @@ def test_only_what_is_used_is_imported() -> None:
 def test_what_is_too_long_for_a_terminal_is_not_printed_but_can_be_had() -> None:
     from pytest_llminvariance.report.paste import pasted_test
 
-    long = Question("x" * MAX_CHARACTERS, ["a", "b"])
+    long = Question("x" * MAX_CHARACTERS, ["yes", "no"])
     error = failure(lambda: assert_order_symmetric(controls.always_first(), long))
     assert "characters of source, so not printed: pasted_test(example, 'label') gives it" in str(error)
     assert len(str(error)) < 2_000

@@ -9,9 +9,10 @@ from typing import Any, Self
 
 from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
 from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Layout, Template
 from pytest_llminvariance.transforms.base import Product, Transform
-from pytest_llminvariance.transforms.designs import Design, orders_of
+from pytest_llminvariance.transforms.designs import Design
 from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS, Reformat, Relabel, Reorder, Reword
 
 WORDINGS: tuple[Template, ...] = (
@@ -50,7 +51,7 @@ class Invariance(Property):
         """Return the plan with other orders."""
         assert isinstance(self.transform, Reorder)  # noqa: S101 - `draws_fresh` says so
         written = plan.probes[0].presentation
-        orders = orders_of("sample", len(written.order), f"{plan.question.content_hash}|{salt}", self.transform.n)
+        orders = self.transform.orders(written, "sample", f"{plan.question.content_hash}|{salt}")
         return dataclasses.replace(plan, probes=tuple(Probe(written.replace(order=order)) for order in orders))
 
     def spec(self) -> str:
@@ -99,8 +100,10 @@ class OptionOrder(Invariance):
         }
     )
 
-    def __init__(self, *, orders: Design = "auto", n: int | None = None) -> None:
-        super().__init__(Reorder(orders, n), self.name)
+    def __init__(
+        self, *, orders: Design = "auto", n: int | None = None, on_reference: OnReference = "leave_out"
+    ) -> None:
+        super().__init__(Reorder(orders, n, on_reference=on_reference), self.name)
 
 
 class Prompt(Invariance):
@@ -156,8 +159,10 @@ class Labels(Invariance):
         }
     )
 
-    def __init__(self, *, label_sets: Sequence[Sequence[str]] = LABEL_SETS) -> None:
-        super().__init__(Relabel(tuple(tuple(labels) for labels in label_sets)), self.name)
+    def __init__(
+        self, *, label_sets: Sequence[Sequence[str]] = LABEL_SETS, on_reference: OnReference = "leave_out"
+    ) -> None:
+        super().__init__(Relabel(tuple(tuple(labels) for labels in label_sets), on_reference=on_reference), self.name)
 
 
 class LayoutKept(Invariance):

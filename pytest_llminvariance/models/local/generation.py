@@ -152,18 +152,17 @@ def generate(
     more: dict[str, Any] = {"stopping_criteria": StoppingCriteriaList([ended])}
     if any(draws):
         more["logits_processor"] = LogitsProcessorList([_Sampler(draws, prompts)])
-    out = continued(network, ids, _greedy(n_new, pad, end_tokens(network, tokenizer)), common, **more)
+    ends = end_tokens(network, tokenizer)
+    out = continued(network, ids, _greedy(n_new, pad, ends), common, **more)
     rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(out[:, ids.shape[1] :])]
     texts = [answer_part(text) for text in _decoded(tokenizer, rows)]
-    cut = [number not in ended.length and _ran_out(network, row, n_new) for number, row in enumerate(rows)]
+    cut = [number not in ended.length and _ran_out(row, n_new, ends) for number, row in enumerate(rows)]
     return [Written(*item) for item in zip(texts, cut, strict=True)], common + len(prompts) * (ids.shape[1] - common)
 
 
-def _ran_out(network: Any, row: torch.Tensor, n_new: int) -> bool:
+def _ran_out(row: torch.Tensor, n_new: int, ends: Sequence[int]) -> bool:
     """Return whether a row holds all tokens that it may have, and none that ends a text."""
-    ends = getattr(getattr(network, "generation_config", None), "eos_token_id", None)
-    known = set(ends) if isinstance(ends, Sequence) else {ends}
-    return len(row) >= n_new and known.isdisjoint(row.tolist())
+    return len(row) >= n_new and set(ends).isdisjoint(row.tolist())
 
 
 def _decoded(tokenizer: Any, rows: Any) -> list[str]:
