@@ -100,8 +100,9 @@ def read(folder: Path) -> Source:
 
 def order_of(folder: Path) -> list[set[str]]:
     """Return the rooms from the lowest up, as the layer test beside the package lists them; nothing where it has no list."""
-    test = folder.parent / "tests" / "unit" / "test_layers.py"
-    for node in ast.parse(test.read_text(encoding="utf-8")).body if test.is_file() else ():
+    places = (folder.parent / "tests" / room / "test_layers.py" for room in ("house", "unit"))
+    test = next((place for place in places if place.is_file()), None)
+    for node in ast.parse(test.read_text(encoding="utf-8")).body if test is not None else ():
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             if node.targets[0].id == "ROOMS":
                 return [{name} for name in ast.literal_eval(node.value)]

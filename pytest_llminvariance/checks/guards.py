@@ -142,12 +142,10 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 
 
-def rows_guards(bank: object) -> tuple[Guard, ...]:
-    """Say how many rows of the questions' file were left out, and why the first was; nothing where none was."""
-    if not isinstance(bank, Bank) or not bank.left_out:
-        return ()
+def rows_guard(bank: Bank) -> Guard:
+    """Say how many rows of the questions' file were left out, and why the first was."""
     says = f"{len(bank.left_out)} of {len(bank.left_out) + len(bank)} rows were left out (bad_rows='skip'), first {bank.left_out[0]}"
-    return (Guard(name="rows left out", passed=None, text=says, blocks="nothing"),)
+    return Guard(name="rows left out", passed=None, text=says, blocks="nothing")
 
 
 def replicates_guard(n_pairs: int) -> Guard:

@@ -88,14 +88,15 @@ def settle(
     chosen = metric_for(name, made, asked_for, samples, about)
     wanted = made.readouts or ("text" if samples > 1 and readout == "auto" else readout,)
     ways = [resolve_readout(one, model) for one in wanted]
-    asked_for, left = leave_out(made, asked_for, template, ways[0])
     # a session that records gives nothing to a check outside of tests
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
     draws = samples > 1 or about == "orbit"
+    why_all, least = _why_all(made, chosen, risk), movement_bound(made, limit)
+    asked_for, left = leave_out(made, asked_for, template, ways[0])
     return Terms(
         made=made, model=model, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
-        tolerance=limit, readout=ways[0], risk=risk, why_all=_why_all(made, chosen, risk), draws=draws,
-        must_test=draws or about == "population", least_movement=movement_bound(made, limit),
+        tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
+        must_test=draws or about == "population", least_movement=least,
     )  # fmt: skip
 
 

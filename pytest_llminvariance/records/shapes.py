@@ -40,6 +40,7 @@ LIMITS = {
     "minimum": " from {:g}", "maximum": " to {:.3g}", "exclusiveMaximum": " to below {:g}", "minItems": " of {} or more",
     "pattern": " that matches {}",
 }  # fmt: skip
+ANYTHING = ("additionalProperties", True)
 NOTES = {"$schema", "$defs", "title", "description", "default", "format"}
 """Keywords that forbid nothing."""
 
@@ -126,7 +127,11 @@ def _validator(shape: Shape) -> Any:
 
 def _test(part: Mapping[str, Any], defs: Mapping[str, Any]) -> Test:
     """Return whether a value is as a schema says, as a function."""
-    tests = [_keyword(name, rule, part, defs) for name, rule in part.items() if name not in NOTES and rule is not True]
+    tests = [
+        _keyword(name, rule, part, defs)
+        for name, rule in part.items()
+        if (name, rule) != ANYTHING and name not in NOTES
+    ]
     return reduce(_both, tests)
 
 
@@ -148,7 +153,7 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
             return lambda value: type(value) in types and (type(value) is not float or value - value == 0)
         case "enum" | "const":
             known = frozenset((type(one), one) for one in (rule if name == "enum" else [rule]))
-            return lambda value: type(value) in (str, int) and (type(value), value) in known
+            return lambda value: type(value) in (str, int, bool) and (type(value), value) in known
         case "minimum" | "maximum" | "exclusiveMaximum":
             holds = {"minimum": operator.ge, "maximum": operator.le, "exclusiveMaximum": operator.lt}[name]
             return lambda value: type(value) not in (int, float) or holds(value, rule)
