@@ -25,7 +25,7 @@ FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"
 KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..."
 PRESENT = (
     "question, under, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, "
-    "text, choice, unparsed, refused, option_tokens, sent_sha256"
+    "text, choice, unparsed, refused, option_tokens, sent_sha256, ran_out"
 )
 WHO = Question("Who?", ["Ann", "Bob"], id="q1")
 

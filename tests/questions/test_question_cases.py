@@ -120,8 +120,8 @@ def test_all_bad_rows_are_named_and_of_many_the_first_20_with_their_number(tmp_p
 
 
 def test_rows_that_were_left_out_are_said_in_the_finding(tmp_path: Path) -> None:
-    rows = [{"stem": f"q{n}", "options": ["a", "b", "c"], "answer": "abc"[n % 3]} for n in range(12)]
-    file = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, [*rows, {"stem": "bad", "options": ["a"]}])))
+    rows = [{"stem": f"q{n}", "options": ["elm", "oak", "ash"], "answer": n % 3} for n in range(12)]
+    file = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, [*rows, {"stem": "bad", "options": ["elm"]}])))
     bank = load_questions(file, bad_rows="skip")
     assert pickle.loads(pickle.dumps(bank)).left_out == bank.left_out
     finding = check("option_order", controls.oracle(), bank, tolerance=0.1, orders="cyclic")
@@ -130,7 +130,9 @@ def test_rows_that_were_left_out_are_said_in_the_finding(tmp_path: Path) -> None
     assert guard.text.startswith(
         "1 of 13 rows were left out (bad_rows='skip'), first a.jsonl, line 13: question 'bad': 1 option"
     )
-    flips = assert_no_negative_flips(controls.oracle(), bank, baseline=controls.oracle(), margin=0.5, readout="label")
+    flips = assert_no_negative_flips(
+        controls.oracle(), bank, baseline=controls.always_first(), margin=0.1, readout="label"
+    )
     assert "rows left out" in {guard.name for guard in flips.guards}
     whole = check("option_order", controls.oracle(), tuple(bank), tolerance=0.1, orders="cyclic")
     assert "rows left out" not in {guard.name for guard in whole.guards}
