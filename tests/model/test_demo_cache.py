@@ -17,7 +17,7 @@ from pytest_llminvariance.models.local import demo
 pytestmark = pytest.mark.real_model
 
 ASK = (
-    "from pytest_llminvariance.models import demo\n"
+    "from pytest_llminvariance.models.local import demo\n"
     "made = demo._dequantise\n"
     "def counted(source, staging):\n"
     "    print('dequantised', flush=True)\n"

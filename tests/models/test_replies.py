@@ -101,7 +101,7 @@ def test_nan_is_a_missing_answer_with_its_cause(kind: str) -> None:
 
 
 def bank() -> list[Question]:
-    return [Question(f"stem {n}?", ["a", "b", "c"], answer=n % 3) for n in range(12)]
+    return [Question(f"stem {n}?", ["elm", "oak", "ash"], answer=n % 3) for n in range(12)]
 
 
 def test_a_model_of_nan_is_undecided() -> None:
