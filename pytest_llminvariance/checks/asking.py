@@ -46,7 +46,7 @@ class Asking:
         run, terms = current_run.get(), self.terms
         self._memo = run.memory() if run.memory else {}
         self._sheet = Sheet(
-            made=terms.made, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
+            property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
             model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
             delta_nats=0.0, samples=terms.samples, seed=run.seed,
         )  # fmt: skip
@@ -58,7 +58,7 @@ class Asking:
         if found is None and getattr(model, "is_noisy", False) and self.terms.samples == 1:
             shown = list(dict.fromkeys(probe.presentation for plan in plans for probe in plan.probes))
             found = measure_noise(model, shown[:MAX_PROMPTS], readout)
-        if not self.terms.made.batches:
+        if not self.terms.property.batches:
             self._sheet = dataclasses.replace(self._sheet, delta_nats=delta_nats(model, readout))
         return [] if found is None else [noise_guard(found)]
 
@@ -70,22 +70,22 @@ class Asking:
             log.expect(sheet, self.terms.model)
         numbers = range(start, len(sheet.plans))
         planned = [request for number in numbers for request in sheet.planned(number)]
-        strange = [request for number in numbers for request in sheet.strange(number)]
+        foreign = [request for number in numbers for request in sheet.foreign_requests(number)]
         self._asked.update(dict.fromkeys(planned))
-        replicated = self._replicated(numbers) if self.terms.made.batches else None
-        wanted = [*planned, *strange] if replicated is None else strange
-        asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.made.title))
+        replicated = self._replicated(numbers) if self.terms.property.batches else None
+        wanted = [*planned, *foreign] if replicated is None else foreign
+        asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title))
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
         rows = [[next(replies) for _ in plan.probes] for plan in plans]
-        others = [[next(replies) for _ in sheet.strange(number)] for number in numbers]
+        others = [[next(replies) for _ in sheet.foreign_requests(number)] for number in numbers]
         if log is not None:
             log.entered("planned", start, rows, remembered=replicated is None)
             log.entered("foreign", start, others, remembered=True)
         return [read(sheet, number, row, other) for number, row, other in zip(numbers, rows, others, strict=True)]
 
     def _grown(self, sheet: Sheet, plans: Sequence[Plan]) -> Sheet:
-        if self._stems is None and self.terms.made.needs_response:
+        if self._stems is None and self.terms.property.needs_response:
             self._stems = ForeignStems(self.terms.questions, sheet.seed)
         return sheet.grown(plans, self._stems, self.terms.model)
 
@@ -93,7 +93,7 @@ class Asking:
         """Return everything that a plan asks, foreign stems too."""
         alone = dataclasses.replace(self._sheet, plans=(), foreign=(), must_differ=())
         sheet = self._grown(alone, [plan])
-        return [*sheet.planned(0), *sheet.strange(0)]
+        return [*sheet.planned(0), *sheet.foreign_requests(0)]
 
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
@@ -105,7 +105,7 @@ class Asking:
     def sentinels(self) -> list[Guard]:
         """Ask a few prompts again at the end, where anything was asked now."""
         log, model = current_run.get().answers, self.terms.model
-        goes_on = log is not None and log.continues and not self.terms.made.batches
+        goes_on = log is not None and log.continues and not self.terms.property.batches
         if not self.fresh and not goes_on:
             return []
         chosen = list(self._asked)
@@ -120,7 +120,7 @@ class Asking:
     def _replicated(self, numbers: range) -> list[Reply]:
         """Return the replies to every plan's probes, asked alone and in batches."""
         requests = [self._sheet.planned(number)[0] for number in numbers]
-        rows = replicas(self.terms.model, requests, self.terms.made.batches)
+        rows = replicas(self.terms.model, requests, self.terms.property.batches)
         return [row[index] for index in range(len(requests)) for row in rows]
 
 

@@ -66,17 +66,17 @@ def check(
         UsageError: for bad arguments, before anything is asked.
         ModelError: if the model cannot answer.
     """
-    made = as_property(property, options)
-    with recorded(made.title) as slot:
+    property = as_property(property, options)
+    with recorded(property.title) as slot:
         measured = measure(
-            made, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template,
+            property, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template,
             claim=claim, samples=samples,
         )  # fmt: skip
         return slot.store(measured.finding)
 
 
 def measure(
-    made: Property,
+    property: Property,
     model: Model,
     questions: Questions,
     *,
@@ -90,7 +90,7 @@ def measure(
     """Do what `check` says, without storing the finding."""
     began, run = time.perf_counter(), current_run.get()
     terms = settle(
-        made, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
+        property, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
         samples=samples,
     )  # fmt: skip
     planner = Planner(terms, keeps_all=bool(terms.why_all))
@@ -103,13 +103,13 @@ def measure(
     if isinstance(questions, Bank) and questions.left_out:
         answers = dataclasses.replace(answers, runtime=(*answers.runtime, rows_guard(questions)))
     known = {
-        "property": made.name,
-        "title": made.title,
+        "property": property.name,
+        "title": property.title,
         "plan": planner.spec,
         "design": planner.design,
         "model": terms.model.name,
         "fingerprint": terms.model.fingerprint,
-        "readout": " and ".join(made.readouts) or terms.readout,
+        "readout": " and ".join(property.readouts) or terms.readout,
         "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
         "seed": run.seed,
         "claim": terms.claim,
@@ -118,7 +118,7 @@ def measure(
         "presentations_planned": planner.n_presentations,
         "tokens": answers.tokens,
     }
-    finding = judged(answers, made, terms.metric, terms.tolerance, known)
+    finding = judged(answers, property, terms.metric, terms.tolerance, known)
     if terms.left_out:
         finding = with_left_out(finding, terms.left_out)
     return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)

@@ -24,7 +24,9 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
         noise = asking.measure_noise(plans)
-        answers = all_answers(asking.evidence(plans), terms.metric, why_all, needs_response=terms.made.needs_response)
+        answers = all_answers(
+            asking.evidence(plans), terms.metric, why_all, needs_response=terms.property.needs_response
+        )
     else:
         if not alpha:
             raise no_share(terms.risk)
@@ -48,7 +50,7 @@ def _why_everything(asking: Asking, planner: Planner) -> str:
     if all(asking.knows(plan) for plans in planner.units(run.seed) for plan in plans):
         return "all answers were there already"
     hashes = sorted(question.content_hash for question in terms.questions)
-    told = [terms.made.name, terms.metric.name, terms.readout]
+    told = [terms.property.name, terms.metric.name, terms.readout]
     suite = json.dumps([terms.model.fingerprint, hashes, list(planner.specs), *told])
     key = hashlib.sha256(suite.encode()).hexdigest()
     first = run.seed if run.seeds is None else run.seeds().first_seed(key, run.seed)

@@ -70,7 +70,7 @@ def estimate(asking: Asking, planner: Planner, alpha: float) -> Estimate:
         share = expected_share(effect, bound, alpha, units).mean / units if stops else 1.0
         expected[name] = round(share * sent * scale)
     return Estimate(
-        title=terms.made.title, metric=terms.metric.name, tolerance=float(terms.tolerance), questions=n,
+        title=terms.property.title, metric=terms.metric.name, tolerance=float(terms.tolerance), questions=n,
         presentations=planner.n_presentations * budget, prompt_tokens=round(prompt * scale),
         sent_tokens=round(sent * scale), alpha=alpha, method="sequential" if stops else "exhaustive",
         expected_tokens=expected, trouble=_trouble(bound, alpha, units) if terms.must_test else None,

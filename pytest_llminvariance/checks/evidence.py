@@ -61,7 +61,7 @@ class Answers:
     """Guards on the engine: noise between batches, and drift while it was asked."""
 
 
-def read(sheet: Sheet, number: int, row: Sequence[Reply], strange: Sequence[Reply]) -> Evidence:
+def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Sequence[Reply]) -> Evidence:
     """Take the replies to one plan of a sheet back to contents, in the run and from a record alike."""
     plan, n = sheet.plans[number], sheet.samples
     answers = tuple(
@@ -69,7 +69,7 @@ def read(sheet: Sheet, number: int, row: Sequence[Reply], strange: Sequence[Repl
         for probe, reply in zip(plan.probes, row, strict=True)
     )
     foreign = tuple(
-        tuple(read_reply(reply, shown, sheet.readout) for reply in strange[place * n : (place + 1) * n])
+        tuple(read_reply(reply, shown, sheet.readout) for reply in foreign_replies[place * n : (place + 1) * n])
         for place, shown in enumerate(sheet.foreign[number] if sheet.foreign else ())
     )
     sent = tuple(reply.sent_sha256 for reply in row)

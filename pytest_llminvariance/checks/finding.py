@@ -28,7 +28,7 @@ from pytest_llminvariance.measures.metrics import (
 from pytest_llminvariance.questions.presentation import Presentation
 
 
-def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
+def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
     evidence, values = answers.evidence, answers.values
     effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
@@ -41,7 +41,7 @@ def judged(answers: Answers, made: Property, metric: Metric, limit: Fraction, kn
         "details": _details(evidence, seen, effect, answers.samples),
         "versions": package_versions(),
     }
-    guards = guards_of(answers, made, limit)
+    guards = guards_of(answers, property, limit)
     verdict, reasons = decide(effect, limit, guards, causes, n_answers, answers.verdict)
     if verdict is Verdict.UNDECIDED:
         reasons = (*answers.reasons, *reasons)

@@ -23,12 +23,12 @@ GUESSING_RISK = 0.05
 """Chance that a model which guesses passes for one that knows; above the mean alone it would be a half."""
 
 
-def guards_of(answers: Answers, made: Property, limit: Fraction) -> list[Guard]:
+def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Guard]:
     """Return all guards with their numbers."""
-    found = [*reply_guards(answers.evidence, needs_accuracy=made.needs_accuracy), *answers.runtime]
-    if made.batches:
-        found.append(replicates_guard(len(answers.evidence) * made.batches))
-    if (bound := movement_bound(made, limit)) is not None:
+    found = [*reply_guards(answers.evidence, needs_accuracy=property.needs_accuracy), *answers.runtime]
+    if property.batches:
+        found.append(replicates_guard(len(answers.evidence) * property.batches))
+    if (bound := movement_bound(property, limit)) is not None:
         found.append(_responsive(answers, bound))
     return found
 

@@ -25,14 +25,14 @@ LeftOut = Mapping[str, Sequence[str]]
 
 
 def leave_out(
-    made: Property, questions: Sequence[Question], template: str | Template | None, readout: str
+    property: Property, questions: Sequence[Question], template: str | Template | None, readout: str
 ) -> tuple[tuple[Question, ...], LeftOut]:
     """Return the questions to ask, and those that are left out; where all would be, the first is asked to have a finding.
 
     Raises:
         UsageError: under `on_reference="error"`.
     """
-    parts = _parts(made.transform)
+    parts = _parts(property.transform)
     heeds = [getattr(part, "on_reference", "leave_out") for part in parts]
     forms = {fold_label(label) for labels in _label_sets(parts) for label in labels}
     by_label = readout in ("label", "text") and "ask_anyway" not in heeds
@@ -43,7 +43,7 @@ def leave_out(
         why = next((why for part in parts if (why := part.leaves_out(written))), "")
         known = forms | {fold_label(label) for label in written.labels}
         if by_label and not why and known & option_forms(question.options):
-            shown = (probe.presentation for probe in made.plan(question, template).probes)
+            shown = (probe.presentation for probe in property.plan(question, template).probes)
             clash = next((label for label in map(label_clash, shown) if label), "")
             why = CLASHES if clash else ""
             if clash and "error" in heeds:

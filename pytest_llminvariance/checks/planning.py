@@ -50,7 +50,7 @@ class Planner:
         specs: dict[str, None] = {}
         designs: dict[str, None] = {}
         for index, question in enumerate(self.terms.questions):
-            plan = self.terms.made.plan(question, self.terms.template)
+            plan = self.terms.property.plan(question, self.terms.template)
             self.n_presentations += len(plan.probes)
             if self.keeps_all or self.n_presentations <= KEPT:
                 self._kept[index] = plan
@@ -73,7 +73,7 @@ class Planner:
 
     def plan(self, index: int, number: int = 0) -> Plan:
         """Return the plan of a question; with samples, of its `number`-th draw."""
-        plan = self._kept.get(index) or self.terms.made.plan(self.terms.questions[index], self.terms.template)
+        plan = self._kept.get(index) or self.terms.property.plan(self.terms.questions[index], self.terms.template)
         return plan if self.terms.samples == 1 else _with_draws(plan, self.terms.samples, number)
 
     def units(self, seed: int) -> Iterator[tuple[Plan, ...]]:
@@ -93,7 +93,7 @@ class Planner:
     def _draw(self, index: int, number: int, seed: int) -> Plan:
         """Return the plan of the `number`-th draw of a question: other orders, other samples."""
         plan = self.plan(index, number)
-        return self.terms.made.fresh(plan, f"{seed}|{number}") if self.terms.claim == "orbit" else plan
+        return self.terms.property.fresh(plan, f"{seed}|{number}") if self.terms.claim == "orbit" else plan
 
     def all_plans(self) -> tuple[Plan, ...]:
         """Return the plans of all questions, in the order of the suite."""

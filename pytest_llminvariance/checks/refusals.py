@@ -32,7 +32,7 @@ ORBIT_METRICS = ("flip_rate", "disagreement", "tv", "score_gap")
 class Terms:
     """What a check is told, once nothing of it has to be refused."""
 
-    made: Property
+    property: Property
     model: Model
     questions: tuple[Question, ...]
     left_out: LeftOut
@@ -57,7 +57,7 @@ class Terms:
 
 
 def settle(
-    made: Property,
+    property: Property,
     model: Model,
     questions: Questions,
     *,
@@ -75,42 +75,42 @@ def settle(
     """
     if in_search():
         raise UsageError(
-            f"{made.title} is a rate over fixed presentations, but inside @given examples are chosen to fail, so a rate means nothing. "
+            f"{property.title} is a rate over fixed presentations, but inside @given examples are chosen to fail, so a rate means nothing. "
             "Use assert_same_answer(model, a, b) here, or move the check out of @given"
         )
-    name = metric or ("excess_disagreement" if samples != 1 else made.metric)
-    about, limit = _claim(claim, samples, made, name), as_tolerance(tolerance)
+    name = metric or ("excess_disagreement" if samples != 1 else property.metric)
+    about, limit = _claim(claim, samples, property, name), as_tolerance(tolerance)
     model, asked_for = check_model(model), as_questions(questions)
     run = current_run.get()
     set_aside = run.holdout
     if set_aside is not None:
         asked_for = set_aside.select(asked_for, model.fingerprint)
-    chosen = metric_for(name, made, asked_for, samples, about)
-    wanted = made.readouts or ("text" if samples > 1 and readout == "auto" else readout,)
+    chosen = metric_for(name, property, asked_for, samples, about)
+    wanted = property.readouts or ("text" if samples > 1 and readout == "auto" else readout,)
     ways = [resolve_readout(one, model) for one in wanted]
     # a session that records gives nothing to a check outside of tests
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
     draws = samples > 1 or about == "orbit"
-    why_all, least = _why_all(made, chosen, risk), movement_bound(made, limit)
-    asked_for, left = leave_out(made, asked_for, template, ways[0])
+    why_all, least = _why_all(property, chosen, risk), movement_bound(property, limit)
+    asked_for, left = leave_out(property, asked_for, template, ways[0])
     return Terms(
-        made=made, model=model, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
+        property=property, model=model, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
         must_test=draws or about == "population", least_movement=least,
     )  # fmt: skip
 
 
-def _why_all(made: Property, metric: Metric, risk: ItemRisk) -> str:
+def _why_all(property: Property, metric: Metric, risk: ItemRisk) -> str:
     if risk.limit is None:
         return NO_LIMIT
-    if metric.pooled or made.asks_everything:
-        return f"{metric.name if metric.pooled else made.title} is decided on everything"
+    if metric.pooled or property.asks_everything:
+        return f"{metric.name if metric.pooled else property.title} is decided on everything"
     return "" if risk.share else risk.note or "declared exhaustive"
 
 
-def movement_bound(made: Property, tolerance: Fraction) -> Fraction | None:
+def movement_bound(property: Property, tolerance: Fraction) -> Fraction | None:
     """Return what another stem must move the answer by: more than max(0.10, twice the tolerance)."""
-    return max(MIN_MOVEMENT, 2 * tolerance) if made.needs_response else None
+    return max(MIN_MOVEMENT, 2 * tolerance) if property.needs_response else None
 
 
 def as_tolerance(tolerance: object) -> Fraction:
@@ -129,7 +129,7 @@ def as_tolerance(tolerance: object) -> Fraction:
     return tolerance if isinstance(tolerance, Fraction) else Fraction(str(tolerance))
 
 
-def _claim(claim: object, samples: object, made: Property, metric: str) -> Claim:
+def _claim(claim: object, samples: object, property: Property, metric: str) -> Claim:
     """Return the claim, or raise where it does not go with samples, property or metric."""
     if claim not in get_args(Claim):
         raise UsageError(f"claim is {claim!r}, but must be one of {', '.join(get_args(Claim))}")
@@ -142,11 +142,11 @@ def _claim(claim: object, samples: object, made: Property, metric: str) -> Claim
         )
     if samples == 1 and metric == "excess_disagreement":
         raise UsageError("metric='excess_disagreement' compares repeated answers: give samples=3, or at least 2")
-    if samples > 1 and (claim != "suite" or made.transform is None):
+    if samples > 1 and (claim != "suite" or property.transform is None):
         raise UsageError(
-            f"samples={samples} goes with claim='suite' and a transform, not with {made.title}, claim={claim!r}"
+            f"samples={samples} goes with claim='suite' and a transform, not with {property.title}, claim={claim!r}"
         )
-    if claim == "orbit" and (not made.draws_fresh or metric not in ORBIT_METRICS):
+    if claim == "orbit" and (not property.draws_fresh or metric not in ORBIT_METRICS):
         raise UsageError(
             "claim='orbit' is about all orders, from fresh samples of them: it goes with orders='sample', n=..., and "
             "flip_rate, disagreement, tv or score_gap. Other designs are asked whole: use claim='suite'"
@@ -158,16 +158,16 @@ def _claim(claim: object, samples: object, made: Property, metric: str) -> Claim
     return claim  # type: ignore[return-value]
 
 
-def metric_for(name: str, made: Property, questions: Sequence[Question], samples: int, claim: str) -> Metric:
+def metric_for(name: str, property: Property, questions: Sequence[Question], samples: int, claim: str) -> Metric:
     """Return the metric as a check uses it, or raise where property, questions or samples do not go with it."""
     if not isinstance(name, str) or name not in METRICS:
         raise UsageError(f"there is no metric {name!r}; the metrics are {', '.join(METRICS)}")
     metric = METRICS[name] if samples == 1 else excess_disagreement(samples)
     if claim == "orbit":
         metric = of_all_orders(metric)
-    if (name == "unchanged") != (made.metric == "unchanged"):
-        raise UsageError(f"metric {name!r} cannot be used for {made.title}. Use {made.metric!r}")
-    if metric.needs_full_design and made.samples_the_orbit:
+    if (name == "unchanged") != (property.metric == "unchanged"):
+        raise UsageError(f"metric {name!r} cannot be used for {property.title}. Use {property.metric!r}")
+    if metric.needs_full_design and property.samples_the_orbit:
         raise UsageError(
             f"metric {name!r} needs a full named design, not orders='sample'. Use orders='all', 'cyclic' or 'balanced'"
         )

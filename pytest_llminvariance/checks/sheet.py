@@ -78,7 +78,7 @@ def _under(shown: Presentation, donor: Question) -> Presentation:
 class Sheet:
     """Everything about one check that is fixed before its first answer. Requests are made here and nowhere else."""
 
-    made: Property
+    property: Property
     metric: str
     tolerance: Fraction
     readout: str
@@ -97,7 +97,7 @@ class Sheet:
 
     def grown(self, plans: Sequence[Plan], stems: ForeignStems | None, model: Model) -> Sheet:
         """Return the sheet with more plans, under the stems that their responsiveness is asked with."""
-        differ = (self.made.compares_prompts and not inside_frame(plan, model) for plan in plans)
+        differ = (self.property.compares_prompts and not inside_frame(plan, model) for plan in plans)
         return dataclasses.replace(
             self,
             plans=(*self.plans, *plans),
@@ -110,7 +110,7 @@ class Sheet:
         probes = self.plans[question].probes
         return [request_for(p.presentation, p.readout or self.readout, self._draw(p)) for p in probes]
 
-    def strange(self, question: int) -> list[Request]:
+    def foreign_requests(self, question: int) -> list[Request]:
         """Return the requests under foreign stems: stem by stem, draw by draw."""
         probes = self.plans[question].probes[: self.samples]
         shown = self.foreign[question] if self.foreign else ()

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_llminvariance.records.judge import Judged
+    from pytest_llminvariance.records.judge import Rejudged
     from pytest_llminvariance.records.record import Record
 
 
@@ -57,7 +57,7 @@ def judge_command(
     raise typer.Exit(_status(record, found))
 
 
-def _lines(record: Record, found: list[Judged]) -> Iterator[tuple[str, str]]:
+def _lines(record: Record, found: list[Rejudged]) -> Iterator[tuple[str, str]]:
     from pytest_llminvariance.report.terminal import finding_line
     from pytest_llminvariance.report.words import COLOURS
 
@@ -77,7 +77,7 @@ def _lines(record: Record, found: list[Judged]) -> Iterator[tuple[str, str]]:
         yield "TOO THIN  there are no findings in this record", "yellow"
 
 
-def _status(record: Record, found: list[Judged]) -> int:
+def _status(record: Record, found: list[Rejudged]) -> int:
     if not found or record.lost or any(item.row is None for item in found):
         return TOO_THIN
     return int(any(item.row and item.row.verdict != "HOLDS" for item in found))

@@ -16,7 +16,7 @@ from pytest_llminvariance.models.load_settings import LoadSettings, help_of
 if TYPE_CHECKING:
     from pytest_llminvariance.paraphrases.lock import Lock
     from pytest_llminvariance.paraphrases.proposals import Proposed
-    from pytest_llminvariance.paraphrases.status import Status
+    from pytest_llminvariance.paraphrases.status import Coverage
     from pytest_llminvariance.questions.question import Question
 
 paraphrase_app = typer.Typer(
@@ -101,13 +101,13 @@ def review(
     Every answer is saved at once; Ctrl-C loses nothing.
     """
     from pytest_llminvariance.errors import UsageError
-    from pytest_llminvariance.paraphrases.lock import Status, stale_entries
+    from pytest_llminvariance.paraphrases.lock import ReviewStatus, stale_entries
     from pytest_llminvariance.paraphrases.review import Review
     from pytest_llminvariance.paraphrases.review import review as go_through
 
     with bad_usage():
-        if status not in get_args(Status):
-            raise UsageError(f"--status is {status!r}, but must be one of {', '.join(get_args(Status))}")
+        if status not in get_args(ReviewStatus):
+            raise UsageError(f"--status is {status!r}, but must be one of {', '.join(get_args(ReviewStatus))}")
         under = Review.of(file)
         stale = list(stale_entries(under.lock, _questions_of(under.lock, file, questions)))
         hashes = frozenset(item.entry.question.content_hash for item in stale)
@@ -152,7 +152,7 @@ def check(
     raise typer.Exit(int(bool(problems)))
 
 
-def _status(file: Path, questions: Path | None) -> Status:
+def _status(file: Path, questions: Path | None) -> Coverage:
     from pytest_llminvariance.paraphrases.lock_file import read_what_is_good
     from pytest_llminvariance.paraphrases.status import read_status
 

@@ -26,7 +26,7 @@ MOVEMENT_FREE = Fraction(1, 20)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Decided:
     """One finding under the policy."""
 
     finding: StoredFinding
@@ -42,7 +42,7 @@ class Judged:
 class GateDecision:
     """What a gate decided, and everything that it was decided by."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[Decided, ...]
     missing: tuple[str, ...]
     """Required checks that no run has, in words; each blocks."""
     distrusted: tuple[str, ...]
@@ -64,7 +64,7 @@ class GateDecision:
             return BLOCKED
         return NO_EVIDENCE if self.insufficient or self.of("open") else PASSED
 
-    def of(self, outcome: Outcome) -> tuple[Judged, ...]:
+    def of(self, outcome: Outcome) -> tuple[Decided, ...]:
         """Return the findings with an outcome."""
         return tuple(item for item in self.judged if item.outcome == outcome)
 
@@ -90,7 +90,7 @@ def decide_gate(runs: Sequence[Record], policy: Policy, today: datetime.date) ->
     )
 
 
-def _judge(finding: StoredFinding, run: str, policy: Policy, today: datetime.date) -> Judged:
+def _judge(finding: StoredFinding, run: str, policy: Policy, today: datetime.date) -> Decided:
     rules = _rules(finding, policy)
     levels = [rule.level for rule in rules if rule.level is not None]
     level = min(levels, key=SEVERITY.index) if levels else finding.level
@@ -101,7 +101,7 @@ def _judge(finding: StoredFinding, run: str, policy: Policy, today: datetime.dat
     if finding.questions_asked < needed and verdict is Verdict.HOLDS:
         verdict = Verdict.UNDECIDED
         reasons = (f"{finding.questions_asked} questions were asked, but the policy wants at least {needed}",)
-    judged = Judged(finding, run, "passes", verdict, tolerance, reasons)
+    judged = Decided(finding, run, "passes", verdict, tolerance, reasons)
     if level == "ignore":
         return _with(judged, "ignored")
     if verdict is Verdict.HOLDS:
@@ -122,7 +122,7 @@ def _blocking(verdict: Verdict, undecided: Undecided) -> Outcome:
     return meaning[undecided]
 
 
-def _waived_or(judged: Judged, outcome: Outcome, policy: Policy, today: datetime.date) -> Judged:
+def _waived_or(judged: Decided, outcome: Outcome, policy: Policy, today: datetime.date) -> Decided:
     """Return the finding as waived by the first waiver that counts, else with its outcome and why none counts."""
     if outcome not in ("blocks", "open"):
         return _with(judged, outcome)
@@ -137,12 +137,12 @@ def _waived_or(judged: Judged, outcome: Outcome, policy: Policy, today: datetime
         else:
             return _with(judged, "waived", waiver)
     if why:  # once waived, and now open: that blocks
-        return Judged(judged.finding, judged.run, "blocks", judged.verdict, judged.tolerance, (*judged.reasons, *why))
+        return Decided(judged.finding, judged.run, "blocks", judged.verdict, judged.tolerance, (*judged.reasons, *why))
     return _with(judged, outcome)
 
 
-def _with(judged: Judged, outcome: Outcome, waiver: Waiver | None = None) -> Judged:
-    return Judged(judged.finding, judged.run, outcome, judged.verdict, judged.tolerance, judged.reasons, waiver)
+def _with(judged: Decided, outcome: Outcome, waiver: Waiver | None = None) -> Decided:
+    return Decided(judged.finding, judged.run, outcome, judged.verdict, judged.tolerance, judged.reasons, waiver)
 
 
 def _rules(finding: StoredFinding, policy: Policy) -> list[Rule]:
@@ -181,7 +181,7 @@ def _asks_for_more(guards: Iterable[Guard], before: Fraction, now: Fraction) -> 
     )
 
 
-def _missing(judged: Sequence[Judged], policy: Policy) -> Iterable[str]:
+def _missing(judged: Sequence[Decided], policy: Policy) -> Iterable[str]:
     for name in policy.required:
         asked = [item for item in judged if _is(item.finding, name)]
         if not asked:
@@ -216,7 +216,7 @@ def _distrusted(runs: Sequence[Record], spent: float, policy: Policy) -> Iterabl
             yield f"the runs differ in {name}: {', '.join(value[:40] for value in values)}. Gate each on its own"
 
 
-def _insufficient(runs: Sequence[Record], judged: Sequence[Judged], policy: Policy) -> Iterable[str]:
+def _insufficient(runs: Sequence[Record], judged: Sequence[Decided], policy: Policy) -> Iterable[str]:
     for run in runs:
         if policy.markers and any(finding.markers is None for finding in run.findings):
             yield f"{run.name} does not hold the markers of tests, which the policy has rules for"
@@ -254,7 +254,7 @@ def _explains(run: Record, node: str) -> bool:
     )
 
 
-def _notes(judged: Sequence[Judged], policy: Policy, today: datetime.date, runs: Sequence[Record]) -> Iterable[str]:
+def _notes(judged: Sequence[Decided], policy: Policy, today: datetime.date, runs: Sequence[Record]) -> Iterable[str]:
     for run in runs:
         if number := run.fact("deselected"):
             yield f"{run.name} left {number} collected tests out (-k, -m): only `required` says what must be there"

@@ -17,7 +17,7 @@ REFUSED = -1
 UNKNOWN_STATUSES = ("unfinished", "unparsed", "missing")
 """An answer of these may have been anything."""
 
-Status = Literal["scored", "chosen", "refused", "unfinished", "unparsed", "missing"]
+AnswerStatus = Literal["scored", "chosen", "refused", "unfinished", "unparsed", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class AnswerDistribution:
 
     probabilities: tuple[float, ...]
     other: float
-    status: Status
+    status: AnswerStatus
     log_weights: tuple[float, ...] | None = None
     mass: float | None = None
     """Probability mass on the options before any normalisation; `None` where it cannot be known."""
@@ -71,7 +71,7 @@ class AnswerDistribution:
         return cls(tuple(float(index == content) for index in range(k)), 0.0, "chosen", mass=1.0, reading=reading)
 
     @classmethod
-    def nothing(cls, k: int, status: Status, reading: str = "") -> AnswerDistribution:
+    def nothing(cls, k: int, status: AnswerStatus, reading: str = "") -> AnswerDistribution:
         """Build an answer that is no option: refused, unfinished, unparsed or missing."""
         mass = None if status in ("missing", "unfinished") else 0.0
         return cls((0.0,) * k, 1.0, status, mass=mass, reading=reading)

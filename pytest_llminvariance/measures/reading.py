@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_llminvariance.errors import ModelError
-from pytest_llminvariance.measures.distribution import AnswerDistribution, Status
+from pytest_llminvariance.measures.distribution import AnswerDistribution, AnswerStatus
 from pytest_llminvariance.measures.parsing import Outcome, parse_choice
 from pytest_llminvariance.models.protocol import (
     LabelReply,
@@ -13,7 +13,7 @@ from pytest_llminvariance.models.protocol import (
 )
 from pytest_llminvariance.questions.presentation import Presentation
 
-STATUS_OF: dict[Outcome, Status] = {
+STATUS_OF: dict[Outcome, AnswerStatus] = {
     Outcome.REFUSED: "refused",
     Outcome.UNFINISHED: "unfinished",
     Outcome.UNPARSED: "unparsed",

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import on_network
-from pytest_llminvariance.models.cache_file import AnswerFile, Row, read_other
+from pytest_llminvariance.models.cache_file import AnswerFile, CacheRow, read_other
 from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
 from pytest_llminvariance.models.keys import Key
 from pytest_llminvariance.models.protocol import Reply
@@ -201,7 +201,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
                 found.update(read_other(path, missing, same_host=path.name.startswith(self._host)))
         return found
 
-    def _write(self, rows: list[Row]) -> None:
+    def _write(self, rows: list[CacheRow]) -> None:
         self._file.write(rows, self._now())
         if self._file.is_over(self.max_bytes):
             used, self._used = self._used, set()
@@ -234,9 +234,9 @@ def _digest(key: Key) -> bytes | None:
     return row_key(key.fingerprint, key.request, key.prompt)
 
 
-def _row(key: Key, reply: Reply) -> Row | None:
+def _row(key: Key, reply: Reply) -> CacheRow | None:
     digest, text = _digest(key), encoded(key.request, reply)
-    return None if digest is None or text is None else Row(digest, key.fingerprint, text)
+    return None if digest is None or text is None else CacheRow(digest, key.fingerprint, text)
 
 
 def _size(path: Path) -> int:

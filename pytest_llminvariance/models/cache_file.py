@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CacheRow:
     """An answer as it is written."""
 
     key: bytes
@@ -77,7 +77,7 @@ class AnswerFile:
         """Return the replies that are there."""
         return self._run("BEGIN", lambda connection: dict(_select(connection, keys)))
 
-    def write(self, rows: Iterable[Row], used: int) -> None:
+    def write(self, rows: Iterable[CacheRow], used: int) -> None:
         """Write answers in the place of what was there before."""
         rows = tuple(rows)
 

@@ -41,7 +41,7 @@ from pytest_llminvariance.models.protocol import (
     check_model,
     sent_digest,
 )
-from pytest_llminvariance.models.replay_rows import VALUES, Row, around_of, draw_index, parse_row
+from pytest_llminvariance.models.replay_rows import VALUES, ReplayRow, around_of, draw_index, parse_row
 from pytest_llminvariance.questions.labels import fold_label
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import OPTIONS_OF, is_under_another, places_of
@@ -59,7 +59,7 @@ class ReplayModel:
     name: str
     fingerprint: str
     capabilities: frozenset[Capability]
-    rows: Mapping[str, tuple[Row, ...]]
+    rows: Mapping[str, tuple[ReplayRow, ...]]
     matched: set[int] = field(default_factory=set, compare=False, repr=False)
     """Lines that answered something which was planned."""
 
@@ -83,7 +83,7 @@ class ReplayModel:
         if missing and unused:
             raise UsageError(self._mismatch(list(dict.fromkeys(missing)), unused))
 
-    def _mismatch(self, missing: Sequence[Presentation], unused: Sequence[Row]) -> str:
+    def _mismatch(self, missing: Sequence[Presentation], unused: Sequence[ReplayRow]) -> str:
         asked = [
             f"question {p.question.name!r}, template {p.template.shown_name!r}, order {list(p.order)}" for p in missing
         ]
@@ -96,7 +96,7 @@ class ReplayModel:
             "Correct question, template, order, labels or layout of the rows, or give each check a file of its own"
         )
 
-    def _found(self, request: Request) -> list[Row]:
+    def _found(self, request: Request) -> list[ReplayRow]:
         presentation = request.presentation
         question = presentation.question
         names = (
@@ -144,7 +144,7 @@ def load_replay(path: str | Path) -> ReplayModel:
         raise ModelError(
             f"replay: {str(path)!r} cannot be read: {error.strerror}. Give a JSONL file of recorded answers"
         ) from error
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[ReplayRow]] = {}
     try:
         lines = data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -160,7 +160,7 @@ def load_replay(path: str | Path) -> ReplayModel:
     return ReplayModel(f"replay:{file.name}", fingerprint, kinds, {name: tuple(group) for name, group in rows.items()})
 
 
-def _as_reply(row: Row, request: Request, name: str) -> Reply:
+def _as_reply(row: ReplayRow, request: Request, name: str) -> Reply:
     data = row.data
     sent = data.get("sent_sha256") or sent_digest(request.messages)
     if isinstance(request, TextRequest):
@@ -177,7 +177,7 @@ def _as_reply(row: Row, request: Request, name: str) -> Reply:
     return OptionReply(tuple(map(float, values)), tuple(data.get("option_tokens") or [1] * k), sent)
 
 
-def _said(row: Row, shown: Presentation, name: str) -> str:
+def _said(row: ReplayRow, shown: Presentation, name: str) -> str:
     """Return the text of an answer; for one told as a choice the label or option that names it."""
     data = row.data
     if "choice" not in data:
@@ -199,7 +199,7 @@ def _said(row: Row, shown: Presentation, name: str) -> str:
     return label if shown.shows_labels and not clashes else text
 
 
-class Recorder:
+class AnswerWriter:
     """A model that writes every distinct answer of another to a file which `replay:` can read.
 
     Its fingerprint is its own, so what a session remembers of the inner model is asked and written again.

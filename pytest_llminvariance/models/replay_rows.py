@@ -30,7 +30,7 @@ MAX_WHOLE = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReplayRow:
     """One recorded answer."""
 
     line: int
@@ -73,7 +73,7 @@ class Row:
         return self.key.get("draw") == draw_index(request)
 
 
-def parse_row(text: str, where: str, number: int) -> Row:
+def parse_row(text: str, where: str, number: int) -> ReplayRow:
     """Return what a line says, or raise naming place, field and reason."""
     try:
         data = json.loads(text)
@@ -96,7 +96,7 @@ def parse_row(text: str, where: str, number: int) -> Row:
     _check_values(given[0], data, where)
     _check_key(data, where)
     key = {name: data[name] for name in KEYS if name in data}
-    return Row(number, key, VALUES[given[0]], data)
+    return ReplayRow(number, key, VALUES[given[0]], data)
 
 
 def _check_values(name: str, data: Mapping[str, Any], where: str) -> None:

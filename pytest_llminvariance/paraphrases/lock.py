@@ -16,8 +16,8 @@ from typing import Literal, get_args
 from pytest_llminvariance.questions.labels import fold
 from pytest_llminvariance.questions.question import Question
 
-Status = Literal["proposed", "accepted", "rejected", "screened"]
-STATUSES: tuple[Status, ...] = get_args(Status)
+ReviewStatus = Literal["proposed", "accepted", "rejected", "screened"]
+STATUSES: tuple[ReviewStatus, ...] = get_args(ReviewStatus)
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
@@ -26,7 +26,7 @@ class Wording:
     """One other way of wording a stem, and what became of it."""
 
     stem: str
-    status: Status
+    status: ReviewStatus
     source: str
     """Where it is from: `rule: please answer`, `model: SmolLM2-135M-Instruct (demo)`, `edit`."""
     reason: str | None = None
@@ -34,7 +34,7 @@ class Wording:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LockEntry:
     """A question as it was when its wordings were proposed, and the wordings in the order they came."""
 
     question: Question
@@ -52,9 +52,9 @@ class Lock:
 
     questions: str
     """Path of the file of questions, relative to the folder of the lock file, with forward slashes."""
-    entries: tuple[Entry, ...]
+    entries: tuple[LockEntry, ...]
 
-    def with_entry(self, entry: Entry) -> Lock:
+    def with_entry(self, entry: LockEntry) -> Lock:
         """Return a copy in which the entry of the same question is replaced by `entry`."""
         same = entry.question.content_hash
         entries = (entry if old.question.content_hash == same else old for old in self.entries)
@@ -65,7 +65,7 @@ class Lock:
 class Stale:
     """An entry whose question is not asked any more as it was."""
 
-    entry: Entry
+    entry: LockEntry
     now: Question | None
     """The question that it became; `None` where it is gone, or cannot be told from a new one."""
 
@@ -81,7 +81,7 @@ def comparable(text: str) -> str:
     return " ".join(fold(text).split()).strip(" .,:;!?\"'")
 
 
-def entry_of(lock: Lock, question: Question) -> Entry | None:
+def entry_of(lock: Lock, question: Question) -> LockEntry | None:
     """Return the entry made for this question as it is now."""
     return next((e for e in lock.entries if e.question.content_hash == question.content_hash), None)
 
@@ -133,7 +133,7 @@ def _numbers(scores: Sequence[float] | None) -> str:
     return "none" if scores is None else ", ".join(f"{score:g}" for score in scores)
 
 
-def counts(entries: Sequence[Entry]) -> Counter[str]:
+def counts(entries: Sequence[LockEntry]) -> Counter[str]:
     """Count wordings by status."""
     return Counter(wording.status for entry in entries for wording in entry.wordings)
 

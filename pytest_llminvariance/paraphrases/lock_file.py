@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.files import write_whole
-from pytest_llminvariance.paraphrases.lock import STATUSES, Entry, Lock, Wording, comparable, visible
+from pytest_llminvariance.paraphrases.lock import STATUSES, Lock, LockEntry, Wording, comparable, visible
 from pytest_llminvariance.questions.question import Question
 
 VERSION = 1
@@ -116,7 +116,7 @@ def _table(data: bytes, name: str) -> dict[str, Any]:
     return table
 
 
-def _entries(table: Mapping[str, Any], name: str) -> Iterator[tuple[str | None, Entry | None]]:
+def _entries(table: Mapping[str, Any], name: str) -> Iterator[tuple[str | None, LockEntry | None]]:
     """Yield each entry, or in its place what is wrong with it."""
     seen: dict[str, int] = {}
     for number, row in enumerate(table.get("question", []), start=1):
@@ -135,7 +135,7 @@ def _entries(table: Mapping[str, Any], name: str) -> Iterator[tuple[str | None, 
             yield None, entry
 
 
-def _entry(row: object, where: str) -> Entry:
+def _entry(row: object, where: str) -> LockEntry:
     if not isinstance(row, dict):
         raise QuestionError(f"{where}: {row!r} is no table. Write [[question]] above its fields")
     if isinstance(row.get("id"), str):
@@ -156,7 +156,7 @@ def _entry(row: object, where: str) -> Entry:
         _wording(part, f"{where}, wording {number}") for number, part in enumerate(row.get("wording", []), start=1)
     ]
     _check_distinct(question, wordings, where)
-    return Entry(question, tuple(wordings))
+    return LockEntry(question, tuple(wordings))
 
 
 def _wording(row: object, where: str) -> Wording:

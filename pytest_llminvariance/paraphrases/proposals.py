@@ -16,7 +16,7 @@ from pytest_llminvariance.errors import CapabilityError, ModelError
 from pytest_llminvariance.models.engine import Memo, Step, ask
 from pytest_llminvariance.models.protocol import MissingReply, Model, TextReply, TextRequest
 from pytest_llminvariance.models.thoughts import after_thoughts
-from pytest_llminvariance.paraphrases.lock import Entry, Lock, Stale, Wording, entry_of, stale_entries
+from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, Stale, Wording, entry_of, stale_entries
 from pytest_llminvariance.paraphrases.lock_file import MAX_STEM
 from pytest_llminvariance.paraphrases.rules import by_rule
 from pytest_llminvariance.paraphrases.screens import same_as_another, why_not
@@ -100,7 +100,7 @@ def propose(
         if question.content_hash in became:
             kept, again = _carried(became[question.content_hash].entry, question)
         added, known = _screened(question, kept, again + offered, encoder, min_similarity, frozenset(again))
-        entries.append(Entry(question=_bare(question), wordings=(*kept, *added)))
+        entries.append(LockEntry(question=_bare(question), wordings=(*kept, *added)))
         new += [(question, wording) for wording in added]
         same += known
     gone = tuple(item for item in stale if item.now is None)
@@ -113,7 +113,7 @@ def _bare(question: Question) -> Question:
     return dataclasses.replace(question, answer=None, attributes={})
 
 
-def _carried(entry: Entry, now: Question) -> tuple[tuple[Wording, ...], list[tuple[str, str]]]:
+def _carried(entry: LockEntry, now: Question) -> tuple[tuple[Wording, ...], list[tuple[str, str]]]:
     """Return what stays of a changed question's wordings (rejections), and what is proposed again."""
     rejected = tuple(
         wording

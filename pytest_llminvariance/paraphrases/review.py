@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.paraphrases.lock import Entry, Lock, Status, Wording, visible
+from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, ReviewStatus, Wording, visible
 from pytest_llminvariance.paraphrases.lock_file import MAX_STEM, digest_of, read_lock, write_lock
 from pytest_llminvariance.paraphrases.screens import same_as_another, why_not
 
@@ -43,7 +43,7 @@ class Review:
             raise UsageError(f"{str(path)!r} was changed by somebody else while it was read. Run this again")
         return review
 
-    def waiting(self, status: Status, stale: frozenset[str]) -> list[tuple[str, str]]:
+    def waiting(self, status: ReviewStatus, stale: frozenset[str]) -> list[tuple[str, str]]:
         """Return (content hash, wording) of everything of a status, apart from questions that are stale."""
         return [
             (entry.question.content_hash, wording.stem)
@@ -52,14 +52,14 @@ class Review:
             if wording.status == status and entry.question.content_hash not in stale
         ]
 
-    def entry(self, content_hash: str) -> Entry:
+    def entry(self, content_hash: str) -> LockEntry:
         """Return the entry of a question."""
         return next(entry for entry in self.lock.entries if entry.question.content_hash == content_hash)
 
-    def decide(self, entry: Entry, stem: str, *becomes: Wording) -> None:
+    def decide(self, entry: LockEntry, stem: str, *becomes: Wording) -> None:
         """Put `becomes` in the place of a wording, and save."""
         wordings = (new for wording in entry.wordings for new in (becomes if wording.stem == stem else (wording,)))
-        lock = self.lock.with_entry(Entry(entry.question, tuple(wordings)))
+        lock = self.lock.with_entry(LockEntry(entry.question, tuple(wordings)))
         self.digest = write_lock(self.path, lock, expected=self.digest)
         self.lock = lock
         self.decided += 1
@@ -70,7 +70,7 @@ def review(
     ask: Ask,
     say: Callable[[str], None],
     *,
-    status: Status = "proposed",
+    status: ReviewStatus = "proposed",
     stale: frozenset[str] = frozenset(),
 ) -> bool:
     """Go through the wordings of a status; return False where the reviewer quit before the end.
@@ -88,7 +88,7 @@ def review(
     return True
 
 
-def _card(entry: Entry, wording: Wording, place: str) -> Iterator[str]:
+def _card(entry: LockEntry, wording: Wording, place: str) -> Iterator[str]:
     question = entry.question
     yield ""
     yield f"{place}: {visible(question.name)}"
@@ -101,7 +101,7 @@ def _card(entry: Entry, wording: Wording, place: str) -> Iterator[str]:
     yield f"  from:    {visible(wording.source)}{reason}"
 
 
-def _one(under: Review, entry: Entry, wording: Wording, ask: Ask, say: Callable[[str], None]) -> bool:
+def _one(under: Review, entry: LockEntry, wording: Wording, ask: Ask, say: Callable[[str], None]) -> bool:
     """Ask until there is a decision on one wording; return False to quit."""
     while True:
         answer = ask(PROMPT).strip().lower()
@@ -116,13 +116,13 @@ def _one(under: Review, entry: Entry, wording: Wording, ask: Ask, say: Callable[
             if _edited(under, entry, wording, ask, say):
                 return True
         else:
-            done: Status = "accepted" if action == "accept" else "rejected"
+            done: ReviewStatus = "accepted" if action == "accept" else "rejected"
             under.decide(entry, wording.stem, dataclasses.replace(wording, status=done, reason=None))
             say(f"  {done}")
             return True
 
 
-def _edited(under: Review, entry: Entry, wording: Wording, ask: Ask, say: Callable[[str], None]) -> bool:
+def _edited(under: Review, entry: LockEntry, wording: Wording, ask: Ask, say: Callable[[str], None]) -> bool:
     """Ask for another wording and accept it; the one it was made from is rejected. Return False to go back."""
     text = ask("  new wording (empty: back): ", prefill=wording.stem).strip()
     if not text:
@@ -145,7 +145,7 @@ def _edited(under: Review, entry: Entry, wording: Wording, ask: Ask, say: Callab
     return True
 
 
-def _unusable(entry: Entry, wording: Wording, text: str) -> str | None:
+def _unusable(entry: LockEntry, wording: Wording, text: str) -> str | None:
     if any("\ud800" <= character <= "\udfff" for character in text):
         return "it is no valid text in this terminal's encoding"
     if len(text) > MAX_STEM:

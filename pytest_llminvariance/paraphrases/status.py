@@ -20,7 +20,7 @@ MEANING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Coverage:
     """The state of a lock file beside its questions."""
 
     path: Path
@@ -67,7 +67,7 @@ class Status:
             yield f"  malformed: {line}"
 
 
-def read_status(path: Path, questions: Sequence[Question]) -> Status:
+def read_status(path: Path, questions: Sequence[Question]) -> Coverage:
     """Return the state of a lock file beside `questions`, as they are now.
 
     Raises:
@@ -77,7 +77,7 @@ def read_status(path: Path, questions: Sequence[Question]) -> Status:
     entries = [(question, entry_of(lock, question)) for question in questions]
     stale = tuple(stale_entries(lock, questions))
     changed = {item.now.content_hash for item in stale if item.now is not None}
-    return Status(
+    return Coverage(
         path,
         lock,
         malformed,

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pytest_llminvariance.errors import QuestionError, UsageError
-from pytest_llminvariance.paraphrases.lock import Entry, Lock, entry_of, stale_entries, visible
+from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, entry_of, stale_entries, visible
 from pytest_llminvariance.paraphrases.lock_file import read_lock
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
@@ -117,7 +117,7 @@ def _accepted(lock: Lock, question: Question, name: str) -> tuple[str, ...]:
     return ()
 
 
-def _nothing_to_compare(entry: Entry | None, question: Question, path: Path) -> str:
+def _nothing_to_compare(entry: LockEntry | None, question: Question, path: Path) -> str:
     begin = f"{path.name}: question {visible(question.name)!r} has"
     out = f"or ask only those that have one: Paraphrase({str(path)!r}).covered(questions)"
     if entry is None:

@@ -16,7 +16,7 @@ from pytest_llminvariance.questions.keys import STYLES, Style, bare_number
 from pytest_llminvariance.questions.presets import PRESETS, Column, Preset, looks_like
 from pytest_llminvariance.questions.question import Bank, Question
 from pytest_llminvariance.questions.questionnaire import Item, Questionnaire, Scale
-from pytest_llminvariance.questions.tables import Row, Table, as_path, read_json_text, read_table, read_text
+from pytest_llminvariance.questions.tables import FileRow, Table, as_path, read_json_text, read_table, read_text
 
 BadRows = Literal["error", "skip"]
 MAX_LISTED = 20
@@ -111,7 +111,7 @@ def _known_names(preset: Preset | None, fields: Mapping[str, tuple[Column, ...]]
 
 def _samples(table: Table, fields: Mapping[str, tuple[Column, ...]]) -> tuple[Table, Preset | None]:
     """Return the documents of lm-eval samples, and the preset that they look like; a document is taken once."""
-    rows: list[Row] = []
+    rows: list[FileRow] = []
     seen: dict[str, object] = {}
     for where, row in table.rows:
         if isinstance(row, QuestionError):

@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import QuestionError, missing_extra
 
-Row = tuple[str, Mapping[str, Any] | QuestionError]
+FileRow = tuple[str, Mapping[str, Any] | QuestionError]
 """Where it stands, and its cells by column, or why it cannot be read."""
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
@@ -31,7 +31,7 @@ class Table:
     columns: tuple[str, ...]
     where: str
     """The place of the header, or of the first row."""
-    rows: tuple[Row, ...]
+    rows: tuple[FileRow, ...]
     in_cells: bool = False
     """Whether each cell is a text, as in CSV."""
 

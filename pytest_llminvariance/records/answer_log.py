@@ -25,7 +25,7 @@ from pytest_llminvariance.models.engine import Memo, Persistent
 from pytest_llminvariance.models.keys import Key, key_of
 from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.records.answers import RecordedAnswer, Role
+from pytest_llminvariance.records.answers import AnswerRole, RecordedAnswer
 from pytest_llminvariance.records.redaction import redacted
 from pytest_llminvariance.records.sheets import plain_number, reply_data, sheet_data
 
@@ -33,7 +33,7 @@ from pytest_llminvariance.records.sheets import plain_number, reply_data, sheet_
 class Place(NamedTuple):
     """Where an answer belongs in a check: its role, the question's and the presentation's number."""
 
-    role: Role
+    role: AnswerRole
     question: int
     presentation: int
 
@@ -118,7 +118,7 @@ class AnswerLog:
         for number in range(len(sheet.plans)):
             for index, request in enumerate(sheet.planned(number)):
                 self._expected.setdefault(request, []).append(Place("planned", number, index))
-            for index, request in enumerate(sheet.strange(number)):
+            for index, request in enumerate(sheet.foreign_requests(number)):
                 self._expected.setdefault(request, []).append(Place("foreign", number, index))
         data = sheet_data(sheet)
         data["model"], data["fingerprint"] = redacted(sheet.model), redacted(sheet.fingerprint)
@@ -136,7 +136,7 @@ class AnswerLog:
             lines[0]["sent_tokens"] = self._passed(items.values())
         _append(self._answers, lines)
 
-    def entered(self, role: Role, first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
+    def entered(self, role: AnswerRole, first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
         """Write down what entered the check; answers that were remembered only if they have no line yet.
 
         `rows` holds the replies to each question's presentations, in the order of the sheet from the question `first` on.
@@ -267,7 +267,7 @@ class RecordedMemo(MutableMapping[Key, Reply]):
 
 
 def _request(sheet: Sheet, place: Place) -> Request:
-    rows = sheet.strange(place.question) if place.role == "foreign" else sheet.planned(place.question)
+    rows = sheet.foreign_requests(place.question) if place.role == "foreign" else sheet.planned(place.question)
     return rows[place.presentation]
 
 

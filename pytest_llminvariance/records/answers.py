@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from pytest_llminvariance.checks.verdict import from_plain
 from pytest_llminvariance.errors import RecordError
-from pytest_llminvariance.measures.distribution import AnswerDistribution, Status
+from pytest_llminvariance.measures.distribution import AnswerDistribution, AnswerStatus
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.records.lines import Line, line_files, lines_of, read_line
 from pytest_llminvariance.records.shapes import check_shape, with_defaults
 from pytest_llminvariance.records.sheets import reply_from
 
-Role = Literal["planned", "foreign", "sentinel", "search"]
+AnswerRole = Literal["planned", "foreign", "sentinel", "search"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class RecordedAnswer:
 
     check: str | None
     """Id of the finding; `None` where it entered no check, as those of searches."""
-    role: Role
+    role: AnswerRole
     """`planned`, `foreign` (another question's stem), `sentinel` (asked again at the end), `search`."""
     place: tuple[int, int] | None
     """Numbers of the question in its check and of the presentation in its plan; presentation 0 is as written."""
@@ -45,7 +45,7 @@ class RecordedAnswer:
     fingerprint: str
     probabilities: tuple[float, ...]
     other: float
-    status: Status
+    status: AnswerStatus
     outcomes: tuple[int, ...]
     """Contents that may have been meant, ascending; -1 is a refusal."""
     prompt_sha256: str | None = field(default=None, compare=False)

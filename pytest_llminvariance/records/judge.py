@@ -49,7 +49,7 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Rejudged:
     """One finding as it was, and as it is under the changes."""
 
     stored: StoredFinding
@@ -101,7 +101,7 @@ def _metric_name(text: str) -> str:
     return text
 
 
-def judge(record: Record, changes: Changes | None = None) -> list[Judged]:
+def judge(record: Record, changes: Changes | None = None) -> list[Rejudged]:
     """Return every finding of a record as it is under the changes; without changes, as it was.
 
     Raises:
@@ -128,26 +128,28 @@ def _names(stored: StoredFinding) -> Iterator[str]:
     yield from (stored.id, stored.where, stored.property, EVERY)
 
 
-def _judge(record: Record, stored: StoredFinding, changes: Changes) -> Judged:
+def _judge(record: Record, stored: StoredFinding, changes: Changes) -> Rejudged:
     sheet = record.sheet(stored.id)
     if sheet is None:
-        return Judged(stored, None, "what was asked is not in the record")
+        return Rejudged(stored, None, "what was asked is not in the record")
     try:
         tolerance = next((changes.tolerances[n] for n in _names(stored) if n in changes.tolerances), sheet.tolerance)
         metric = next((changes.metrics[n] for n in _names(stored) if n in changes.metrics), sheet.metric)
         finding = _finding(record, stored, sheet, tolerance, metric)
     except ThinRecordError as error:
-        return Judged(stored, None, str(error))
-    return Judged(stored, _row(stored, finding), exploratory=metric != sheet.metric)
+        return Rejudged(stored, None, str(error))
+    return Rejudged(stored, _row(stored, finding), exploratory=metric != sheet.metric)
 
 
 def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fraction, metric: str) -> Finding:
     numbers = range(len(sheet.plans))
     found = _received(record, stored.id)
     planned = _rows(found, "planned", [len(plan.probes) for plan in sheet.plans])
-    foreign = _rows(found, "foreign", [len(sheet.strange(number)) for number in numbers])
+    foreign = _rows(found, "foreign", [len(sheet.foreign_requests(number)) for number in numbers])
     try:
-        chosen = metric_for(metric, sheet.made, [plan.question for plan in sheet.plans], sheet.samples, stored.claim)
+        chosen = metric_for(
+            metric, sheet.property, [plan.question for plan in sheet.plans], sheet.samples, stored.claim
+        )
         check_plans(chosen, sheet.plans)
     except UsageError as error:
         raise ThinRecordError(str(error)) from error
@@ -158,10 +160,10 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
     if decision.method == "sequential":
         answers = _stopped(stored, decision, evidence, sheet, chosen, tolerance)
     else:
-        everything = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.made.needs_response)
+        everything = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.property.needs_response)
         answers = replace(everything, decision=decision)
     answers = replace(answers, runtime=tuple(guard for guard in stored.guards if guard.name in OF_ENGINE))
-    finding = judged(answers, sheet.made, chosen, tolerance, {name: getattr(stored, name) for name in KEPT})
+    finding = judged(answers, sheet.property, chosen, tolerance, {name: getattr(stored, name) for name in KEPT})
     finding = with_left_out(finding, stored.details.get("left_out", {}))
     return replace(without_secrets(finding), id=stored.id, scope=stored.scope)
 
@@ -208,7 +210,7 @@ def _stopped(
     )
     rule = Stopping(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
-        least_movement=movement_bound(sheet.made, tolerance), is_exact_at_end=True,
+        least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True,
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
     return rule.run((plan,) for plan in plans)

@@ -43,14 +43,14 @@ def sheet_data(sheet: Sheet) -> dict[str, Any]:
                 {**books.shown(p.presentation, plan.question), "readout": p.readout, "draw": p.draw}
                 for p in plan.probes
             ],
-            "foreign": [books.shown(shown, plan.question) for shown in strange],
+            "foreign": [books.shown(shown, plan.question) for shown in foreign],
         }
-        for plan, differ, strange in zip(
+        for plan, differ, foreign in zip(
             sheet.plans, sheet.must_differ, sheet.foreign or ((),) * len(sheet.plans), strict=True
         )
     ]
     return {
-        "property": sheet.made.to_record(),
+        "property": sheet.property.to_record(),
         "metric": sheet.metric,
         "tolerance": str(sheet.tolerance),
         "readout": sheet.readout,
@@ -83,7 +83,7 @@ def sheet_from(data: Mapping[str, Any]) -> Sheet:
         plans.append(Plan(question, probes, row["design"], row["spec"], balanced))
         foreign.append(tuple(books.presentation(part, question) for part in row["foreign"]))
     return Sheet(
-        made=recorded(data["property"]),
+        property=recorded(data["property"]),
         metric=data["metric"],
         tolerance=Fraction(data["tolerance"]),
         readout=data["readout"],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.markdown import as_text, table_lines
 from pytest_llminvariance.report.summary import amount, headline, tolerated
 from pytest_llminvariance.report.text import cut, one_line
@@ -105,7 +105,7 @@ def _model(record: Report) -> str:
     return cut(one_line(known or record.run.get("model") or "model"), 200)
 
 
-def _result(entry: Entry) -> EvalResult:
+def _result(entry: ReportEntry) -> EvalResult:
     from huggingface_hub import EvalResult
 
     title = cut(one_line(entry.title), 120)

@@ -19,7 +19,7 @@ LEVELS: tuple[Level, ...] = ("block", "warn", "ignore")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ReportEntry:
     """One check. `raw` is all that is stored of it; optional parts have defaults here."""
 
     raw: Mapping[str, Any] = field(repr=False)
@@ -87,13 +87,13 @@ class Report:
     """What is known of a run."""
 
     directory: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[ReportEntry, ...]
     """Worst first: verdict, level, then how far above the tolerance."""
     run: Mapping[str, Any]
     notes: tuple[str, ...]
     """What this report could not be made from."""
 
-    def of(self, verdict: str) -> tuple[Entry, ...]:
+    def of(self, verdict: str) -> tuple[ReportEntry, ...]:
         """Return the findings with a verdict."""
         return tuple(entry for entry in self.entries if entry.verdict == verdict)
 
@@ -118,8 +118,8 @@ def read_report(directory: Path) -> Report:
     return Report(directory, tuple(sorted(entries, key=_rank)), stored.facts or {}, notes)
 
 
-def _entry(found: StoredFinding, model: object) -> Entry:
-    return Entry(
+def _entry(found: StoredFinding, model: object) -> ReportEntry:
+    return ReportEntry(
         raw=found.to_json(),
         title=found.title,
         name=found.property,
@@ -148,9 +148,9 @@ def _replay(found: StoredFinding, model: object) -> str:
     return shlex.join(words)
 
 
-def _without_finding(check: LostCheck) -> Entry:
+def _without_finding(check: LostCheck) -> ReportEntry:
     """Return a check that ended without a finding: nobody knows, so it is UNDECIDED."""
-    return Entry(
+    return ReportEntry(
         raw={"id": check.id, "reasons": [check.reason]},
         title=check.title,
         name="unknown",
@@ -173,5 +173,5 @@ def _file_of(node: str) -> str | None:
     return file if mark and file.endswith(".py") else None
 
 
-def _rank(entry: Entry) -> tuple[object, ...]:
+def _rank(entry: ReportEntry) -> tuple[object, ...]:
     return VERDICTS.index(entry.verdict), LEVELS.index(entry.level), -entry.excess, entry.title, entry.where

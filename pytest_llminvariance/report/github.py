@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.summary import one_paragraph, severity
 from pytest_llminvariance.report.text import cut, one_line
 
@@ -28,12 +28,12 @@ def github_commands(record: Report) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _line(command: str, entry: Entry) -> str:
+def _line(command: str, entry: ReportEntry) -> str:
     places = ",".join(f"{name}={value}" for name, value in _places(entry))
     return f"::{command} {places}::{escape_message(cut(one_paragraph(entry), 1_500))}"
 
 
-def _places(entry: Entry) -> Iterator[tuple[str, str]]:
+def _places(entry: ReportEntry) -> Iterator[tuple[str, str]]:
     if entry.file is not None:
         yield "file", escape_value(one_line(entry.file).replace("\\", "/"))
         if entry.line is not None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.summary import certainty, one_paragraph, severity
 from pytest_llminvariance.report.text import visible
 
@@ -33,7 +33,7 @@ def junit(record: Report) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ET.Element, entry: Entry, record: Report, seen: Counter[tuple[str, str]]) -> None:
+def _case(suite: ET.Element, entry: ReportEntry, record: Report, seen: Counter[tuple[str, str]]) -> None:
     test = visible(entry.where.rpartition("::")[2] or entry.name)
     group = visible(entry.where.rpartition("::")[0].replace("/", ".").removesuffix(".py") or "llminvariance")
     name = f"{test}: {visible(entry.title)}"
@@ -57,7 +57,7 @@ def _case(suite: ET.Element, entry: Entry, record: Report, seen: Counter[tuple[s
         ET.SubElement(case, "skipped", message=f"level {entry.level}: {said}", type=entry.verdict)
 
 
-def _properties(entry: Entry) -> Iterator[tuple[str, str]]:
+def _properties(entry: ReportEntry) -> Iterator[tuple[str, str]]:
     yield "verdict", entry.verdict
     yield "level", entry.level
     if entry.is_lost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.summary import MARKS, amount, certainty, headline, place, sentence, tolerated
 from pytest_llminvariance.report.text import cut, one_line
 from pytest_llminvariance.report.words import plural
@@ -46,7 +46,7 @@ def markdown(record: Report, title: str = "Invariance") -> str:
     return "\n".join(lines) + "\n"
 
 
-def table_lines(entries: Sequence[Entry], limit: int) -> list[str]:
+def table_lines(entries: Sequence[ReportEntry], limit: int) -> list[str]:
     """Return a table of verdicts of at most `limit` bytes, worst first, and how many rows were left out."""
     if not entries:
         return []
@@ -69,7 +69,7 @@ def table_lines(entries: Sequence[Entry], limit: int) -> list[str]:
     return [*lines, ""]
 
 
-def _block(entry: Entry) -> Iterator[str]:
+def _block(entry: ReportEntry) -> Iterator[str]:
     yield f"### {MARKS[entry.verdict]} {as_text(entry.title, 160)}"
     yield ""
     yield f"{as_text(sentence(entry), 400)} Sure: {as_text(certainty(entry), 300)}."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pytest_llminvariance.measures.distribution import UNKNOWN_STATUSES
 from pytest_llminvariance.measures.variance import Observation, VarianceShares, variance_shares
 from pytest_llminvariance.records.answers import RecordedAnswer
-from pytest_llminvariance.report.entries import Entry
+from pytest_llminvariance.report.entries import ReportEntry
 from pytest_llminvariance.report.text import cut
 
 MAX_PLACES = 12
@@ -30,7 +30,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Orbit:
+class AnsweredOrbit:
     """The answers to one question; the first is the one as written where that was asked."""
 
     name: str
@@ -97,20 +97,20 @@ def _name(answer: RecordedAnswer) -> str:
     return answer.question if stem is None else cut(stem, 40)
 
 
-def orbits(entry: Entry, index: Index) -> list[Orbit | None]:
+def orbits(entry: ReportEntry, index: Index) -> list[AnsweredOrbit | None]:
     """Return the orbit of each question of a finding; `None` where the record holds no answers to it."""
     rows = index.by_check.get(entry.id)
     if rows is not None:
         return _of_check(entry, rows)
     readouts = entry.text("readout").split(" and ")
-    found: list[Orbit | None] = []
+    found: list[AnsweredOrbit | None] = []
     for effect in entry.effects:
         keys = [(entry.text("fingerprint"), readout, effect.question) for readout in readouts]
         found.append(_guessed(entry, effect.question, [row for key in keys for row in index.by_question.get(key, ())]))
     return found
 
 
-def _of_check(entry: Entry, answers: Sequence[RecordedAnswer]) -> list[Orbit | None]:
+def _of_check(entry: ReportEntry, answers: Sequence[RecordedAnswer]) -> list[AnsweredOrbit | None]:
     planned: dict[int, dict[int, RecordedAnswer]] = {}
     again: dict[str, list[RecordedAnswer]] = {}
     for row in answers:
@@ -118,16 +118,16 @@ def _of_check(entry: Entry, answers: Sequence[RecordedAnswer]) -> list[Orbit | N
             planned.setdefault(row.place[0], {})[row.place[1]] = row
         elif row.role == "sentinel":
             again.setdefault(row.question, []).append(row)
-    found: list[Orbit | None] = []
+    found: list[AnsweredOrbit | None] = []
     for number, effect in enumerate(entry.effects):
         rows = [row for _, row in sorted(planned.get(number, {}).items())]
         has_first = 0 in planned.get(number, {})
         repeats = tuple(again.get(rows[0].question, ())) if rows else ()
-        found.append(Orbit(effect.question, tuple(rows), has_first, repeats) if rows else None)
+        found.append(AnsweredOrbit(effect.question, tuple(rows), has_first, repeats) if rows else None)
     return found
 
 
-def _guessed(entry: Entry, name: str, rows: Sequence[RecordedAnswer]) -> Orbit | None:
+def _guessed(entry: ReportEntry, name: str, rows: Sequence[RecordedAnswer]) -> AnsweredOrbit | None:
     """Return an orbit from answers that do not name their check, leaving out what another check asked."""
     rows = list(dict.fromkeys(rows))
     first = [row for row in rows if row.order == tuple(sorted(row.order)) and row.template == entry.text("template")]
@@ -139,11 +139,11 @@ def _guessed(entry: Entry, name: str, rows: Sequence[RecordedAnswer]) -> Orbit |
     if not rows:
         return None
     if len(first) != 1:
-        return Orbit(name, tuple(rows), has_as_written=False)
-    return Orbit(name, (first[0], *(row for row in rows if row is not first[0])), has_as_written=True)
+        return AnsweredOrbit(name, tuple(rows), has_as_written=False)
+    return AnsweredOrbit(name, (first[0], *(row for row in rows if row is not first[0])), has_as_written=True)
 
 
-def position_shares(found: Sequence[Orbit]) -> Shares | None:
+def position_shares(found: Sequence[AnsweredOrbit]) -> Shares | None:
     """Return the share of choices at each position; questions may differ in their number of options."""
     rows = [row for orbit in found for row in orbit.rows]
     sizes = [len(row.order) for row in rows if _choices(row)]
@@ -155,7 +155,7 @@ def position_shares(found: Sequence[Orbit]) -> Shares | None:
     return _shares(names, placed, even, _is_balanced(found))
 
 
-def label_shares(found: Sequence[Orbit]) -> Shares | None:
+def label_shares(found: Sequence[AnsweredOrbit]) -> Shares | None:
     """Return the share of choices under each label; `None` where labels only number the positions."""
     rows = [row for orbit in found for row in orbit.rows if len(row.labels) == len(row.order)]
     places = {(label, place) for row in rows for place, label in enumerate(row.labels)}
@@ -189,7 +189,7 @@ def _choices(row: RecordedAnswer) -> list[tuple[int, float]]:
     return [(content, 1 / len(chosen)) for content in chosen]
 
 
-def _is_balanced(found: Sequence[Orbit]) -> bool:
+def _is_balanced(found: Sequence[AnsweredOrbit]) -> bool:
     """Return whether within each question every content stands equally often at each position."""
     for orbit in found:
         counts = Counter((place, content) for row in orbit.rows for place, content in enumerate(row.order))
@@ -199,7 +199,7 @@ def _is_balanced(found: Sequence[Orbit]) -> bool:
     return bool(found)
 
 
-def directions(found: Sequence[Orbit]) -> Directions | None:
+def directions(found: Sequence[AnsweredOrbit]) -> Directions | None:
     """Count changed answers by direction; `None` where nothing changed for certain."""
     earlier = later = to_right = to_wrong = 0
     known = False
@@ -220,7 +220,7 @@ def directions(found: Sequence[Orbit]) -> Directions | None:
     return Directions(earlier, later, to_right if known else None, to_wrong if known else None)
 
 
-def spread(found: Sequence[Orbit]) -> VarianceShares | None:
+def spread(found: Sequence[AnsweredOrbit]) -> VarianceShares | None:
     """Split the variance of the probability of each question's favourite: the option that is most probable on average."""
     observations = []
     for orbit in found:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.gate.comparison import Compared, Comparison
-from pytest_llminvariance.gate.decision import BLOCKED, PASSED, GateDecision, Judged, Outcome
+from pytest_llminvariance.gate.decision import BLOCKED, PASSED, Decided, GateDecision, Outcome
 from pytest_llminvariance.measures.flips import Flips
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.report.text import one_line
@@ -52,7 +52,7 @@ def gate_lines(decision: GateDecision) -> Iterator[tuple[str, str]]:
     yield f"  risk spent: {spent:g} of at most {limit:g}, over {plural(decision.n_runs, 'run')} ({decision.source})", ""
 
 
-def _said(item: Judged) -> str:
+def _said(item: Decided) -> str:
     finding = item.finding
     say = unit_words(is_share=bool(finding.count))
     effect = f"{low_to_high(finding.effect.low, finding.effect.high, say)}, tolerated {say(item.tolerance)}"

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.summary import one_paragraph, severity
 from pytest_llminvariance.report.text import cut, one_line
 
@@ -67,7 +67,7 @@ def _rule(name: str, record: Report) -> dict[str, Any]:
     }
 
 
-def _result(entry: Entry, record: Report, names: list[str], seen: Counter[str]) -> dict[str, Any]:
+def _result(entry: ReportEntry, record: Report, names: list[str], seen: Counter[str]) -> dict[str, Any]:
     identity = "\0".join((entry.where, entry.name, entry.metric, entry.title))
     seen[identity] += 1
     digest = hashlib.sha256(f"{identity}\0{seen[identity]}".encode(errors="replace")).hexdigest()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.measures.metrics import METRICS
-from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.text import cut, one_line
 from pytest_llminvariance.report.words import SAID, certainty_words, low_to_high, plural, unit_words
 
@@ -63,30 +63,30 @@ def _part(n: int, total: int) -> str:
     return "The check is" if total == 1 else f"{n:,} of {_checks(total)} {'is' if n == 1 else 'are'}"
 
 
-def _levels(entries: list[Entry]) -> str:
+def _levels(entries: list[ReportEntry]) -> str:
     return " and ".join(sorted({entry.level for entry in entries}, reverse=True))
 
 
-def is_share(entry: Entry) -> bool:
+def is_share(entry: ReportEntry) -> bool:
     """Return whether the metric counts something, so that it is told in percent."""
     return bool(UNITS.get(entry.metric))
 
 
-def amount(entry: Entry) -> str:
+def amount(entry: ReportEntry) -> str:
     """Return the effect: `78%`, `0% to 33%`, `0.12`."""
     if entry.is_lost:
         return "no number"
     return low_to_high(entry.low, entry.high, unit_words(is_share=is_share(entry)))
 
 
-def tolerated(entry: Entry) -> str:
+def tolerated(entry: ReportEntry) -> str:
     """Return the tolerance in the effect's unit; nothing for a check without a finding."""
     if entry.is_lost:
         return ""
     return unit_words(is_share=is_share(entry))(entry.tolerance)
 
 
-def sentence(entry: Entry) -> str:
+def sentence(entry: ReportEntry) -> str:
     """Return what was found, as a sentence: the answer changed in 9 of 23 other presentations (39%, tolerated 5%)."""
     if entry.is_lost:
         return "The check ended without a finding."
@@ -97,7 +97,7 @@ def sentence(entry: Entry) -> str:
     return said[0].upper() + said[1:]
 
 
-def certainty(entry: Entry) -> str:
+def certainty(entry: ReportEntry) -> str:
     """Return how sure the verdict is, and what it is about."""
     if entry.is_lost:
         return "nothing is known: it did not end"
@@ -119,7 +119,7 @@ def _decision(stored: Mapping[str, Any]) -> Decision | None:
     return Decision(method="sequential", **{"alpha": 0.0, "n": 0, "n_planned": 0, **numbers})
 
 
-def place(entry: Entry) -> str:
+def place(entry: ReportEntry) -> str:
     """Return where the check stands: `tests/test_model.py:12`, or the test's id."""
     if entry.file is None:
         return one_line(entry.where)
@@ -129,7 +129,7 @@ def place(entry: Entry) -> str:
 Severity = Literal["error", "warning", "note"]
 
 
-def severity(entry: Entry, record: Report) -> Severity | None:
+def severity(entry: ReportEntry, record: Report) -> Severity | None:
     """Return how a finding weighs, or `None` where the property holds.
 
     UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`).
@@ -144,7 +144,7 @@ def severity(entry: Entry, record: Report) -> Severity | None:
     return "warning" if entry.level == "warn" or lets_pass else "error"
 
 
-def one_paragraph(entry: Entry) -> str:
+def one_paragraph(entry: ReportEntry) -> str:
     """Return a finding as one line of plain text: verdict, numbers, reasons, the smallest example."""
     parts = [f"{one_line(entry.title)} {SAID[entry.verdict]}: {sentence(entry)}"]
     parts += [f"Because: {cut(one_line(reason), 300)}." for reason in entry.reasons]

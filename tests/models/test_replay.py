@@ -32,7 +32,7 @@ from pytest_llminvariance import (
     symmetrized,
 )
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, MissingReply, TextReply, TextRequest
-from pytest_llminvariance.models.replay import Recorder
+from pytest_llminvariance.models.replay import AnswerWriter
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE
 from tests.questions.bad_input import write
 
@@ -67,7 +67,7 @@ def judged(model: Model, under: str | Transform, readout: str) -> Finding:
 
 
 def recorded(model: Model, file: Path, under: str | Transform, readout: str) -> Finding:
-    return judged(Recorder(model, file), under, readout)
+    return judged(AnswerWriter(model, file), under, readout)
 
 
 @pytest.mark.parametrize("readout", ["label", "option", "option_sum", "text"])
@@ -93,20 +93,20 @@ def test_recording_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_recorder_has_the_models_name_and_a_fingerprint_of_its_own(tmp_path: Path) -> None:
-    model = Recorder(controls.oracle(), tmp_path / "a.jsonl")
+    model = AnswerWriter(controls.oracle(), tmp_path / "a.jsonl")
     assert (model.name, model.fingerprint) == ("oracle", "recorded(control:oracle)")
     assert model.capabilities == controls.oracle().capabilities
 
 
 def test_a_recorder_keeps_the_frame_of_its_model(tmp_path: Path) -> None:
-    model = Recorder(symmetrized(controls.oracle(), "reversed"), tmp_path / "a.jsonl")
+    model = AnswerWriter(symmetrized(controls.oracle(), "reversed"), tmp_path / "a.jsonl")
     assert model.frame_orders(3) == ((0, 1, 2), (2, 1, 0))
-    assert not hasattr(Recorder(controls.oracle(), tmp_path / "b.jsonl"), "frame_orders")
+    assert not hasattr(AnswerWriter(controls.oracle(), tmp_path / "b.jsonl"), "frame_orders")
 
 
 def test_what_a_replay_cannot_tell_apart_is_written_once(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    model = Recorder(controls.oracle(), file)
+    model = AnswerWriter(controls.oracle(), file)
     assert file.read_text() == ""
     shown, renamed = Presentation(WHO), Presentation(Question("Who?", WHO.options, id="q2", answer="Bob"))
     model.answer([TextRequest(shown), TextRequest(shown), LabelRequest(shown)])
@@ -128,7 +128,7 @@ def test_what_a_replay_cannot_tell_apart_is_written_once(tmp_path: Path) -> None
 )
 def test_templates_that_share_something_are_told_apart(tmp_path: Path, templates: tuple[Template, ...]) -> None:
     requests = [TextRequest(Presentation(WHO, template=template)) for template in templates]
-    direct = Recorder(controls.oracle(), tmp_path / "a.jsonl").answer(requests)
+    direct = AnswerWriter(controls.oracle(), tmp_path / "a.jsonl").answer(requests)
     replayed = load_model(f"replay:{tmp_path / 'a.jsonl'}").answer(requests)
     assert [reply.sent_sha256 for reply in replayed] == [reply.sent_sha256 for reply in direct]
 
@@ -136,10 +136,10 @@ def test_templates_that_share_something_are_told_apart(tmp_path: Path, templates
 def test_recorder_refuses_a_file_that_it_cannot_begin(tmp_path: Path) -> None:
     used = write(tmp_path, "used.jsonl", "{}\n")
     with pytest.raises(UsageError, match=r"used\.jsonl' already holds answers\. Name a new file, or remove it$"):
-        Recorder(controls.oracle(), used)
+        AnswerWriter(controls.oracle(), used)
     for path in (tmp_path, tmp_path / "none" / "a.jsonl"):
         with pytest.raises(UsageError, match=r"cannot be written: .*\. Name a file in a folder$"):
-            Recorder(controls.oracle(), path)
+            AnswerWriter(controls.oracle(), path)
 
 
 def test_line_separators_inside_a_text_do_not_end_the_line(tmp_path: Path) -> None:

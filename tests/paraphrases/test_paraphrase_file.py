@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pytest_llminvariance import Question, QuestionError, UsageError
 from pytest_llminvariance.paraphrases.lock import (
     STATUSES,
-    Entry,
     Lock,
+    LockEntry,
     Wording,
     changes_between,
     comparable,
@@ -52,12 +52,12 @@ def questions(draw: st.DrawFn) -> Question:
 
 
 @st.composite
-def entries(draw: st.DrawFn) -> Entry:
+def entries(draw: st.DrawFn) -> LockEntry:
     question = draw(questions())
     stems = draw(st.lists(PROSE, max_size=4, unique_by=comparable))
     free = [stem for stem in stems if comparable(stem) != comparable(question.stem)]
     wordings = [Wording(s, draw(st.sampled_from(STATUSES)), draw(TEXT), draw(st.none() | TEXT)) for s in free]
-    return Entry(question, tuple(wordings))
+    return LockEntry(question, tuple(wordings))
 
 
 LOCKS = st.builds(
@@ -92,7 +92,7 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> Non
 def test_a_decision_changes_one_line() -> None:
     entry = LOCK.entries[0]
     decided = LOCK.with_entry(
-        Entry(entry.question, (Wording("Which beast barks?", "accepted", "rule: x"), *entry.wordings[1:]))
+        LockEntry(entry.question, (Wording("Which beast barks?", "accepted", "rule: x"), *entry.wordings[1:]))
     )
     before, after = render_lock(LOCK).splitlines(), render_lock(decided).splitlines()
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
@@ -103,10 +103,10 @@ BARKS = Question("Which animal barks?", ["Dog", "Cat"], id="q1")
 LOCK = Lock(
     "questions.jsonl",
     (
-        Entry(
+        LockEntry(
             BARKS, (Wording("Which beast barks?", "proposed", "rule: x"), Wording("Who barks?", "screened", "m", "why"))
         ),
-        Entry(Question("Which meows?", ["Dog", "Cat"], id="q2"), ()),
+        LockEntry(Question("Which meows?", ["Dog", "Cat"], id="q2"), ()),
     ),
 )
 GOOD = render_lock(LOCK)
@@ -235,7 +235,7 @@ def test_an_answer_or_attribute_changes_nothing() -> None:
 
 def test_without_ids_a_question_is_known_by_its_stem_where_that_is_certain() -> None:
     old = [Question("Which team?", ["a", "b"], context=text) for text in ("one", "two")]
-    lock = Lock("f", tuple(Entry(question, ()) for question in old))
+    lock = Lock("f", tuple(LockEntry(question, ()) for question in old))
     one, two = (Question("Which team?", ["a", "b"], context=text) for text in ("three", "four"))
     assert [item.now for item in stale_entries(lock, [old[0], one])] == [one]
     assert [item.now for item in stale_entries(lock, [one, two])] == [None, None]

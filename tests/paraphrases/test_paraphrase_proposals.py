@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llminvariance import CapabilityError, ModelError, Question, controls
 from pytest_llminvariance.models.protocol import Capability, MissingReply, Reply, Request, TextReply
-from pytest_llminvariance.paraphrases.lock import Entry, Lock, Wording, entry_of
+from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, Wording, entry_of
 from pytest_llminvariance.paraphrases.lock_file import parse_lock, render_lock
 from pytest_llminvariance.paraphrases.proposals import INSTRUCTIONS, lines_of, model_proposals, propose
 
@@ -114,7 +114,7 @@ def test_proposing_again_changes_nothing_and_what_was_reviewed_stays() -> None:
     once = propose(EMPTY, [BARKS, PLAN], OFFERED).lock
     entry = once.entries[0]
     reviewed = [Wording(w.stem, s, w.source) for w, s in zip(entry.wordings, ["rejected", "accepted", "proposed", "rejected", "screened"], strict=True)]  # type: ignore[arg-type]  # fmt: skip
-    lock = once.with_entry(Entry(entry.question, tuple(reviewed)))
+    lock = once.with_entry(LockEntry(entry.question, tuple(reviewed)))
     again = propose(lock, [BARKS, PLAN], OFFERED)
     assert again.lock == lock
     assert again.new == ()
@@ -126,7 +126,7 @@ def test_the_answer_and_attributes_do_not_go_into_the_file() -> None:
 
 
 def test_a_changed_question_gets_its_accepted_wordings_proposed_again_and_screened_anew() -> None:
-    old = Entry(
+    old = LockEntry(
         Question("Which animal barks?", ["Dog", "Cat"], id="q1"),
         (
             Wording("What animal barks?", "accepted", "edit of model: m"),
@@ -148,7 +148,7 @@ def test_a_changed_question_gets_its_accepted_wordings_proposed_again_and_screen
 
 
 def test_entries_of_questions_that_are_gone_stay_at_the_end() -> None:
-    gone = Entry(Question("Gone?", ["a", "b"], id="old"), (Wording("Went?", "accepted", "m"),))
+    gone = LockEntry(Question("Gone?", ["a", "b"], id="old"), (Wording("Went?", "accepted", "m"),))
     made = propose(Lock("f", (gone,)), [BARKS], {})
     assert [e.question.name for e in made.lock.entries] == ["q1", "old"]
     assert made.lock.entries[1] == gone

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llminvariance import Question, UsageError
-from pytest_llminvariance.paraphrases.lock import Entry, Lock, Wording
+from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, Wording
 from pytest_llminvariance.paraphrases.lock_file import read_lock, write_lock
 from pytest_llminvariance.paraphrases.review import PROMPT, Review, review
 from pytest_llminvariance.paraphrases.status import read_status
@@ -19,10 +19,10 @@ STEMS = ("What animal barks?", "Which of the animals barks?", "What animal meows
 LOCK = Lock(
     "f.jsonl",
     (
-        Entry(
+        LockEntry(
             BARKS, (*(Wording(stem, "proposed", "m") for stem in STEMS[:2]), Wording("Sits?", "screened", "m", "why"))
         ),
-        Entry(MEOWS, (Wording(STEMS[2], "proposed", "m"),)),
+        LockEntry(MEOWS, (Wording(STEMS[2], "proposed", "m"),)),
     ),
 )
 

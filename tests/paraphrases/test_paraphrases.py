@@ -29,7 +29,7 @@ from pytest_llminvariance import (
     load_paraphrases,
 )
 from pytest_llminvariance.checks.examples import change_words
-from pytest_llminvariance.paraphrases.lock import Entry, Lock, Status, Wording
+from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, ReviewStatus, Wording
 from pytest_llminvariance.paraphrases.lock_file import write_lock
 from pytest_llminvariance.paraphrases.transform import accepted_stems
 
@@ -46,9 +46,9 @@ Make = Callable[..., Path]
 def lock_file(tmp_path: Path) -> Make:
     """Return a function that writes a lock file with two wordings of each question of the bank, of a status."""
 
-    def make(status: Status = "accepted", n: int = N, questions: tuple[Question, ...] = OPEN) -> Path:
+    def make(status: ReviewStatus = "accepted", n: int = N, questions: tuple[Question, ...] = OPEN) -> Path:
         entries = [
-            Entry(
+            LockEntry(
                 q,
                 (
                     *(Wording(f"{w} {q.stem}", status, "rule: x") for w in ("Say:", "Tell:")),
@@ -179,7 +179,7 @@ def test_accepted_stems_by_question(lock_file: Make) -> None:
 
 
 @pytest.mark.parametrize("status", ["proposed", "rejected", "screened"])
-def test_only_what_was_accepted_is_asked(status: Status, lock_file: Make) -> None:
+def test_only_what_was_accepted_is_asked(status: ReviewStatus, lock_file: Make) -> None:
     file = lock_file(status)
     assert accepted_stems(file, BANK[0]) == []
     with pytest.raises(

@@ -28,7 +28,7 @@ from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.local.prompts import plain_text
 from pytest_llminvariance.models.protocol import LabelRequest, MissingReply, request_for
-from pytest_llminvariance.models.replay import Recorder, load_replay
+from pytest_llminvariance.models.replay import AnswerWriter, load_replay
 from tests.questions.bad_input import of
 
 WHO = Question("Who?", ["Ann", "Bob", "Cy"], answer="Bob", id="who")
@@ -152,7 +152,7 @@ def test_an_average_over_orders_keeps_the_conversation() -> None:
 
 def test_answers_to_a_conversation_are_recorded_and_kept_apart(tmp_path: Path) -> None:
     shown = [Presentation(WHO), Presentation(WHO, turns=TALK), Presentation(WHO, shots=SHOTS)]
-    recorder = Recorder(gives_in(), tmp_path / "answers.jsonl")
+    recorder = AnswerWriter(gives_in(), tmp_path / "answers.jsonl")
     before = [answers(recorder, one) for one in shown]
     assert before == [1, 2, 1]
     replay = load_replay(tmp_path / "answers.jsonl")

@@ -61,7 +61,7 @@ def test_a_sheet_comes_back_equal(name: str) -> None:
     plan = made.plan(QUESTION, WAY if name == "option_order" else "{context}{stem} {options}")
     strange = Presentation(Question("t?", QUESTION.options, context="d"), template=WAY)
     sheet = Sheet(
-        made=made, metric="tv", tolerance=Fraction(1, 3), readout="label", model="m", fingerprint="f", plans=(plan,),
+        property=made, metric="tv", tolerance=Fraction(1, 3), readout="label", model="m", fingerprint="f", plans=(plan,),
         foreign=((strange,),), must_differ=(True,), delta_nats=1e-4,
     )  # fmt: skip
     back = sheet_from(json.loads(json.dumps(sheet_data(sheet), allow_nan=False)))
@@ -70,8 +70,8 @@ def test_a_sheet_comes_back_equal(name: str) -> None:
         p.presentation.given_labels for p in plan.probes
     ]
     needs = ("batches", "needs_response", "needs_accuracy", "asks_everything", "samples_the_orbit", "title")
-    assert {need: getattr(back.made, need) for need in needs} == {need: getattr(made, need) for need in needs}
-    assert (back.made.name, back.made.metric, back.made.compares_prompts) == (
+    assert {need: getattr(back.property, need) for need in needs} == {need: getattr(made, need) for need in needs}
+    assert (back.property.name, back.property.metric, back.property.compares_prompts) == (
         made.name,
         made.metric,
         made.compares_prompts,

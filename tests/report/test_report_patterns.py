@@ -16,7 +16,7 @@ from pytest_llminvariance.records.answers import readable_answers
 from pytest_llminvariance.report.entries import read_report
 from pytest_llminvariance.report.html.orbit_tables import orbit_table
 from pytest_llminvariance.report.patterns import (
-    Orbit,
+    AnsweredOrbit,
     directions,
     index_answers,
     label_shares,
@@ -29,7 +29,9 @@ from tests.run_records import bank, measured, write_run
 TEMPLATES = [Template(f"{word} {{stem}}\n{{options}}\n{{labels}}", name=word) for word in ("one", "two", "three")]
 
 
-def found(directory: Path, model: str, property: str = "option_order", strip: bool = False, **more: Any) -> list[Orbit]:
+def found(
+    directory: Path, model: str, property: str = "option_order", strip: bool = False, **more: Any
+) -> list[AnsweredOrbit]:
     """The orbits of one check, through the files."""
     run = write_run(directory / "run", [measured(model, bank(12), property, **more)])
     if strip:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.records.answers import RecordedAnswer
-from pytest_llminvariance.report.patterns import Orbit
+from pytest_llminvariance.report.patterns import AnsweredOrbit
 from pytest_llminvariance.report.text import cut, one_line, visible
 from pytest_llminvariance.report.words import low_to_high, percent, plural, unit_words
 
@@ -26,7 +26,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OrbitRow:
     """One presentation."""
 
     name: str
@@ -47,12 +47,12 @@ class OrbitTable:
     names: str
     """What names a row: `order shown`."""
     options: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[OrbitRow, ...]
     left_out: int
     shows_other: bool
 
 
-def orbit_table(orbit: Orbit, effect: QuestionEffect, *, is_share: bool) -> OrbitTable:
+def orbit_table(orbit: AnsweredOrbit, effect: QuestionEffect, *, is_share: bool) -> OrbitTable:
     """Return the table of one question, the presentation as written first and changed answers before others where not all fit."""
     rows = _distinct(orbit.rows)
     first = rows[0].outcomes if orbit.has_as_written else None
@@ -69,7 +69,7 @@ def orbit_table(orbit: Orbit, effect: QuestionEffect, *, is_share: bool) -> Orbi
         names=title,
         options=options,
         rows=tuple(
-            Row(
+            OrbitRow(
                 name=("as written" if place == 0 and first is not None else namer(rows[place])) + repeated[place],
                 cells=tuple(_cell(rows[place], content) for content in range(len(options))),
                 other=percent(rows[place].other),

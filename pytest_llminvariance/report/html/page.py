@@ -11,12 +11,12 @@ from typing import Any
 
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.records.answers import RecordedAnswer
-from pytest_llminvariance.report.entries import Entry, Report
+from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.html import charts
 from pytest_llminvariance.report.html.orbit_tables import OrbitTable, orbit_table
 from pytest_llminvariance.report.patterns import (
+    AnsweredOrbit,
     Index,
-    Orbit,
     directions,
     index_answers,
     label_shares,
@@ -92,7 +92,7 @@ def _models(record: Report) -> str:
     return ", ".join(names) or one_line(record.run.get("model") or "unknown model")
 
 
-def _listed(entry: Entry, number: int) -> Mapping[str, Any]:
+def _listed(entry: ReportEntry, number: int) -> Mapping[str, Any]:
     return {
         "number": number if number <= MAX_DETAILED else None,
         "verdict": entry.verdict,
@@ -107,7 +107,7 @@ def _listed(entry: Entry, number: int) -> Mapping[str, Any]:
     }
 
 
-def _forest(entries: Sequence[Entry]) -> list[tuple[str, charts.Plot]]:
+def _forest(entries: Sequence[ReportEntry]) -> list[tuple[str, charts.Plot]]:
     """Return the forest plot twice: for wide and for narrow windows."""
     drawn = [entry for entry in entries if not entry.is_lost][:MAX_FOREST]
     titles = [one_line(entry.title) for entry in drawn]
@@ -132,11 +132,11 @@ def _forest(entries: Sequence[Entry]) -> list[tuple[str, charts.Plot]]:
     ]
 
 
-def _test_name(entry: Entry) -> str:
+def _test_name(entry: ReportEntry) -> str:
     return one_line(entry.where.rpartition("::")[2] or place(entry) or f"by {entry.metric}")
 
 
-def _detail(entry: Entry, number: int, index: Index) -> Mapping[str, Any]:
+def _detail(entry: ReportEntry, number: int, index: Index) -> Mapping[str, Any]:
     found = orbits(entry, index)
     pairs = sorted(zip(entry.effects, found, strict=True), key=lambda pair: (-pair[0].low, -pair[0].high))
     limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
@@ -185,7 +185,7 @@ def _sides(example: Mapping[str, Any]) -> list[Side]:
     return sides
 
 
-def _guards(entry: Entry) -> list[Mapping[str, Any]]:
+def _guards(entry: ReportEntry) -> list[Mapping[str, Any]]:
     said = {True: "passed", False: "failed"}
     return [
         {
@@ -198,12 +198,12 @@ def _guards(entry: Entry) -> list[Mapping[str, Any]]:
     ]
 
 
-def _charts(entry: Entry, found: Sequence[Orbit], name: str) -> list[Chart]:
+def _charts(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) -> list[Chart]:
     made = (_positions(entry, found, name), _labels(found, name), _directions(found, name), _spread(found, name))
     return [chart for chart in made if chart is not None]
 
 
-def _positions(entry: Entry, found: Sequence[Orbit], name: str) -> Chart | None:
+def _positions(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     stored = entry.part("details").get("position_shares")
     if isinstance(stored, list) and stored and all(isinstance(value, int | float) for value in stored):
         values, even, balanced = [float(value) for value in stored], [1 / len(stored)] * len(stored), True
@@ -222,7 +222,7 @@ def _positions(entry: Entry, found: Sequence[Orbit], name: str) -> Chart | None:
     return Chart(charts.bars(rows, title="Choices by position", name=f"{name}-position"), f"Upright mark: even. {note}")
 
 
-def _orders_vary(found: Sequence[Orbit]) -> bool:
+def _orders_vary(found: Sequence[AnsweredOrbit]) -> bool:
     return any(len({row.order for row in orbit.rows}) > 1 for orbit in found)
 
 
@@ -230,7 +230,7 @@ def _ordinal(number: int) -> str:
     return f"{number}{'th' if number in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _labels(found: Sequence[Orbit], name: str) -> Chart | None:
+def _labels(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     shares = label_shares(found)
     if shares is None:
         return None
@@ -244,7 +244,7 @@ def _labels(found: Sequence[Orbit], name: str) -> Chart | None:
     return Chart(charts.bars(rows, title="Choices by label", name=f"{name}-label"), note)
 
 
-def _directions(found: Sequence[Orbit], name: str) -> Chart | None:
+def _directions(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     counted = directions(found)
     if counted is None:
         return None
@@ -256,7 +256,7 @@ def _directions(found: Sequence[Orbit], name: str) -> Chart | None:
     return Chart(charts.bars(rows, title="Where changed answers went", name=f"{name}-direction"), note)
 
 
-def _spread(found: Sequence[Orbit], name: str) -> Chart | None:
+def _spread(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     shares = spread(found)
     if shares is None:
         return None
