@@ -35,7 +35,10 @@ def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Itera
 
 def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iterator[tuple[str, str]]:
     for model in _of_kind(records, "model"):
-        parts = [f"model {model['name']}", f"fingerprint {model['fingerprint'][:16]}"]
+        parts = [
+            f"model {model['name']}",
+            *([f"fingerprint {model['fingerprint'][:16]}"] if model["fingerprint"] else []),
+        ]
         parts += [f"{key} {model[key]}" for key in ("device", "dtype") if model.get(key)]
         yield ", ".join(parts), ""
     yield from ((line, "") for line in engine_lines(_of_kind(records, "engine")))

@@ -89,7 +89,12 @@ class TransformersModel:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over weights, configuration, tokenizer, prompt format and arithmetic; made on first use."""
+        """SHA-256 over weights, configuration, tokenizer, prompt format and arithmetic; made on first use.
+
+        Of a model that was loaded without weights, to count tokens, it says just that.
+        """
+        if self._fingerprint is None and self.device == "meta":
+            self._fingerprint = "without weights"
         if self._fingerprint is None:
             says = {
                 "chat_template": self._prompts.template,
