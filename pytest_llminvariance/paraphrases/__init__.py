@@ -2,3 +2,5 @@
 
 Tests use what was accepted and generate nothing.
 """
+
+from pytest_llminvariance.paraphrases.transform import accepted_stems as accepted_stems
