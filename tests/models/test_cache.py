@@ -41,6 +41,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
 )
+from pytest_llminvariance.questions.labels import same_form
 from pytest_llminvariance.questions.template import Layout
 
 F = "fingerprint"
@@ -84,7 +85,7 @@ tokens = st.integers(0, 10**6)
 
 @st.composite
 def answered(draw: st.DrawFn) -> tuple[Request, Reply]:
-    options = draw(st.lists(st.text("abcdeé ", min_size=1, max_size=5).map(str.strip).filter(bool), min_size=2, max_size=5, unique_by=str.casefold))  # fmt: skip
+    options = draw(st.lists(st.text("abcdeé ", min_size=1, max_size=5).map(str.strip).filter(bool), min_size=2, max_size=5, unique_by=lambda text: same_form(text.casefold())))  # fmt: skip
     shown = Presentation(Question(draw(st.text("ab?\n\"'é", min_size=1).filter(str.strip)), options))
     k, sent, n = len(options), draw(st.text()), draw(tokens)
     values = tuple(draw(st.lists(numbers, min_size=k, max_size=k)))

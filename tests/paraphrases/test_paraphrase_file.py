@@ -29,6 +29,7 @@ from pytest_llminvariance.paraphrases.lock_file import (
     render_lock,
     write_lock,
 )
+from pytest_llminvariance.questions.labels import same_form
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 NASTY = st.sampled_from(
@@ -39,7 +40,7 @@ PROSE = st.lists(TEXT | NASTY, min_size=1, max_size=4).map("".join).filter(str.s
 
 @st.composite
 def questions(draw: st.DrawFn) -> Question:
-    options = draw(st.lists(PROSE, min_size=2, max_size=4, unique=True))
+    options = draw(st.lists(PROSE, min_size=2, max_size=4, unique_by=same_form))
     scores = draw(st.none() | st.lists(st.floats(-1e8, 1e8), min_size=len(options), max_size=len(options), unique=True))
     return Question(
         draw(PROSE),

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llminvariance import Item, Question, QuestionError, Questionnaire, Scale
+from pytest_llminvariance.questions.labels import same_form
 from pytest_llminvariance.questions.question import as_questions
 
 FULL = Question(
@@ -29,7 +30,7 @@ texts = st.text(min_size=1).filter(str.strip)
 made_questions = st.builds(
     Question,
     texts,
-    st.lists(texts, min_size=2, max_size=5, unique=True),
+    st.lists(texts, min_size=2, max_size=5, unique_by=same_form),
     context=st.none() | texts,
     attributes=st.dictionaries(st.text(), st.integers()),
 )
