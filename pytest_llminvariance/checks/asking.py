@@ -8,20 +8,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.evidence import Evidence, read
-from pytest_llminvariance.checks.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
-from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.drift import drift_beyond_noise, drift_guard, not_checked
+from pytest_llminvariance.checks.noise import (
+    jumped,
+    known_noise,
+    measure_noise,
+    moved_beyond,
+    pairs_of,
+    replicas,
+    spread,
+)
+from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.measures.noise import NoiseFloor
+from pytest_llminvariance.measures.metrics import DELTA_NATS
+from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, NoiseFloor, Replicates
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
-from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
+from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds, request_for
 
 N_SENTINELS = 3
-MAX_DRIFT_NATS = 0.1
+"""Prompts of a deterministic model that are asked again at the end."""
+A_GROUP = 15
+"""Prompts of a group of questions that are asked first, where a check may stop after any of them."""
 
 
 @dataclass(slots=True)
@@ -41,6 +53,12 @@ class Asking:
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
+    _floor: NoiseFloor | None = field(default=None, init=False)
+    _first: list[Probe] = field(default_factory=list, init=False)
+    """What was asked before all else, where the model may change its answers."""
+    _again: Replicates = field(default=Replicates(0, 0), init=False)
+    """What changed between the beginning and the end, where that is noise."""
+    _at_once: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         run, terms = current_run.get(), self.terms
@@ -51,16 +69,36 @@ class Asking:
             delta_nats=0.0, samples=terms.samples, seed=run.seed,
         )  # fmt: skip
 
-    def measure_noise(self, plans: Sequence[Plan]) -> list[Guard]:
-        """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
-        model, readout = self.terms.model, self.terms.readout
-        found = (current_run.get().noise or {}).get((model.name, model.fingerprint, readout))
-        if found is None and getattr(model, "is_noisy", False) and self.terms.samples == 1:
-            shown = list(dict.fromkeys(probe.presentation for plan in plans for probe in plan.probes))
-            found = measure_noise(model, shown[:MAX_PROMPTS], readout)
-        if not self.terms.property.batches:
-            self._sheet = dataclasses.replace(self._sheet, delta_nats=delta_nats(model, readout))
-        return [] if found is None else [noise_guard(found)]
+    def measure_noise(self, plans: Sequence[Plan], *, at_once: bool) -> list[Guard]:
+        """Measure once a session how far equal prompts differ, unless the model declares that they do not.
+
+        `at_once` tells that the first plans that are asked are all of them.
+        """
+        terms, way = self.terms, " and ".join(self.terms.property.readouts) or self.terms.readout
+        if terms.property.batches:
+            return []  # what moves there is the finding
+        self._at_once = at_once
+        found = known_noise(terms.model, way)
+        if found is None and terms.samples == 1 and not is_deterministic(terms.model):
+            found = measure_noise(terms.model, spread([plan.probes for plan in plans], MIN_PAIRS), way)
+        self._floor = found
+        self._sheet = dataclasses.replace(self._sheet, delta_nats=DELTA_NATS if found is None else found.delta_nats)
+        return [] if found is None else [Guard(name="noise", passed=True, text=str(found), blocks="nothing")]
+
+    @property
+    def delta_nats(self) -> float:
+        """Log-probabilities closer than this are a tie."""
+        return self._sheet.delta_nats
+
+    @property
+    def noise(self) -> Noise | None:
+        """Answers that change by themselves; `None` where none did, and none can."""
+        floor = self._floor
+        if floor is None:
+            return None
+        found = Noise(start=floor.replicates, all=floor.replicates.joined(self._again))
+        rounds = only_rounds(self.terms.model) and not math.isnan(floor.margin_max_nats)
+        return None if rounds and not found.all.changed else found
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Ask everything that is planned, and its foreign stems, at once; write down what is asked and what came."""
@@ -74,6 +112,7 @@ class Asking:
         self._asked.update(dict.fromkeys(planned))
         replicated = self._replicated(numbers) if self.terms.property.batches else None
         wanted = [*planned, *foreign] if replicated is None else foreign
+        self._ask_first([sheet.plans[number] for number in numbers])
         asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title))
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
@@ -102,53 +141,48 @@ class Asking:
             self._memo.fetch(keys)
         return all(key in self._memo for key in keys)
 
+    def _ask_first(self, plans: Sequence[Plan]) -> None:
+        """Ask some of what is planned before all else, to ask it again at the end: then a change at any time shows."""
+        if self._floor is None or is_deterministic(self.terms.model):
+            return
+        left = MIN_PAIRS - len(self._first)
+        probes = spread([plan.probes for plan in plans], left if self._at_once else min(left, A_GROUP))
+        asked = ask(self.terms.model, self._requests(probes), self._memo)
+        self._first += probes
+        self.fresh += asked.fresh
+
+    def _requests(self, probes: Sequence[Probe]) -> list[Request]:
+        return [request_for(probe.presentation, probe.readout or self.terms.readout) for probe in probes]
+
     def sentinels(self) -> list[Guard]:
-        """Ask a few prompts again at the end, where anything was asked now."""
+        """Ask prompts again at the end, where anything was asked now: the first ones, or a few of a deterministic model."""
         log, model = current_run.get().answers, self.terms.model
         goes_on = log is not None and log.continues and not self.terms.property.batches
         if not self.fresh and not goes_on:
             return []
+        if not is_deterministic(model) and not self._first:
+            return [not_checked("what is asked again may be answered anew")]
         chosen = list(self._asked)
         chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
+        chosen = self._requests(self._first) if self._first else chosen
         before = ask(model, chosen, self._memo).replies
         again = ask(model, chosen, {})
         self.tokens += again.prompt_tokens
         if log is not None:
             log.again(chosen, again.replies)
-        return [sentinel_guard(before, again.replies)]
+        return [self._drift(before, again.replies) if self._first else drift_guard(before, again.replies)]
+
+    def _drift(self, before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
+        """Compare with what moved at the beginning; what is no more than that is noise, and counted as such."""
+        assert self._floor is not None  # noqa: S101 - without it nothing is asked first
+        pairs, delta = pairs_of(self._first, before, after, self.terms.readout), self._floor.delta_nats
+        guard = drift_beyond_noise(moved_beyond(pairs, delta), self._floor.replicates)
+        if guard.passed:
+            self._again = jumped(pairs, delta)
+        return guard
 
     def _replicated(self, numbers: range) -> list[Reply]:
         """Return the replies to every plan's probes, asked alone and in batches."""
         requests = [self._sheet.planned(number)[0] for number in numbers]
         rows = replicas(self.terms.model, requests, self.terms.property.batches)
         return [row[index] for index in range(len(requests)) for row in rows]
-
-
-def noise_guard(found: NoiseFloor) -> Guard:
-    """Require that the same prompt's margin moves by at most 0.1 nat between batches."""
-    passed = not found.margin_max_nats > MAX_DRIFT_NATS
-    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32'"
-    return Guard(name="noise", passed=passed, text=str(found) if passed else bad, blocks="both")
-
-
-def sentinel_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
-    """Require that prompts asked again at the end get the answer that they got before."""
-    drift = max((_drift(a, b) for a, b in zip(before, after, strict=True)), default=0.0)
-    says = f"{len(after)} prompts asked again moved by at most {drift:.2g} nat (at most {MAX_DRIFT_NATS:g})"
-    passed = drift <= MAX_DRIFT_NATS
-    return Guard(
-        name="drift",
-        passed=passed,
-        text=says if passed else f"the model changed while it was asked: {says}",
-        blocks="both",
-    )
-
-
-def _drift(one: Reply, other: Reply) -> float:
-    if isinstance(one, TextReply) and isinstance(other, TextReply):
-        return 0.0 if one.text == other.text else math.inf
-    if isinstance(one, MissingReply) or isinstance(other, MissingReply):
-        return 0.0 if type(one) is type(other) else math.inf
-    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True)]
-    return max(gaps)

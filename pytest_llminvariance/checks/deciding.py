@@ -12,6 +12,7 @@ from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.refusals import check_plans, no_share
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
+from pytest_llminvariance.measures.noise import MIN_PAIRS, limits
 
 
 def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
@@ -23,23 +24,30 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         plans = planner.all_plans()
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
-        noise = asking.measure_noise(plans)
+        noise = asking.measure_noise(plans, at_once=True)
         answers = all_answers(
             asking.evidence(plans), terms.metric, why_all, needs_response=terms.property.needs_response
         )
     else:
         if not alpha:
             raise no_share(terms.risk)
-        noise = asking.measure_noise([planner.plan(0)])
+        noise = asking.measure_noise(planner.some_plans(MIN_PAIRS), at_once=False)
+        n = len(terms.questions)
         rule = Stopping(
             source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
             least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
             largest=planner.largest,
+            limits=limits(
+                terms.tolerance, terms.metric.name, asking.noise and asking.noise.start, asking.delta_nats, n,
+                planner.n_presentations / n,
+            ),
         )  # fmt: skip
         answers = rule.run(planner.units(current_run.get().seed))
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
     # prompts asked again at the end are counted by a check that may stop, and not by one that asks everything
-    return dataclasses.replace(answers, runtime=runtime, tokens=tokens if asks_all else asking.tokens)
+    return dataclasses.replace(
+        answers, runtime=runtime, noise=asking.noise, tokens=tokens if asks_all else asking.tokens
+    )
 
 
 def _why_everything(asking: Asking, planner: Planner) -> str:

@@ -18,6 +18,7 @@ from pytest_llminvariance.measures.metrics import (
     Metric,
     mean_interval,
 )
+from pytest_llminvariance.measures.noise import Noise
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
 
@@ -59,6 +60,8 @@ class Answers:
     """Of all distinct prompts, whether or not they were remembered."""
     runtime: tuple[Guard, ...] = ()
     """Guards on the engine: noise between batches, and drift while it was asked."""
+    noise: Noise | None = None
+    """Answers that change by themselves; `None` where none do."""
 
 
 def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Sequence[Reply]) -> Evidence:

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +26,7 @@ from pytest_llminvariance.measures.metrics import (
     position_shares,
     trait_shift,
 )
+from pytest_llminvariance.measures.noise import limits
 from pytest_llminvariance.questions.presentation import Presentation
 
 
@@ -38,11 +40,18 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     numbers: dict[str, Any] = {
         "count": count_words(evidence, metric),
         "per_question": per_question(*_by_question(evidence, values)),
-        "details": _details(evidence, seen, effect, answers.samples),
+        "details": {**_details(evidence, seen, effect, answers.samples), **_noise_details(answers)},
         "versions": package_versions(),
     }
     guards = guards_of(answers, property, limit)
-    verdict, reasons = decide(effect, limit, guards, causes, n_answers, answers.verdict)
+    n_planned = known["questions_planned"]
+    noise, delta = answers.noise, evidence[0].delta_nats if evidence else 0.0
+    ends = limits(
+        limit, metric.name, noise and noise.all, delta, n_planned, known["presentations_planned"] / n_planned
+    )
+    verdict, reasons = decide(
+        *_told(answers, effect), ends, limit, guards, causes, n_answers, "" if noise is None else str(noise)
+    )
     if verdict is Verdict.UNDECIDED:
         reasons = (*answers.reasons, *reasons)
     return Finding(
@@ -58,6 +67,15 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         guards=tuple(guards),
         decision=answers.decision,
     )
+
+
+def _told(answers: Answers, effect: Interval) -> tuple[Interval, Verdict | None]:
+    """Return what decides: the effect, or what a test has shown; where noise is allowed for, the test's bounds."""
+    decision = answers.decision
+    if answers.noise is None or answers.verdict in (None, Verdict.UNDECIDED) or decision.lower is None:
+        return effect, answers.verdict
+    assert decision.upper is not None  # noqa: S101 - both or none
+    return Interval(decision.lower, decision.upper), None
 
 
 def _by_question(
@@ -97,6 +115,11 @@ def _details(
         "majority_flips": flips,
         "majority_pairs": len(decided),
     }
+
+
+def _noise_details(answers: Answers) -> Mapping[str, Any]:
+    noise = answers.noise
+    return {} if noise is None else {"noise": {"start": asdict(noise.start), "all": asdict(noise.all)}}
 
 
 def readings(evidence: Sequence[Evidence]) -> Mapping[str, int]:

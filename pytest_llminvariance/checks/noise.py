@@ -1,7 +1,8 @@
 """The noise floor: how far the same prompt's answer moves when only its company changes.
 
 The same prompts are asked alone, all together, and in mixed batches. What moves between these says nothing
-about the prompt, so differences below it are ties (interval-valued answers), and no tolerance can be smaller.
+about the prompt, so differences below it are ties (interval-valued answers), and a share of answers that change
+by themselves is taken off the effect (`measures/noise`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import hashlib
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
-from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor
+from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, Replicates
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
@@ -32,7 +36,6 @@ from pytest_llminvariance.questions.question import Questions, as_questions
 from pytest_llminvariance.questions.template import Template
 
 MIXED_BATCH = 5
-MAX_PROMPTS = 30
 QUANTILES = (0.5, 0.9, 0.99)
 
 
@@ -46,8 +49,9 @@ def noise_floor(
 ) -> NoiseFloor:
     """Measure how far answers move when the same prompts are asked alone, together and in mixed batches.
 
-    Checks that follow in the same session count differences below the largest change of the margin as ties.
-    Costs up to 30 prompts asked one by one, and these again in two or more batches.
+    Checks that follow in the same session count differences below the largest change of the margin as ties, and take
+    answers that change by themselves off their effect; the more pairs, the less is left open.
+    Costs up to `pairs` prompts asked one by one, and these again in one or more batches.
 
     Raises:
         UsageError: for fewer than 59 pairs, or bad questions.
@@ -55,30 +59,46 @@ def noise_floor(
     if isinstance(pairs, bool) or not isinstance(pairs, int) or pairs < MIN_PAIRS:
         raise UsageError(f"pairs is {pairs!r}, but must be a whole number from {MIN_PAIRS}: fewer say too little")
     way = resolve_readout(readout, check_model(model))
-    shown = []
+    rows = []
     for question in as_questions(questions):
-        orders = itertools.islice(itertools.permutations(range(len(question.options))), MAX_PROMPTS)
-        shown += [Presentation(question, order=order, template=template) for order in orders]
-    first = sorted(shown, key=lambda item: item.order != tuple(range(len(item.order))))
-    return measure_noise(model, first[:MAX_PROMPTS], way, pairs)
+        orders = itertools.islice(itertools.permutations(range(len(question.options))), pairs)
+        rows.append([Probe(Presentation(question, order=order, template=template)) for order in orders])
+    return measure_noise(model, spread(rows, pairs), way, pairs)
 
 
-def measure_noise(model: Model, shown: Sequence[Presentation], readout: str, pairs: int = MIN_PAIRS) -> NoiseFloor:
-    """Measure on these presentations, and remember the result for the checks that follow."""
-    requests = [request_for(presentation, readout) for presentation in shown]
+def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:
+    """Return up to `most` distinct probes, spread over the rows of all questions, half of them as written.
+
+    As written and otherwise shown take turns from question to question, for noise may differ between them, and each
+    weighs a half in a comparison.
+    """
+    n = len(rows)
+    some = rows if n <= most else [rows[number * n // most] for number in range(most)]
+    turned = [row if number % 2 == 0 else (*row[1:2], *row[:1], *row[2:]) for number, row in enumerate(some)]
+    turns = (probe for turn in itertools.zip_longest(*turned) for probe in turn if probe is not None)
+    return list(itertools.islice(dict.fromkeys(turns), most))
+
+
+def measure_noise(model: Model, probes: Sequence[Probe], readout: str, pairs: int = MIN_PAIRS) -> NoiseFloor:
+    """Measure on these probes, and remember the result for the checks that follow."""
+    requests = [request_for(probe.presentation, probe.readout or readout) for probe in probes]
     rows = replicas(model, requests, math.ceil(pairs / len(requests)))
-    found = _summary(model, shown, readout, rows)
+    found = _summary(model, probes, readout, rows)
     known = current_run.get().noise
     if known is not None:
         known[model.name, model.fingerprint, readout] = found
     return found
 
 
+def known_noise(model: Model, readout: str) -> NoiseFloor | None:
+    """Return what was measured in this session; `None` where nothing was."""
+    return (current_run.get().noise or {}).get((model.name, model.fingerprint, readout))
+
+
 def delta_nats(model: Model, readout: str) -> float:
     """Return below which difference of log-probabilities two answers are a tie: measured noise, at least 1e-4."""
-    known = (current_run.get().noise or {}).get((model.name, model.fingerprint, readout))
-    measured = 0.0 if known is None or math.isnan(known.margin_max_nats) else known.margin_max_nats
-    return max(DELTA_NATS, measured)
+    known = known_noise(model, readout)
+    return DELTA_NATS if known is None else known.delta_nats
 
 
 def replicas(model: Model, requests: Sequence[Request], n_batches: int) -> list[list[Reply]]:
@@ -104,38 +124,82 @@ def replicas(model: Model, requests: Sequence[Request], n_batches: int) -> list[
     return rows
 
 
-def _summary(model: Model, shown: Sequence[Presentation], readout: str, rows: Sequence[Sequence[Reply]]) -> NoiseFloor:
-    margins, logprobs, changed = [], [], 0
-    for row in rows[1:]:
-        for presentation, alone, together in zip(shown, rows[0], row, strict=True):
-            one, other = (read_reply(reply, presentation, readout) for reply in (alone, together))
-            changed += one.outcomes(0.0) != other.outcomes(0.0)
-            if one.log_weights is None or other.log_weights is None:
-                continue
-            top, second = sorted(range(one.k), key=lambda content: -one.log_weights[content])[:2]  # type: ignore[index]
-            margins.append(abs(_gap(one.log_weights, top, second) - _gap(other.log_weights, top, second)))
-            logprobs.append(_largest_change(alone, together))
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to the same prompt."""
+
+    one: AnswerDistribution
+    other: AnswerDistribution
+
+    @property
+    def is_known(self) -> bool:
+        """False where one of them may have been anything, so that the pair tells nothing."""
+        return self.one.is_known and self.other.is_known
+
+    def jumps(self, delta_nats: float) -> bool:
+        """Return whether they differ by more than a tie within `delta_nats` explains."""
+        return not self.one.outcomes(delta_nats) & self.other.outcomes(delta_nats)
+
+    @property
+    def margin_nats(self) -> float | None:
+        """How far the log-probability between the top two moved; `None` for texts."""
+        one, other = self.one.log_weights, self.other.log_weights
+        if one is None or other is None:
+            return None
+        top, second = sorted(range(self.one.k), key=lambda content: -one[content])[:2]
+        return _change(one[top] - one[second], other[top] - other[second])
+
+
+def pairs_of(probes: Sequence[Probe], before: Sequence[Reply], after: Sequence[Reply], readout: str) -> list[Pair]:
+    """Return the answers to each probe before and after, where both are known."""
+    found = []
+    for probe, *replies in zip(probes, before, after, strict=True):
+        one, other = (read_reply(reply, probe.presentation, probe.readout or readout) for reply in replies)
+        found.append(Pair(one, other))
+    return [pair for pair in found if pair.is_known]
+
+
+def moved_beyond(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
+    """Count pairs that moved by more than `delta_nats`, whether or not their answer changed."""
+    return Replicates(sum(pair.jumps(delta_nats) or (pair.margin_nats or 0.0) > delta_nats for pair in pairs), len(pairs))
+
+
+def jumped(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
+    """Count pairs whose answer changed by more than a tie explains."""
+    return Replicates(sum(pair.jumps(delta_nats) for pair in pairs), len(pairs))
+
+
+def _summary(model: Model, probes: Sequence[Probe], readout: str, rows: Sequence[Sequence[Reply]]) -> NoiseFloor:
+    pairs = [pair for row in rows[1:] for pair in pairs_of(probes, rows[0], row, readout)]
+    replies = [both for row in rows[1:] for both in zip(rows[0], row, strict=True)]
+    logprobs = [moved for both in replies if (moved := _largest_change(*both)) is not None]
+    margins = [pair.margin_nats for pair in pairs if pair.margin_nats is not None]
+    calm = [pair.margin_nats or 0.0 for pair in pairs if not pair.jumps(DELTA_NATS)]
+    delta = max(DELTA_NATS, *calm) if calm else DELTA_NATS
     return NoiseFloor(
         model=model.name,
         readout=readout,
-        n_pairs=len(shown) * (len(rows) - 1),
+        n_pairs=len(pairs),
         margin_max_nats=max(margins, default=math.nan),
         margin_quantiles_nats=_quantiles(margins),
         logprob_max_nats=max(logprobs, default=math.nan),
         logprob_quantiles_nats=_quantiles(logprobs),
-        changed_answers=changed,
+        changed_answers=sum(pair.one.outcomes(0.0) != pair.other.outcomes(0.0) for pair in pairs),
+        delta_nats=delta,
+        jumps=jumped(pairs, delta).changed,
     )
 
 
-def _gap(weights: Sequence[float], top: int, second: int) -> float:
-    gap = weights[top] - weights[second]
-    return math.inf if math.isnan(gap) else gap
+def _change(one: float, other: float) -> float:
+    """Return how far a number moved, at least 0; from no number to another without bound."""
+    moved = 0.0 if one == other else abs(one - other)
+    return moved if not math.isnan(moved) else 0.0 if math.isnan(one) and math.isnan(other) else math.inf
 
 
-def _largest_change(one: Reply, other: Reply) -> float:
-    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    pairs = zip(one.logprobs_nats, other.logprobs_nats, strict=True)
-    return max(0.0 if a == b else abs(a - b) for a, b in pairs)
+def _largest_change(one: Reply, other: Reply) -> float | None:
+    if not isinstance(one, LabelReply | OptionReply) or not isinstance(other, LabelReply | OptionReply):
+        return None
+    return max(_change(a, b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True))
 
 
 def _quantiles(values: Sequence[float]) -> dict[float, float]:

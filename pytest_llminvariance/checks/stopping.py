@@ -19,6 +19,7 @@ from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.measures.forecast import forecast_words
 from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
+from pytest_llminvariance.measures.noise import Limits
 
 FIRST_GROUP = 4
 GROWTH = 4
@@ -46,6 +47,8 @@ class Stopping:
     """What foreign stems must move the answer by; `None` where no response is needed."""
     is_exact_at_end: bool
     """False where units are drawn from more than is planned."""
+    limits: Limits | None = None
+    """What noise may explain; `None` where there is none."""
     samples: int = 1
     unit_name: str = "question"
     largest: int = 1
@@ -63,7 +66,11 @@ class Stopping:
 
     def __post_init__(self) -> None:
         n_planned, least = self.n_units if self.is_exact_at_end else None, self.metric.least
-        self.test = MeanTest(rescaled(self.tolerance, least), self.alpha, n_planned)
+        ends = self.limits or Limits(broken_above=self.tolerance, holds_within=self.tolerance)
+        self.test = MeanTest(
+            rescaled(self.tolerance, least), self.alpha, n_planned,
+            above_bound=rescaled(ends.broken_above, least), within_bound=rescaled(ends.holds_within, least),
+        )  # fmt: skip
         if self.least_movement is not None:
             self.response = MeanTest(rescaled(self.least_movement, least), self.alpha, n_planned)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
+from pytest_llminvariance.measures.noise import Limits
 
 SCHEMA_VERSION = 1
 CERTAIN = 1e9
@@ -221,35 +222,55 @@ UNFINISHED = (
 )
 
 
+QUIETER = (
+    "Ask more pairs (noise_floor(model, questions, pairs=500)) or more questions, or take the majority of several answers "
+    "(repeated(model, 3)); a model whose answers never change by themselves can say so (deterministic = True)"
+)
+
+
 def decide(
     effect: Interval,
+    shown: Verdict | None,
+    ends: Limits,
     tolerance: Fraction,
     guards: Sequence[Guard],
     causes: Mapping[str, int],
     n_answers: int,
-    shown: Verdict | None = None,
+    noise: str = "",
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict, and the reasons where it is UNDECIDED.
 
-    BROKEN needs the lower end above the tolerance; HOLDS the upper end within it, and every guard. Where not
-    everything was asked, `shown` is what a test has shown at its risk, and stands in for the two ends.
+    BROKEN needs the lower end above the tolerance; HOLDS the upper end within it, and every guard. `ends` are the
+    tolerance as far as noise leaves it certain. Where not everything was asked, `shown` is what a test has shown at its
+    risk, and stands in for the two ends.
     """
     failed = [guard for guard in guards if guard.passed is False]
     blocking = [guard.text for guard in failed if guard.blocks == "both"]
     if blocking:
         return Verdict.UNDECIDED, tuple(blocking)
-    if shown is Verdict.BROKEN or (shown is None and effect.low > tolerance):
+    if shown is Verdict.BROKEN or (shown is None and effect.low > ends.broken_above):
         return Verdict.BROKEN, ()
-    if shown is not None or effect.high <= tolerance:
+    if shown is not None or effect.high <= ends.holds_within:
         withheld = tuple(guard.text for guard in failed if guard.blocks == "HOLDS")
         if withheld or shown is Verdict.UNDECIDED:
             return Verdict.UNDECIDED, withheld
         return Verdict.HOLDS, ()
     shares = ", ".join(f"{cause} {_share(count, n_answers)}" for cause, count in sorted(causes.items()))
+    if noise and not effect.low <= tolerance < effect.high:
+        return Verdict.UNDECIDED, (_noise_decides(effect, ends, noise),)
     return Verdict.UNDECIDED, (
         f"the effect lies between {float(effect.low):.2g} and {float(effect.high):.2g}, on both sides of the tolerance"
         + (f": {shares} of answers" if shares else "")
         + (f". {UNFINISHED}" if causes.get("unfinished") else ""),
+    )
+
+
+def _noise_decides(effect: Interval, ends: Limits, noise: str) -> str:
+    low, high = float(effect.low), float(effect.high)
+    holds = f"HOLDS takes at most {float(ends.holds_within):.2g}" if ends.holds_within >= 0 else "none is small enough for HOLDS"
+    return (
+        f"noise may explain the effect of {low:.2g}{'' if low == high else f' to {high:.2g}'}: {noise}, so BROKEN takes more than "
+        f"{float(ends.broken_above):.2g} and {holds}. {QUIETER}"
     )
 
 

@@ -12,6 +12,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import (
@@ -43,6 +44,7 @@ class Control:
     capabilities: frozenset[Capability] = frozenset({"label", "option", "text"})
     write: Respond | None = None
     """Gives what it writes, where that is not what its probabilities say."""
+    deterministic: ClassVar[bool] = True
 
     @property
     def fingerprint(self) -> str:
@@ -106,6 +108,11 @@ class SortingProxy:
     def capabilities(self) -> frozenset[Capability]:
         """Those of the inner model that are read by position."""
         return self.inner.capabilities & {"label", "option"}
+
+    @property
+    def deterministic(self) -> bool | str:
+        """As the inner model."""
+        return getattr(self.inner, "deterministic", False)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Sort, ask, and take the answers back to the positions that were asked for."""

@@ -52,7 +52,9 @@ class OptionRequest:
 class Draw:
     """One of several sampled answers to the same prompt.
 
-    The same seed, index and prompt give the same answer again; another index gives an independent one.
+    The same seed, index and prompt give the same answer again. Another index, and another prompt, give an independent
+    one: a server that takes one number as its seed is given `TextRequest.sampling_seed`, never `seed` or `index`
+    alone, or all prompts share their luck and differences between them are hidden.
     """
 
     seed: int
@@ -68,6 +70,14 @@ class TextRequest:
     max_new_tokens: int = 32
     draw: Draw | None = None
     capability: ClassVar[Capability] = "text"
+
+    @property
+    def sampling_seed(self) -> int | None:
+        """A number of 48 bits made of seed, index and prompt; `None` where nothing is sampled."""
+        if self.draw is None:
+            return None
+        told = f"{self.draw.seed}|{self.draw.index}|{sent_digest(self.messages)}"
+        return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -137,6 +147,10 @@ class Model(Protocol):
     `cacheable = True`: then its answers are kept between sessions (`cache`), and shared by all objects of this name
     and fingerprint. If it sends more than the messages say (a template with today's date), `rendered(request)` gives
     the text that it sends, and answers are remembered by that. Neither is part of the protocol.
+
+    A model that gives the same reply to the same prompt whenever it is asked, and in whatever company, may say
+    `deterministic = True`; then it is not asked anything twice to measure its noise. `deterministic = "rounding"` says
+    that nothing but rounding moves its numbers. Without it a check asks 59 prompts again at its start and at its end.
     """
 
     @property
@@ -166,6 +180,16 @@ class StreamingModel(Model, Protocol):
     def answers(self, requests: Sequence[Request]) -> Iterator[Sequence[tuple[int, Reply]]]:
         """Yield (index of the request, reply) pairs, each request once, in any order."""
         ...
+
+
+def only_rounds(model: Model) -> bool:
+    """Return whether nothing but rounding, or nothing at all, moves the numbers of equal prompts."""
+    return getattr(model, "deterministic", False) in (True, "rounding")
+
+
+def is_deterministic(model: Model) -> bool:
+    """Return whether a model declares that equal prompts get equal replies."""
+    return getattr(model, "deterministic", False) is True
 
 
 def check_model(model: object) -> Model:

@@ -24,7 +24,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.protocol import (
@@ -62,6 +62,7 @@ class ReplayModel:
     rows: Mapping[str, tuple[ReplayRow, ...]]
     matched: set[int] = field(default_factory=set, compare=False, repr=False)
     """Lines that answered something which was planned."""
+    deterministic: ClassVar[bool] = True
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Look every request up."""

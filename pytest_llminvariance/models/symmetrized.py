@@ -66,6 +66,11 @@ class SymmetrizedModel:
         """Whether answers may be kept on disk: as the inner model's."""
         return bool(getattr(self.inner, "cacheable", False))
 
+    @property
+    def deterministic(self) -> bool | str:
+        """As the inner model."""
+        return getattr(self.inner, "deterministic", False)
+
     def rendered(self, request: Request) -> str | None:
         """Return the texts that are sent for a request, where the inner model tells them."""
         texts = [rendered(self.inner, part) for part in self._framed(request)]

@@ -22,6 +22,7 @@ from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric
+from pytest_llminvariance.measures.noise import Noise, Replicates, limits
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.records.redaction import without_secrets
@@ -162,10 +163,17 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
     else:
         everything = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.property.needs_response)
         answers = replace(everything, decision=decision)
-    answers = replace(answers, runtime=tuple(guard for guard in stored.guards if guard.name in OF_ENGINE))
+    guards = tuple(guard for guard in stored.guards if guard.name in OF_ENGINE)
+    answers = replace(answers, runtime=guards, noise=_noise(stored))
     finding = judged(answers, sheet.property, chosen, tolerance, {name: getattr(stored, name) for name in KEPT})
     finding = with_left_out(finding, stored.details.get("left_out", {}))
     return replace(without_secrets(finding), id=stored.id, scope=stored.scope)
+
+
+def _noise(stored: StoredFinding) -> Noise | None:
+    """Return what the run measured of answers that change by themselves."""
+    told = stored.details.get("noise")
+    return None if told is None else Noise(start=Replicates(**told["start"]), all=Replicates(**told["all"]))
 
 
 @dataclass(slots=True)
@@ -208,9 +216,13 @@ def _stopped(
         f"asking stopped after {len(evidence):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
         "run it again with that tolerance",
     )
+    noise, asked = _noise(stored), stored.questions_planned
     rule = Stopping(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
         least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True,
+        limits=limits(
+            tolerance, metric.name, noise and noise.start, sheet.delta_nats, asked, stored.presentations_planned / asked
+        ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
     return rule.run((plan,) for plan in plans)

@@ -133,7 +133,7 @@ def test_stopped_after_any_pass_it_goes_on_as_if_nothing_had_happened(
 def test_measured_noise_is_kept(readout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def noisy(passes: int | None = None) -> Counting:
         model = Counting(passes)
-        model.is_noisy = True  # type: ignore[attr-defined]
+        del model.deterministic
         return model
 
     first = noisy()

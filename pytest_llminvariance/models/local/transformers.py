@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -18,6 +18,7 @@ from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.models.local.continuations import Encoder
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.generation import end_tokens, generate, text_batches
+from pytest_llminvariance.models.local.head import has_short_head
 from pytest_llminvariance.models.local.label_tokens import LabelTokens
 from pytest_llminvariance.models.local.passes import Values
 from pytest_llminvariance.models.local.prompts import Prompts
@@ -103,6 +104,7 @@ class TransformersModel:
                 "shared": self.packed,
                 "max_new_tokens": self.max_new_tokens,
                 "ends": end_tokens(self._live(), self._tokenizer),
+                **({"head": "float32"} if has_short_head(self._live()) else {}),
             }
             self._fingerprint = fingerprint_of(self._live(), self._tokenizer, says)
         return self._fingerprint
@@ -128,14 +130,14 @@ class TransformersModel:
         )  # fmt: skip
 
     @property
-    def is_noisy(self) -> bool:
-        """Whether rounding can move an answer by more than 1e-4 nat, so that its noise floor must be measured.
+    def deterministic(self) -> bool | Literal["rounding"]:
+        """`"rounding"` where that can move an answer by more than 1e-4 nat, so that its noise must be measured.
 
-        True for all arithmetic that is not float32 throughout, and for every quantised model.
+        So for all arithmetic that is not float32 throughout, and for every quantised model.
         """
         if self._noisy is None:
             self._noisy = is_quantised(self._live())
-        return self._noisy
+        return "rounding" if self._noisy else True
 
     @property
     def usage(self) -> Usage:
@@ -169,7 +171,7 @@ class TransformersModel:
     def release(self) -> None:
         """Let go of the weights; on a GPU, hand cached memory back."""
         if self._network is not None:
-            self._fingerprint, self._noisy = self.fingerprint, self.is_noisy
+            self._fingerprint, self._noisy = self.fingerprint, self.deterministic is not True
         self._network = None
         self._scorer.release()
         gc.collect()

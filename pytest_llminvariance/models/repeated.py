@@ -1,0 +1,87 @@
+"""A model that is asked several times, so that what changes by itself is outvoted.
+
+Where one answer in 25 is another one, the majority of three is so in one of 200.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.models.protocol import (
+    Capability,
+    LabelReply,
+    MissingReply,
+    Model,
+    OptionReply,
+    Reply,
+    Request,
+    TextReply,
+    check_model,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedModel:
+    """Ask every prompt several times: the commonest text, mean probabilities of labels, medians of options.
+
+    Costs `times` as many prompts. Missing answers count only where most are missing.
+    """
+
+    inner: Model
+    times: int
+
+    @property
+    def name(self) -> str:
+        """The inner model's name with how often it is asked."""
+        return f"repeated({self.inner.name}, times={self.times})"
+
+    @property
+    def fingerprint(self) -> str:
+        """The inner model's with how often it is asked."""
+        return f"repeated:{self.times}({self.inner.fingerprint})"
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Those of the inner model."""
+        return self.inner.capabilities
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """Ask everything once, then everything again."""
+        rounds = [self.inner.answer(requests) for _ in range(self.times)]
+        return [_most_say(replies) for replies in zip(*rounds, strict=True)]
+
+
+def repeated(model: Model, times: int = 3) -> RepeatedModel:
+    """Return `model` asked several times a prompt: a way to HOLDS for a server whose answers change by themselves.
+
+    Raises:
+        UsageError: for an even number of times, or fewer than 3.
+    """
+    if isinstance(times, bool) or not isinstance(times, int) or times < 3 or times % 2 == 0:
+        raise UsageError(f"times is {times!r}, but must be an odd number from 3, so that there is a majority")
+    return RepeatedModel(check_model(model), times)
+
+
+def _most_say(replies: Sequence[Reply]) -> Reply:
+    given = [reply for reply in replies if not isinstance(reply, MissingReply)]
+    n_tokens = sum(reply.n_tokens for reply in replies)
+    if 2 * len(given) <= len(replies):
+        gone = next(reply for reply in replies if isinstance(reply, MissingReply))
+        return MissingReply(gone.reason, gone.sent_sha256, n_tokens)
+    first = given[0]
+    if isinstance(first, TextReply):
+        texts = [reply for reply in given if isinstance(reply, TextReply)]
+        text, _ = Counter(reply.text.strip() for reply in texts).most_common(1)[0]
+        said = next(reply for reply in texts if reply.text.strip() == text)
+        return TextReply(said.text, said.sent_sha256, n_tokens, said.ran_out)
+    columns = list(zip(*(reply.logprobs_nats for reply in given if not isinstance(reply, TextReply)), strict=True))
+    if isinstance(first, OptionReply):
+        return OptionReply(tuple(map(statistics.median, columns)), first.option_tokens, first.sent_sha256, n_tokens)
+    means = (math.fsum(map(math.exp, column)) / len(given) for column in columns)
+    logs = tuple(math.log(mean) if mean > 0 else -math.inf for mean in means)
+    return LabelReply(logs, first.sent_sha256, n_tokens)
