@@ -24,6 +24,7 @@ _NAMES = {
     "models.controls": "controls",
     "models.loading": "load_model",
     "models.protocol": "Model",
+    "models.repeated": "repeated",
     "models.symmetrized": "symmetrized",
     "paraphrases.transform": "Paraphrase load_paraphrases",
     "questions.conversation": "Ask Message Said",

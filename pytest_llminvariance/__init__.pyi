@@ -27,6 +27,7 @@ from pytest_llminvariance.measures.noise import NoiseFloor as NoiseFloor
 from pytest_llminvariance.models import controls as controls
 from pytest_llminvariance.models.loading import load_model as load_model
 from pytest_llminvariance.models.protocol import Model as Model
+from pytest_llminvariance.models.repeated import repeated as repeated
 from pytest_llminvariance.models.symmetrized import symmetrized as symmetrized
 from pytest_llminvariance.paraphrases.transform import Paraphrase as Paraphrase
 from pytest_llminvariance.paraphrases.transform import load_paraphrases as load_paraphrases

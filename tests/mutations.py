@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
+NOISY = "test_noisy_models.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER = "test_record_reader.py"
 READ = ("test_texts.py",)
@@ -115,9 +116,15 @@ MUTATIONS = [
     Mutation("guessing passes for knowing", "checks/guards.py", "passed = hits / total >= needed",
              "passed = hits > chance", (VACUOUS,)),
     Mutation("drift ignored", "checks/asking.py", "passed = drift <= MAX_DRIFT_NATS", "passed = True", (VACUOUS,)),
-    Mutation("HOLDS on the lower end", "checks/verdict.py", "or effect.high <= tolerance:", "or effect.low <= tolerance:",
+    Mutation("noise: drift of a server ignored", "checks/asking.py", "changed = again.differs_from(noise)", "changed = False",
+             (NOISY,)),
+    Mutation("noise: what it makes is no excuse", "measures/noise.py", "broken_above=tolerance + made + width",
+             "broken_above=tolerance + width", (NOISY,)),
+    Mutation("noise: what it hides is forgotten", "measures/noise.py", "+ excess - hidden - width", "+ excess - width", (NOISY,)),
+    Mutation("noise: end pairs forgotten", "checks/asking.py", "self._again = jumped(pairs, delta)", "pass", (NOISY,)),
+    Mutation("HOLDS on the lower end", "checks/verdict.py", "or effect.high <= ends.holds_within:", "or effect.low <= ends.holds_within:",
              (METRICS,)),
-    Mutation("BROKEN at the tolerance", "checks/verdict.py", "and effect.low > tolerance):", "and effect.low >= tolerance):",
+    Mutation("BROKEN at the tolerance", "checks/verdict.py", "and effect.low > ends.broken_above):", "and effect.low >= ends.broken_above):",
              (METRICS,)),
     Mutation("the tolerance as a binary float", "checks/refusals.py", "Fraction(str(tolerance))", "Fraction(tolerance)",
              (METRICS, VACUOUS)),

@@ -38,7 +38,7 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
             least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
             largest=planner.largest,
             limits=limits(
-                terms.tolerance, terms.metric.name, asking.noise and asking.noise.start, asking.delta_nats, n,
+                terms.tolerance, terms.metric.name, asking.noise.start if asking.noise else None, asking.delta_nats, n,
                 planner.n_presentations / n,
             ),
         )  # fmt: skip

@@ -17,6 +17,7 @@ from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
+    DELTA_NATS,
     UNKNOWN,
     Interval,
     Metric,
@@ -26,7 +27,7 @@ from pytest_llminvariance.measures.metrics import (
     position_shares,
     trait_shift,
 )
-from pytest_llminvariance.measures.noise import limits
+from pytest_llminvariance.measures.noise import Limits, limits
 from pytest_llminvariance.questions.presentation import Presentation
 
 
@@ -44,14 +45,9 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         "versions": package_versions(),
     }
     guards = guards_of(answers, property, limit)
-    n_planned = known["questions_planned"]
-    noise, delta = answers.noise, evidence[0].delta_nats if evidence else 0.0
-    ends = limits(
-        limit, metric.name, noise and noise.all, delta, n_planned, known["presentations_planned"] / n_planned
-    )
-    verdict, reasons = decide(
-        *_told(answers, effect), ends, limit, guards, causes, n_answers, "" if noise is None else str(noise)
-    )
+    sure, shown = _told(answers, effect)
+    ends, noise = _ends(answers, metric, limit, known), str(answers.noise or "")
+    verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
     if verdict is Verdict.UNDECIDED:
         reasons = (*answers.reasons, *reasons)
     return Finding(
@@ -67,6 +63,15 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         guards=tuple(guards),
         decision=answers.decision,
     )
+
+
+def _ends(answers: Answers, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Limits | None:
+    """Return what noise leaves of the tolerance; `None` where there is none."""
+    noise, delta = answers.noise, answers.evidence[0].delta_nats
+    if noise is None and delta <= DELTA_NATS:
+        return None
+    n = known["questions_planned"]
+    return limits(limit, metric.name, noise.all if noise else None, delta, n, known["presentations_planned"] / n)
 
 
 def _told(answers: Answers, effect: Interval) -> tuple[Interval, Verdict | None]:

@@ -161,7 +161,9 @@ def pairs_of(probes: Sequence[Probe], before: Sequence[Reply], after: Sequence[R
 
 def moved_beyond(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
     """Count pairs that moved by more than `delta_nats`, whether or not their answer changed."""
-    return Replicates(sum(pair.jumps(delta_nats) or (pair.margin_nats or 0.0) > delta_nats for pair in pairs), len(pairs))
+    return Replicates(
+        sum(pair.jumps(delta_nats) or (pair.margin_nats or 0.0) > delta_nats for pair in pairs), len(pairs)
+    )
 
 
 def jumped(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
@@ -174,8 +176,7 @@ def _summary(model: Model, probes: Sequence[Probe], readout: str, rows: Sequence
     replies = [both for row in rows[1:] for both in zip(rows[0], row, strict=True)]
     logprobs = [moved for both in replies if (moved := _largest_change(*both)) is not None]
     margins = [pair.margin_nats for pair in pairs if pair.margin_nats is not None]
-    calm = [pair.margin_nats or 0.0 for pair in pairs if not pair.jumps(DELTA_NATS)]
-    delta = max(DELTA_NATS, *calm) if calm else DELTA_NATS
+    delta = _tie_width(pairs)
     return NoiseFloor(
         model=model.name,
         readout=readout,
@@ -188,6 +189,16 @@ def _summary(model: Model, probes: Sequence[Probe], readout: str, rows: Sequence
         delta_nats=delta,
         jumps=jumped(pairs, delta).changed,
     )
+
+
+def _tie_width(pairs: Sequence[Pair]) -> float:
+    """Return the largest change of a margin that is no jump: an answer that changes within it was nearly a tie."""
+    delta = 0.0
+    wider = DELTA_NATS
+    while wider > delta:
+        delta = wider
+        wider = max([delta, *(pair.margin_nats or 0.0 for pair in pairs if not pair.jumps(delta))])
+    return delta
 
 
 def _change(one: float, other: float) -> float:

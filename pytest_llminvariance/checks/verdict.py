@@ -230,12 +230,13 @@ QUIETER = (
 
 def decide(
     effect: Interval,
-    shown: Verdict | None,
-    ends: Limits,
     tolerance: Fraction,
     guards: Sequence[Guard],
     causes: Mapping[str, int],
     n_answers: int,
+    shown: Verdict | None = None,
+    *,
+    ends: Limits | None = None,
     noise: str = "",
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict, and the reasons where it is UNDECIDED.
@@ -244,6 +245,7 @@ def decide(
     tolerance as far as noise leaves it certain. Where not everything was asked, `shown` is what a test has shown at its
     risk, and stands in for the two ends.
     """
+    ends = ends or Limits(broken_above=tolerance, holds_within=tolerance)
     failed = [guard for guard in guards if guard.passed is False]
     blocking = [guard.text for guard in failed if guard.blocks == "both"]
     if blocking:
@@ -267,7 +269,11 @@ def decide(
 
 def _noise_decides(effect: Interval, ends: Limits, noise: str) -> str:
     low, high = float(effect.low), float(effect.high)
-    holds = f"HOLDS takes at most {float(ends.holds_within):.2g}" if ends.holds_within >= 0 else "none is small enough for HOLDS"
+    holds = (
+        f"HOLDS takes at most {float(ends.holds_within):.2g}"
+        if ends.holds_within >= 0
+        else "none is small enough for HOLDS"
+    )
     return (
         f"noise may explain the effect of {low:.2g}{'' if low == high else f' to {high:.2g}'}: {noise}, so BROKEN takes more than "
         f"{float(ends.broken_above):.2g} and {holds}. {QUIETER}"

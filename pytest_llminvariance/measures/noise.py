@@ -171,7 +171,7 @@ def _least(found: Replicates, n: int) -> int:
 def _chances() -> Any:
     import numpy as np
 
-    return np.concatenate([np.geomspace(1e-7, 1e-2, 500), np.linspace(1e-2, 1, 1_000)])
+    return np.geomspace(1e-6, 1, 1_400)  # steps of 1%
 
 
 def _first(n: int, is_reached: Callable[[int], bool]) -> int:

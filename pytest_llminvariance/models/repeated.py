@@ -27,7 +27,7 @@ from pytest_llminvariance.models.protocol import (
 
 @dataclass(frozen=True, slots=True)
 class RepeatedModel:
-    """Ask every prompt several times: the commonest text, mean probabilities of labels, medians of options.
+    """Ask every prompt several times: the commonest text, or the median of each label's or option's log-probability.
 
     Costs `times` as many prompts. Missing answers count only where most are missing.
     """
@@ -80,8 +80,8 @@ def _most_say(replies: Sequence[Reply]) -> Reply:
         said = next(reply for reply in texts if reply.text.strip() == text)
         return TextReply(said.text, said.sent_sha256, n_tokens, said.ran_out)
     columns = list(zip(*(reply.logprobs_nats for reply in given if not isinstance(reply, TextReply)), strict=True))
+    middle = tuple(map(statistics.median, columns))
     if isinstance(first, OptionReply):
-        return OptionReply(tuple(map(statistics.median, columns)), first.option_tokens, first.sent_sha256, n_tokens)
-    means = (math.fsum(map(math.exp, column)) / len(given) for column in columns)
-    logs = tuple(math.log(mean) if mean > 0 else -math.inf for mean in means)
-    return LabelReply(logs, first.sent_sha256, n_tokens)
+        return OptionReply(middle, first.option_tokens, first.sent_sha256, n_tokens)
+    whole = max(1.0, math.fsum(map(math.exp, middle)))  # medians of probabilities may sum to more than 1
+    return LabelReply(tuple(value - math.log(whole) for value in middle), first.sent_sha256, n_tokens)

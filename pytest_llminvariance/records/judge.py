@@ -221,7 +221,7 @@ def _stopped(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
         least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True,
         limits=limits(
-            tolerance, metric.name, noise and noise.start, sheet.delta_nats, asked, stored.presentations_planned / asked
+            tolerance, metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
         ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)

@@ -37,6 +37,7 @@ class Counting:
     """Noisy, in passes of five answers; raises after so many passes, and counts what it was asked."""
 
     name, fingerprint, capabilities = "counting", "counting", frozenset({"label", "text"})
+    deterministic = True
 
     def __init__(self, passes: int | None = None) -> None:
         self.inner, self.left, self.asked, self.passes = controls.noisy(0.3), passes, Counter[Request](), 0
@@ -133,7 +134,7 @@ def test_stopped_after_any_pass_it_goes_on_as_if_nothing_had_happened(
 def test_measured_noise_is_kept(readout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def noisy(passes: int | None = None) -> Counting:
         model = Counting(passes)
-        del model.deterministic
+        model.deterministic = False
         return model
 
     first = noisy()
