@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.evidence import Evidence, read
@@ -80,7 +80,7 @@ class Asking:
             delta_nats=0.0, samples=terms.samples, seed=run.seed,
         )  # fmt: skip
 
-    def measure_noise(self, plans: Sequence[Plan], *, at_once: bool) -> list[Guard]:
+    def measure_noise(self, plans: Callable[[], Sequence[Plan]], *, at_once: bool) -> list[Guard]:
         """Measure once a session how far equal prompts differ, unless the model declares that they do not.
 
         `at_once` tells that the first plans that are asked are all of them.
@@ -91,7 +91,7 @@ class Asking:
         self._at_once = at_once
         found = known_noise(terms.model, way)
         if found is None and terms.samples == 1 and not is_deterministic(terms.model):
-            found = measure_noise(terms.model, spread([plan.probes for plan in plans], MIN_PAIRS), way)
+            found = measure_noise(terms.model, spread([plan.probes for plan in plans()], MIN_PAIRS), way)
         self._floor = found
         self._sheet = dataclasses.replace(self._sheet, delta_nats=DELTA_NATS if found is None else found.delta_nats)
         return [] if found is None else [Guard(name="noise", passed=True, text=str(found), blocks="nothing")]
@@ -123,7 +123,8 @@ class Asking:
         self._asked.update(dict.fromkeys(planned))
         replicated = self._replicated(numbers) if self.terms.property.batches else None
         wanted = [*planned, *foreign] if replicated is None else foreign
-        self._ask_first([sheet.plans[number] for number in numbers])
+        if self._floor is not None and not is_deterministic(self.terms.model):
+            self._ask_first([sheet.plans[number] for number in numbers])
         asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title))
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
@@ -154,8 +155,6 @@ class Asking:
 
     def _ask_first(self, plans: Sequence[Plan]) -> None:
         """Ask some of what is planned before all else, to ask it again at the end: then a change at any time shows."""
-        if self._floor is None or is_deterministic(self.terms.model):
-            return
         left = MIN_PAIRS - len(self._first)
         probes = spread([plan.probes for plan in plans], left if self._at_once else min(left, A_GROUP))
         asked = ask(self.terms.model, self._requests(probes), self._memo)

@@ -44,9 +44,9 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         "details": {**_details(evidence, seen, effect, answers.samples), **_noise_details(answers)},
         "versions": package_versions(),
     }
-    guards = guards_of(answers, property, limit)
     sure, shown = _told(answers, effect)
     ends, noise = _ends(answers, metric, limit, known), str(answers.noise or "")
+    guards = guards_of(answers, property, limit)
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
     if verdict is Verdict.UNDECIDED:
         reasons = (*answers.reasons, *reasons)
