@@ -64,7 +64,8 @@ class Asking:
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
-    _floor: NoiseFloor | None = field(default=None, init=False)
+    floor: NoiseFloor | None = field(default=None, init=False)
+    """How far equal prompts were measured to differ; `None` where that was not asked."""
     _first: list[Probe] = field(default_factory=list, init=False)
     """What was asked before all else, where the model may change its answers."""
     _again: Replicates = field(default=Replicates(0, 0), init=False)
@@ -92,19 +93,14 @@ class Asking:
         found = known_noise(terms.model, way)
         if found is None and terms.samples == 1 and not is_deterministic(terms.model):
             found = measure_noise(terms.model, spread([plan.probes for plan in plans()], MIN_PAIRS), way)
-        self._floor = found
+        self.floor = found
         self._sheet = dataclasses.replace(self._sheet, delta_nats=DELTA_NATS if found is None else found.delta_nats)
         return [] if found is None else [Guard(name="noise", passed=True, text=str(found), blocks="nothing")]
 
     @property
-    def delta_nats(self) -> float:
-        """Log-probabilities closer than this are a tie."""
-        return self._sheet.delta_nats
-
-    @property
     def noise(self) -> Noise | None:
         """Answers that change by themselves; `None` where none did, and none can."""
-        floor = self._floor
+        floor = self.floor
         if floor is None:
             return None
         found = Noise(start=floor.replicates, all=floor.replicates.joined(self._again))
@@ -123,7 +119,7 @@ class Asking:
         self._asked.update(dict.fromkeys(planned))
         replicated = self._replicated(numbers) if self.terms.property.batches else None
         wanted = [*planned, *foreign] if replicated is None else foreign
-        if self._floor is not None and not is_deterministic(self.terms.model):
+        if self.floor is not None and not is_deterministic(self.terms.model):
             self._ask_first([sheet.plans[number] for number in numbers])
         asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title))
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
@@ -184,9 +180,9 @@ class Asking:
 
     def _drift(self, before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
         """Compare with what moved at the beginning; what is no more than that is noise, and counted as such."""
-        assert self._floor is not None  # noqa: S101 - without it nothing is asked first
-        pairs, delta = pairs_of(self._first, before, after, self.terms.readout), self._floor.delta_nats
-        guard = drift_beyond_noise(moved_beyond(pairs, delta), self._floor.replicates)
+        assert self.floor is not None  # noqa: S101 - without it nothing is asked first
+        pairs, delta = pairs_of(self._first, before, after, self.terms.readout), self.floor.delta_nats
+        guard = drift_beyond_noise(moved_beyond(pairs, delta), self.floor.replicates)
         if guard.passed:
             self._again = jumped(pairs, delta)
         return guard

@@ -12,7 +12,7 @@ from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.refusals import check_plans, no_share
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
-from pytest_llminvariance.measures.noise import MIN_PAIRS, limits
+from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, NoiseFloor, limits
 
 
 def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
@@ -32,15 +32,11 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         if not alpha:
             raise no_share(terms.risk)
         noise = asking.measure_noise(lambda: planner.some_plans(MIN_PAIRS), at_once=False)
-        n = len(terms.questions)
         rule = Stopping(
             source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
             least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
             largest=planner.largest,
-            limits=limits(
-                terms.tolerance, terms.metric.name, asking.noise.start if asking.noise else None, asking.delta_nats, n,
-                planner.n_presentations / n,
-            ),
+            limits=None if asking.floor is None else _limits_at_start(asking, planner, asking.floor),
         )  # fmt: skip
         answers = rule.run(planner.units(current_run.get().seed))
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
@@ -48,6 +44,13 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
     return dataclasses.replace(
         answers, runtime=runtime, noise=asking.noise, tokens=tokens if asks_all else asking.tokens
     )
+
+
+def _limits_at_start(asking: Asking, planner: Planner, floor: NoiseFloor) -> Limits:
+    """Return what noise leaves of the tolerance, as far as it is known before anything is decided."""
+    terms, noise = asking.terms, asking.noise
+    n, found = len(terms.questions), noise.start if noise else None
+    return limits(terms.tolerance, terms.metric.name, found, floor.delta_nats, n, planner.n_presentations / n)
 
 
 def _why_everything(asking: Asking, planner: Planner) -> str:
