@@ -43,7 +43,9 @@ SERVER_CELLS = (
     ServerCell("order-blind, 4% noise", lambda seed: Server(noise=0.04, seed=seed), (Verdict.BROKEN,)),
     ServerCell("order-blind, 10% noise", lambda seed: Server(noise=0.1, seed=seed), (Verdict.BROKEN,)),
     ServerCell(
-        "the same, asked five times", lambda seed: repeated(Server(noise=0.04, seed=seed), 5), (Verdict.BROKEN,)
+        "order-blind, 4% noise, asked five times",
+        lambda seed: repeated(Server(noise=0.04, seed=seed), 5),
+        (Verdict.BROKEN,),
     ),
     ServerCell("always first, 4% noise", lambda seed: Server(first_shown, noise=0.04, seed=seed), (Verdict.HOLDS,)),
     ServerCell(
@@ -63,7 +65,7 @@ SERVER_CELLS = (
         BOTH,
     ),
     ServerCell(
-        "the same with 4% noise",
+        "30% of questions, and 4% noise",
         lambda seed: Server(blind, noise=0.04, later=_by_question(0.3), redeployed_after=HALF_WAY, seed=seed),
         BOTH,
     ),
