@@ -26,6 +26,7 @@ from pytest_llminvariance.models.protocol import (
     Request,
     TextReply,
     TextRequest,
+    declared,
     sent_digest,
 )
 from pytest_llminvariance.questions.presentation import Presentation
@@ -110,9 +111,9 @@ class SortingProxy:
         return self.inner.capabilities & {"label", "option"}
 
     @property
-    def deterministic(self) -> bool | str:
+    def deterministic(self) -> object:
         """As the inner model."""
-        return getattr(self.inner, "deterministic", False)
+        return declared(self.inner)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Sort, ask, and take the answers back to the positions that were asked for."""

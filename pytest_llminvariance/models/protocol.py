@@ -150,7 +150,8 @@ class Model(Protocol):
 
     A model that gives the same reply to the same prompt whenever it is asked, and in whatever company, may say
     `deterministic = True`; then it is not asked anything twice to measure its noise. `deterministic = "rounding"` says
-    that nothing but rounding moves its numbers. Without it a check asks 59 prompts again at its start and at its end.
+    that nothing but rounding moves its numbers. Where it says nothing, `cacheable = True` says it. Without either a check
+    asks 59 prompts again at its start and at its end.
     """
 
     @property
@@ -182,14 +183,19 @@ class StreamingModel(Model, Protocol):
         ...
 
 
+def declared(model: Model) -> object:
+    """Return what a model says of equal prompts; `cacheable` alone promises that replies are determined."""
+    return getattr(model, "deterministic", getattr(model, "cacheable", False))
+
+
 def only_rounds(model: Model) -> bool:
     """Return whether nothing but rounding, or nothing at all, moves the numbers of equal prompts."""
-    return getattr(model, "deterministic", False) in (True, "rounding")
+    return declared(model) in (True, "rounding")
 
 
 def is_deterministic(model: Model) -> bool:
     """Return whether a model declares that equal prompts get equal replies."""
-    return getattr(model, "deterministic", False) is True
+    return declared(model) is True
 
 
 def check_model(model: object) -> Model:

@@ -27,6 +27,7 @@ from pytest_llminvariance.models.protocol import (
     Reply,
     Request,
     check_model,
+    declared,
 )
 from pytest_llminvariance.questions.orders import Order, compose, cyclic_orders, identity
 from pytest_llminvariance.transforms.designs import MAX_ALL_OPTIONS
@@ -67,9 +68,9 @@ class SymmetrizedModel:
         return bool(getattr(self.inner, "cacheable", False))
 
     @property
-    def deterministic(self) -> bool | str:
+    def deterministic(self) -> object:
         """As the inner model."""
-        return getattr(self.inner, "deterministic", False)
+        return declared(self.inner)
 
     def rendered(self, request: Request) -> str | None:
         """Return the texts that are sent for a request, where the inner model tells them."""

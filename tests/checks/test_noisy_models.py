@@ -185,6 +185,13 @@ def test_controls_recordings_and_wrappers_say_what_they_are() -> None:
     assert only_rounds(Server(deterministic="rounding"))
     assert not only_rounds(Server(deterministic="yes"))
 
+    class Kept:
+        cacheable = True
+
+    assert is_deterministic(Kept())  # type: ignore[arg-type]
+    Kept.deterministic = "rounding"  # type: ignore[attr-defined]
+    assert not is_deterministic(Kept())  # type: ignore[arg-type]
+
 
 def test_prompts_are_spread_over_questions_and_half_of_them_as_written() -> None:
     for n in (1, 3, 24, 59, 200):
