@@ -39,6 +39,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
     check_model,
+    declared,
     sent_digest,
 )
 from pytest_llminvariance.models.replay_rows import VALUES, ReplayRow, around_of, draw_index, parse_row
@@ -218,7 +219,7 @@ class AnswerWriter:
         except OSError as error:
             raise UsageError(f"{str(path)!r} cannot be written: {error.strerror}. Name a file in a folder") from error
         self._written: set[tuple[Capability, str]] = set()
-        self.name, self.capabilities = inner.name, inner.capabilities
+        self.name, self.capabilities, self.deterministic = inner.name, inner.capabilities, declared(inner)
         self.fingerprint = f"recorded({inner.fingerprint})"
         if hasattr(inner, "frame_orders"):
             self.frame_orders = inner.frame_orders
