@@ -29,9 +29,8 @@ def linear(dtype: torch.dtype, *, bias: bool = False, columns: int = 50) -> torc
 @pytest.mark.parametrize("columns", [50, COLUMNS_AT_ONCE + 3])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@torch.inference_mode()
 def test_a_short_head_is_exact_within_and_as_before_after(dtype: torch.dtype, bias: bool, columns: int) -> None:
-    head = linear(dtype, bias=bias, columns=columns)
+    head = linear(dtype, bias=bias, columns=columns).requires_grad_(requires_grad=False)
     hidden = (torch.arange(32.0).reshape(2, 16) / 3).to(dtype)
     before = head(hidden)
     with long_head(Network(head)):
@@ -43,12 +42,10 @@ def test_a_short_head_is_exact_within_and_as_before_after(dtype: torch.dtype, bi
 
 
 def test_other_heads_are_left_alone() -> None:
-    class Own(torch.nn.Linear):
-        """Quantised, say."""
-
+    own = type("Quantised", (torch.nn.Linear,), {})(2, 2).to(torch.bfloat16)
     hooked = linear(torch.bfloat16)
-    hooked.forward = lambda hidden: hidden  # type: ignore[method-assign, assignment]
-    for head in (linear(torch.float32), Own(2, 2).to(torch.bfloat16), hooked, None):
+    hooked.forward = lambda hidden: hidden
+    for head in (linear(torch.float32), own, hooked, None):
         assert not has_short_head(Network(head))
         with long_head(Network(head)):
             pass
