@@ -17,6 +17,8 @@ from tests.calibration.exact import enumerate_orders, suites
 from tests.calibration.noise import ROUNDING, SERVER_CELLS, count_cells, rounding_controls, run_servers
 from tests.calibration.suites import SUITE_CELLS, run_suites
 
+COST_SIMULATIONS = 400
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -143,12 +145,16 @@ def rounding() -> bool:
 
 
 def costs() -> None:
-    print(f"\nMean share of questions asked, tolerance {TOLERANCE:g}, zeros and ones (exact where all were asked)")
+    print(f"\nMean share of questions asked, tolerance {TOLERANCE:g}, zeros and ones; standard error in brackets, in %")
     print(f"  {'N':>7}{'alpha':>10}" + "".join(f"{factor:>9} tol" for factor in ("0", "1/2", "1", "2", "5")))
     for n in (50, 200, 1_000, 10_000):
         for alpha in (0.05, 0.05 / 40):
-            shares = [expected_share(f * TOLERANCE, TOLERANCE, alpha, n).mean / n for f in (0, 0.5, 1, 2, 5)]
-            print(f"  {n:>7,}{alpha:>10.4g}" + "".join(f"{share:>13.0%}" for share in shares))
+            found = [
+                expected_share(f * TOLERANCE, TOLERANCE, alpha, n, simulations=COST_SIMULATIONS)
+                for f in (0, 0.5, 1, 2, 5)
+            ]
+            shown = (f"{100 * item.mean / n:.1f} ({100 * item.standard_error / n:.1f})" for item in found)
+            print(f"  {n:>7,}{alpha:>10.4g}" + "".join(f"{text:>13}" for text in shown))
 
 
 if __name__ == "__main__":
