@@ -127,7 +127,7 @@ MUTATIONS = [
     Mutation("position shares by content", "checks/finding.py",
              "[(content in outcomes) / len(outcomes) for content in order]",
              "[(content in outcomes) / len(outcomes) for content in range(len(order))]", ("test_selftest.py",)),
-    Mutation("the proxy's answers left at sorted positions", "models/controls.py",
+    Mutation("the proxy's answers left at sorted positions", "models/sorting_proxy.py",
              "source = [sent.position_of(content) for content in asked.order]", "source = list(range(len(asked.order)))",
              (VACUOUS,)),
     Mutation("files: keys that count from 1 taken as they are", "questions/reading.py",
