@@ -141,7 +141,7 @@ MUTATIONS = [
     Mutation("files: a bar inside an option", "questions/keys.py", "if reason := _torn(parts):", "if reason := \"\":", (CASES,)),
     Mutation("files: nearly a field is an attribute", "questions/columns.py", "    if near:\n", "    if False:\n", (CASES,)),
     Mutation("files: rows left out in silence", "checks/check.py",
-             "if isinstance(questions, Bank) and questions.left_out:", "if False:", (CASES,)),
+             "(*answers.runtime, *rows_guards(terms.questions))", "answers.runtime", (CASES,)),
     Mutation("options that look the same", "questions/question.py", "forms = [same_form(text) for text in texts]",
              "forms = list(texts)", (CASES,)),
     Mutation("replay: a row without an order answers any", "models/replay_rows.py",

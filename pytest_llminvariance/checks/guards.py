@@ -16,7 +16,7 @@ from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.noise import MIN_PAIRS
-from pytest_llminvariance.questions.question import Bank
+from pytest_llminvariance.questions.question import Question
 
 MIN_MASS = 0.5
 GUESSING_RISK = 0.05
@@ -142,10 +142,13 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 
 
-def rows_guard(bank: Bank) -> Guard:
-    """Say how many rows of the questions' file were left out, and why the first was."""
-    says = f"{len(bank.left_out)} of {len(bank.left_out) + len(bank)} rows were left out (bad_rows='skip'), first {bank.left_out[0]}"
-    return Guard(name="rows left out", passed=None, text=says, blocks="nothing")
+def rows_guards(questions: Iterable[Question]) -> list[Guard]:
+    """Say how many rows of the questions' files were left out, and why the first was."""
+    files = dict.fromkeys(question.skipped for question in questions if question.skipped is not None)
+    says = "; ".join(
+        f"{len(file.rows)} of {file.n_rows} rows were left out (bad_rows='skip'), first {file.rows[0]}" for file in files
+    )
+    return [Guard(name="rows left out", passed=None, text=says, blocks="nothing")] if files else []
 
 
 def replicates_guard(n_pairs: int) -> Guard:
