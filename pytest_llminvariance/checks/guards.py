@@ -6,13 +6,14 @@ A guard never touches BROKEN unless the answers themselves are worthless; most o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.refusals import movement_bound
-from pytest_llminvariance.checks.verdict import Guard
+from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.noise import MIN_PAIRS
@@ -69,8 +70,18 @@ def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True) -
         blocks="both",
     )
     known = [_accuracy(evidence)] if needs_accuracy else []
-    answers = (answer for item in evidence for answer in item.answers)
-    return [planned, *_reached(evidence), mass_guard(answers), _preference(evidence), *known]
+    answers = [answer for item in evidence for answer in item.answers]
+    return [
+        planned, *_reached(evidence), mass_guard(answers), _preference(evidence), *known, *_contradictions(answers),
+    ]  # fmt: skip
+
+
+def _contradictions(answers: Sequence[AnswerDistribution]) -> Iterator[Guard]:
+    """Say how many texts contradict themselves, such as `3 - Not like me` where 5 means that."""
+    for rule, count in sorted(Counter(answer.contradiction for answer in answers).items()):
+        if rule:
+            text = f"{rule} in {count:,} of {len(answers):,} answers ({count / len(answers):.0%}), which are unparsed"
+            yield Guard(name=CONTRADICTIONS, passed=None, text=text, blocks="nothing")
 
 
 def _reached(evidence: Sequence[Evidence]) -> list[Guard]:

@@ -162,9 +162,11 @@ def _cells(row: StoredFinding) -> tuple[str, ...]:
 
 
 def _notes(row: StoredFinding) -> Iterator[str]:
+    from pytest_llminvariance.checks.verdict import CONTRADICTIONS
     from pytest_llminvariance.report.text import one_line
 
     yield from (f"because: {one_line(reason)}" for reason in row.reasons)
+    yield from (f"unread: {one_line(guard.text)}" for guard in row.guards if guard.name == CONTRADICTIONS)
     example = row.example
     if row.verdict == "BROKEN" and example is not None:
         before, after = (

@@ -88,6 +88,11 @@ class AnswerDistribution:
         """False where the answer may have been anything."""
         return self.status not in UNKNOWN_STATUSES
 
+    @property
+    def contradiction(self) -> str:
+        """What contradicts itself in a text, `number and words disagree`; empty for all others."""
+        return self.reading.removeprefix("unparsed: ") if self.reading.endswith(" disagree") else ""
+
     def outcomes(self, delta_nats: float) -> frozenset[int]:
         """Return the contents within `delta_nats` of the top; every outcome where the answer is not known."""
         if self.status == "refused":
