@@ -27,6 +27,7 @@ GUESSING_RISK = 0.05
 def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Guard]:
     """Return all guards with their numbers."""
     found = [*reply_guards(answers.evidence, needs_accuracy=property.needs_accuracy), *answers.runtime]
+    found += rows_guards(item.plan.question for item in answers.evidence)
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
     if (bound := movement_bound(property, limit)) is not None:
@@ -157,7 +158,8 @@ def rows_guards(questions: Iterable[Question]) -> list[Guard]:
     """Say how many rows of the questions' files were left out, and why the first was."""
     files = dict.fromkeys(question.skipped for question in questions if question.skipped is not None)
     says = "; ".join(
-        f"{len(file.rows)} of {file.n_rows} rows were left out (bad_rows='skip'), first {file.rows[0]}" for file in files
+        f"{len(file.rows)} of {file.n_rows} rows were left out (bad_rows='skip'), first {file.rows[0]}"
+        for file in files
     )
     return [Guard(name="rows left out", passed=None, text=says, blocks="nothing")] if files else []
 

@@ -224,7 +224,9 @@ def _allowed(page: Page, claim: Claim, end: int, reason: re.Pattern[str]) -> boo
 def _after_concession(page: Page, start: int, claim: Claim) -> int:
     """Return the end of `Although A may seem right`, where a sentence begins with it and grants nothing to the claim."""
     first, stop = _clauses(page, start, claim.start)[0]
-    opened = words().concession.match(page.masked, first + len(page.masked[first:stop]) - len(page.masked[first:stop].lstrip()))
+    opened = words().concession.match(
+        page.masked, first + len(page.masked[first:stop]) - len(page.masked[first:stop].lstrip())
+    )
     return stop if opened and stop < claim.start and _of_others(page, (first, stop), claim) else start
 
 

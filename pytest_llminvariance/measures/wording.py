@@ -173,7 +173,9 @@ class ShownQuestion:
         """Return the positions of all options and labels in a clause, but for labels that are words in it."""
         found = {position for span in self.mentions(text) for position in span.positions}
         for label in self.any_label.finditer(text):
-            if label[0] not in WORD_LABELS or re.compile(END + r"|\s+(?:is|was|are|isn't|may|might|could|would|seems|looks)\b").match(text, label.end()):
+            if label[0] not in WORD_LABELS or re.compile(
+                END + r"|\s+(?:is|was|are|isn't|may|might|could|would|seems|looks)\b"
+            ).match(text, label.end()):
                 found.add(self.labels[label[0]])
         return frozenset(found)
 

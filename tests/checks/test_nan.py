@@ -5,10 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_llminvariance import Presentation, Question, Questionnaire, Verdict, assert_order_symmetric, check, controls, load_model
+from pytest_llminvariance import (
+    Presentation,
+    Question,
+    Questionnaire,
+    Verdict,
+    assert_order_symmetric,
+    check,
+    controls,
+    load_model,
+)
 from pytest_llminvariance.checks.verdict import Finding, UndecidedError
 from pytest_llminvariance.cli.selftest import _bank, _items
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -30,9 +40,11 @@ def suite(metric: str) -> Sequence[Question]:
 @pytest.mark.parametrize("property", ["option_order", "labels", "layout", "batch"])
 @pytest.mark.parametrize("metric", COMPARING)
 def test_a_content_fixed_model_with_nan_is_undecided_by_every_metric(metric: str, property: str, share: float) -> None:
-    options = {"orders": "cyclic"} if property == "option_order" else {}
+    options: dict[str, Any] = {"orders": "cyclic"} if property == "option_order" else {}
     readout = "option" if property == "layout" else "label"
-    finding = check(property, controls.nan_scores(share), suite(metric), tolerance=0.05, metric=metric, readout=readout, **options)  # type: ignore[arg-type]
+    finding = check(
+        property, controls.nan_scores(share), suite(metric), tolerance=0.05, metric=metric, readout=readout, **options
+    )
     assert finding.verdict is Verdict.UNDECIDED, (finding.effect, finding.guards)
     assert all(0 <= end <= 1 for end in (finding.effect.low, finding.effect.high))
     assert "NaN" not in repr([finding.reasons, finding.guards])
@@ -113,4 +125,7 @@ def test_what_is_written_is_unreadable_and_no_answer() -> None:
 
 def test_a_reply_of_options_may_hold_nan_in_one_place() -> None:
     values = (-1.0, math.nan, -2.0)
-    assert AnswerDistribution.from_option_scores(OptionReply(values, (1, 1, 1), "s").mean_logprobs_nats, [2, 0, 1]).status == "missing"
+    assert (
+        AnswerDistribution.from_option_scores(OptionReply(values, (1, 1, 1), "s").mean_logprobs_nats, [2, 0, 1]).status
+        == "missing"
+    )

@@ -381,9 +381,9 @@ def test_the_command_says_what_becomes_of_questions_that_refer_to_options(
     else:
         (row,) = load(tmp_path / "out").findings
         assert (row.verdict, "left_out" in row.details) == (verdict, told == "leave_out")
-        again = CliRunner().invoke(app, asked[:-1] + ["error" if told == "leave_out" else "leave_out"])
+        again = CliRunner().invoke(app, [*asked[:-1], "error" if told == "leave_out" else "leave_out"])
         assert "holds an audit with another on_reference" in again.output
-    wrong = CliRunner().invoke(app, asked[:-1] + ["ignore"])
+    wrong = CliRunner().invoke(app, [*asked[:-1], "ignore"])
     assert wrong.exit_code == 2
     assert "on_reference is 'ignore', but must be one of leave_out, error, ask_anyway" in wrong.output
 

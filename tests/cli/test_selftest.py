@@ -53,7 +53,9 @@ def test_thoughts_that_are_cut_off_come_with_the_advice() -> None:
 
 def test_every_rejected_option_is_left_alone_and_every_claim_is_read() -> None:
     assert all(how.startswith("unparsed") for how in readings("only_eliminating"))
-    assert not any(how.startswith(("unparsed", "refused")) for how in (*readings("eliminating"), *readings("reasoning")))
+    assert not any(
+        how.startswith(("unparsed", "refused")) for how in (*readings("eliminating"), *readings("reasoning"))
+    )
     codes = {how.partition(":")[0] for how in readings("polyglot")}
     assert len(codes) >= 4
     assert "en" not in codes

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llminvariance import Presentation, Template, Verdict, check
+from pytest_llminvariance import Presentation, Verdict, check
 from pytest_llminvariance import Question as Asked
 from pytest_llminvariance.measures.distribution import REFUSED
 from pytest_llminvariance.measures.languages import Language
@@ -21,8 +21,6 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.measures.wording import LANGUAGES
 from pytest_llminvariance.models.protocol import Capability, Reply, Request, TextReply
 from pytest_llminvariance.models.thoughts import MARKS, after_thoughts, has_marks
-from pytest_llminvariance.report.failure import failure_message
-from pytest_llminvariance.report.terminal import finding_line
 from tests.measures.parsing_cases import CITY, SCALE, Question
 
 CASES, REPLIES = (
@@ -355,50 +353,3 @@ def test_a_finding_says_how_texts_were_read_and_what_ran_out() -> None:
     assert "unfinished " in reasons
     assert "--invariance-max-new-tokens" in reasons
     assert "enable_thinking=false" in reasons
-
-
-DIGITS = Template("{stem}\n{options}\nAnswer:", labels=("1", "2", "3", "4", "5"))
-
-
-class Rater:
-    """Says `Not like me`, after the number of another option where one of `wrong` is shown first."""
-
-    name, fingerprint = "rater", "rater"
-    capabilities: frozenset[Capability] = frozenset({"text"})
-
-    def __init__(self, wrong: Sequence[int]) -> None:
-        self.wrong = wrong
-
-    def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        return [self._reply(request.presentation) for request in requests]
-
-    def _reply(self, shown: Presentation) -> Reply:
-        other = shown.labels[0 if shown.order[0] != 4 else 1]
-        said = f"{other} - Not like me" if shown.order[0] in self.wrong else "Not like me"
-        return TextReply(said, f"{shown}")
-
-
-ITEMS = [Asked(f"I am like {n}.", list(LIKE[1])) for n in range(8)]
-
-
-@pytest.mark.parametrize("wrong", [range(5), (1,)])
-def test_answers_whose_number_and_words_disagree_are_counted_apart(wrong: Sequence[int]) -> None:
-    finding = check("option_order", Rater(wrong), ITEMS, tolerance=0.05, orders="cyclic", template=DIGITS)
-    assert finding.verdict is Verdict.UNDECIDED
-    n, whole = finding.details["readings"]["unparsed: number and words disagree"], finding.presentations_asked
-    (guard,) = [guard for guard in finding.guards if guard.name == "contradictions"]
-    told = f"number and words disagree in {n} of {whole} answers ({n / whole:.0%}), which are unparsed"
-    assert (guard.text, guard.passed) == (told, None)
-    assert finding_line(finding.summary()).endswith(f" - {told}")
-    assert f"  unread:  {told}" in failure_message(finding, None)
-    causes = {cause for row in finding.per_question for cause in row.causes}
-    assert causes == {"number and words disagree"}
-    assert n == len(wrong) * len(ITEMS)
-    if len(wrong) == 1:
-        assert f"number and words disagree {n / whole:.0%} of answers" in finding.reasons[0]
-
-
-def test_answers_without_a_contradiction_are_not_mentioned() -> None:
-    finding = check("option_order", Rater(()), ITEMS, tolerance=0.05, orders="cyclic", template=DIGITS)
-    assert "contradictions" not in {guard.name for guard in finding.guards}
-    assert "disagree" not in finding_line(finding.summary()) + failure_message(finding, None)
