@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
-from pytest_llminvariance.checks.guards import rows_guard
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties import as_property
 from pytest_llminvariance.checks.properties.base import Probe, Property
@@ -39,7 +39,7 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Bank, Question, Questions
+from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.report.failure import failure_message, flips_message, same_answer_message
@@ -339,7 +339,6 @@ def assert_no_negative_flips(
             "tokens": tokens,
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
-        if isinstance(asked_for, Bank) and asked_for.left_out:
-            finding = replace(finding, guards=(*finding.guards, rows_guard(asked_for)))
+        finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)

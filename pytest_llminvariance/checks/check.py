@@ -16,7 +16,6 @@ from pytest_llminvariance.checks.deciding import decide_by_asking
 from pytest_llminvariance.checks.estimate import announce, estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
-from pytest_llminvariance.checks.guards import rows_guard
 from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.properties import as_property
@@ -27,7 +26,7 @@ from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.models.replay import ReplayModel
-from pytest_llminvariance.questions.question import Bank, Questions
+from pytest_llminvariance.questions.question import Questions
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
 
@@ -100,8 +99,6 @@ def measure(
     if isinstance(terms.model, ReplayModel) and not terms.draws:
         terms.model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
     answers = decide_by_asking(asking, planner, alpha)
-    if isinstance(questions, Bank) and questions.left_out:
-        answers = dataclasses.replace(answers, runtime=(*answers.runtime, rows_guard(questions)))
     known = {
         "property": property.name,
         "title": property.title,

@@ -110,7 +110,7 @@ def causes_of(item: Evidence) -> tuple[str, ...]:
     if not item.reached:
         return ("not reached",) * len(item.answers)
     open_answers = [answer for answer in item.answers if len(answer.outcomes(item.delta_nats)) > 1]
-    return tuple("tie" if answer.is_known else answer.status for answer in open_answers)
+    return tuple(answer.contradiction or ("tie" if answer.is_known else answer.status) for answer in open_answers)
 
 
 def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tuple[QuestionEffect, ...]:

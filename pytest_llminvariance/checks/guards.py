@@ -6,17 +6,18 @@ A guard never touches BROKEN unless the answers themselves are worthless; most o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.refusals import movement_bound
-from pytest_llminvariance.checks.verdict import Guard
+from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.noise import MIN_PAIRS
-from pytest_llminvariance.questions.question import Bank
+from pytest_llminvariance.questions.question import Question
 
 MIN_MASS = 0.5
 GUESSING_RISK = 0.05
@@ -26,6 +27,7 @@ GUESSING_RISK = 0.05
 def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Guard]:
     """Return all guards with their numbers."""
     found = [*reply_guards(answers.evidence, needs_accuracy=property.needs_accuracy), *answers.runtime]
+    found += rows_guards(item.plan.question for item in answers.evidence)
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
     if (bound := movement_bound(property, limit)) is not None:
@@ -69,8 +71,18 @@ def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True) -
         blocks="both",
     )
     known = [_accuracy(evidence)] if needs_accuracy else []
-    answers = (answer for item in evidence for answer in item.answers)
-    return [planned, *_reached(evidence), mass_guard(answers), _preference(evidence), *known]
+    answers = [answer for item in evidence for answer in item.answers]
+    return [
+        planned, *_reached(evidence), mass_guard(answers), _preference(evidence), *known, *_contradictions(answers),
+    ]  # fmt: skip
+
+
+def _contradictions(answers: Sequence[AnswerDistribution]) -> Iterator[Guard]:
+    """Say how many texts contradict themselves, such as `3 - Not like me` where 5 means that."""
+    for rule, count in sorted(Counter(answer.contradiction for answer in answers).items()):
+        if rule:
+            text = f"{rule} in {count:,} of {len(answers):,} answers ({count / len(answers):.0%}), which are unparsed"
+            yield Guard(name=CONTRADICTIONS, passed=None, text=text, blocks="nothing")
 
 
 def _reached(evidence: Sequence[Evidence]) -> list[Guard]:
@@ -142,10 +154,14 @@ def _accuracy(evidence: Sequence[Evidence]) -> Guard:
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 
 
-def rows_guard(bank: Bank) -> Guard:
-    """Say how many rows of the questions' file were left out, and why the first was."""
-    says = f"{len(bank.left_out)} of {len(bank.left_out) + len(bank)} rows were left out (bad_rows='skip'), first {bank.left_out[0]}"
-    return Guard(name="rows left out", passed=None, text=says, blocks="nothing")
+def rows_guards(questions: Iterable[Question]) -> list[Guard]:
+    """Say how many rows of the questions' files were left out, and why the first was."""
+    files = dict.fromkeys(question.skipped for question in questions if question.skipped is not None)
+    says = "; ".join(
+        f"{len(file.rows)} of {file.n_rows} rows were left out (bad_rows='skip'), first {file.rows[0]}"
+        for file in files
+    )
+    return [Guard(name="rows left out", passed=None, text=says, blocks="nothing")] if files else []
 
 
 def replicates_guard(n_pairs: int) -> Guard:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
@@ -224,7 +225,7 @@ class AnswerWriter:
 
     def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """Ask, append to the file, and return the answers."""
-        replies = self.inner.answer(requests)
+        replies = answers_of(self.inner, requests)
         with self._path.open("a", encoding="utf-8") as file:
             for request, reply in zip(requests, replies, strict=True):
                 key = _key(request)

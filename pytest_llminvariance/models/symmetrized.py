@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
+from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -91,7 +92,7 @@ class SymmetrizedModel:
         """Ask the inner model each needed prompt once, and average."""
         framed = [self._framed(request) for request in requests]
         needed = list(dict.fromkeys(itertools.chain.from_iterable(framed)))
-        replies = dict(zip(needed, self.inner.answer(needed), strict=True))
+        replies = dict(zip(needed, answers_of(self.inner, needed), strict=True))
         counted: set[Request] = set()
         averaged = []
         for request, parts in zip(requests, framed, strict=True):
