@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pytest_llminvariance.checks.accuracy import known_answers
 from pytest_llminvariance.checks.evidence import Evidence, read
 from pytest_llminvariance.checks.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
 from pytest_llminvariance.checks.properties.base import Plan
@@ -49,7 +50,13 @@ class Asking:
             property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
             model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
             delta_nats=0.0, samples=terms.samples, seed=run.seed,
+            n_known=known_answers(terms.questions, by_cluster=terms.claim == "population"),
         )  # fmt: skip
+
+    @property
+    def n_known(self) -> int:
+        """Known answers of the whole suite."""
+        return self._sheet.n_known
 
     def measure_noise(self, plans: Sequence[Plan]) -> list[Guard]:
         """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
@@ -91,7 +98,7 @@ class Asking:
 
     def requests(self, plan: Plan) -> list[Request]:
         """Return everything that a plan asks, foreign stems too."""
-        alone = dataclasses.replace(self._sheet, plans=(), foreign=(), must_differ=())
+        alone = dataclasses.replace(self._sheet, plans=(), foreign=())
         sheet = self._grown(alone, [plan])
         return [*sheet.planned(0), *sheet.foreign_requests(0)]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.reach import Reach, reach_of, repeats_of
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.measures.betting import Bounds
@@ -29,12 +30,29 @@ class Evidence:
     plan: Plan
     answers: tuple[AnswerDistribution, ...]
     sent: tuple[str, ...]
-    reached: bool
-    """False where the transform never reached the model, so that its answers say nothing."""
+    reach: tuple[Reach, ...] = ()
+    """Whether each part of the plan reached the model."""
+    repeats: frozenset[int] = frozenset()
+    """Probes that were sent as the bytes of another presentation: they compare nothing, and are not counted."""
     delta_nats: float = DELTA_NATS
     """Log-probabilities closer than this are a tie: the engine's own noise."""
     foreign: tuple[tuple[AnswerDistribution, ...], ...] = ()
     """Answers under foreign stems: by stem, then by draw."""
+
+    @property
+    def reached(self) -> bool:
+        """False where nothing of the transform reached the model, so that its answers say nothing."""
+        return "same" not in self.reach or not {"sent", "untold"}.isdisjoint(self.reach)
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Numbers of the probes that are compared; the one as written is the first."""
+        return tuple(index for index in range(len(self.answers)) if index not in self.repeats)
+
+    @property
+    def compared(self) -> tuple[AnswerDistribution, ...]:
+        """The answers that are compared."""
+        return tuple(self.answers[index] for index in self.counted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +73,8 @@ class Answers:
     answered_for: bool = True
     """False where the movement under foreign stems is not shown to be large enough."""
     samples: int = 1
+    by_cluster: bool = False
+    """Whether the unit is the cluster, which then counts once for the accuracy too."""
     tokens: int = 0
     """Of all distinct prompts, whether or not they were remembered."""
     runtime: tuple[Guard, ...] = ()
@@ -73,16 +93,15 @@ def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Seque
         for place, shown in enumerate(sheet.foreign[number] if sheet.foreign else ())
     )
     sent = tuple(reply.sent_sha256 for reply in row)
-    known = [digest for digest in sent if digest]
-    reached = not sheet.must_differ[number] or len(set(known)) >= 2 or len(known) < 2
-    return Evidence(plan, answers, sent, reached, sheet.delta_nats, foreign)
+    repeats = repeats_of(plan, sent, [answer.status == "missing" for answer in answers])
+    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, foreign)
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
     """Return the metric of each question; what did not reach the model may be anything."""
     return tuple(
-        metric.measure(item.answers, item.plan.question.keyed_scores, item.delta_nats)
-        if item.reached and len(item.answers) > 1
+        metric.measure(item.compared, item.plan.question.keyed_scores, item.delta_nats)
+        if item.reached and len(item.compared) > 1
         else UNKNOWN
         for item in evidence
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
+from pytest_llminvariance.checks.reach import must_reach
 from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
@@ -87,22 +88,23 @@ class Sheet:
     plans: tuple[Plan, ...] = ()
     foreign: tuple[tuple[Presentation, ...], ...] = ()
     """For each question, its presentation as written under other stems; empty where no response is needed."""
-    must_differ: tuple[bool, ...] = ()
-    """For each question, whether fewer than two distinct prompts sent are no evidence."""
     delta_nats: float
     samples: int = 1
     """Sampled answers to each foreign prompt, as to each planned one."""
     seed: int = 0
     """Of the draws."""
+    n_known: int = 0
+    """Questions of the whole suite with a known answer, or clusters of them: how much the accuracy can be judged on."""
 
     def grown(self, plans: Sequence[Plan], stems: ForeignStems | None, model: Model) -> Sheet:
         """Return the sheet with more plans, under the stems that their responsiveness is asked with."""
-        differ = (self.property.compares_prompts and not inside_frame(plan, model) for plan in plans)
+        frame = getattr(model, "frame_orders", None)
+        changed = self.property.transform
+        title = "" if not self.property.compares_prompts else "the change" if changed is None else changed.title
         return dataclasses.replace(
             self,
-            plans=(*self.plans, *plans),
+            plans=(*self.plans, *(must_reach(plan, title, frame) for plan in plans)),
             foreign=() if stems is None else (*self.foreign, *map(stems.under, plans)),
-            must_differ=(*self.must_differ, *differ),
         )
 
     def planned(self, question: int) -> list[Request]:
@@ -118,13 +120,3 @@ class Sheet:
 
     def _draw(self, probe: Probe) -> Draw | None:
         return None if probe.draw is None else Draw(self.seed, probe.draw)
-
-
-def inside_frame(plan: Plan, model: Model) -> bool:
-    """Return whether invariance holds by construction for this plan: every order lies in the model's frame."""
-    frame_orders = getattr(model, "frame_orders", None)
-    if frame_orders is None:
-        return False
-    first = plan.probes[0].presentation
-    same = all(probe.presentation.replace(order=first.order) == first for probe in plan.probes)
-    return same and {probe.presentation.order for probe in plan.probes} <= set(frame_orders(len(first.order)))

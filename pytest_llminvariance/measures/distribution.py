@@ -26,7 +26,8 @@ class AnswerDistribution:
 
     `probabilities` and `other` sum to 1. `log_weights` rank the contents in nats (log-probabilities of the
     labels, or mean log-probabilities per token of the options); `None` where an answer is a parsed text.
-    `status` tells how it came about: an answer that is unfinished, unparsed or missing may be anything.
+    `status` tells how it came about: an answer that is unfinished, unparsed or missing may be anything. One with NaN is
+    missing.
     """
 
     probabilities: tuple[float, ...]
@@ -47,15 +48,22 @@ class AnswerDistribution:
     def from_label_logprobs(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
         """Build from log-probabilities by position, over the whole vocabulary (nats)."""
         weights = _by_content(shown, order)
+        if any(map(math.isnan, weights)):
+            return cls.nothing(len(order), "missing")
         probabilities = tuple(math.exp(weight) for weight in weights)
         mass = min(1.0, math.fsum(probabilities))
         return cls(probabilities, 1.0 - mass, "scored", weights, mass)
 
     @classmethod
     def from_option_scores(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
-        """Build from one log-score per position (nats); they are normalised over the options (softmax)."""
+        """Build from one log-score per position (nats); they are normalised over the options (softmax).
+
+        Where no option has any probability there is nothing to normalise, and no answer.
+        """
         weights = _by_content(shown, order)
         top = max(weights)
+        if any(map(math.isnan, weights)) or math.isinf(top):
+            return cls.nothing(len(order), "missing")
         scaled = [math.exp(weight - top) for weight in weights]
         total = math.fsum(scaled)
         return cls(tuple(value / total for value in scaled), 0.0, "scored", weights)
@@ -63,7 +71,7 @@ class AnswerDistribution:
     @classmethod
     def from_probabilities(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
         """Build from probabilities by position; what is missing to 1 is `other`."""
-        return cls.from_label_logprobs([math.log(value) if value > 0 else -math.inf for value in shown], order)
+        return cls.from_label_logprobs([-math.inf if value <= 0 else math.log(value) for value in shown], order)
 
     @classmethod
     def chosen(cls, content: int, k: int, reading: str = "") -> AnswerDistribution:

@@ -15,6 +15,8 @@ from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.designs import PLAN_SALT, draw_order
 
 MAX_PLANNED = 5_000
+Placed = Iterator[tuple[tuple[int, ...], Presentation]]
+"""Presentations, each with the number of its variant of every factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,15 @@ class Transform(ABC):
         """Return the presentations to ask, the one as written first."""
         return tuple(itertools.islice(self.variants(start), MAX_PLANNED + 1))
 
+    def factors(self) -> tuple[Transform, ...]:
+        """Return the transforms that it is a product of: itself."""
+        return (self,)
+
+    def placed(self, start: Presentation) -> Placed:
+        """Yield what is planned, each with the number of its variant of each factor."""
+        for number, shown in enumerate(self.plan(start)):
+            yield (number,), shown
+
     def sample(self, start: Presentation, n: int, salt: str = PLAN_SALT) -> tuple[Presentation, ...]:
         """Return up to `n` distinct variants other than the first, drawn by salt and content."""
         rest = self.plan(start)[1:]
@@ -116,17 +127,24 @@ class Product(Transform):
 
     def variants(self, start: Presentation) -> Iterator[Presentation]:
         """Yield every combination, each of the parts' first variants first."""
-        yield from self._crossed(start, planned=False)
+        rows: Iterator[Presentation] = iter([start])
+        for part in self.parts:
+            rows = itertools.chain.from_iterable(map(part.variants, rows))
+        return rows
 
     def plan(self, start: Presentation) -> tuple[Presentation, ...]:
         """Return the planned presentations of the parts, crossed."""
-        return tuple(itertools.islice(self._crossed(start, planned=True), MAX_PLANNED + 1))
+        return tuple(shown for _, shown in itertools.islice(self.placed(start), MAX_PLANNED + 1))
 
-    def _crossed(self, start: Presentation, *, planned: bool) -> Iterator[Presentation]:
-        rows: Iterator[Presentation] = iter([start])
+    def factors(self) -> tuple[Transform, ...]:
+        """Return those of the parts."""
+        return tuple(factor for part in self.parts for factor in part.factors())
+
+    def placed(self, start: Presentation) -> Placed:
+        """Yield the planned presentations of the parts, crossed."""
+        rows: Placed = iter([((), start)])
         for part in self.parts:
-            step = part.plan if planned else part.variants
-            rows = itertools.chain.from_iterable(map(step, rows))
+            rows = _crossed(rows, part)
         return rows
 
     def leaves_out(self, start: Presentation) -> str:
@@ -144,6 +162,12 @@ class Product(Transform):
     def spec_for(self, start: Presentation) -> str:
         """Return the parts' specs for one question."""
         return "*".join(part.spec_for(start) for part in self.parts)
+
+
+def _crossed(rows: Placed, part: Transform) -> Placed:
+    for place, before in rows:
+        for more, shown in part.placed(before):
+            yield (*place, *more), shown
 
 
 class TextTransform(Transform):

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Layout, Template
@@ -39,12 +40,17 @@ class Invariance(Property):
         """Plan the orbit."""
         orbit = self.transform.orbit(question, template)
         balanced = self.transform.balanced_part(orbit) if isinstance(self.transform, Reorder) else None
+        factors, places = self.transform.factors(), dict[Presentation, tuple[int, ...]]()
+        if len(factors) > 1:
+            for place, shown in self.transform.placed(orbit.as_written):
+                places.setdefault(shown, place)
         return Plan(
             question,
-            tuple(map(Probe, orbit)),
+            tuple(Probe(shown, place=places.get(shown, ())) for shown in orbit),
             self.transform.describe(orbit),
             self.transform.spec_for(orbit.as_written),
             balanced,
+            tuple(factor.title for factor in factors) if places else (),
         )
 
     def fresh(self, plan: Plan, salt: str) -> Plan:
