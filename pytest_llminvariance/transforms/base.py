@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -13,10 +14,13 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.designs import PLAN_SALT, draw_order
+from pytest_llminvariance.transforms.edits import edits_of
 
 MAX_PLANNED = 5_000
-Placed = Iterator[tuple[tuple[int, ...], Presentation]]
-"""Presentations, each with the number of its variant of every factor."""
+Changes = tuple[tuple[str, object], ...]
+"""What one transform changed: fields of a presentation and their values; nothing where it left all as it was."""
+Placed = Iterator[tuple[tuple[Changes, ...], Presentation]]
+"""Presentations, each with what every factor changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,9 @@ class Transform(ABC):
         return (self,)
 
     def placed(self, start: Presentation) -> Placed:
-        """Yield what is planned, each with the number of its variant of each factor."""
-        for number, shown in enumerate(self.plan(start)):
-            yield (number,), shown
+        """Yield what is planned, each with what every factor changed."""
+        for shown in self.plan(start):
+            yield (_changes(start, shown),), shown
 
     def sample(self, start: Presentation, n: int, salt: str = PLAN_SALT) -> tuple[Presentation, ...]:
         """Return up to `n` distinct variants other than the first, drawn by salt and content."""
@@ -162,6 +166,20 @@ class Product(Transform):
     def spec_for(self, start: Presentation) -> str:
         """Return the parts' specs for one question."""
         return "*".join(part.spec_for(start) for part in self.parts)
+
+
+def _changes(before: Presentation, after: Presentation) -> Changes:
+    """Return what was changed, the same for the same change of different presentations.
+
+    An edit of the question is told by its words, else by the text: a typing error in another sentence is another change.
+    """
+    names = [field.name for field in dataclasses.fields(Presentation) if field.name not in ("question", "labels")]
+    found: list[tuple[str, object]] = [(n, getattr(after, n)) for n in names if getattr(before, n) != getattr(after, n)]
+    asked, edited = before.question, after.question
+    if asked != edited:
+        told = edits_of(edited)[len(edits_of(asked)) :]
+        found.append(("question", told or (edited.stem, edited.context, edited.options)))
+    return tuple(found)
 
 
 def _crossed(rows: Placed, part: Transform) -> Placed:
