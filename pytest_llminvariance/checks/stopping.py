@@ -121,7 +121,7 @@ class Stopping:
             return Verdict.UNDECIDED
         if self.response is not None and self.response.shown != "above":
             return None
-        if self._looked or self._known() < min(MIN_KNOWN, self.n_known):
+        if self._looked or (self.n_known >= MIN_KNOWN > self._known()):
             return None
         self._looked = True
         guards = reply_guards(self._evidence, by_cluster=self.unit_name == "cluster")
