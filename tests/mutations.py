@@ -23,7 +23,7 @@ CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER = "test_record_reader.py"
 READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
-REPLIES = "test_replies.py"
+REPLIES, REACHED, ACCURACY, SCORES = "test_replies.py", "test_reached.py", "test_accuracy.py", "test_open_scores.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -101,9 +101,18 @@ MUTATIONS = [
     Mutation("missing answers are no flips", "measures/distribution.py",
              "return self.status not in UNKNOWN_STATUSES", 'return self.status != "unparsed"', (METRICS,)),
     Mutation("what did not reach the model counts", "checks/evidence.py",
-             "reached = not sheet.must_differ[number] or len(set(known)) >= 2 or len(known) < 2", "reached = True", (VACUOUS,)),
+             'return "same" if told else "untold"', 'return "untold"', (VACUOUS,)),
+    Mutation("any two prompts show that every part was sent", "checks/evidence.py",
+             "groups.setdefault(without(place, axis), [])", "groups.setdefault((), [])", (REACHED,)),
+    Mutation("the same bytes counted again", "checks/evidence.py",
+             "again = bool(digest) and not lost and", "again = False and", (REACHED,)),
+    Mutation("a variant told by its number", "transforms/base.py",
+             'found.append(("question", told or (edited.stem, edited.context, edited.options)))',
+             'found.append(("question", bool(told)))', (REACHED,)),
+    Mutation("parts of a product not in the record", "records/sheets.py", '"parts": list(plan.parts),', "", (REACHED,)),
     Mutation("an average believed outside its frame", "checks/sheet.py",
-             "<= set(frame_orders(len(first.order)))", "!= set()", ("test_symmetrized.py", VACUOUS)),
+             "inside = set(frame(len(first.order)))", "inside = {first.order, *(other.order for other in others)}",
+             ("test_symmetrized.py", VACUOUS)),
     Mutation("HOLDS without a responsive model", "checks/guards.py", "passed=moved > bound)", "passed=True)",
              (VACUOUS,)),
     Mutation("ties count as movement", "checks/guards.py", "mean_interval(answers.moves).low", "mean_interval(answers.moves).high",
@@ -112,7 +121,7 @@ MUTATIONS = [
     Mutation("low mass still lets BROKEN through", "checks/guards.py",
              'text=says if mean >= MIN_MASS else bad, blocks="both"', "text=says if mean >= MIN_MASS else bad", (VACUOUS,)),
     Mutation("no preference passes", "checks/guards.py", "passed=decided > 0", "passed=True", (VACUOUS,)),
-    Mutation("guessing passes for knowing", "checks/guards.py", "passed = hits / total >= needed",
+    Mutation("guessing passes for knowing", "checks/guards.py", "passed = right >= needed",
              "passed = hits > chance", (VACUOUS,)),
     Mutation("drift ignored", "checks/asking.py", "passed = drift <= MAX_DRIFT_NATS", "passed = True", (VACUOUS,)),
     Mutation("HOLDS on the lower end", "checks/verdict.py", "or effect.high <= tolerance:", "or effect.low <= tolerance:",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.reach import Reach, reach_of, repeats_of
-from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.sheet import Place, Sheet, without
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.measures.betting import Bounds
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -21,6 +21,9 @@ from pytest_llminvariance.measures.metrics import (
 )
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
+
+Reach = Literal["sent", "same", "untold", "unplanned"]
+"""Of a part: sent differently; the same bytes each time; fewer than two digests; no two presentations that differ in it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,42 @@ def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Seque
     sent = tuple(reply.sent_sha256 for reply in row)
     repeats = repeats_of(plan, sent, [answer.status == "missing" for answer in answers])
     return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, foreign)
+
+
+def reach_of(plan: Plan, sent: Sequence[str]) -> tuple[Reach, ...]:
+    """Return for each part of a plan whether it reached the model; `sent` holds digests by probe, empty where unknown.
+
+    Two prompts anywhere that differ show nothing of a part that was taken out on the way: a proxy that sorts the options
+    still sends other labels. So two presentations that differ in the part alone must have been sent as different bytes.
+    """
+    digests: dict[Place, set[str]] = {}
+    for probe, digest in zip(plan.probes, sent, strict=True):
+        digests.setdefault(probe.place, set()).update({digest} - {""})
+    return tuple(_reach(digests, axis) for axis in range(len(plan.parts)))
+
+
+def _reach(digests: Mapping[Place, set[str]], axis: int) -> Reach:
+    groups: dict[Place, list[set[str]]] = {}
+    for place, known in digests.items():
+        groups.setdefault(without(place, axis), []).append(known)
+    compared = [group for group in groups.values() if len(group) > 1]
+    told = [known for group in compared if len(known := [one for one in group if one]) > 1]
+    if any(len(set().union(*known)) > 1 for known in told):
+        return "sent"
+    return "same" if told else "untold" if compared else "unplanned"
+
+
+def repeats_of(plan: Plan, sent: Sequence[str], missing: Sequence[bool]) -> frozenset[int]:
+    """Return the probes that were sent as the bytes of an earlier presentation, all draws of one or none.
+
+    What is missing is never left out: nobody knows what it would have been.
+    """
+    first: dict[str, Place] = {}
+    repeated: dict[Place, bool] = {}
+    for probe, digest, lost in zip(plan.probes, sent, missing, strict=True):
+        again = bool(digest) and not lost and first.setdefault(digest, probe.place) != probe.place
+        repeated[probe.place] = again and repeated.get(probe.place, True)
+    return frozenset(index for index, probe in enumerate(plan.probes) if repeated[probe.place])
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:

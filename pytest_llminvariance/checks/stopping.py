@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, Protocol
 
-from pytest_llminvariance.checks.accuracy import MIN_KNOWN, known_answers
 from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions, movements
 from pytest_llminvariance.checks.guards import reply_guards
 from pytest_llminvariance.checks.properties.base import Plan
@@ -20,6 +19,7 @@ from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.measures.forecast import forecast_words
 from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
+from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
 
 FIRST_GROUP = 4
 GROWTH = 4

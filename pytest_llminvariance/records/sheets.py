@@ -15,8 +15,7 @@ from typing import Any
 
 from pytest_llminvariance.checks.properties import recorded
 from pytest_llminvariance.checks.properties.base import Plan, Probe
-from pytest_llminvariance.checks.reach import must_reach
-from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.sheet import Sheet, must_reach
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     MissingReply,

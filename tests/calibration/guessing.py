@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance import Question, Verdict, check, run
-from pytest_llminvariance.checks.accuracy import GUESSING_RISK, MIN_KNOWN
+from pytest_llminvariance.checks.guards import GUESSING_RISK
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import MIN_KNOWN
 
 
 @dataclass(frozen=True)

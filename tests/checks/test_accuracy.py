@@ -43,7 +43,7 @@ def accuracy(finding: Finding) -> Guard:
     return next(guard for guard in finding.guards if guard.name == "accuracy")
 
 
-@pytest.mark.parametrize("suite", [Suite(24, 4, 24), Suite(12, 4, 8, "all")], ids=str)
+@pytest.mark.parametrize("suite", [Suite(12, 4, 12, "all"), Suite(12, 4, 8, "all")], ids=str)
 def test_an_order_blind_guesser_rarely_holds(suite: Suite) -> None:
     """Its 24 answers to each question counted as 24 questions, and it held in 40% of suites."""
     n = 20
@@ -84,17 +84,16 @@ def test_from_eight_known_answers_on_it_counts() -> None:
 
 def test_stopping_early_waits_for_eight_of_the_known_answers() -> None:
     """The few that are known stand in questions that may not have come up when HOLDS is shown."""
-    with run(risk_limit=0.1):
-        bad, good, none = (
-            order(model, bank(300, known), orders="reversed")
-            for model, known in ((right_on(0), 40), (controls.oracle(), 40), (right_on(0), 7))
-        )
-    assert bad.verdict is Verdict.UNDECIDED
-    assert accuracy(bad).passed is False
-    assert good.verdict is Verdict.HOLDS
-    assert accuracy(good).passed is True
-    assert (none.verdict, accuracy(none).passed) == (Verdict.HOLDS, None)
-    assert none.questions_asked < good.questions_asked < 300
+
+    def early(model: Model, known: int) -> Finding:
+        with run(risk_limit=0.1):
+            return order(model, bank(300, known), orders="reversed")
+
+    late, bad, none = early(controls.oracle(), 12), early(right_on(0), 12), early(right_on(0), 7)
+    assert (late.verdict, late.questions_asked > 150) == (Verdict.HOLDS, True)
+    assert accuracy(late).text.startswith("accuracy 1: 8 of 8 questions")
+    assert (bad.verdict, accuracy(bad).passed) == (Verdict.UNDECIDED, False)
+    assert (none.verdict, accuracy(none).passed, none.questions_asked < 150) == (Verdict.HOLDS, None, True)
 
 
 def test_a_cluster_counts_once_for_a_claim_about_a_population() -> None:
