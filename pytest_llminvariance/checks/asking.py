@@ -19,7 +19,6 @@ from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
-from pytest_llminvariance.questions.question import known_answers
 
 N_SENTINELS = 3
 MAX_DRIFT_NATS = 0.1
@@ -50,13 +49,8 @@ class Asking:
             property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
             model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
             delta_nats=0.0, samples=terms.samples, seed=run.seed,
-            n_known=known_answers(terms.questions, by_cluster=terms.claim == "population"),
+            n_known=terms.n_known,
         )  # fmt: skip
-
-    @property
-    def n_known(self) -> int:
-        """Known answers of the whole suite."""
-        return self._sheet.n_known
 
     def measure_noise(self, plans: Sequence[Plan]) -> list[Guard]:
         """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.sheet import Place, Sheet, without
+from pytest_llminvariance.checks.sheet import Place, Sheet
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.measures.betting import Bounds
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -115,7 +115,7 @@ def reach_of(plan: Plan, sent: Sequence[str]) -> tuple[Reach, ...]:
 def _reach(digests: Mapping[Place, set[str]], axis: int) -> Reach:
     groups: dict[Place, list[set[str]]] = {}
     for place, known in digests.items():
-        groups.setdefault(without(place, axis), []).append(known)
+        groups.setdefault((*place[:axis], *place[axis + 1 :]), []).append(known)
     compared = [group for group in groups.values() if len(group) > 1]
     told = [known for group in compared if len(known := [one for one in group if one]) > 1]
     if any(len(set().union(*known)) > 1 for known in told):

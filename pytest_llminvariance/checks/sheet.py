@@ -154,7 +154,7 @@ def _is_framed(plan: Plan, places: Sequence[Place], axis: int, frame: FrameOrder
     """Return whether a part changes nothing but the order, and that within the frame."""
     shown: dict[Place, list[int]] = {}
     for index, place in enumerate(places):
-        shown.setdefault(without(place, axis), []).append(index)
+        shown.setdefault((*place[:axis], *place[axis + 1 :]), []).append(index)
     for group in shown.values():
         first, *others = (plan.probes[index].presentation for index in group)
         inside = set(frame(len(first.order)))
@@ -163,8 +163,3 @@ def _is_framed(plan: Plan, places: Sequence[Place], axis: int, frame: FrameOrder
         if any(other.replace(order=first.order) != first for other in others):
             return False
     return True
-
-
-def without(place: Place, axis: int) -> Place:
-    """Return the place among all parts but one."""
-    return place[:axis] + place[axis + 1 :]
