@@ -117,8 +117,8 @@ def _reach(digests: Mapping[Place, set[str]], axis: int) -> Reach:
     for place, known in digests.items():
         groups.setdefault((*place[:axis], *place[axis + 1 :]), []).append(known)
     compared = [group for group in groups.values() if len(group) > 1]
-    told = [known for group in compared if len(known := [one for one in group if one]) > 1]
-    if any(len(set().union(*known)) > 1 for known in told):
+    told = [some for group in compared if len(some := [known for known in group if known]) > 1]
+    if any(len(frozenset[str]().union(*some)) > 1 for some in told):
         return "sent"
     return "same" if told else "untold" if compared else "unplanned"
 

@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance import Finding, Model, Presentation, Question, Verdict, assert_tracks, check, controls, run
-from pytest_llminvariance.assertions import InvarianceError
+from pytest_llminvariance import (
+    Finding,
+    InvarianceError,
+    Model,
+    Presentation,
+    Question,
+    Verdict,
+    assert_tracks,
+    check,
+    controls,
+    run,
+)
 from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.models.controls import Control
 from tests.calibration.guessing import Suite, held, most

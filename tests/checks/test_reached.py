@@ -30,7 +30,7 @@ from pytest_llminvariance import (
     symmetrized,
 )
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Reply, Request, TextReply
+from pytest_llminvariance.models.protocol import Capability, LabelReply, MissingReply, Reply, Request, TextReply
 from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, Layout
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo
 from pytest_llminvariance.records.judge import judge
@@ -56,7 +56,7 @@ class Proxy:
     def __init__(self, change: Callable[[Presentation], Presentation], inner: Model | None = None) -> None:
         self.inner, self.change = inner or controls.oracle(), change
         self.name, self.fingerprint = "proxy", "proxy"
-        self.capabilities = frozenset({"label"}) if inner is None else inner.capabilities
+        self.capabilities: frozenset[Capability] = frozenset({"label"}) if inner is None else inner.capabilities
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         changed = [dataclasses.replace(request, presentation=self.change(request.presentation)) for request in requests]
@@ -123,7 +123,7 @@ def test_a_part_that_is_taken_out_on_the_way_holds_in_no_product(
 
 
 def test_the_named_properties_are_judged_by_part_too() -> None:
-    wording = {"templates": WAYS, "orders": "cyclic"}
+    wording: dict[str, Any] = {"templates": WAYS, "orders": "cyclic"}
     withheld(held("prompt", Proxy(in_order), **wording), "option order")
     assert held("prompt", controls.oracle(), **wording).verdict is Verdict.HOLDS
 
@@ -153,7 +153,7 @@ def idle(n: int, **other: Any) -> list[Template]:
     "under",
     [
         Reword(idle(20)),
-        Reformat([Layout(separator="\n" * n) for n in range(1, 20)]),
+        Reformat(tuple(Layout(separator="\n" * n) for n in range(1, 20))),
         Relabel(["ABC", "BCD", "CDE", "DEF", "EFG", "FGH", "123"]),
     ],
     ids=["wording", "layout", "labels"],
@@ -340,7 +340,8 @@ def test_a_record_is_judged_as_its_run_was(
 
 def test_missing_answers_that_say_what_was_sent_are_judged_alike(tmp_path: Path) -> None:
     class Refuses:
-        name, fingerprint, capabilities = "refuses", "refuses", frozenset({"text", "label"})
+        name, fingerprint = "refuses", "refuses"
+        capabilities: frozenset[Capability] = frozenset({"text", "label"})
 
         def answer(self, requests: Sequence[Request]) -> list[Reply]:
             return [MissingReply("no", "same") if r.presentation.order[0] else TextReply("?", "same") for r in requests]

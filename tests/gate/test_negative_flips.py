@@ -215,10 +215,11 @@ def test_a_template_of_the_same_name_with_other_words_is_another(tmp_path: Path,
 
 @pytest.mark.parametrize("around", ["shots", "turns"])
 def test_answers_after_examples_or_turns_are_no_answers_as_written(baseline: Path, around: str) -> None:
-    more: dict[str, Any] = {
+    kinds: dict[str, dict[str, Any]] = {
         "shots": {"shots": [Question("example?", ["yes", "no"], answer=0)]},
         "turns": {"turns": [Message("assistant", "Well."), Ask("Are you sure?")]},
-    }[around]
+    }
+    more = kinds[around]
     with run() as current:
         finding = check("option_order", knows(5), BANK, tolerance=0.05)
         model = knows(5)

@@ -16,7 +16,16 @@ from pytest_llminvariance.checks.guards import mass_guard
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import METRICS, Ends, Interval, range_between, trait_shift
-from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, sent_digest
+from pytest_llminvariance.models.protocol import (
+    Capability,
+    LabelReply,
+    MissingReply,
+    OptionReply,
+    Reply,
+    Request,
+    sent_digest,
+)
+from pytest_llminvariance.transforms.designs import Design
 
 SCALE = (1.0, 2.0, 4.0)
 MISSING = AnswerDistribution.nothing(3, "missing")
@@ -61,7 +70,7 @@ def test_a_half_known_pair_is_open_by_its_own_worst_case() -> None:
 def shift(rows: dict[str, list[list[float]]], span: float) -> float:
     """The largest move of a trait's mean, written again from its definition."""
     means = [[sum(column) / len(column) for column in zip(*items, strict=True)] for items in rows.values()]
-    return max(max(row) - min(row) for row in means) / span
+    return float(max(max(row) - min(row) for row in means) / span)
 
 
 def test_trait_shift_is_bounded_by_all_that_the_open_cells_may_be() -> None:
@@ -115,7 +124,8 @@ def survey(n: int, k: int = 5) -> list[Question]:
 class Losing:
     """Moves with every second question's order, and loses the first `loses` questions as written."""
 
-    name, fingerprint, capabilities = "losing", "losing", frozenset({"label", "option"})
+    name, fingerprint = "losing", "losing"
+    capabilities: frozenset[Capability] = frozenset({"label", "option"})
 
     def __init__(self, loses: int, value: Sequence[float] | None = None) -> None:
         self.loses, self.value = loses, value
@@ -215,7 +225,7 @@ def test_what_is_no_number_is_no_answer_under_every_metric(broken: AnswerDistrib
 @pytest.mark.parametrize("value", [NAN, -math.inf])
 def test_a_model_that_gives_no_numbers_never_holds(metric: str, readout: str, value: float) -> None:
     """NaN compared as 0 under `js_distance` and `score_shift`, and as a mass of 1."""
-    orders = "cyclic" if metric == "position_bias" else "reversed"
+    orders: Design = "cyclic" if metric == "position_bias" else "reversed"
     finding = check(Reorder(orders), Losing(97, [value]), survey(12, 3), tolerance=0.3, metric=metric, readout=readout)
     if readout == "option" or math.isnan(value):
         assert finding.effect.high > finding.tolerance
