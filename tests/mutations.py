@@ -23,7 +23,7 @@ CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER = "test_record_reader.py"
 READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
-REPLIES = "test_replies.py"
+REPLIES, REACHED, ACCURACY, SCORES = "test_replies.py", "test_reached.py", "test_accuracy.py", "test_open_scores.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -101,9 +101,18 @@ MUTATIONS = [
     Mutation("missing answers are no flips", "measures/distribution.py",
              "return self.status not in UNKNOWN_STATUSES", 'return self.status != "unparsed"', (METRICS,)),
     Mutation("what did not reach the model counts", "checks/evidence.py",
-             "reached = not sheet.must_differ[number] or len(set(known)) >= 2 or len(known) < 2", "reached = True", (VACUOUS,)),
+             'return "same" if told else "untold"', 'return "untold"', (VACUOUS,)),
+    Mutation("any two prompts show that every part was sent", "checks/evidence.py",
+             "groups.setdefault((*place[:axis], *place[axis + 1 :]), [])", "groups.setdefault((), [])", (REACHED,)),
+    Mutation("the same bytes counted again", "checks/evidence.py",
+             "again = bool(digest) and not lost and", "again = False and", (REACHED,)),
+    Mutation("a variant told by its number", "transforms/base.py",
+             'found.append(("question", told or (edited.stem, edited.context, edited.options)))',
+             'found.append(("question", bool(told)))', (REACHED,)),
+    Mutation("parts of a product not in the record", "records/sheets.py", '"parts": list(plan.parts),', "", (REACHED,)),
     Mutation("an average believed outside its frame", "checks/sheet.py",
-             "<= set(frame_orders(len(first.order)))", "!= set()", ("test_symmetrized.py", VACUOUS)),
+             "inside = set(frame(len(first.order)))", "inside = {first.order, *(other.order for other in others)}",
+             ("test_symmetrized.py", VACUOUS)),
     Mutation("HOLDS without a responsive model", "checks/guards.py", "passed=moved > bound)", "passed=True)",
              (VACUOUS,)),
     Mutation("ties count as movement", "checks/guards.py", "mean_interval(answers.moves).low", "mean_interval(answers.moves).high",
@@ -112,8 +121,23 @@ MUTATIONS = [
     Mutation("low mass still lets BROKEN through", "checks/guards.py",
              'text=says if mean >= MIN_MASS else bad, blocks="both"', "text=says if mean >= MIN_MASS else bad", (VACUOUS,)),
     Mutation("no preference passes", "checks/guards.py", "passed=decided > 0", "passed=True", (VACUOUS,)),
-    Mutation("guessing passes for knowing", "checks/guards.py", "passed = hits / total >= needed",
-             "passed = hits > chance", (VACUOUS,)),
+    Mutation("guessing passes for knowing", "checks/guards.py", "passed = right >= needed",
+             "passed = right > chance", (VACUOUS,)),
+    Mutation("accuracy counts answers of one cluster", "checks/guards.py", "question.answer is not None and name not in hits",
+             "question.answer is not None", (ACCURACY,)),
+    Mutation("stopping before accuracy can be judged", "checks/stopping.py",
+             "or (self.n_known >= MIN_KNOWN > self._known())", "", (ACCURACY,)),
+    Mutation("an edit shown in its own order", "checks/properties/tracks.py", "Presentation(after, template=template)",
+             "Presentation(after, order=tuple(question.options.index(o) for o in edited.options), template=template)", (ACCURACY,)),
+    Mutation("no probability at all taken for an answer", "measures/distribution.py",
+             "if any(map(math.isnan, weights)) or math.isinf(top):", "if any(map(math.isnan, weights)):", (SCORES,)),
+    Mutation("an open score may lie anywhere in the middle", "measures/metrics.py",
+             "return (min(scores), max(scores)) if value is None", "return (min(scores), min(scores)) if value is None", (SCORES,)),
+    Mutation("one open value at both ends of a range", "measures/metrics.py",
+             "return low, max(one[1] - least, most - one[0])",
+             "return low, max(high for _, high in ends) - min(low for low, _ in ends)", (SCORES,)),
+    Mutation("a baseline's template compared by name", "gate/negative_flips.py", '"shown_sha256": sent_digest(shown.render()),', "",
+             ("test_negative_flips.py",)),
     Mutation("drift ignored", "checks/asking.py", "passed = drift <= MAX_DRIFT_NATS", "passed = True", (VACUOUS,)),
     Mutation("HOLDS on the lower end", "checks/verdict.py", "or effect.high <= tolerance:", "or effect.low <= tolerance:",
              (METRICS,)),

@@ -20,7 +20,7 @@ from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
 from pytest_llminvariance.models.protocol import Model, check_model, resolve_readout
-from pytest_llminvariance.questions.question import Question, Questions, as_questions
+from pytest_llminvariance.questions.question import Question, Questions, as_questions, known_answers
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
@@ -54,6 +54,8 @@ class Terms:
     """Whether not even everything planned would make the verdict exact."""
     least_movement: Fraction | None
     """What foreign stems must move the answer by; `None` where no response is needed."""
+    n_known: int
+    """Questions with a known answer, or clusters of them."""
 
 
 def settle(
@@ -97,6 +99,7 @@ def settle(
         property=property, model=model, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
         must_test=draws or about == "population", least_movement=least,
+        n_known=known_answers(asked_for, by_cluster=about == "population"),
     )  # fmt: skip
 
 

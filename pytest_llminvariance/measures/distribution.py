@@ -26,7 +26,8 @@ class AnswerDistribution:
 
     `probabilities` and `other` sum to 1. `log_weights` rank the contents in nats (log-probabilities of the
     labels, or mean log-probabilities per token of the options); `None` where an answer is a parsed text.
-    `status` tells how it came about: an answer that is unfinished, unparsed or missing may be anything.
+    `status` tells how it came about: an answer that is unfinished, unparsed or missing may be anything. One with NaN is
+    missing.
     """
 
     probabilities: tuple[float, ...]

@@ -281,6 +281,20 @@ def cluster_of(question: Question) -> str:
     return f"question {question.content_hash}" if given is None else f"cluster {given}"
 
 
+MIN_KNOWN = 8
+"""Known answers below which nothing is said of accuracy: with two options, 7 of 8 are needed to tell knowing from guessing."""
+
+
+def name_of_unit(question: Question, *, by_cluster: bool) -> str:
+    """Return what tells the units apart that are counted: questions, or clusters of them."""
+    return cluster_of(question) if by_cluster else question.content_hash
+
+
+def known_answers(questions: Iterable[Question], *, by_cluster: bool) -> int:
+    """Return how many questions have a known answer; with `by_cluster`, how many clusters."""
+    return len({name_of_unit(one, by_cluster=by_cluster) for one in questions if one.answer is not None})
+
+
 Questions = Question | Iterable[Question]
 
 
