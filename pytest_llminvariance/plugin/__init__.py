@@ -98,6 +98,11 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
         fixturedef.addfinalizer(switch.enter)
 
 
+def pytest_fixture_post_finalizer(fixturedef: Any, request: Any) -> None:
+    """Let go of the models that were made of what a fixture gave."""
+    request.config.stash[SESSION].end_fixture(fixturedef.cached_result)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
     """Warn where the model was asked for and nothing was checked."""

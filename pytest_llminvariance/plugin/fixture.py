@@ -13,7 +13,7 @@ from pytest_llminvariance.checks.noise import noise_floor
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.measures.noise import NoiseFloor
-from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.models.protocol import AnyModel
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.template import Template
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Checks:
     """Assertions on one model; arguments are those of the functions of the same name."""
 
-    model: Model
+    model: AnyModel
 
     def check(self, property: str | Property | Transform, questions: Questions, **settings: Any) -> Finding:
         """Return a finding without raising for a broken property."""

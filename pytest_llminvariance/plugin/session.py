@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
     from pytest_llminvariance.plugin.gate import SessionGate, SessionResult
+    from pytest_llminvariance.plugin.own_models import OwnModels
     from pytest_llminvariance.plugin.risk import Collected, SessionRisk
     from pytest_llminvariance.records.answer_log import AnswerLog
 
@@ -124,6 +125,7 @@ class Session:
             holdout=self.holdout,
             level=level_of(item),
             baseline=self._place("baseline"),
+            wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
         )
 
     def begin_test(self, item: pytest.Item, risk: ItemRisk | None) -> None:
@@ -145,6 +147,18 @@ class Session:
         """Return why a check of a test, or of a fixture that it uses, is UNDECIDED."""
         in_fixtures = [said for scope, said in self.recorder.undecided_fixtures.items() if scope.reaches(item)]
         return next(iter(self.recorder.undecided_in_test + in_fixtures), None)
+
+    @cached_property
+    def own_models(self) -> OwnModels:
+        """The models that tests bring themselves."""
+        from pytest_llminvariance.plugin.own_models import OwnModels
+
+        return OwnModels(self.load_settings, self.note_model, self.note_engine)
+
+    def end_fixture(self, cached: tuple[Any, ...] | None) -> None:
+        """Let go of the models that were made of what a fixture gave."""
+        if cached is not None and cached[0] is not None and "own_models" in vars(self):
+            self.own_models.end(cached[0])
 
     @property
     def load_settings(self) -> dict[str, Any]:
@@ -178,6 +192,8 @@ class Session:
 
         That is a part of the manifest, and a hold-out that was left out or opened.
         """
+        if "own_models" in vars(self):
+            self.own_models.end()
         memo: Any = vars(self).get("_memo", {})
         memo = getattr(memo, "inner", memo)
         if hasattr(memo, "close"):

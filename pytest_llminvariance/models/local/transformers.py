@@ -122,7 +122,7 @@ class TransformersModel:
     @property
     def plain(self) -> TransformersModel:
         """The same model, asked prompt by prompt in padded batches and with its own attention: for comparison."""
-        return TransformersModel(
+        return type(self)(
             self.name, self._live(), self._tokenizer, chat=self.chat, batch_tokens=self.batch_tokens, packed=False,
             max_new_tokens=self.max_new_tokens, chat_arguments=self._prompts.arguments, notes=self.notes,
         )  # fmt: skip
