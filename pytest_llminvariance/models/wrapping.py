@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +52,16 @@ def as_model(
     bound = getattr(obj, "__self__", None)
     holder, key = (obj, name) if bound is None else (bound, (getattr(obj, "__name__", ""), name))
     return kept(holder, key, lambda: FunctionModel(obj, name))
+
+
+def free_memory() -> None:
+    """Collect what nobody holds any more, and hand the memory of GPUs back where torch is in use."""
+    if "torch" in sys.modules:
+        from pytest_llminvariance.models.local.devices import free_memory as free
+
+        free()
+    else:
+        gc.collect()
 
 
 def _refusal(obj: object) -> UsageError:

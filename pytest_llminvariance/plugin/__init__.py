@@ -86,6 +86,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
     """Attribute checks in a fixture of wider scope to the fixture, not to the test that came first."""
+    request.config.stash[SESSION].free_memory()  # before another model is loaded
     if fixturedef.scope == "function":
         return (yield)
     switch = ScopeSwitch(FixtureScope.of(fixturedef, request), request.config.stash[SESSION].recorder)
@@ -99,7 +100,7 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
 
 
 def pytest_fixture_post_finalizer(fixturedef: Any, request: Any) -> None:
-    """Let go of the models that were made of what a fixture gave."""
+    """Note the models that were made of what a fixture gave."""
     request.config.stash[SESSION].end_fixture(fixturedef.cached_result)
 
 

@@ -156,9 +156,14 @@ class Session:
         return OwnModels(self.load_settings, self.note_model, self.note_engine)
 
     def end_fixture(self, cached: tuple[Any, ...] | None) -> None:
-        """Let go of the models that were made of what a fixture gave."""
-        if cached is not None and cached[0] is not None and "own_models" in vars(self):
+        """Note the models that were made of what a fixture gave, as it ends."""
+        if cached is not None and "own_models" in vars(self):
             self.own_models.end(cached[0])
+
+    def free_memory(self) -> None:
+        """Give back what the models of fixtures took that have ended."""
+        if "own_models" in vars(self):
+            self.own_models.free()
 
     @property
     def load_settings(self) -> dict[str, Any]:
@@ -177,23 +182,16 @@ class Session:
 
     def note_engine(self, model: Model) -> None:
         """Write down how prompts were sent, and what was remembered."""
-        usage = getattr(model, "usage", None)
-        self.recorder.engine(
-            model.name,
-            {
-                "path": model.describe_path() if hasattr(model, "describe_path") else "",
-                "sent_tokens": usage.sent_tokens if usage else 0,
-                "asked_tokens": usage.asked_tokens if usage else 0,
-            },
-        )
+        told = {name: getattr(getattr(model, "usage", None), name, 0) for name in ("sent_tokens", "asked_tokens")}
+        told["path"] = model.describe_path() if hasattr(model, "describe_path") else ""
+        self.recorder.engine(model.name, "" if self.settings.plan else model.fingerprint, told)
 
     def close(self) -> None:
         """Write down what the cache holds back, what it did, and what concerns the whole session.
 
         That is a part of the manifest, and a hold-out that was left out or opened.
         """
-        if "own_models" in vars(self):
-            self.own_models.end()
+        self.free_memory()
         memo: Any = vars(self).get("_memo", {})
         memo = getattr(memo, "inner", memo)
         if hasattr(memo, "close"):
