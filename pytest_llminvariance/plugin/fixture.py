@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_llminvariance import assertions
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Checks:
     """Assertions on one model; arguments are those of the functions of the same name."""
 
-    model: AnyModel
+    model: AnyModel = field(repr=False)
+    """What the fixture `invariance_model` gives: a network's repr would fill a traceback."""
 
     def check(self, property: str | Property | Transform, questions: Questions, **settings: Any) -> Finding:
         """Return a finding without raising for a broken property."""
