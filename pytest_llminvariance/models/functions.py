@@ -111,19 +111,17 @@ def _kind(function: Callable[..., Any]) -> Capability:
             f"Give lambda messages: asyncio.run({name}(messages)), or a function that sends its requests itself"
         )
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise UsageError(f"model is {name}, and does not tell what it takes.\nGive {KINDS}") from error
+    parameters = list(signature.parameters.values())
     placed = [part for part in parameters if part.kind in (part.POSITIONAL_ONLY, part.POSITIONAL_OR_KEYWORD)]
     needed = [part for part in parameters if part.default is part.empty and part.kind not in (part.VAR_POSITIONAL, part.VAR_KEYWORD)]  # fmt: skip
     if not needed and not any(part.kind is part.VAR_POSITIONAL for part in parameters):
         raise UsageError(f"model is {name}, which is not called yet.\nWrite {name}()")
     n_needed = len(needed) if all(part in placed for part in needed) else 0
     if n_needed not in (1, 2):
-        raise UsageError(
-            f"model is {name}, which takes ({', '.join(map(str, parameters))}): it is not known what to give it.\n"
-            f"Give {KINDS}"
-        )
+        raise UsageError(f"model is {name}, which takes {signature}: it is not known what to give it.\nGive {KINDS}")
     return "label" if n_needed == 2 or any(part.name == "options" for part in placed[1:]) else "text"
 
 

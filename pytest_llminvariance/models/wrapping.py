@@ -36,7 +36,8 @@ def as_model(
             raise UsageError(f"model is a {type(obj).__name__} of {len(obj)} objects.\nGive (model, tokenizer)")
         obj, tokenizer = obj
     if not isinstance(obj, type) and isinstance(obj, Model):
-        return obj
+        again = getattr(obj, "again", None)
+        return obj if again is None else again()
     if _is_of(obj, "torch", "transformers", "peft"):
         from pytest_llminvariance.models.local.objects import object_model
 

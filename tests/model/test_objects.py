@@ -132,7 +132,7 @@ def test_a_check_finds_what_it_finds_of_the_folder(folder: Path) -> None:
             for held in (load(folder), load_model(folder, device="cpu"))
         ]
     assert found[0].effect == found[1].effect
-    assert found[0].questions == found[1].questions
+    assert found[0].per_question == found[1].per_question
 
 
 def test_a_plain_object_has_the_name_and_the_fingerprint_of_its_folder(folder: Path) -> None:
@@ -229,6 +229,7 @@ def test_an_object_that_has_changed_is_asked_again(change: Callable[[Any, Any], 
     change(*held)
     again = wrap_model(*held)
     assert again is not made
+    assert wrap_model(made) is again, "what was made before is not what is asked now"
     assert again.fingerprint != made.fingerprint
     assert asked(again, memo) == len(REQUESTS)
 

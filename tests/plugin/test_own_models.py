@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
+
+from tests.models.tiny_models import save_llama
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "test_own_model.py"
 
 BANK = 'BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]\n'
 KNOWN = (
@@ -140,7 +146,7 @@ def test_memory_comes_back_before_the_next_model_is_loaded(pytester: pytest.Pyte
     pytester.makeconftest(
         TINY
         + """
-@pytest.fixture(scope="session", params=[1.0, 2.0, 3.0])
+@pytest.fixture(scope="session", params=[1.0, 2.0])
 def invariance_model(request):
     assert len(ALIVE) == 0, "the model before"
     gc.disable()
@@ -159,7 +165,7 @@ from pytest_llminvariance import assert_order_symmetric, check
 
 def test_check(invariance_model):
     check("option_order", invariance_model, BANK, tolerance=0.05, readout="label")
-    check("option_order", invariance_model, BANK, tolerance=0.05, readout="text")
+    check("option_order", invariance_model, BANK[:1], tolerance=0.05, readout="text")
 
 def test_that_fails(invariance_model, invariance):
     assert_order_symmetric(invariance_model, BANK, tolerance=0.01)
@@ -167,7 +173,7 @@ def test_that_fails(invariance_model, invariance):
     )
     # that plugin keeps the traceback of a failed test, and with it the arguments, until the session ends
     result = pytester.runpytest_subprocess("-s", "-p", "no:rerunfailures")
-    result.assert_outcomes(passed=3, failed=3)
+    result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(["*ALIVE 0"])
 
 
@@ -262,3 +268,11 @@ def test_search(invariance, order):
 """
     )
     pytester.runpytest().assert_outcomes(passed=1)
+
+
+def test_the_example_runs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWN_MODEL", save_llama(pytester.path / "tiny"))
+    shutil.copy(EXAMPLE, pytester.path)
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=2, warnings=0)
+    result.stdout.fnmatch_lines(["HOLDS *test_order_of_teams_does_not_matter_to_the_service?"])

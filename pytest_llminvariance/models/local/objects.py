@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -33,6 +33,8 @@ class ObjectModel(TransformersModel):
 
     cacheable = False
     origin: tuple[object, ...] = ()
+    again: Callable[[], Model] | None = None
+    """Gives this model, or another one where the network has changed since."""
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs after every pass."""
@@ -42,7 +44,7 @@ class ObjectModel(TransformersModel):
     def release(self) -> None:
         """Let go of the network; it stays with whoever holds it."""
         forget(self)
-        self.origin = ()
+        self.origin, self.again = (), None
         super().release()
 
 
@@ -65,8 +67,16 @@ def object_model(obj: object, tokenizer: object, name: str | None, settings: Loa
     obj, tokenizer, outside = _pair(obj, tokenizer)
     held = _unwrapped(obj)
     origin = (*outside, *held.layers, held.network)
-    state = _state(held.network, tokenizer)
-    return kept(held.network, (id(tokenizer), key), lambda: _made(held, tokenizer, name, settings, origin), state)
+
+    def make() -> Model:
+        made = _made(held, tokenizer, name, settings)
+        made.origin, made.again = origin, again
+        return made
+
+    def again() -> Model:
+        return kept(held.network, (id(tokenizer), key), make, _state(held.network, tokenizer))
+
+    return again()
 
 
 def _pair(obj: Any, tokenizer: Any) -> tuple[Any, Any, tuple[object, ...]]:
@@ -130,9 +140,7 @@ def _check_adapters(peft_model: Any) -> None:
             )
 
 
-def _made(
-    held: Held, tokenizer: Any, name: str | None, settings: LoadSettings, origin: tuple[object, ...]
-) -> ObjectModel:
+def _made(held: Held, tokenizer: Any, name: str | None, settings: LoadSettings) -> ObjectModel:
     network = held.network
     known = network.config._name_or_path or type(network).__name__
     shown = name or " + ".join([known, *adapters_of(network).get("configs", ())])
@@ -142,7 +150,7 @@ def _made(
     with as_in_use(network):
         check_causal(network, shown)
     made = made_of(ObjectModel, network, tokenizer, shown, settings, batch_tokens_for(network), held.notes)
-    made.origin = origin
+    assert made.fingerprint  # noqa: S101 - what it is now, whatever happens to the network
     return made
 
 
