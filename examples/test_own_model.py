@@ -35,9 +35,12 @@ def test_order_of_teams_is_measured_for_each_model(invariance_model: tuple[Any, 
 
 
 def service(messages: list[dict[str, str]], options: list[str]) -> dict[str, float]:
-    """Stand for a service of yours: it looks at words, so no order of the teams can change what it says."""
+    """Stand for a service of yours: it looks at words, so no order of the teams can change what it says.
+
+    It is asked other questions too, to see that it reads them: those go to support.
+    """
     words = {"charged": "Billing", "parcel": "Shipping", "app": "Support"}
-    team = next(words[word] for word in words if word in messages[-1]["content"])
+    team = next((words[word] for word in words if word in messages[-1]["content"]), "Support")
     return {option: 0.9 if option == team else 0.05 for option in options}
 
 
