@@ -139,7 +139,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     "async": (later, r"^model is later, an async function, .*\nGive lambda messages: asyncio\.run"),
     "any number": (
         strange,
-        r"^model is strange, which takes \(.*\): it is not known what to give it\.\nGive a function",
+        r"^model is strange, which takes \(.*\).*: it is not known what to give it\.\nGive a function",
     ),
     "three": (lambda a, b, c: "", r"^model is .*lambda, which takes \(a, b, c\)"),
     "by keyword only": (lambda *, messages: "", r"^model is .*lambda, which takes \(\*, messages\)"),
