@@ -24,6 +24,7 @@ READER = "test_record_reader.py"
 READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
 REPLIES, REACHED, ACCURACY, SCORES = "test_replies.py", "test_reached.py", "test_accuracy.py", "test_open_scores.py"
+OBJECTS, FUNCTIONS = "test_objects.py", "test_functions.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -84,6 +85,14 @@ MUTATIONS = [
     Mutation("models of one name share answers", "models/keys.py",
              'None if getattr(model, "cacheable", False) else Owner(model)', "None", (CACHE,)),
     Mutation("kept answers without what is sent", "models/cache_rows.py", '"prompt": prompt or [', '"prompt": [', (CACHE,)),
+    Mutation("an object that was trained keeps its answers", "models/kept.py",
+             "if key not in entries or entries[key].state != state:", "if key not in entries:", (OBJECTS,)),
+    Mutation("an object asked with its dropout", "models/local/objects.py", "training = [module for module in network.modules() if module.training]",
+             "training: list[Any] = []", (OBJECTS,)),
+    Mutation("settings of the session not given to objects", "plugin/own_models.py", "{**self._settings, **(settings or {})}",
+             "settings or {}", ("test_own_models.py",)),
+    Mutation("probabilities of a function read by place", "models/functions.py",
+             "values = [given[option] for option in options]", "values = list(given.values())", (FUNCTIONS,)),
     Mutation("scores taken for log-probabilities", "models/replies.py", "if max(values) > SLACK:", "if False:", (REPLIES,)),
     Mutation("labels that sum above 1 believed", "models/replies.py", "> 1 + SLACK", "> math.inf", (REPLIES,)),
     Mutation("NaN believed", "models/replies.py", "if any(math.isnan(value) for value in values):", "if False:", (REPLIES,)),

@@ -24,7 +24,7 @@ from pytest_llminvariance.checks.refusals import settle
 from pytest_llminvariance.checks.risk import DEFAULT_RISK
 from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
-from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.models.protocol import AnyModel, Model
 from pytest_llminvariance.models.replay import ReplayModel
 from pytest_llminvariance.questions.question import Questions
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
@@ -37,11 +37,13 @@ class Measured:
 
     finding: Finding
     evidence: tuple[Evidence, ...]
+    model: Model
+    """What was asked."""
 
 
 def check(
     property: str | Property | Transform,
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     tolerance: float,
@@ -76,7 +78,7 @@ def check(
 
 def measure(
     property: Property,
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     tolerance: float,
@@ -118,4 +120,4 @@ def measure(
     finding = judged(answers, property, terms.metric, terms.tolerance, known)
     if terms.left_out:
         finding = with_left_out(finding, terms.left_out)
-    return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)
+    return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence, terms.model)

@@ -17,7 +17,7 @@ from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.noise import MIN_PAIRS
-from pytest_llminvariance.questions.question import MIN_KNOWN, Bank, Question, name_of_unit
+from pytest_llminvariance.questions.question import MIN_KNOWN, Question, name_of_unit
 
 MIN_MASS = 0.5
 GUESSING_RISK = 0.05

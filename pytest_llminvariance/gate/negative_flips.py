@@ -20,6 +20,7 @@ from pytest_llminvariance.checks.guards import mass_guard
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Decision, Example, Finding, Guard, QuestionEffect, decide
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -27,7 +28,7 @@ from pytest_llminvariance.measures.flips import Flips, Pair, count_flips
 from pytest_llminvariance.measures.metrics import mean_interval
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
-from pytest_llminvariance.models.protocol import Model, check_model, request_for, resolve_readout, sent_digest
+from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.records.answers import RecordedAnswer, layout_text, read_answers
@@ -63,7 +64,7 @@ def _ask(model: Model, shown: Sequence[Presentation], readout: str) -> tuple[lis
 
 
 def _baseline(
-    baseline: Model | str | Path | None, fingerprint: str, shown: Sequence[Presentation], readout: str
+    baseline: AnyModel | str | Path | None, fingerprint: str, shown: Sequence[Presentation], readout: str
 ) -> tuple[str, list[_Read]]:
     """Return the name of the baseline, and its answers to the presentations; refuses the model itself."""
     given = current_run.get().baseline if baseline is None else baseline
@@ -77,7 +78,7 @@ def _baseline(
         return str(place), _recorded(
             read_answers(place.parent if place.name == "findings.json" else place), shown, readout, place
         )
-    model = check_model(given)
+    model = model_of(given)
     if model.fingerprint == fingerprint:
         raise UsageError(
             f"baseline and model have the same fingerprint ({fingerprint[:16]!r}), so nothing can differ. Give the model "

@@ -27,7 +27,6 @@ from pytest_llminvariance.models.protocol import (
     OptionRequest,
     Reply,
     Request,
-    check_model,
 )
 from pytest_llminvariance.questions.orders import Order, compose, cyclic_orders, identity
 from pytest_llminvariance.transforms.designs import MAX_ALL_OPTIONS
@@ -124,7 +123,7 @@ def symmetrized(model: Model, frame: Frame = "all") -> SymmetrizedModel:
     """
     if frame not in get_args(Frame):
         raise UsageError(f"frame is {frame!r}, but must be one of {', '.join(get_args(Frame))}")
-    if not check_model(model).capabilities & AVERAGED:
+    if not model.capabilities & AVERAGED:
         raise CapabilityError(
             f"{model.name} gives texts only, which cannot be averaged; a label or option readout is needed"
         )
