@@ -195,16 +195,19 @@ class Scorer:
 
     def _begin(self, group: Sequence[int], readings: Sequence[Reading], too_large: list[int]) -> _Begun | None:
         """Hand a pass to the device; `None` where what is left must be planned anew."""
+        path = self.path
         try:
-            return _Begun(((group, self._start(group, readings, self.path)),))
-        except GateClosedError as error:
-            self._close(self.path, error)
+            return _Begun(((group, self._start(group, readings, path)),))
         except Exception as error:
-            if not out_of_memory(error):
+            gate_closed = isinstance(error, GateClosedError) or isinstance(path, FlexPath)
+            if out_of_memory(error) and not isinstance(error, GateClosedError):
+                if len(absorbed([readings[index].tokens for index in group])) == 1:
+                    return self._begin_alone(group, readings, too_large)
+                self.shrink(sum(len(readings[index].tokens) for index in group))
+            elif gate_closed:
+                self._close(path, error)
+            else:
                 raise
-            if len(absorbed([readings[index].tokens for index in group])) == 1:
-                return self._begin_alone(group, readings, too_large)
-            self.shrink(sum(len(readings[index].tokens) for index in group))
         return None
 
     def _begin_alone(self, group: Sequence[int], readings: Sequence[Reading], too_large: list[int]) -> _Begun:
