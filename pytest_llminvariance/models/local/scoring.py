@@ -199,15 +199,15 @@ class Scorer:
         try:
             return _Begun(((group, self._start(group, readings, path)),))
         except Exception as error:
-            gate_closed = isinstance(error, GateClosedError) or isinstance(path, FlexPath)
-            if out_of_memory(error) and not isinstance(error, GateClosedError):
-                if len(absorbed([readings[index].tokens for index in group])) == 1:
-                    return self._begin_alone(group, readings, too_large)
-                self.shrink(sum(len(readings[index].tokens) for index in group))
-            elif gate_closed:
+            if isinstance(error, GateClosedError) or (isinstance(path, FlexPath) and not out_of_memory(error)):
                 self._close(path, error)
-            else:
+                return None
+            if not out_of_memory(error):
                 raise
+        # from here on the error, which holds what the pass had made so far, is gone
+        if len(absorbed([readings[index].tokens for index in group])) == 1:
+            return self._begin_alone(group, readings, too_large)
+        self.shrink(sum(len(readings[index].tokens) for index in group))
         return None
 
     def _begin_alone(self, group: Sequence[int], readings: Sequence[Reading], too_large: list[int]) -> _Begun:
