@@ -36,9 +36,7 @@ def test_every_path_gives_the_numbers_of_one_device(path: Any, name: str) -> Non
     with Devices():
         values = made.send(read_everything(SOME)).values
     for prompt, found in zip(SOME, values, strict=True):
-        assert torch.allclose(
-            torch.tensor(found), by_hand(fresh, prompt)[[len(prompt) // 2, -1]].float(), atol=1e-4
-        )
+        assert torch.allclose(torch.tensor(found), by_hand(fresh, prompt)[[len(prompt) // 2, -1]].float(), atol=1e-4)
 
 
 class OnlyMade:

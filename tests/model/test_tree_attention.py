@@ -80,9 +80,7 @@ def tensors(tree: Tree, heads: int = 4, key_heads: int = 2, size: int = 16) -> l
 def test_added_masks_give_the_attention_of_boolean_ones(window: int | None) -> None:
     plain, additive = Blocks(SMALL, CPU, 64), Blocks(SMALL, CPU, 64)
     additive.additive = True
-    one, other = (
-        each.attend(*tensors(SMALL), None, Layer(window, None, None)) for each in (plain, additive)
-    )
+    one, other = (each.attend(*tensors(SMALL), None, Layer(window, None, None)) for each in (plain, additive))
     assert torch.allclose(one, other, atol=1e-6)
     capped = Layer(window, 5.0, None)  # computed by ourselves, from a boolean mask
     one, other = (each.attend(*tensors(SMALL), None, capped) for each in (plain, additive))

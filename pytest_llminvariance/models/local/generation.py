@@ -244,6 +244,8 @@ class _NextQuestion(StoppingCriteria):  # type: ignore[misc] # transformers is n
         for row, token in enumerate(newest):
             self._written[row].append(token)
         rows = [row for row, token in enumerate(newest) if self._may_end[token] and row not in self.length]
-        for row, text in zip(rows, _decoded(self.tokenizer, [self._written[r] for r in rows]) if rows else (), strict=True):
+        for row, text in zip(
+            rows, _decoded(self.tokenizer, [self._written[r] for r in rows]) if rows else (), strict=True
+        ):
             if answer_part(text) != text:
                 self.length[row] = len(self._written[row])

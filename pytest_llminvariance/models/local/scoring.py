@@ -102,7 +102,9 @@ class Scorer:
         self.closed: list[str] = []
         """Why faster paths are not used, one line a path."""
         self._plain = PaddedPath(network, pad)
-        self._proven: dict[str, int] = dict.fromkeys((FlexPath.name, TreePath.name, PrefixPath.name, PaddedPath.name), 0)
+        self._proven: dict[str, int] = dict.fromkeys(
+            (FlexPath.name, TreePath.name, PrefixPath.name, PaddedPath.name), 0
+        )
         """Tokens of the longest prompt that a path was proven with."""
         self._proven_texts = 0
         """The same for the shared beginning of texts."""
