@@ -128,11 +128,12 @@ def once(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-@torch.inference_mode()
 def causal_pass(network: Any, n_tokens: int, n_rows: int) -> None:
     """One plain causal pass over as many tokens, and as many rows of logits: what no tree can do without."""
     ids = torch.arange(n_tokens, device=network.device)[None] % network.config.vocab_size
-    torch.log_softmax(network(input_ids=ids, logits_to_keep=n_rows, use_cache=False).logits[0].float(), -1).cpu()
+    with torch.inference_mode():
+        logits = network(input_ids=ids, logits_to_keep=n_rows, use_cache=False).logits[0]
+        torch.log_softmax(logits.float(), -1).cpu()
 
 
 def all_of(path: Any, readings: Sequence[Reading], limit_tokens: int) -> list[Values]:
@@ -160,11 +161,11 @@ def noise(network: Any, dtype: str) -> Iterator[Row]:
     yield {"dtype": dtype, "engine": scorer.describe()}
 
 
-def verdict(model: str, device: str, dtype: str) -> Iterator[Row]:
+def verdict(model: str, device: str, dtype: str, n_questions: int) -> Iterator[Row]:
     """Yield what a check of the example questions finds in a dtype."""
     loaded = load_model(model, device=device, dtype=dtype)
     began = time.perf_counter()
-    found = check("option_order", loaded, load_questions(FACTS)[:4], tolerance=0.05)
+    found = check("option_order", loaded, load_questions(FACTS)[:n_questions], tolerance=0.05)
     row = {"dtype": dtype, "verdict": str(found.verdict), "effect": [float(found.effect.low), float(found.effect.high)]}
     yield {**row, "reasons": list(found.reasons), "seconds": time.perf_counter() - began}
     loaded.release()  # type: ignore[attr-defined]
@@ -243,30 +244,34 @@ def measure(arguments: argparse.Namespace, report: Report) -> None:
     if spec in SIZES:
         spec = str(random_llama(spec, Path(folder.name), device))
     for dtype in arguments.dtypes:
-        report.step("verdict", lambda: verdict(spec, device, dtype), 20)  # noqa: B023
+        report.step("verdict", lambda: verdict(spec, device, dtype, arguments.questions), 20)  # noqa: B023
     report.step("masks", lambda: masks(arguments.mask_nodes, device), 5)
     for size in arguments.sizes:
-        if not report.has_time(f"all of {size}", COST_S[size]):
-            continue
-        network = random_network(size, vocabulary, device)
-        for n_nodes in arguments.tokens:
-            readings = orbits(n_nodes, vocabulary)
-            report.step(f"{size} {n_nodes}", lambda: ways(network, readings, arguments.times), 20)  # noqa: B023
-            report.step(f"{size} {n_nodes} kernels", lambda: kernels(network, readings), 10)  # noqa: B023
-        for dtype in arguments.dtypes if size == arguments.sizes[0] else ():
-            report.step("noise", lambda: noise(network, dtype), 10)  # noqa: B023
-        del network
+        if report.has_time(f"all of {size}", COST_S[size]):
+            our_ways(size, vocabulary, arguments, report)
         if importlib.util.find_spec("vllm") is None or not device.startswith("cuda"):
             report.left_out.append(f"vLLM {size}: not installed, or no GPU")
-            continue
-        report.step(f"{size} vLLM", lambda: vllm_pass(size, readings, arguments.times), 90)  # noqa: B023
+        else:
+            largest_tree = orbits(max(arguments.tokens), vocabulary)
+            report.step(f"{size} vLLM", lambda: vllm_pass(size, largest_tree, arguments.times), 90)  # noqa: B023
     folder.cleanup()
+
+
+def our_ways(size: str, vocabulary: int, arguments: argparse.Namespace, report: Report) -> None:
+    network = random_network(size, vocabulary, arguments.device)
+    for n_nodes in arguments.tokens:
+        readings = orbits(n_nodes, vocabulary)
+        report.step(f"{size} {n_nodes}", lambda: ways(network, readings, arguments.times), 20)  # noqa: B023
+        report.step(f"{size} {n_nodes} kernels", lambda: kernels(network, readings), 10)  # noqa: B023
+    for dtype in arguments.dtypes if size == arguments.sizes[0] else ():
+        report.step("noise", lambda: noise(network, dtype), 10)  # noqa: B023
 
 
 def main(argv: Sequence[str] | None = None) -> Report:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--model", default="demo", help="whose verdicts are compared; tiny: a random one")
+    parser.add_argument("--questions", type=int, default=4, help="of a verdict (default: %(default)s)")
     parser.add_argument("--tokenizer", help="whose vocabulary the random networks have (default: 49,152 tokens)")
     parser.add_argument("--sizes", type=lambda text: text.split(","), default=["1b", "8b"], help=", ".join(SIZES))
     parser.add_argument("--tokens", type=_numbers, default=[4_096, 16_384], help="nodes of the tree of a pass")

@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import gpu
 
-SMALL = "--device cpu --sizes tiny --tokens 200 --model tiny --mask-nodes 600 --times 1 --dtypes bfloat16".split()
+SMALL = [
+    *("--device", "cpu", "--sizes", "tiny", "--tokens", "200", "--model", "tiny", "--mask-nodes", "600"),
+    *("--times", "1", "--dtypes", "bfloat16", "--questions", "1"),
+]
 
 
 def test_every_step_runs_and_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +45,6 @@ def test_a_step_that_fails_or_has_no_time_left_says_so_and_costs_no_other(tmp_pa
 
 @pytest.mark.parametrize("arguments", [["--sizes", "9b", "--device", "cpu"], ["--device", "cuda:99"]])
 def test_what_cannot_be_measured_here_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit):
         gpu.main(arguments)

@@ -11,7 +11,8 @@ import torch
 
 from pytest_llminvariance import ModelError, Presentation, Question, load_model
 from pytest_llminvariance.models.local import generation, scoring
-from pytest_llminvariance.models.local.passes import PaddedPath, PrefixPath, TreePath
+from pytest_llminvariance.models.local.gates import prove_windows
+from pytest_llminvariance.models.local.passes import GateClosedError, PaddedPath, PrefixPath, TreePath
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError
 from pytest_llminvariance.models.local.tree import Reading
 from pytest_llminvariance.models.protocol import OptionRequest, TextRequest
@@ -90,8 +91,7 @@ def test_a_window_whose_proof_runs_out_of_memory_is_proven_later(
     scorer = Scorer(network_of(long_window()), pad=0, batch_tokens=2_048)
     fresh, long = network_of(long_window()), [p + p for p in PROMPTS[:4]]
     assert scorer.path.name == "prefix tree"
-    full = Full(scoring.prove_windows, error, lambda n: n <= 2)
-    monkeypatch.setattr(scoring, "prove_windows", full)
+    monkeypatch.setattr(scoring, "prove_windows", Full(prove_windows, error, lambda n: n <= 2))
     assert largest_difference(scorer, fresh, long) <= 1e-4
     assert scorer.path.name == "padded batches"  # the shared beginning's proof ran out of memory too
     assert not scorer.closed
@@ -103,7 +103,7 @@ def test_a_window_whose_proof_runs_out_of_memory_is_proven_later(
 @two_kinds
 def test_texts_share_beginnings_again_when_there_is_memory(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = scorer_of()
-    monkeypatch.setattr(scoring, "prove_generation", Full(scoring.prove_generation, error, lambda n: n == 1))
+    monkeypatch.setattr(scoring, "prove_generation", Full(generation.prove_generation, error, lambda n: n == 1))
     assert not scorer.shares_beginnings(40)
     assert not scorer.closed
     assert scorer.shares_beginnings(40)
@@ -192,7 +192,7 @@ def test_passes_prepared_ahead_bring_the_same(ahead: int) -> None:
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("error", [*FULL[:1], scoring.GateClosedError("no more")])
+@pytest.mark.parametrize("error", [*FULL[:1], GateClosedError("no more")])
 def test_a_pass_under_way_survives_the_fault_of_the_next(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer, fresh = scorer_of(batch_tokens=300), network_of(TREE["llama"]())
     scorer.ahead = 1

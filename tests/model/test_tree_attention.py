@@ -71,9 +71,10 @@ def test_a_mask_that_is_added_says_the_same_and_is_read_without_a_copy(kind: tor
     assert added(seen[:, :ALIGNED], kind).shape[1] == ALIGNED
 
 
-def tensors(tree: Tree, heads: int = 4, key_heads: int = 2, size: int = 16) -> list[Any]:
+def tensors(tree: Tree, heads: int = 4, key_heads: int = 2, size: int = 16) -> tuple[Any, Any, Any]:
     torch.manual_seed(0)
-    return [torch.randn(1, n, len(tree.tokens), size) for n in (heads, key_heads, key_heads)]
+    query, key, value = (torch.randn(1, n, len(tree.tokens), size) for n in (heads, key_heads, key_heads))
+    return query, key, value
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -20,7 +20,7 @@ MAKERS = {
 }  # fmt: skip
 
 
-class Far(torch.Tensor):
+class Far(torch.Tensor):  # type: ignore[misc] # torch is not followed
     """A tensor in main memory that says that it lies elsewhere."""
 
     place: torch.device
@@ -53,7 +53,7 @@ def called(function: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _called(function: Any, args: Any, kwargs: Any) -> Any:
-    if function == torch.Tensor.device.__get__:  # type: ignore[attr-defined]
+    if function == torch.Tensor.device.__get__:
         return where(args[0])
     if function in (torch.Tensor.tolist, torch.Tensor.item, torch.Tensor.__repr__):
         return function(args[0].as_subclass(torch.Tensor))
@@ -89,7 +89,7 @@ def no_device(leaf: Any) -> Any:
     return HERE if is_place else leaf
 
 
-class Devices(TorchFunctionMode):
+class Devices(TorchFunctionMode):  # type: ignore[misc] # as above
     """While on, tensors are made where they are asked to be."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -21,11 +21,11 @@ from pytest_llminvariance.models.local.tree import Reading, Tree, families, grow
 from pytest_llminvariance.models.local.tree_attention import (
     Attention,
     Blocks,
-    GateClosedError,
     TreePass,
     attending,
     block_nodes_for,
 )
+from pytest_llminvariance.models.local.tree_attention import GateClosedError as GateClosedError
 
 Values = list[list[float]]
 """Log-probabilities in nats, one list a row of a reading, one number a column."""

@@ -30,7 +30,6 @@ from pytest_llminvariance.models.protocol import (
     LabelReply,
     LabelRequest,
     OptionReply,
-    OptionRequest,
     Reply,
     Request,
     TextReply,
