@@ -17,6 +17,7 @@ from pytest_llminvariance.models.local.devices import (
     batch_tokens_for,
     be_deterministic,
     choose_device,
+    entrance,
     fit_workers,
     weight_bytes,
 )
@@ -123,7 +124,7 @@ def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any])
 @torch.inference_mode()
 def check_causal(network: Any, name: str) -> None:
     """Raise where a later token changes what was said of earlier ones: such a model is no causal one."""
-    tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]], device=network.device)
+    tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]], device=entrance(network))
     logits = network(input_ids=tokens, use_cache=False).logits[:, :5].float()
     if not torch.allclose(logits[0], logits[1], atol=1e-2, rtol=1e-2):
         raise ModelError(
