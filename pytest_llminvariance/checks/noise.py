@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
@@ -22,12 +23,12 @@ from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, Replicate
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
+    AnyModel,
     LabelReply,
     Model,
     OptionReply,
     Reply,
     Request,
-    check_model,
     request_for,
     resolve_readout,
 )
@@ -40,7 +41,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 def noise_floor(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     readout: str = "auto",
@@ -58,12 +59,13 @@ def noise_floor(
     """
     if isinstance(pairs, bool) or not isinstance(pairs, int) or pairs < MIN_PAIRS:
         raise UsageError(f"pairs is {pairs!r}, but must be a whole number from {MIN_PAIRS}: fewer say too little")
-    way = resolve_readout(readout, check_model(model))
+    subject = model_of(model)
+    way = resolve_readout(readout, subject)
     rows = []
     for question in as_questions(questions):
         orders = itertools.islice(itertools.permutations(range(len(question.options))), pairs)
         rows.append([Probe(Presentation(question, order=order, template=template)) for order in orders])
-    return measure_noise(model, spread(rows, pairs), way, pairs)
+    return measure_noise(subject, spread(rows, pairs), way, pairs)
 
 
 def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
@@ -21,7 +22,6 @@ from pytest_llminvariance.models.protocol import (
     Reply,
     Request,
     TextReply,
-    check_model,
 )
 
 
@@ -52,7 +52,7 @@ class RepeatedModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Ask everything once, then everything again."""
-        rounds = [self.inner.answer(requests) for _ in range(self.times)]
+        rounds = [answers_of(self.inner, requests) for _ in range(self.times)]
         return [_most_say(replies) for replies in zip(*rounds, strict=True)]
 
 
@@ -64,7 +64,7 @@ def repeated(model: Model, times: int = 3) -> RepeatedModel:
     """
     if isinstance(times, bool) or not isinstance(times, int) or times < 3 or times % 2 == 0:
         raise UsageError(f"times is {times!r}, but must be an odd number from 3, so that there is a majority")
-    return RepeatedModel(check_model(model), times)
+    return RepeatedModel(model, times)
 
 
 def _most_say(replies: Sequence[Reply]) -> Reply:

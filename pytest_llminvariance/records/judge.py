@@ -219,7 +219,7 @@ def _stopped(
     noise, asked = _noise(stored), stored.questions_planned
     rule = Stopping(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
-        least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True,
+        least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True, n_known=sheet.n_known,
         limits=limits(
             tolerance, metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
         ),

@@ -14,6 +14,7 @@ from pytest_llminvariance.measures.forecast import expected_share
 from pytest_llminvariance.measures.noise import MIN_PAIRS, NOISE_RISK
 from tests.calibration.cells import TOLERANCE, cells, open_cells, run_cell, run_open, run_sessions
 from tests.calibration.exact import enumerate_orders, suites
+from tests.calibration.guessing import table as guessing
 from tests.calibration.noise import ROUNDING, SERVER_CELLS, count_cells, rounding_controls, run_servers
 from tests.calibration.suites import SUITE_CELLS, run_suites
 
@@ -38,6 +39,7 @@ def main() -> None:
         noisy_counts(arguments.noisy_counts),
         noisy_servers(arguments.noisy_checks),
         rounding(),
+        guessing(arguments.suites),
     ]
     costs()
     print(f"\n{time.perf_counter() - began:.0f} s; {'every number is within its bound' if all(good) else 'FAILED'}")

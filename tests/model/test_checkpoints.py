@@ -25,7 +25,6 @@ from pytest_llminvariance.models.protocol import (
     OptionRequest,
     TextReply,
     TextRequest,
-    check_model,
 )
 from tests.model.tiny_configs import SIZE, TREE
 
@@ -64,7 +63,8 @@ def last_row(network: Any, prompt: tuple[int, ...]) -> torch.Tensor:
 
 def labels_by_hand(network: Any, model: TransformersModel) -> list[float]:
     """Log-probabilities of the labels: over all ways to spell each, the product of the steps."""
-    text, prompt = model._prompt(LabelRequest(SHOWN))
+    asked = model._asked([LabelRequest(SHOWN)])[0]
+    text, prompt = asked.text, asked.tokens
     found = []
     for paths in model._labels.spelled(text, prompt, SHOWN.labels).paths:
         ways = [sum(float(last_row(network, prompt + way[:n])[way[n]]) for n in range(len(way))) for way in paths]
@@ -108,7 +108,7 @@ def test_use_cache_false_in_the_configuration_does_not_either(folder: Path) -> N
 def test_tokens_that_end_a_text_are_kept(listed: bool, folder: Path) -> None:
     model = load(folder)
     written = model._live().generate(
-        torch.tensor([list(model._prompt(REQUESTS[0])[1])]), max_new_tokens=3, do_sample=False
+        torch.tensor([list(model._asked(REQUESTS[:1])[0].tokens)]), max_new_tokens=3, do_sample=False
     )
     end = int(written[0, -1])
     change(folder, "generation_config.json", eos_token_id=[0, end] if listed else end)
@@ -323,21 +323,6 @@ def test_a_model_that_sees_is_asked_as_a_language_model(tiny_folder: Callable[[A
     (reply,) = model.answer([LabelRequest(SHOWN)])
     assert isinstance(reply, LabelReply)
     assert reply.logprobs_nats == pytest.approx(labels_by_hand(network, model), abs=1e-4)
-
-
-def test_objects_of_transformers_are_named_in_one_line(folder: Path) -> None:
-    network, tokenizer = hf.AutoModelForCausalLM.from_pretrained(folder), hf.AutoTokenizer.from_pretrained(folder)
-    for held in (
-        network,
-        tokenizer,
-        (network, tokenizer),
-        hf.pipeline("text-generation", model=network, tokenizer=tokenizer),
-    ):
-        with pytest.raises(
-            UsageError, match=r"model is a \w+, an object of transformers .*load_model\(folder\)"
-        ) as raised:
-            check_model(held)
-        assert "\n" not in str(raised.value)
 
 
 # adapters
