@@ -129,9 +129,12 @@ def _lacking(finding: StoredFinding, rules: Sequence[Rule]) -> Iterable[str]:
     needed = max((rule.min_questions or 0 for rule in rules), default=0)
     if (n := _n_questions(finding)) < needed:
         yield f"{n} questions were asked, but the policy wants at least {needed}"
-    metrics = sorted({rule.metric for rule in rules if rule.metric is not None} - {finding.metric})
-    if metrics:
-        yield f"it is measured by {finding.metric}, but the policy wants {' and '.join(metrics)}"
+    if metrics := _other_metrics(finding, rules):
+        yield f"it is measured by {finding.metric}, but the policy wants {metrics}"
+
+
+def _other_metrics(finding: StoredFinding, rules: Sequence[Rule]) -> str:
+    return " and ".join(sorted({rule.metric for rule in rules if rule.metric is not None} - {finding.metric}))
 
 
 def _n_questions(finding: StoredFinding) -> int:
@@ -236,6 +239,9 @@ def _too_little(found: Sequence[Decided], policy: Policy) -> Iterable[str]:
         )
     if foreign := [item for item in found if item.is_foreign]:
         yield f"{_places(foreign)} checked another model than the run's"
+    if other := [(item, metrics) for item in found if (metrics := _other_metrics(item.finding, _rules(item.finding, policy)))]:
+        item, metrics = other[0]
+        yield f"{_places([one for one, _ in other])} is measured by {item.finding.metric}, and the policy wants {metrics}"
     if silent := [item for item in found if item.outcome == "ignored" and item not in (*low, *foreign)]:
         yield f"{_places(silent)} is ignored"
 
