@@ -90,4 +90,3 @@ def _accepted(ratchet: Path, new: Record) -> str:
         write_ratchet(ratchet, after)
     moved = sum(before.get(key) != best for key, best in after.items())
     return f"{ratchet}: {moved} of {len(after)} bests moved. Commit it"
-

@@ -226,7 +226,9 @@ def _audit_accuracy(flips: Flips, margin: Fraction) -> tuple[Verdict, tuple[str,
         Verdict.UNDECIDED: "may have fallen by more than the margin (ties and missing answers)",
         Verdict.HOLDS: "",
     }[verdict]
-    return verdict, (f"accuracy as written {how}: right {flips.right_before} -> {flips.right_now} of {flips.n}",) if how else ()
+    return verdict, (
+        f"accuracy as written {how}: right {flips.right_before} -> {flips.right_now} of {flips.n}",
+    ) if how else ()
 
 
 def _lost_guards(old: StoredFinding, new: StoredFinding) -> Iterable[str]:

@@ -17,7 +17,16 @@ from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import Guard, Verdict, decide
 from pytest_llminvariance.gate.evidence import distrusted, insufficient, weights
 from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver
-from pytest_llminvariance.gate.presence import function_of, is_within, named, nearest, nodes, not_run, of_the_model, same_letters
+from pytest_llminvariance.gate.presence import (
+    function_of,
+    is_within,
+    named,
+    nearest,
+    nodes,
+    not_run,
+    of_the_model,
+    same_letters,
+)
 from pytest_llminvariance.records.record import Record, StoredFinding
 
 PASSED, BLOCKED, NO_EVIDENCE = 0, 1, 3
@@ -220,7 +229,9 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
         gone = [
             node
             for node in absent
-            if (is_within(node, name) and (known[0] or node in known[1]) if is_place else function_of(node) in functions)
+            if (
+                is_within(node, name) and (known[0] or node in known[1]) if is_place else function_of(node) in functions
+            )
         ]
         if gone:
             yield f"{name}: required, but no run has run {named(gone)}, which was skipped or left out"
@@ -239,7 +250,9 @@ def _too_little(found: Sequence[Decided], policy: Policy) -> Iterable[str]:
         )
     if foreign := [item for item in found if item.is_foreign]:
         yield f"{_places(foreign)} checked another model than the run's"
-    if other := [(item, metrics) for item in found if (metrics := _other_metrics(item.finding, _rules(item.finding, policy)))]:
+    if other := [
+        (item, metrics) for item in found if (metrics := _other_metrics(item.finding, _rules(item.finding, policy)))
+    ]:
         item, metrics = other[0]
         yield f"{_places([one for one, _ in other])} is measured by {item.finding.metric}, and the policy wants {metrics}"
     if silent := [item for item in found if item.outcome == "ignored" and item not in (*low, *foreign)]:

@@ -71,4 +71,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if not near or near[0] == name:
         return ""
     shown = ascii(name)[1:-1]
-    return f". Did you mean {near[0]!r}{'' if name.isascii() else f', which is not {shown!r}'}?"
+    return f". Did you mean {near[0]!r}{'' if name.isascii() else f', which is not \'{shown}\''}?"

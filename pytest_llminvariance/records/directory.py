@@ -153,7 +153,12 @@ def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: floa
     engines = [record for record in records if record["kind"] == "engine"]
     findings = [record["finding"] for record in records if record["kind"] == "finding"]
     sent = sum(record["sent_tokens"] for record in engines) or sum(finding["tokens"] for finding in findings)
-    changed = {**model_facts(records, run.get("model")), "tokens": sent, **redacted_data(ended), "duration_s": round(duration_s, 3)}
+    changed = {
+        **model_facts(records, run.get("model")),
+        "tokens": sent,
+        **redacted_data(ended),
+        "duration_s": round(duration_s, 3),
+    }
     write_json(directory / RUN, {**run, **changed})
 
 
@@ -166,7 +171,11 @@ def model_facts(records: Sequence[Mapping[str, Any]], model: str | None) -> dict
     if loaded:
         values = {name: {record[name] for record in loaded} for name in ("fingerprint", "device", "dtype")}
         return {name: found.pop() or None if len(found) == 1 else None for name, found in values.items()}
-    checked = {tuple(record["finding"][name] for name in ("model", "fingerprint")) for record in records if record["kind"] == "finding"}
+    checked = {
+        tuple(record["finding"][name] for name in ("model", "fingerprint"))
+        for record in records
+        if record["kind"] == "finding"
+    }
     if model is not None or len(checked) != 1:
         return {}
     return dict(zip(("model", "fingerprint"), checked.pop(), strict=True))

@@ -208,7 +208,9 @@ def _finding(row: Any, at: str) -> StoredFinding:
         )
     failed = [guard.text for guard in found.guards if guard.passed is False and guard.blocks != "nothing"]
     if found.verdict is Verdict.HOLDS and failed:
-        raise RecordError(f"{at} says HOLDS, although: {failed[0]}. The record is damaged or was edited; run the checks again")
+        raise RecordError(
+            f"{at} says HOLDS, although: {failed[0]}. The record is damaged or was edited; run the checks again"
+        )
     if found.question_hashes is not None and len(found.question_hashes) != len(found.per_question):
         raise RecordError(f"{at}: {len(found.question_hashes)} question hashes for {len(found.per_question)} questions")
     return found

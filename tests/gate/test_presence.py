@@ -39,7 +39,8 @@ def recorded(tmp_path: Path) -> Callable[..., Record]:
     return make
 
 
-def decided(*runs: Record, today: datetime.date = TODAY, **policy: Any) -> GateDecision:
+def decided(*runs: Record, **policy: Any) -> GateDecision:
+    today = policy.pop("today", TODAY)
     return decide_gate(runs, policy_from(policy, "gate.toml"), today)
 
 
@@ -131,13 +132,13 @@ def test_another_metric_is_no_evidence_for_the_policys(recorded: Callable[..., R
     assert decided(recorded(HOLDS, HOLDS), properties=rule, required=["option_order"]).exit_code == 0
 
 
-WAIVED = {
-    "waivers": [{"property": "option_order", "owner": "a", "reason": "b", "expires": datetime.date(2999, 1, 1)}]
-}
+WAIVED = {"waivers": [{"property": "option_order", "owner": "a", "reason": "b", "expires": datetime.date(2999, 1, 1)}]}
 
 
 @pytest.mark.parametrize(
-    ("finding", "code"), [("finding0", 0), (None, 3), ("finding1", 3), ("gone", 3)], ids=["its", "none", "holds", "gone"]
+    ("finding", "code"),
+    [("finding0", 0), (None, 3), ("finding1", 3), ("gone", 3)],
+    ids=["its", "none", "holds", "gone"],
 )
 def test_a_failure_is_explained_by_the_finding_that_it_carries(
     recorded: Callable[..., Record], finding: str | None, code: int

@@ -38,7 +38,9 @@ def recorded(pytester: pytest.Pytester, body: str, *flags: str) -> dict[str, Any
 
 
 def rerun(pytester: pytest.Pytester, *flags: str) -> dict[str, Any]:
-    run = pytester.runpytest_subprocess if any(flag.startswith("-n") for flag in flags) else pytester.runpytest_inprocess
+    run = (
+        pytester.runpytest_subprocess if any(flag.startswith("-n") for flag in flags) else pytester.runpytest_inprocess
+    )
     run(GOOD, *flags, *recording(pytester.path / "record"))
     text = (pytester.path / "record" / "run.json").read_text()
     return dict(json.loads(text.replace("test_inner.py::", "")))
@@ -46,7 +48,9 @@ def rerun(pytester: pytest.Pytester, *flags: str) -> dict[str, Any]:
 
 def gate(pytester: pytest.Pytester, policy: str = "") -> tuple[int, str]:
     (pytester.path / "gate.toml").write_text(policy)
-    told = CliRunner().invoke(app, ["gate", str(pytester.path / "record"), "--policy", str(pytester.path / "gate.toml")])
+    told = CliRunner().invoke(
+        app, ["gate", str(pytester.path / "record"), "--policy", str(pytester.path / "gate.toml")]
+    )
     assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
     return told.exit_code, told.output
 
