@@ -70,5 +70,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, set(known), n=1, cutoff=0.8)
     if not near or near[0] == name:
         return ""
-    other = "" if name.isascii() else f", which is not {ascii(name)}"
+    other = "" if name.isascii() else f", which is not {name!a}"
     return f". Did you mean {near[0]!r}{other}?"
