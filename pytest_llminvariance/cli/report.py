@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pytest_llminvariance.cli.usage import bad_usage
 from pytest_llminvariance.report.formats import FORMATS, TERMINAL
 
 NAMES = "|".join(FORMATS)
@@ -38,22 +39,20 @@ def report_command(
 
     Exits 0 whatever the verdicts are, and 2 if the directory cannot be read: to block a release use the gate.
     """
-    from pytest_llminvariance.errors import LLMInvarianceError
+    from pytest_llminvariance.files import writing
     from pytest_llminvariance.report.formats import report_text
 
     form = FORMATS[format]
     target = out or form.place(directory)
-    try:
+    with bad_usage():
         text = report_text(form, directory, target)
         if target == TERMINAL:
             sys.stdout.buffer.write(text.encode())
             sys.stdout.flush()
-        else:
+            return
+        with writing(Path(target), "report"):
             _write(Path(target), text)
-            typer.echo(f"{target}: {len(text.encode()):,} bytes", err=True)
-    except (LLMInvarianceError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+    typer.echo(f"{target}: {len(text.encode()):,} bytes", err=True)
 
 
 def _write(file: Path, text: str) -> None:

@@ -70,7 +70,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
     ours = item.config.stash[SESSION]
-    ours.recorder.test = item.nodeid
     token = current_run.set(ours.run_of(item))
     try:
         return (yield)

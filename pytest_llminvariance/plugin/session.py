@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.plugin.gate import SessionGate, SessionResult
     from pytest_llminvariance.plugin.own_models import OwnModels
     from pytest_llminvariance.plugin.risk import Collected, SessionRisk
+    from pytest_llminvariance.plugin.selection import Selection
     from pytest_llminvariance.records.answer_log import AnswerLog
 
 MARKER = (
@@ -62,6 +63,19 @@ class Session:
         self._noise: dict[Any, Any] = {}
         self._began: float | None = None
         self._gate = self._read_gate()
+        self.selection: Selection | None = None
+        if self.settings.policy or self.settings.baseline or self.report is not None:
+            self.selection = self._watch_selection()
+
+    def _watch_selection(self) -> Selection | None:
+        """Note what of the suite is run, where a record or a gate depends on it."""
+        if self.config.option.collectonly:
+            return None
+        from pytest_llminvariance.plugin.selection import Selection
+
+        selection = Selection(self.recorder, FIXTURES)
+        self.config.pluginmanager.register(selection, "invariance-selection")
+        return selection
 
     def for_worker(self) -> dict[str, str]:
         """Return what a worker must know, as its `workerinput` takes it."""
@@ -210,8 +224,7 @@ class Session:
         if self._gate is not None:
             from datetime import date
 
-            facts = {**self._how_it_ended(session), "model": self.settings.model}
-            self.result = self._gate.judge(self.records, facts, date.today())
+            self.result = self._gate.judge(self.records, self._facts(session), self.settings.model, date.today())
             reasons += self.result.failures
         return reasons
 
@@ -221,7 +234,11 @@ class Session:
             return
         from pytest_llminvariance.records.directory import finish_session
 
-        finish_session(self.report, self._how_it_ended(session), self._began)
+        finish_session(self.report, self._facts(session), self._began)
+
+    def _facts(self, session: pytest.Session) -> dict[str, Any]:
+        """Return how it ended, as `run.json` holds it."""
+        return {} if self.selection is None else self.selection.facts(session, self.records)
 
     def summary(self) -> list[tuple[str, str]]:
         """Return the lines of the terminal section with their colours; none where nothing was checked."""
@@ -319,27 +336,6 @@ class Session:
         if risk is not None and risk.limit is not None and risk.share and self.settings.check_risk is None:
             flags.append(f"--invariance-check-risk={risk.share!r}")  # its share depends on what else was collected
         return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={self.settings.seed}", *flags])
-
-    def _how_it_ended(self, session: pytest.Session) -> dict[str, Any]:
-        """Return how it ended, as `run.json` holds it: exit status, tests that failed, why tests were left out."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        stats = {} if reporter is None else reporter.stats
-        failed = {report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())}
-        return {
-            "exit": int(session.exitstatus),
-            "stopped": self._left_out(session),
-            "failed": None if reporter is None else sorted(failed),
-            "deselected": len(stats.get("deselected", ())),
-        }
-
-    def _left_out(self, session: pytest.Session) -> str | None:
-        last = session.items[-1].nodeid if session.items else ""
-        again = self.config.pluginmanager.get_plugin("lfplugin")
-        if self.config.getoption("lf", default=False) and getattr(again, "_previously_failed_count", 1):
-            return "--lf runs what failed before"
-        if self.recorder.test == last or self.config.option.collectonly:
-            return None
-        return str(session.shouldfail or session.shouldstop or (last and "not all tests were begun")) or None
 
     def _place(self, name: str) -> Path | None:
         """Return a place from the settings."""

@@ -93,7 +93,12 @@ def run_facts(
         "exit": None,
         "stopped": None,
         "failed": None,
+        "failures": None,
+        "skipped": None,
         "deselected": None,
+        "left_out": None,
+        "with_model": None,
+        "named": None,
     }
 
 
@@ -145,17 +150,37 @@ def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: floa
     records = read_records(directory / EVENTS, remove=False)
     _write_findings(directory, records)
     run = read_json(directory / RUN)
-    models = [record for record in records if record["kind"] == "model"]
     engines = [record for record in records if record["kind"] == "engine"]
     findings = [record["finding"] for record in records if record["kind"] == "finding"]
     sent = sum(record["sent_tokens"] for record in engines) or sum(finding["tokens"] for finding in findings)
-    facts = {name: models[0][name] or None for name in ("fingerprint", "device", "dtype")} if models else {}
-    if models:
-        facts["model"] = run.get("model") or models[0]["name"]
-    if not models and findings:
-        facts = {"model": run.get("model") or findings[0]["model"], "fingerprint": findings[0]["fingerprint"]}
-    changed = {**facts, "tokens": sent, **redacted_data(ended), "duration_s": round(duration_s, 3)}
+    changed = {
+        **model_facts(records, run.get("model")),
+        "tokens": sent,
+        **redacted_data(ended),
+        "duration_s": round(duration_s, 3),
+    }
     write_json(directory / RUN, {**run, **changed})
+
+
+def model_facts(records: Sequence[Mapping[str, Any]], model: str | None) -> dict[str, Any]:
+    """Return what `run.json` says of the model: of those that were loaded or handed in, else of the only one checked.
+
+    What processes of a run do not agree on stays unknown.
+    """
+    loaded = [record for record in records if record["kind"] == "model"]
+    if loaded:
+        values = {name: {record[name] for record in loaded} for name in ("name", "fingerprint", "device", "dtype")}
+        agreed = {name: found.pop() or None if len(found) == 1 else None for name, found in values.items()}
+        name = agreed.pop("name")
+        return {"model": model or name, **agreed}
+    checked = {
+        tuple(record["finding"][name] for name in ("model", "fingerprint"))
+        for record in records
+        if record["kind"] == "finding"
+    }
+    if model is not None or len(checked) != 1:
+        return {}
+    return dict(zip(("model", "fingerprint"), checked.pop(), strict=True))
 
 
 def repair(directory: Path) -> None:

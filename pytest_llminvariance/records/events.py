@@ -49,8 +49,6 @@ class SessionRecorder:
     def __init__(self, directory: Path, worker: str) -> None:
         self.directory, self._worker = directory, worker
         self._where, self._attempt = "", 1
-        self.test = ""
-        """Node id of the test that was begun last."""
         self._scope: Scope | None = None
         self._spot: dict[str, Any] = {}
         self._titles: dict[str, str] = {}
@@ -125,6 +123,10 @@ class SessionRecorder:
         """Note a line about the whole session, the same in every worker; nothing where no check was made."""
         if self.directory.is_dir():
             self._write({"kind": "note", "id": line, "line": line})
+
+    def collected(self, facts: Mapping[str, Any]) -> None:
+        """Note what this process collected, and what of it was left out."""
+        self._write({"kind": "collected", "id": self._worker, **facts})
 
     def planned(self, found: dict[str, Any]) -> None:
         """Note what a check would cost, where nothing is asked."""
