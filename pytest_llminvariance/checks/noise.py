@@ -22,6 +22,7 @@ from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, Replicates
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.keys import owner_of
 from pytest_llminvariance.models.protocol import (
     AnyModel,
     LabelReply,
@@ -88,13 +89,18 @@ def measure_noise(model: Model, probes: Sequence[Probe], readout: str, pairs: in
     found = _summary(model, probes, readout, rows)
     known = current_run.get().noise
     if known is not None:
-        known[model.name, model.fingerprint, readout] = found
+        known[_known_by(model, readout)] = found
     return found
 
 
 def known_noise(model: Model, readout: str) -> NoiseFloor | None:
     """Return what was measured in this session; `None` where nothing was."""
-    return (current_run.get().noise or {}).get((model.name, model.fingerprint, readout))
+    return (current_run.get().noise or {}).get(_known_by(model, readout))
+
+
+def _known_by(model: Model, readout: str) -> tuple[object, ...]:
+    """Return by what noise is remembered: as answers are, so that two models of one name share nothing."""
+    return model.name, model.fingerprint, owner_of(model), readout
 
 
 def delta_nats(model: Model, readout: str) -> float:

@@ -46,8 +46,8 @@ class Run(NamedTuple):
     """The share of the session's risk that the current test may spend; `None`: everything planned is asked."""
     seeds: Callable[[], SeedLedger] | None = None
     """Gives the seeds that suites were first asked with; `None` notices no second seed."""
-    noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
-    """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
+    noise: MutableMapping[tuple[object, ...], NoiseFloor] | None = None
+    """Measured noise by model and readout; `None` remembers nothing."""
     answers: AnswerSink | None = None
     """Writes every answer down; `None` writes none."""
 

@@ -46,6 +46,11 @@ class FunctionModel:
     def __repr__(self) -> str:
         return f"<{self.name}, a function>"
 
+    @property
+    def deterministic(self) -> object:
+        """What the function says of itself (`ask.deterministic = True`); else it is taken to be noisy."""
+        return getattr(self._function, "deterministic", False)
+
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Call the function once for each request.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance import Finding, Model, Question, UsageError, Verdict, check, controls, repeated, run
+from pytest_llminvariance import Finding, Model, Question, UsageError, Verdict, check, controls, repeated, run, wrap_model
 from pytest_llminvariance.checks.noise import noise_floor, spread
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Replicates, limits
@@ -171,6 +171,28 @@ def test_noise_is_measured_once_a_session_and_drift_by_every_check() -> None:
     alone = Server(deterministic=True)
     check("labels", alone, bank(24), tolerance=0.05)
     assert asked <= alone.n_asked + MIN_PAIRS
+
+
+def test_two_servers_of_one_name_do_not_share_their_noise() -> None:
+    with run():
+        quiet, loud = order(Server()), order(Server(noise=0.5))
+    assert quiet.details["noise"]["start"]["changed"] == 0
+    assert loud.details["noise"]["start"]["changed"] > 9
+
+
+def test_a_function_says_that_it_is_deterministic() -> None:
+    calls: list[int] = []
+
+    def asks(messages: list[dict[str, str]]) -> str:
+        calls.append(len(messages))
+        return "A"
+
+    order(asks)  # type: ignore[arg-type]
+    unsaid = len(calls)
+    asks.deterministic = True  # type: ignore[attr-defined]
+    calls.clear()
+    order(wrap_model(asks, name="said"))
+    assert unsaid == len(calls) - 3 + 3 * MIN_PAIRS
 
 
 def test_controls_recordings_and_wrappers_say_what_they_are() -> None:
