@@ -24,14 +24,14 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         plans = planner.all_plans()
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
-        noise = asking.measure_noise(lambda: plans, at_once=True)
+        noise = asking.measure_noise(lambda: plans)
         answers = all_answers(
             asking.evidence(plans), terms.metric, why_all, needs_response=terms.property.needs_response
         )
     else:
         if not alpha:
             raise no_share(terms.risk)
-        noise = asking.measure_noise(lambda: planner.some_plans(MIN_PAIRS), at_once=False)
+        noise = asking.measure_noise(lambda: planner.some_plans(MIN_PAIRS))
         rule = Stopping(
             source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
             least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,

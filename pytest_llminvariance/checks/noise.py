@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
@@ -38,7 +38,24 @@ from pytest_llminvariance.questions.question import Questions, as_questions
 from pytest_llminvariance.questions.template import Template
 
 MIXED_BATCH = 5
+N_BEFORE = 3
+"""Replies before a check to each prompt that is asked again at its end."""
 QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The noise of a model, and the prompts that every check asks again at its end."""
+
+    floor: NoiseFloor
+    probes: list[Probe] = field(default_factory=list)
+    rows: list[list[Reply]] = field(default_factory=list)
+    """The last three replies to each: alone, in company, in company again; later those at the end of checks."""
+
+    @property
+    def requests(self) -> list[Request]:
+        """What is asked."""
+        return [request_for(probe.presentation, probe.readout or self.floor.readout) for probe in self.probes]
 
 
 def noise_floor(
@@ -66,7 +83,7 @@ def noise_floor(
     for question in as_questions(questions):
         orders = itertools.islice(itertools.permutations(range(len(question.options))), pairs)
         rows.append([Probe(Presentation(question, order=order, template=template)) for order in orders])
-    return measure_noise(subject, spread(rows, pairs), way, pairs)
+    return measure_noise(subject, spread(rows, pairs), way, pairs).floor
 
 
 def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:
@@ -82,31 +99,49 @@ def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:
     return list(itertools.islice(dict.fromkeys(turns), most))
 
 
-def measure_noise(model: Model, probes: Sequence[Probe], readout: str, pairs: int = MIN_PAIRS) -> NoiseFloor:
+def measure_noise(model: Model, probes: Sequence[Probe], readout: str, pairs: int = MIN_PAIRS) -> Measured:
     """Measure on these probes, and remember the result for the checks that follow."""
     requests = [request_for(probe.presentation, probe.readout or readout) for probe in probes]
     rows = replicas(model, requests, math.ceil(pairs / len(requests)))
-    found = _summary(model, probes, readout, rows)
+    found = Measured(_summary(model, probes, readout, rows))
+    watch(model, found, probes, [row[:MIN_PAIRS] for row in rows[:2]])
     known = current_run.get().noise
     if known is not None:
-        known[_known_by(model, readout)] = found
+        known[noise_key(model, readout)] = found
     return found
 
 
-def known_noise(model: Model, readout: str) -> NoiseFloor | None:
+def watch(model: Model, measured: Measured, probes: Sequence[Probe], rows: Sequence[list[Reply]] = ()) -> None:
+    """Ask the first of these probes, which every check asks again at its end, until there are three replies to each."""
+    measured.probes[:] = probes[:MIN_PAIRS]
+    measured.rows[:] = rows
+    while len(measured.rows) < N_BEFORE:
+        measured.rows.append(answers_of(model, measured.requests))
+
+
+def forget_noise(model: Model, measured: Measured) -> None:
+    """Measure anew in the next check: the model is not what it was."""
+    (current_run.get().noise or {}).pop(noise_key(model, measured.floor.readout), None)
+
+
+def known_noise(model: Model, readout: str) -> Measured | None:
     """Return what was measured in this session; `None` where nothing was."""
-    return (current_run.get().noise or {}).get(_known_by(model, readout))
+    return (current_run.get().noise or {}).get(noise_key(model, readout))
 
 
-def _known_by(model: Model, readout: str) -> tuple[object, ...]:
+def noise_key(model: Model, readout: str) -> tuple[object, ...]:
     """Return by what noise is remembered: as answers are, so that two models of one name share nothing."""
     return model.name, model.fingerprint, owner_of(model), readout
 
 
 def delta_nats(model: Model, readout: str) -> float:
     """Return below which difference of log-probabilities two answers are a tie: measured noise, at least 1e-4."""
-    known = known_noise(model, readout)
-    return DELTA_NATS if known is None else known.delta_nats
+    return delta_of(known_noise(model, readout))
+
+
+def delta_of(measured: Measured | None) -> float:
+    """Return the width of a tie; without a measurement the least."""
+    return DELTA_NATS if measured is None else measured.floor.delta_nats
 
 
 def replicas(model: Model, requests: Sequence[Request], n_batches: int) -> list[list[Reply]]:
@@ -148,6 +183,10 @@ class Pair:
         """Return whether they differ by more than a tie within `delta_nats` explains."""
         return not self.one.outcomes(delta_nats) & self.other.outcomes(delta_nats)
 
+    def moves(self, delta_nats: float) -> bool:
+        """Return whether they differ by more than `delta_nats`, whether or not the answer changed."""
+        return self.jumps(delta_nats) or (self.margin_nats or 0.0) > delta_nats
+
     @property
     def margin_nats(self) -> float | None:
         """How far the log-probability between the top two moved; `None` for texts."""
@@ -160,18 +199,19 @@ class Pair:
 
 def pairs_of(probes: Sequence[Probe], before: Sequence[Reply], after: Sequence[Reply], readout: str) -> list[Pair]:
     """Return the answers to each probe before and after, where both are known."""
-    found = []
-    for probe, *replies in zip(probes, before, after, strict=True):
-        one, other = (read_reply(reply, probe.presentation, probe.readout or readout) for reply in replies)
-        found.append(Pair(one, other))
+    found = (pair_of(probe, one, other, readout) for probe, one, other in zip(probes, before, after, strict=True))
     return [pair for pair in found if pair.is_known]
+
+
+def pair_of(probe: Probe, before: Reply, after: Reply, readout: str) -> Pair:
+    """Return the answers to a probe before and after."""
+    one, other = (read_reply(reply, probe.presentation, probe.readout or readout) for reply in (before, after))
+    return Pair(one, other)
 
 
 def moved_beyond(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
     """Count pairs that moved by more than `delta_nats`, whether or not their answer changed."""
-    return Replicates(
-        sum(pair.jumps(delta_nats) or (pair.margin_nats or 0.0) > delta_nats for pair in pairs), len(pairs)
-    )
+    return Replicates(sum(pair.moves(delta_nats) for pair in pairs), len(pairs))
 
 
 def jumped(pairs: Sequence[Pair], delta_nats: float) -> Replicates:

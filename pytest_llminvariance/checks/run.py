@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_llminvariance.checks.recorders import AnswerSink, Recorder
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.checks.verdict import Finding
-    from pytest_llminvariance.measures.noise import NoiseFloor
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
 
@@ -46,7 +45,7 @@ class Run(NamedTuple):
     """The share of the session's risk that the current test may spend; `None`: everything planned is asked."""
     seeds: Callable[[], SeedLedger] | None = None
     """Gives the seeds that suites were first asked with; `None` notices no second seed."""
-    noise: MutableMapping[tuple[object, ...], NoiseFloor] | None = None
+    noise: MutableMapping[tuple[object, ...], Any] | None = None
     """Measured noise by model and readout; `None` remembers nothing."""
     answers: AnswerSink | None = None
     """Writes every answer down; `None` writes none."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.check import check
+from pytest_llminvariance.checks.noise import Measured, noise_key
 from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.checks.run import Run, current_run
 from pytest_llminvariance.checks.verdict import Verdict
@@ -125,7 +126,7 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
         recorder.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
         if resumed:
             say(f"going on with {directory}: {len(ended)} of {len(plan.properties)} properties have a finding")
-        with _recorded_run(plan, recorder, log, directory):
+        with _recorded_run(plan, model, recorder, log, directory):
             for name in plan.properties:
                 recorder.begin(f"audit::{name}", 1, [])
                 if f"audit::{name}" not in ended:
@@ -179,24 +180,28 @@ def _same_model(directory: Path, model: Model) -> set[str]:
     return ended
 
 
-class _NoiseLog(dict[tuple[str, str, str], NoiseFloor]):
+class _NoiseLog(dict[tuple[object, ...], Measured]):
     """Measured noise, written down so that an audit that goes on need not measure again."""
 
     def __init__(self, recorder: SessionRecorder) -> None:
         super().__init__()
         self._recorder = recorder
 
-    def __setitem__(self, key: tuple[str, str, str], found: NoiseFloor) -> None:
+    def __setitem__(self, key: tuple[object, ...], found: Measured) -> None:
         super().__setitem__(key, found)
-        self._recorder.noise(key, dataclasses.asdict(found))
+        floor = found.floor
+        self._recorder.noise((floor.model, floor.readout), dataclasses.asdict(floor))
 
 
 @contextlib.contextmanager
-def _recorded_run(plan: AuditPlan, recorder: SessionRecorder, log: AnswerLog, directory: Path) -> Iterator[None]:
+def _recorded_run(
+    plan: AuditPlan, model: Model, recorder: SessionRecorder, log: AnswerLog, directory: Path
+) -> Iterator[None]:
     memo, noise = RecordedMemo({}, log), _NoiseLog(recorder)
     for record in read_records(directory / "events", remove=False):
         if record["kind"] == "noise":
-            dict.__setitem__(noise, tuple(record["key"]), _noise_from(record["floor"]))
+            floor = _noise_from(record["floor"])
+            dict.__setitem__(noise, noise_key(model, floor.readout), Measured(floor))
     made = Run(seed=plan.seed, recorder=recorder, memory=lambda: memo, noise=noise, answers=log)
     token = current_run.set(made)
     try:

@@ -36,7 +36,7 @@ def _by_prompt(share: float) -> Callable[..., int]:
 
 
 BOTH = (Verdict.HOLDS, Verdict.BROKEN)
-HALF_WAY = 59 * 2 + N * 24 // 2
+HALF_WAY = MIN_PAIRS * 3 + N * 24 // 2
 SERVER_CELLS = (
     ServerCell("order-blind", lambda seed: Server(seed=seed), (Verdict.BROKEN,)),
     ServerCell("order-blind, 1% noise", lambda seed: Server(noise=0.01, seed=seed), (Verdict.BROKEN,)),

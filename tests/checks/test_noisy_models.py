@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance import Finding, Model, Question, UsageError, Verdict, check, controls, repeated, run, wrap_model
+from pytest_llminvariance import (
+    Finding,
+    Model,
+    Question,
+    UsageError,
+    Verdict,
+    check,
+    controls,
+    repeated,
+    run,
+    wrap_model,
+)
 from pytest_llminvariance.checks.noise import noise_floor, spread
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Replicates, limits
@@ -47,14 +58,14 @@ def verdicts(make: Any, runs: int, n: int = 12, **more: Any) -> Counter[Verdict]
 @pytest.mark.parametrize("noise", [0.04, 0.1])
 def test_noise_alone_is_never_broken(readout: str, noise: float) -> None:
     """At 5%, 5 of 25 would be less likely than 1 in 100."""
-    runs = 25 if readout == "label" else 5
-    found = verdicts(lambda seed: Server(noise=noise, seed=seed), runs, readout=readout)
+    runs, n = (25, 12) if readout == "label" else (5, 5)
+    found = verdicts(lambda seed: Server(noise=noise, seed=seed), runs, n, readout=readout)
     assert found[Verdict.BROKEN] <= 4
 
 
 @pytest.mark.parametrize("readout", ["text", "label"])
 def test_a_large_effect_is_broken_through_noise(readout: str) -> None:
-    found = verdicts(lambda seed: Server(first_shown, noise=0.04, seed=seed), 3, readout=readout)
+    found = verdicts(lambda seed: Server(first_shown, noise=0.04, seed=seed), 3, 8, readout=readout)
     assert found == {Verdict.BROKEN: 3}
 
 
@@ -104,10 +115,32 @@ def test_a_redeployed_server_is_no_verdict() -> None:
         )
 
 
-def test_a_change_of_few_prompts_is_no_flip_of_the_model_as_it_was() -> None:
+@pytest.mark.parametrize("readout", ["label", "text"])
+@pytest.mark.parametrize("noise", [0.0, 0.04])
+def test_a_change_of_few_prompts_lasts_and_noise_does_not(noise: float, readout: str) -> None:
     later = changed_for(0.07, lambda p: (p.question.stem, p.order))
-    found = Counter(order(Server(later=later, redeployed_after=230, seed=n)).verdict for n in range(6))
-    assert found == {Verdict.UNDECIDED: 6}
+    for seed in range(3 if readout == "label" else 1):
+        found = order(Server(noise=noise, later=later, redeployed_after=220, seed=seed), n=16, readout=readout)
+        assert found.verdict is Verdict.UNDECIDED
+        assert guard(found, "drift").passed is False
+        assert "answered otherwise 10 times in a row, and alike before" in found.reasons[0]
+
+
+@pytest.mark.parametrize("noise", [0.04, 0.3])
+def test_noise_is_not_taken_for_a_change(noise: float) -> None:
+    """Fisher's test at 5%, and less than that for what lasts."""
+    found = [order(Server(noise=noise, seed=seed), n=6) for seed in range(20)]
+    assert sum(guard(item, "drift").passed is False for item in found) <= 3
+
+
+def test_after_a_change_noise_is_measured_anew() -> None:
+    later = changed_for(0.5, lambda p: p.question.stem)
+    server = Server(later=later, redeployed_after=260)
+    with run():
+        changed = order(server)
+        after = order(server, metric="disagreement", template="Answer this.\n{stem}\n{options}")
+    assert guard(changed, "drift").passed is False
+    assert guard(after, "drift").passed is True
 
 
 def test_noise_at_the_end_is_called_noise() -> None:
@@ -156,7 +189,7 @@ def test_a_deterministic_model_is_asked_nothing_twice_but_three_prompts() -> Non
     order(quiet)
     order(other)
     assert quiet.n_asked == 24 * 5 + 24 + 3
-    assert other.n_asked == quiet.n_asked - 3 + 3 * MIN_PAIRS
+    assert other.n_asked == quiet.n_asked - 3 + 4 * MIN_PAIRS
 
 
 def test_noise_is_measured_once_a_session_and_drift_by_every_check() -> None:
@@ -192,7 +225,7 @@ def test_a_function_says_that_it_is_deterministic() -> None:
     asks.deterministic = True  # type: ignore[attr-defined]
     calls.clear()
     order(wrap_model(asks, name="said"))
-    assert unsaid == len(calls) - 3 + 3 * MIN_PAIRS
+    assert unsaid == len(calls) - 3 + 4 * MIN_PAIRS
 
 
 def test_controls_recordings_and_wrappers_say_what_they_are() -> None:

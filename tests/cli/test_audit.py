@@ -137,12 +137,12 @@ def test_measured_noise_is_kept(readout: str, tmp_path: Path, monkeypatch: pytes
         model.deterministic = False
         return model
 
-    first = noisy()
-    audited(first, tmp_path / "whole", monkeypatch, readout=readout)
-    for passes in (1, first.passes - 15, first.passes - 12, first.passes - 9, first.passes - 7):
+    first, how = noisy(), {"readout": readout, "questions": tuple(bank(30, 2))}  # so that each property has 59 prompts
+    audited(first, tmp_path / "whole", monkeypatch, **how)
+    for passes in (1, first.passes // 3, first.passes // 2, first.passes - 7):
         with pytest.raises(Stopped):
-            audited(noisy(passes), tmp_path / str(passes), monkeypatch, readout=readout)
-        record = audited(noisy(), tmp_path / str(passes), monkeypatch, readout=readout)
+            audited(noisy(passes), tmp_path / str(passes), monkeypatch, **how)
+        record = audited(noisy(), tmp_path / str(passes), monkeypatch, **how)
         assert "noise" in {guard.name for guard in record.findings[0].guards}
         whole, found = ((tmp_path / name / "findings.json").read_bytes() for name in ("whole", str(passes)))
         assert found == whole
