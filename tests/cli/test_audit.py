@@ -23,6 +23,7 @@ from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.records.judge import judge
 from pytest_llminvariance.records.record import load
 from tests import kill_audit
+from tests.noisy import bank
 from tests.records.records_schema import problems
 
 SMALL = read_bank(None)[13:16]
