@@ -25,7 +25,7 @@ from pytest_llminvariance.checks.properties.invariance import OptionOrder, Promp
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
-from pytest_llminvariance.checks.run import current_run, recorded
+from pytest_llminvariance.checks.run import Run, current_run, recorded
 from pytest_llminvariance.checks.verdict import (
     Finding,
     InvarianceError,
@@ -246,6 +246,13 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
     if not same_contents(a.question, b.question):
         raise UsageError("the two presentations show different options, so their answers cannot be compared")
     run, way = current_run.get(), resolve_readout(readout, check_model(model))
+    with run.turn:
+        _compare(run, model, a, b, way)
+
+
+def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str) -> None:
+    """Ask for two presentations, and raise if their answers differ."""
+    __tracebackhide__ = True
     if run.on_plan is not None:
         announce(run, search_estimate(model, [request_for(shown, way) for shown in (a, b)]))
     memo = {} if run.memo is None else run.memo

@@ -18,7 +18,7 @@ from typing import Any
 from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.verdict import Verdict, decide
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import write_whole
+from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.gate.comparison import Compared, Comparison, keyed, suite_digest
 from pytest_llminvariance.records.record import StoredFinding
 
@@ -75,7 +75,7 @@ def _best(row: Any, at: str) -> Best:
 def write_ratchet(file: Path, bests: Mapping[str, Best]) -> None:
     """Write a ratchet file whole or not at all; equal ratchets give equal bytes, one line a value for reviews."""
     checks = {key: {**dataclasses.asdict(best), "best": float(best.best)} for key, best in sorted(bests.items())}
-    write_whole(file, (json.dumps({"schema_version": VERSION, "checks": checks}, indent=2) + "\n").encode())
+    write_whole(file, encoded(json.dumps({"schema_version": VERSION, "checks": checks}, indent=2) + "\n"))
 
 
 def accept(bests: Mapping[str, Best], findings: Iterable[StoredFinding]) -> Mapping[str, Best]:
