@@ -62,7 +62,9 @@ def cache_folder() -> Path:
     try:
         return _user_cache() / "pytest-llminvariance"
     except RuntimeError as error:
-        raise UsageError("this user has no home, so there is no cache folder. Set LLMINVARIANCE_CACHE to one") from error
+        raise UsageError(
+            "this user has no home, so there is no cache folder. Set LLMINVARIANCE_CACHE to one"
+        ) from error
 
 
 def _user_cache() -> Path:
@@ -92,7 +94,9 @@ def answers_folder(setting: str = "auto") -> Path | None:
     try:
         return Path(setting).expanduser()
     except RuntimeError as error:
-        raise UsageError(f"answers are to be kept in {setting!r}, but there is no such home. Name a folder, or off") from error
+        raise UsageError(
+            f"answers are to be kept in {setting!r}, but there is no such home. Name a folder, or off"
+        ) from error
 
 
 def temporary_folder() -> Path:

@@ -58,19 +58,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Give every xdist worker the same directories."""
-    node.workerinput.update(node.config.stash[SESSION].for_worker())
+    node.workerinput.update(node.config.stash[SESSION].written.for_worker())
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a worker found and could not write."""
-    node.config.stash[SESSION].take(getattr(node, "workeroutput", {}))
+    node.config.stash[SESSION].written.take(getattr(node, "workeroutput", {}))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin the record, where one is wanted."""
-    session.config.stash[SESSION].begin_record()
+    ours = session.config.stash[SESSION]
+    ours.written.begin(ours.settings, session.config.rootpath)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -153,9 +154,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Finish the record, and say in one last red line why the session fails."""
     result, ours = (yield), session.config.stash[SESSION]
-    if (trouble := ours.finish_record(session)) is not None:
-        ours.reasons.append(trouble)
-        ours.fail(session)
+    ours.finish_record(session)
     reasons = ours.reasons
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reasons and reporter is not None:
@@ -177,7 +176,7 @@ class Ending:
         finally:
             self._ours.close()
             if self._ours.is_worker:
-                session.config.workeroutput.update(self._ours.of_worker())  # type: ignore[attr-defined] # from xdist
+                session.config.workeroutput.update(self._ours.written.of_worker())  # type: ignore[attr-defined] # from xdist
             elif self._ours.judge(session):
                 self._ours.fail(session)
 

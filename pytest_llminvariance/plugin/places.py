@@ -55,7 +55,12 @@ class TestPlace:
     def _spot(self) -> dict[str, Any]:
         path, line, _ = self.item.location
         markers = sorted({marker.name for marker in self.item.iter_markers()})
-        return {"file": path, "line": None if line is None else line + 1, "level": level_of(self.item), "markers": markers}
+        return {
+            "file": path,
+            "line": None if line is None else line + 1,
+            "level": level_of(self.item),
+            "markers": markers,
+        }
 
 
 PLACE = pytest.StashKey[TestPlace]()
@@ -63,7 +68,10 @@ PLACE = pytest.StashKey[TestPlace]()
 
 def plain_id(item: pytest.Item) -> str:
     """Return a test's node id, without the group that xdist puts behind it in workers."""
-    groups = {str(mark.args[0] if mark.args else mark.kwargs.get("name", "default")) for mark in item.iter_markers("xdist_group")}
+    groups = {
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+    }
     ending = f"@{'_'.join(sorted(groups))}" if groups and hasattr(item.config, "workerinput") else ""
     return item.nodeid.removesuffix(ending)
 

@@ -14,29 +14,34 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llminvariance.checks.run import Lane, Run, refused
-from pytest_llminvariance.files import temporary_folder
 from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
-from pytest_llminvariance.plugin.places import PLACE, TestPlace, level_of, path_from, plain_id, reported_id, uses_fixture
-from pytest_llminvariance.records.events import EventLog, PlaceRecorder, read_records, unfinished
+from pytest_llminvariance.plugin.places import (
+    PLACE,
+    TestPlace,
+    level_of,
+    path_from,
+    plain_id,
+    reported_id,
+    uses_fixture,
+)
+from pytest_llminvariance.plugin.written import Written
+from pytest_llminvariance.records.events import PlaceRecorder, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_llminvariance.checks.holdout import Holdout
-    from pytest_llminvariance.checks.risk import SeedLedger
+    from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
     from pytest_llminvariance.plugin.gate import SessionGate, SessionResult
     from pytest_llminvariance.plugin.risk import Collected, SessionRisk
     from pytest_llminvariance.plugin.scopes import FixtureScope
-    from pytest_llminvariance.records.answer_log import AnswerLog
 
 OUTSIDE = (
     "this check is made outside of every test, so its finding would belong to none. Make it in a test or in a fixture, "
     "or say that it stands alone: with pytest_llminvariance.run(recorder=...)"
 )
-NO_TESTS = ("collectonly", "showfixtures", "show_fixtures_per_test", "setuponly", "setupplan", "cacheshow")
-"""Options of pytest with which no test runs."""
 
 
 class Session:
@@ -52,19 +57,13 @@ class Session:
         self.settings = read_settings(config)
         self._given: dict[str, Any] = getattr(config, "workerinput", {})
         self.is_worker = hasattr(config, "workerinput")
-        self.name: str = self._given.get("invariance_session") or os.urandom(16).hex()
-        """Tells one session from the next; its workers have the same."""
-        self.runs_tests = not any(config.getoption(name, default=False) for name in NO_TESTS)
-        given = self._given.get("invariance_report_directory")
-        self.report = (Path(given) if given else self._place("report")) if self.runs_tests else None
-        """The directory of the record; `None`: none is wanted."""
-        self.log = EventLog(self._run_directory, self._given.get("workerid", "main"))
+        self.written = Written(config, self._place("report"))
+        self.log = self.written.log
         self.lane = Lane(self._outside, holds_tests=True)
         self.fixtures: dict[FixtureScope, PlaceRecorder] = {}
         """Of fixtures of wider scope, by their set-up."""
         self._turn = threading.RLock()
         self._last_begun = ""
-        self._of_workers: list[tuple[list[str], str | None]] = []
         self._collected: list[pytest.Item] = []
         self.risk: SessionRisk | None = None
         self.holdout: Holdout | None = None
@@ -73,56 +72,7 @@ class Session:
         self.reasons: list[str] = []
         """Why the session fails."""
         self._noise: dict[Any, Any] = {}
-        self._began: float | None = None
         self._gate = self._read_gate()
-
-    def for_worker(self) -> dict[str, str]:
-        """Return what a worker must know, as its `workerinput` takes it."""
-        told = {"invariance_session": self.name}
-        if self.report is not None:
-            told["invariance_report_directory"] = str(self.report)
-        try:
-            told["invariance_run_directory"] = str(self.log.directory)
-        except OSError:  # a worker keeps in memory what it finds, and sends it when it ends
-            told["invariance_run_directory"] = ""
-        return told
-
-    def _run_directory(self) -> Path:
-        given = self._given.get("invariance_run_directory")
-        if given == "":
-            raise OSError("there is no folder for temporary files")
-        if given is not None:
-            return Path(given)
-        return self.report / "events" if self.report else temporary_folder() / f"pytest-llminvariance-{self.name}"
-
-    def of_worker(self) -> dict[str, Any]:
-        """Return what a worker that ends tells the controller: lines that it could not write, and why not."""
-        return {"invariance_kept": self.log.kept, "invariance_trouble": self._trouble()}
-
-    def take(self, told: dict[str, Any]) -> None:
-        """Take what a worker told."""
-        self._of_workers.append((told.get("invariance_kept", []), told.get("invariance_trouble")))
-
-    def _trouble(self) -> str | None:
-        """Return why something could not be written, in this process or a worker."""
-        answers: AnswerLog | None = vars(self).get("_answers")
-        found = [self.log.trouble, answers and answers.trouble, *(trouble for _, trouble in self._of_workers)]
-        return next(filter(None, found), None)
-
-    def begin_record(self) -> None:
-        """Begin the record, where one is wanted."""
-        if self.report is None or self.is_worker:
-            return
-        from time import time
-
-        from pytest_llminvariance.errors import UsageError
-        from pytest_llminvariance.records.directory import begin_session
-
-        self._began = time()
-        try:
-            begin_session(self.report, self.settings, self.config.rootpath, self._began)
-        except UsageError as error:
-            raise pytest.UsageError(f"--invariance-report: {error}") from error
 
     def header(self) -> str | None:
         """Say which model is configured; nothing where none is."""
@@ -169,7 +119,7 @@ class Session:
             risk=risk,
             seeds=lambda: self._seeds,
             noise=self._noise,
-            answers=self._answers,
+            answers=self.written.answers,
             on_plan=self._on_plan(recorder),
             holdout=self.holdout,
             level=level_of(item),
@@ -185,7 +135,7 @@ class Session:
             memory=lambda: self._memo,
             seeds=lambda: self._seeds,
             noise=self._noise,
-            answers=self._answers,
+            answers=self.written.answers,
             holdout=self.holdout,
             baseline=self._place("baseline"),
             turn=refused(OUTSIDE),
@@ -197,8 +147,8 @@ class Session:
         What is found when it is set up once more, as for another attempt, takes the place of what was found before.
         """
         recorder = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
-        more = {"recorder": recorder, "on_plan": self._on_plan(recorder), "turn": self._turn}
-        return lambda run: run._replace(risk=None, level="block", **more)
+        plan = self._on_plan(recorder)
+        return lambda run: run._replace(risk=None, level="block", recorder=recorder, on_plan=plan, turn=self._turn)
 
     def checked_nothing(self, item: pytest.Item) -> bool:
         """Return whether a test asked for the model and checked nothing."""
@@ -252,15 +202,14 @@ class Session:
         if not self.log.is_begun:
             return
         lines = [self.risk.partial_words() if self.risk else None, self.holdout.words() if self.holdout else None]
-        if self.log.trouble and self.report is None:
+        if self.log.trouble and self.written.report is None:
             lines.append(f"findings of this session were kept in memory only: {self.log.trouble}")
         for line in filter(None, lines):
             self.log.note(line)
 
     def judge(self, session: pytest.Session) -> list[str]:
         """Collect all workers' records and return why the session fails: lost checks, policy, baseline."""
-        kept = [line for lines, _ in [(self.log.kept, None), *self._of_workers] for line in lines]
-        self.records = read_records(self.log.place, remove=self.report is None, kept=kept)
+        self.records = self.written.read()
         lost = len(unfinished(self.records))
         reasons = [f"{lost} check(s) started and did not finish"] if lost else []
         if self._gate is not None:
@@ -277,19 +226,11 @@ class Session:
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def finish_record(self, session: pytest.Session) -> str | None:
-        """Finish the record, where one was begun, and return why it is not whole, where it is not."""
-        if self.report is None or self._began is None:
-            return None
-        from pytest_llminvariance.errors import LLMInvarianceError
-        from pytest_llminvariance.records.directory import finish_session
-
-        trouble = self._trouble()
-        try:
-            finish_session(self.report, self._how_it_ended(session), self._began)
-        except (LLMInvarianceError, OSError) as error:
-            trouble = trouble or str(error)
-        return f"the record in {str(self.report)!r} is not whole: {trouble}" if trouble else None
+    def finish_record(self, session: pytest.Session) -> None:
+        """Finish the record, where one was begun; one that is not whole fails the session."""
+        if (trouble := self.written.finish(self._how_it_ended(session))) is not None:
+            self.reasons.append(trouble)
+            self.fail(session)
 
     def summary(self) -> list[tuple[str, str]]:
         """Return the lines of the terminal section with their colours; none where nothing was checked."""
@@ -309,20 +250,11 @@ class Session:
             from pytest_llminvariance.models.cache import AnswerCache
 
             memo = AnswerCache(self._base("cache") / folder, worker=self._given.get("workerid"))
-        if self._answers is not None:
+        if self.written.answers is not None:
             from pytest_llminvariance.records.answer_log import RecordedMemo
 
-            memo = RecordedMemo(memo, self._answers)
+            memo = RecordedMemo(memo, self.written.answers)
         return memo
-
-    @cached_property
-    def _answers(self) -> AnswerLog | None:
-        """What writes answers down; `None` where no record is wanted."""
-        if self.report is None:
-            return None
-        from pytest_llminvariance.records.answer_log import AnswerLog
-
-        return AnswerLog(self.report, self._given.get("workerid", "main"))
 
     @cached_property
     def _seeds(self) -> SeedLedger:
@@ -360,7 +292,7 @@ class Session:
 
         from pytest_llminvariance.checks.holdout import read_holdout
 
-        return read_holdout(path, is_open=is_open, session=self.name, today=str(date.today()))
+        return read_holdout(path, is_open=is_open, session=self.written.session, today=str(date.today()))
 
     def _read_gate(self) -> SessionGate | None:
         """Read policy and baseline before anything is asked; only where the session ends, not in workers."""
@@ -370,9 +302,13 @@ class Session:
         from pytest_llminvariance.plugin.gate import SessionGate
 
         policy, baseline = self._place("policy"), self._place("baseline")
-        if self.report is not None and baseline is not None and self.report.resolve() == baseline.resolve():
+        if (
+            self.written.report is not None
+            and baseline is not None
+            and self.written.report.resolve() == baseline.resolve()
+        ):
             raise pytest.UsageError(
-                f"--invariance-report and --invariance-baseline are both {str(self.report)!r}, so the baseline would be replaced "
+                f"--invariance-report and --invariance-baseline are both {str(self.written.report)!r}, so the baseline would be replaced "
                 "by this run before it is compared. Name another directory for one of them"
             )
         try:
