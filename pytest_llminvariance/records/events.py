@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llminvariance.files import append, json_line
+from pytest_llminvariance.files import DISK, append, json_line
 
 if TYPE_CHECKING:
     from pytest_llminvariance.checks.verdict import Finding
@@ -48,7 +48,7 @@ class EventLog:
             OSError: where it would be a temporary folder, and the system has none.
         """
         if callable(self._directory):
-            self._directory = self._directory()
+            self._directory = DISK.path(str(self._directory()))  # no path of a faked file system
         return self._directory
 
     @property

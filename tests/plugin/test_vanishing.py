@@ -185,7 +185,7 @@ async def test_later(wide):
 
 @pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
 def test_fixtures_of_a_module_in_anyio(pytester: pytest.Pytester) -> None:
-    run_recorded(pytester, ANYIO, "-p", "anyio").assert_outcomes(passed=2)
+    run_recorded(pytester, ANYIO).assert_outcomes(passed=2)
     fixture = "test_it.py::wide (module fixture)"
     tests = [("BROKEN", f"test_it.py::test_{name}", "block") for name in ("earlier", "later", "later")]
     assert recorded(pytester) == [*tests, ("HOLDS", fixture, "block"), ("HOLDS", fixture, "block")]
@@ -196,7 +196,7 @@ def test_fixtures_of_a_module_in_pytest_asyncio(pytester: pytest.Pytester) -> No
     body = ANYIO.partition('@pytest.fixture(scope="module")\nasync')[2]
     body = '@pytest_asyncio.fixture(scope="module", loop_scope="module")\nasync' + body
     body = body.replace("@pytest.mark.anyio", '@pytest.mark.asyncio(loop_scope="module")')
-    run_recorded(pytester, "import pytest_asyncio\n" + body, "-p", "pytest_asyncio").assert_outcomes(passed=2)
+    run_recorded(pytester, "import pytest_asyncio\n" + body).assert_outcomes(passed=2)
     fixture = "test_it.py::wide (module fixture)"
     tests = [("BROKEN", f"test_it.py::test_{name}", "block") for name in ("earlier", "later", "later")]
     assert recorded(pytester) == [*tests, ("HOLDS", fixture, "block"), ("HOLDS", fixture, "block")]
@@ -414,7 +414,7 @@ def test_what_a_test_puts_in_the_place_of_files_hides_no_finding(what: str, pyte
 @pytest.mark.parametrize("flags", [["--invariance-report=rec"], []], ids=["record", "none"])
 def test_a_faked_file_system_hides_no_finding(flags: list[str], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=source("def test_it(fs):\n    broken()"))
-    result = pytester.runpytest_subprocess("-p", "pyfakefs.pytest_plugin", *flags)
+    result = pytester.runpytest_subprocess(*flags)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["BROKEN*test_it.py::test_it]"])
 
@@ -450,10 +450,10 @@ def test_half_a_surrogate_pair_loses_nothing(pytester: pytest.Pytester) -> None:
     rows = json.loads((pytester.path / "rec" / "findings.json").read_text(encoding="utf-8"))
     assert [row["verdict"] for row in rows["findings"]] == ["BROKEN", "BROKEN"]
     assert rows["unfinished"][0]["reason"] == "ModelError: half a pair: \udcff"
-    for form in ("html", "markdown", "junit", "sarif"):
+    for form in ("html", "markdown"):
         done = pytester.run("llminvariance", "report", "rec", "--format", form, "--out", f"out.{form}")
         assert done.ret == 0, done.errlines
-    assert pytester.run("llminvariance", "judge", "rec").ret in (0, 1)
+    assert pytester.run("llminvariance", "judge", "rec").ret == 3  # a check with an error is too thin
 
 
 def test_a_path_that_is_no_text(pytester: pytest.Pytester) -> None:
@@ -571,7 +571,7 @@ def test_an_unrelated_suite_does_not_notice(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.makepyfile("def test_it():\n    pass\n\nclass TestIt:\n    def test_it(self):\n        pass\n")
-    for flags in ([], ["-n1"], ["--collect-only"]):
+    for flags in ([], ["--collect-only"]):
         result = pytester.runpytest_subprocess("-p", "no:tmpdir", "-p", "no:pytester", *flags)
         assert result.ret == 0, result.outlines
 
@@ -700,10 +700,6 @@ def test_a_group_of_xdist_is_no_part_of_a_node_id(pytester: pytest.Pytester) -> 
     assert [row["risk_limit"] for row in rows] == [None, None] or {row["risk_limit"] for row in rows} == {0.05}
 
 
-def row(n: int) -> str:
-    return json.dumps({"question": f"stem {n}?", "options": ["a", "b"], "probabilities": [0.9, 0.1]})
-
-
 def in_a_folder(pytester: pytest.Pytester, ini: str) -> Path:
     folder = pytester.mkdir("suite")
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
@@ -721,15 +717,6 @@ def test_places_of_the_ini_file_are_beside_it(pytester: pytest.Pytester) -> None
     assert (folder / "rec" / "findings.json").is_file()
 
 
-MODELS = {
-    "models/tiny": "ModelError: *models/tiny*",
-    "hf:models/tiny": "ModelError: *models/tiny*",
-    "./models/tiny": "ModelError: *models/tiny*",
-    "replay:answers.jsonl": "",
-    "python:made:make": "",
-}
-
-
 def test_a_folder_beside_the_ini_file_is_no_hub_id(pytester: pytest.Pytester) -> None:
     folder = in_a_folder(pytester, "invariance_model = models/tiny")
     (folder / "models" / "tiny").mkdir(parents=True)
@@ -742,7 +729,7 @@ def test_a_folder_beside_the_ini_file_is_no_hub_id(pytester: pytest.Pytester) ->
 @pytest.mark.parametrize("spec", ["replay:answers.jsonl", "python:made:make"])
 def test_files_of_a_model_are_beside_the_ini_file(spec: str, pytester: pytest.Pytester) -> None:
     folder = in_a_folder(pytester, f"invariance_model = {spec}")
-    answer = {"question": "stem?", "options": ["a", "b"], "order": [0, 1], "probabilities": [0.9, 0.1]}
+    answer = {"question": "q1", "text": "A"}
     (folder / "answers.jsonl").write_text(json.dumps(answer) + "\n")
     (folder / "made.py").write_text("from pytest_llminvariance import controls\nmake = controls.oracle\n")
     result = pytester.runpytest_subprocess("-c", str(folder / "pytest.ini"), str(folder), "-W", "ignore")
@@ -750,14 +737,17 @@ def test_files_of_a_model_are_beside_the_ini_file(spec: str, pytester: pytest.Py
 
 
 @pytest.mark.parametrize("spec", ["models/tiny", "./models/tiny", "replay:nothing.jsonl"])
-def test_the_folder_where_pytest_was_started_counts_for_the_command_line(spec: str, pytester: pytest.Pytester) -> None:
+def test_the_folder_where_pytest_was_started_counts_for_the_command_line(
+    spec: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = in_a_folder(pytester, "")
-    (folder / "conftest.py").write_text("import os\ndef pytest_sessionstart():\n    os.chdir('/')\n")
-    result = pytester.runpytest_subprocess(f"--invariance-model={spec}", str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (folder / "conftest.py").write_text("import os\ndef pytest_sessionstart():\n    os.chdir('suite')\n")
+    result = pytester.runpytest(f"--invariance-model={spec}", str(folder))
+    monkeypatch.chdir(pytester.path)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
-        [f"ModelError: *{pytester.path}/{spec.partition(':')[2].strip('./') or 'models/tiny'}*"]
-    )
+    looked = pytester.path / spec.removeprefix("replay:")
+    result.stdout.fnmatch_lines([f"ModelError: *{looked}*"])
 
 
 # --- other ways of running tests ---
