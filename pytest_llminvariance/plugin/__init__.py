@@ -114,7 +114,8 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     """Attribute checks in a fixture of wider scope to the fixture, not to the test that came first."""
     if fixturedef.scope == "function":
         return (yield)
-    switch = ScopeSwitch(FixtureScope.of(fixturedef, request), request.config.stash[SESSION])
+    ours = request.config.stash[SESSION]
+    switch = ScopeSwitch(ours.begin_fixture(FixtureScope.of(fixturedef, request)))
     fixturedef.addfinalizer(switch.leave)  # finalizers run last in, first out: around the fixture's own
     switch.enter()
     try:

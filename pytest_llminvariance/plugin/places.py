@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast, get_args
 
 import pytest
@@ -83,6 +84,11 @@ def reported_id(report: Any, config: pytest.Config) -> str:
         in_groups = config.getoption("dist", default="no") == "loadgroup"
         found = GROUP.sub("", report.nodeid) if in_groups else report.nodeid
     return str(found)
+
+
+def beside_ini(config: pytest.Config) -> Path:
+    """Return the folder that places in the ini file are relative to."""
+    return config.rootpath if config.inipath is None else config.inipath.parent
 
 
 def path_from(path: os.PathLike[str], start: os.PathLike[str]) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pytest_llminvariance.checks.run import current_run
-
-if TYPE_CHECKING:
-    from pytest_llminvariance.plugin.session import Session
+from pytest_llminvariance.checks.run import Run, current_run
 
 
 class FixtureScope(NamedTuple):
@@ -57,8 +54,8 @@ def _is_within(nodeid: str, place: str) -> bool:
 class ScopeSwitch:
     """Attributes checks to a fixture while it is set up and torn down, and to the test otherwise."""
 
-    def __init__(self, scope: FixtureScope, session: Session) -> None:
-        self._change = session.begin_fixture(scope)
+    def __init__(self, change: Callable[[Run], Run]) -> None:
+        self._change = change
         self._back: list[Callable[[], None]] = []
 
     def enter(self) -> None:

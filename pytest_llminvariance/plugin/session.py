@@ -18,6 +18,7 @@ from pytest_llminvariance.plugin.options import load_settings, read_settings, re
 from pytest_llminvariance.plugin.places import (
     PLACE,
     TestPlace,
+    beside_ini,
     level_of,
     path_from,
     plain_id,
@@ -270,7 +271,7 @@ class Session:
             from pytest_llminvariance.plugin.risk import read_risk
 
             try:
-                self.risk = read_risk(self.settings, self._place("manifest"), self._beside_ini)
+                self.risk = read_risk(self.settings, self._place("manifest"), beside_ini(self.config))
             except UsageError as error:
                 raise pytest.UsageError(str(error)) from error
         return self.risk
@@ -285,7 +286,7 @@ class Session:
 
     def _read_holdout(self) -> Holdout | None:
         """Return the questions that are set aside, where a file beside the ini file says so."""
-        path, is_open = self._beside_ini / "invariance-holdout.json", self.settings.holdout
+        path, is_open = beside_ini(self.config) / "invariance-holdout.json", self.settings.holdout
         if not is_open and not path.is_file():
             return None
         from datetime import date
@@ -365,11 +366,7 @@ class Session:
     def _base(self, name: str) -> Path:
         """Return what a place is relative to: where pytest was started, or the ini file's folder if it stands there."""
         in_ini = self.config.getoption(f"invariance_{name}") is None
-        return self._beside_ini if in_ini else self.config.invocation_params.dir
-
-    @property
-    def _beside_ini(self) -> Path:
-        return self.config.rootpath if self.config.inipath is None else self.config.inipath.parent
+        return beside_ini(self.config) if in_ini else self.config.invocation_params.dir
 
 
 SESSION = pytest.StashKey[Session]()
