@@ -25,7 +25,7 @@ class _Disk(NamedTuple):
     open: Any = os.open
     write: Any = os.write
     close: Any = os.close
-    path: type[Path] = Path
+    path: type[Path] = type(Path())
 
 
 DISK = _Disk()

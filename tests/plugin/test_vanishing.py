@@ -699,7 +699,7 @@ def test_a_group_of_xdist_is_no_part_of_a_node_id(pytester: pytest.Pytester) -> 
     facts = json.loads((pytester.path / "rec" / "run.json").read_text())
     assert facts["failed"] == ["test_it.py::TestIt::test_it", both[0]]
     rows = json.loads((pytester.path / "rec" / "findings.json").read_text())["findings"]
-    assert [row["risk_limit"] for row in rows] == [None, None] or {row["risk_limit"] for row in rows} == {0.05}
+    assert [row["risk_limit"] for row in rows] == [0.05, 0.05]  # the shares are by plain node id too
 
 
 def in_a_folder(pytester: pytest.Pytester, ini: str) -> Path:
@@ -775,6 +775,8 @@ MODES: dict[str, tuple[str, list[str]]] = {
 
 @pytest.mark.parametrize("mode", MODES)
 def test_modes(mode: str, pytester: pytest.Pytester) -> None:
+    if mode == "subtests" and pytest.version_tuple < (9,):
+        pytest.skip("subtests came with pytest 9")
     body, flags = MODES[mode]
     pytester.makepyfile(test_it=source(body))
     made = pytester.runpytest_subprocess if "interrupted" in mode or "exit" in mode else pytester.runpytest
