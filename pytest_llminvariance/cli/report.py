@@ -39,27 +39,27 @@ def report_command(
 
     Exits 0 whatever the verdicts are, and 2 if the directory cannot be read: to block a release use the gate.
     """
-    from pytest_llminvariance.files import writing
+    from pytest_llminvariance.files import encoded, writing
     from pytest_llminvariance.report.formats import report_text
 
     form = FORMATS[format]
     target = out or form.place(directory)
     with bad_usage():
-        text = report_text(form, directory, target)
+        text = encoded(report_text(form, directory, target))
         if target == TERMINAL:
-            sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.write(text)
             sys.stdout.flush()
             return
         with writing(Path(target), "report"):
             _write(Path(target), text)
-    typer.echo(f"{target}: {len(text.encode()):,} bytes", err=True)
+    typer.echo(f"{target}: {len(text):,} bytes", err=True)
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: bytes) -> None:
     """Write a file whole or not at all, except where it is no plain file (a pipe, a CI system's summary)."""
     from pytest_llminvariance.files import write_whole
 
     if file.exists() and not file.is_file():
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(text)
         return
-    write_whole(file, text.encode())
+    write_whole(file, text)
