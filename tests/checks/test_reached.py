@@ -29,7 +29,7 @@ from pytest_llminvariance import (
     run,
     symmetrized,
 )
-from pytest_llminvariance.checks.run import , surrounded
+from pytest_llminvariance.checks.run import surrounded
 from pytest_llminvariance.models.protocol import Capability, LabelReply, MissingReply, Reply, Request, TextReply
 from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, Layout
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo
