@@ -74,6 +74,8 @@ class Example:
     """Which single changes are enough, and which are not."""
     caveat: str = ""
     """Why a nearer example is not ruled out; empty where everything nearer was asked."""
+    context: str = ""
+    """What the question is about, as both presentations show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,8 @@ def example_lines(example: Example) -> Iterator[str]:
     cut_off = example.question.endswith("…") and example.stem.startswith(example.question[:-1])
     named = "" if cut_off or example.question == example.stem else f"{example.question}: "
     yield f"  example: {named}{joined(before.stem, 90)} - {example.change}:"
+    if example.context:
+        yield f"             context: {joined(example.context, 110)}"
     for shown in (before, after):
         asked = "" if before.stem == after.stem else f"{joined(shown.stem, 90)}  "
         yield f"             {asked}{joined(shown.options, 110)}  ->  {_answer(shown)}"
@@ -128,7 +130,7 @@ def conversation_message(now: Presentation, said: Shown, model: str, readout: st
 
 
 def _answer(shown: Shown) -> str:
-    answer = joined(shown.answer)
+    answer = joined(shown.answer, 110)
     return answer if shown.answer_label is None else f"{answer} ({shown.answer_label})"
 
 

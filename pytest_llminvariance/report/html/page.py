@@ -174,7 +174,8 @@ def _detail(entry: ReportEntry, number: int, index: Index) -> Mapping[str, Any]:
 
 
 def _example(example: Mapping[str, Any]) -> Mapping[str, str]:
-    return {name: cut(one_line(example.get(name, "")), 200) for name in ("question", "change")}
+    short = {name: cut(one_line(example.get(name, "")), 200) for name in ("question", "change")}
+    return {**short, "context": cut(visible(example.get("context", "")), MAX_PROMPT)}
 
 
 def _sides(example: Mapping[str, Any]) -> list[Side]:
