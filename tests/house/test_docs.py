@@ -57,6 +57,16 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     assert not dead
 
 
+def test_each_threat_has_a_test_that_exists() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    named = [re.findall(r"`(tests/\S+)::(\w+)`", row) for row in rows]
+    assert len(rows) > 5
+    assert all(named)
+    gone = [name for row in named for file, name in row if f"def {name}(" not in (ROOT / file).read_text()]
+    assert not gone
+
+
 def test_selftest_has_the_size_that_is_told() -> None:
     assert f"runs {len(selftest.CONTROLS)} fake models of known truth under {len(selftest.columns())} checks" in READING
 
