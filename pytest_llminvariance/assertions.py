@@ -271,7 +271,7 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
             example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
         else:
             example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
-        raise InvarianceError(same_answer_message(example, model.name, way, run.replay), example=example)
+        raise InvarianceError(same_answer_message(example, model.name, way, run.replay), example=example, readout=way)
 
 
 def _assert(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pytest_llminvariance.cli.usage import bad_usage
 from pytest_llminvariance.report.formats import FORMATS, TERMINAL
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.gate.policy import Policy
 
 NAMES = "|".join(FORMATS)
 WHAT = "; ".join(f"{form.name}: {form.about}" for form in FORMATS.values())
@@ -34,8 +37,15 @@ def report_command(
     out: Annotated[
         str | None, typer.Option("--out", metavar="FILE", help=f"Where to (- is the terminal). {WHERE}")
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Policy that decides, as for the gate (default: the run's own, else [tool.llminvariance.gate] of ./pyproject.toml).",
+        ),
+    ] = None,
 ) -> None:
-    """Write a report of a run.
+    """Write a report of a run. Its headline is what the gate decides.
 
     Exits 0 whatever the verdicts are, and 2 if the directory cannot be read: to block a release use the gate.
     """
@@ -45,7 +55,7 @@ def report_command(
     form = FORMATS[format]
     target = out or form.place(directory)
     with bad_usage():
-        text = encoded(report_text(form, directory, target))
+        text = encoded(report_text(form, directory, target, _policy_of(directory, policy)))
         if target == TERMINAL:
             sys.stdout.buffer.write(text)
             sys.stdout.flush()
@@ -53,6 +63,19 @@ def report_command(
         with writing(Path(target), "report"):
             _write(Path(target), text)
     typer.echo(f"{target}: {len(text):,} bytes", err=True)
+
+
+def _policy_of(directory: Path, given: Path | None) -> Policy:
+    """Return the policy that was named, else the one that the run was given, else what the gate takes by itself."""
+    from pytest_llminvariance.gate.policy import read_policy
+    from pytest_llminvariance.records.directory import RUN
+    from pytest_llminvariance.records.shapes import read_json
+
+    if given is None and (directory / RUN).is_file():
+        settings = read_json(directory / RUN).get("settings")
+        named = settings.get("policy") if isinstance(settings, dict) else None
+        given = Path(named) if isinstance(named, str) and Path(named).is_file() else None
+    return read_policy(given, Path())
 
 
 def _write(file: Path, text: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_llminvariance.checks.run import Lane, Run, current_run, refused
 from pytest_llminvariance.plugin.options import add_options
-from pytest_llminvariance.plugin.places import FIXTURES, MARKER, PLACE, let_pass_by_level
+from pytest_llminvariance.plugin.places import FIXTURES, MARKER, PLACE, let_pass_by_level, show_test_to_copy
 from pytest_llminvariance.plugin.scopes import NARROWER, FixtureScope, ScopeSwitch, fit_scope
 from pytest_llminvariance.plugin.session import OUTSIDE, SESSION, Session
 
@@ -148,6 +148,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Let a test pass whose level says so, and skip one with an UNDECIDED check under the policy `skip`."""
     report, ours = (yield), item.config.stash[SESSION]
+    show_test_to_copy(item, call, report)
     let_pass_by_level(item, call, report)
     undecided = ours.undecided_of(item)
     if call.when == "call" and report.outcome == "passed" and undecided and ours.settings.undecided == "skip":

@@ -117,3 +117,15 @@ def let_pass_by_level(item: pytest.Item, call: pytest.CallInfo[None], report: py
     if isinstance(call.excinfo.value, InvarianceError) and (level := level_of(item)) != "block":
         report.sections.append((f"invariance, level {level}: let pass", report.longreprtext))
         report.outcome, report.longrepr = "passed", None
+
+
+def show_test_to_copy(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """With -v, add the example of a failure to its report as a test that fails by itself."""
+    from pytest_llminvariance.checks.verdict import InvarianceError
+
+    error = None if call.excinfo is None else call.excinfo.value
+    if isinstance(error, InvarianceError) and error.example is not None and item.config.get_verbosity() > 0:
+        from pytest_llminvariance.report.paste import pasted_test
+
+        if text := pasted_test(error.example, error.readout):
+            report.sections.append(("invariance: test to copy", text))
