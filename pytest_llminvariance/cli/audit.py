@@ -176,10 +176,10 @@ def _notes(row: StoredFinding) -> Iterator[str]:
 
 def _page(directory: Path) -> Path:
     """Write the page and return where it is."""
-    from pytest_llminvariance.files import write_whole
+    from pytest_llminvariance.files import encoded, write_whole
     from pytest_llminvariance.report.formats import FORMATS, report_text
 
     html = FORMATS["html"]
     file = Path(html.place(directory))
-    write_whole(file, report_text(html, directory).encode())
+    write_whole(file, encoded(report_text(html, directory)))
     return file

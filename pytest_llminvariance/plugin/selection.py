@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_llminvariance.records.events import SessionRecorder
+    from pytest_llminvariance.records.events import EventLog
 
 CARRIED = "invariance_findings"
 """Attribute of a failed report: ids of the findings that the failure carries; it travels from workers."""
@@ -21,8 +21,8 @@ CARRIED = "invariance_findings"
 class Selection:
     """What of a suite was run, and how."""
 
-    def __init__(self, recorder: SessionRecorder, fixtures: Sequence[str]) -> None:
-        self._recorder, self._fixtures = recorder, fixtures
+    def __init__(self, log: EventLog, fixtures: Sequence[str]) -> None:
+        self._log, self._fixtures = log, fixtures
         self._collected: list[tuple[pytest.Item, str]] = []
         self._begun: set[str] = set()
         self._skipped: set[str] = set()
@@ -38,7 +38,7 @@ class Selection:
         """Write down what was chosen, what was left out, and what uses the model."""
         chosen = set(map(id, session.items))
         names = [(item.nodeid, name) for item, name in self._collected if id(item) in chosen]
-        self._recorder.collected(
+        self._log.collected(
             {
                 "chosen": [name for _, name in names],
                 "renamed": {now: name for now, name in names if now != name},

@@ -20,7 +20,7 @@ from typing import Any
 from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import write_whole
+from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.records.events import read_records, unfinished
 from pytest_llminvariance.records.lines import PARTS, line_files, lines_of, read_line
 from pytest_llminvariance.records.redaction import redacted_data
@@ -214,7 +214,7 @@ def _fold(directory: Path) -> None:
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    write_whole(directory / FINDINGS, findings_text(finding_rows(records), lost_rows(records)).encode())
+    write_whole(directory / FINDINGS, encoded(findings_text(finding_rows(records), lost_rows(records))))
 
 
 def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -248,7 +248,7 @@ def _spot(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_json(file: Path, data: Any) -> None:
     """Write a JSON file whole or not at all; equal data give equal bytes."""
-    write_whole(file, _json_text(data).encode())
+    write_whole(file, encoded(_json_text(data)))
 
 
 def _json_text(data: Any) -> str:

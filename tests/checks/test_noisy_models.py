@@ -316,7 +316,7 @@ def test_repeated_by_hand() -> None:
     shown = Presentation(bank(1, 2)[0])
 
     def asked(request: Request, *replies: Reply) -> Reply:
-        model: Any = repeated(Telling(*replies), len(replies))  # type: ignore[arg-type]
+        model: Any = repeated(Telling(*replies), len(replies))
         return model.answer([request])[0]  # type: ignore[no-any-return]
 
     text = asked(TextRequest(shown), TextReply("A", "s", 1), TextReply("B", "s", 1), TextReply(" B\n", "s", 1))

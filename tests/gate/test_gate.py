@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pytest_llminvariance import Finding, Question, check, controls
+from pytest_llminvariance import Finding, Question, check, controls, run
 from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
@@ -27,7 +27,8 @@ TODAY = datetime.date(2026, 2, 1)
 
 
 def found(model: Control, property: str = "option_order", tolerance: float = 0.05) -> Finding:
-    return check(property, model, BANK, tolerance=tolerance)
+    with run():  # at import, of no test
+        return check(property, model, BANK, tolerance=tolerance)
 
 
 HOLDS, BROKEN, OPEN = found(controls.oracle()), found(controls.always_first()), found(controls.uniform())
@@ -254,12 +255,9 @@ def test_runs_of_different_things_are_not_gated_together(recorded: Callable[...,
     assert f"the runs differ in {name}" in text(decision)
 
 
-NOISY = check(
-    "option_order",
-    controls.noisy(0.1),
-    [Question(f"s {n}?", ["elm", "oak", "ash", "fir"], answer=n % 4) for n in range(40)],
-    tolerance=0.2,
-)
+FORTY = [Question(f"s {n}?", ["elm", "oak", "ash", "fir"], answer=n % 4) for n in range(40)]
+with run():
+    NOISY = check("option_order", controls.noisy(0.1), FORTY, tolerance=0.2)
 
 
 @pytest.mark.parametrize("steps", range(-3, 4))

@@ -28,7 +28,7 @@ def cli(*arguments: object) -> tuple[int, str]:
 
 def directory(place: Path, model: object, *, answers: bool) -> Path:
     with run() as current:
-        finding = check("option_order", model, BANK, tolerance=0.05)  # type: ignore[arg-type]
+        finding = check("option_order", model, BANK, tolerance=0.05)
         return write_run(place, [finding], exit=int(finding.verdict != "HOLDS"), memo=current.memo if answers else {})
 
 

@@ -54,7 +54,7 @@ def _without_weights(target: str, name: str, settings: LoadSettings, where: dict
     except LLMInvarianceError:
         raise
     except Exception as error:  # files of any shape are read here, and each reader raises its own kind
-        raise why_not_loaded(error, target) from error
+        raise why_not_loaded(error, target, settings) from error
     with torch.device("meta"):
         network = found.made_by.from_config(found.config)
     return made_of(TransformersModel, network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
@@ -111,7 +111,7 @@ def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any])
     except LLMInvarianceError:
         raise
     except Exception as error:  # as above
-        raise why_not_loaded(error, target) from error
+        raise why_not_loaded(error, target, settings) from error
     check_read(info, found.config, name)
     check_vocabulary(network, found.tokenizer, name)
     if found.adapted and not getattr(network, "peft_config", None):

@@ -24,7 +24,7 @@ from pytest_llminvariance.models.local.devices import placed
 from pytest_llminvariance.models.local.tree import Tree, blocks
 
 NAME = "llminvariance_tree"
-BLOCK_NODES = {"cpu": 128, "cuda": 512}
+BLOCK_NODES = {"cpu": 128, "cuda": 1_024}
 """Nodes of a block by kind of device: small ones save work, and a GPU wants few and large ones."""
 ALIGNED = 16
 """Rows of an additive mask begin at multiples of so many numbers: CUDA kernels copy every other mask at every call."""
