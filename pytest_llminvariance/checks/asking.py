@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked
 from pytest_llminvariance.checks.evidence import Evidence, read
-from pytest_llminvariance.checks.noise import Measured, delta_of, known_noise, measure_noise, replicas, spread, watch
+from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noise, replicas, spread, watch
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, NoiseFloor, Replicates
+from pytest_llminvariance.measures.metrics import DELTA_NATS
+from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
@@ -42,7 +43,7 @@ class Asking:
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
-    _measured: Measured | None = field(default=None, init=False)
+    measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
     _again: Replicates = field(default=Replicates(0, 0), init=False)
     """What changed between the beginning and the end, where that is noise."""
@@ -62,26 +63,23 @@ class Asking:
         terms, way = self.terms, " and ".join(self.terms.property.readouts) or self.terms.readout
         if terms.property.batches:
             return []  # what moves there is the finding
-        found = known_noise(terms.model, way)
+        found = known_noise(terms.model, way) if current_run.get().noise else None
         if found is None and terms.samples == 1 and not is_deterministic(terms.model):
             found = measure_noise(terms.model, _probes(plans()), way)
         elif found is not None and not found.rows and not is_deterministic(terms.model):
             watch(terms.model, found, _probes(plans()))
-        self._measured = found
-        self._sheet = dataclasses.replace(self._sheet, delta_nats=delta_of(found))
+        self.measured = found
+        self._sheet = dataclasses.replace(
+            self._sheet, delta_nats=DELTA_NATS if found is None else found.floor.delta_nats
+        )
         return [] if found is None else [Guard(name="noise", passed=True, text=str(found.floor), blocks="nothing")]
-
-    @property
-    def floor(self) -> NoiseFloor | None:
-        """How far equal prompts differ; `None` where that was not asked."""
-        return None if self._measured is None else self._measured.floor
 
     @property
     def noise(self) -> Noise | None:
         """Answers that change by themselves; `None` where none did, and none can."""
-        floor = self.floor
-        if floor is None:
+        if self.measured is None:
             return None
+        floor = self.measured.floor
         found = Noise(start=floor.replicates, all=floor.replicates.joined(self._again))
         rounds = only_rounds(self.terms.model) and not math.isnan(floor.margin_max_nats)
         return None if rounds and not found.all.changed else found
@@ -128,7 +126,7 @@ class Asking:
 
     def sentinels(self) -> list[Guard]:
         """Ask prompts again at the end, where anything was asked now: those of the noise, or a few of a deterministic model."""
-        log, model, measured = current_run.get().answers, self.terms.model, self._measured
+        log, model, measured = current_run.get().answers, self.terms.model, self.measured
         goes_on = log is not None and log.continues and not self.terms.property.batches
         if not self.fresh and not goes_on:
             return []

@@ -36,13 +36,16 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
             source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
             least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
             largest=planner.largest, n_known=terms.n_known,
-            limits=None if asking.floor is None else _limits_at_start(asking, planner, asking.floor),
+            limits=None if asking.measured is None else _limits_at_start(asking, planner, asking.measured.floor),
         )  # fmt: skip
         answers = rule.run(planner.units(current_run.get().seed))
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
     # prompts asked again at the end are counted by a check that may stop, and not by one that asks everything
     return dataclasses.replace(
-        answers, runtime=runtime, noise=asking.noise, tokens=tokens if asks_all else asking.tokens
+        answers,
+        runtime=runtime,
+        noise=asking.noise if asking.measured else None,
+        tokens=tokens if asks_all else asking.tokens,
     )
 
 

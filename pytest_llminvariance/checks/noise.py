@@ -136,11 +136,7 @@ def noise_key(model: Model, readout: str) -> tuple[object, ...]:
 
 def delta_nats(model: Model, readout: str) -> float:
     """Return below which difference of log-probabilities two answers are a tie: measured noise, at least 1e-4."""
-    return delta_of(known_noise(model, readout))
-
-
-def delta_of(measured: Measured | None) -> float:
-    """Return the width of a tie; without a measurement the least."""
+    measured = known_noise(model, readout)
     return DELTA_NATS if measured is None else measured.floor.delta_nats
 
 
