@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.evidence import Evidence, read
+from pytest_llminvariance.checks.foreign_stems import ForeignStems
 from pytest_llminvariance.checks.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
+from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.engine import Memo, Persistent, ask

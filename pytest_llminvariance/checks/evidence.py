@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.checks.foreign_stems import could_move
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
@@ -16,10 +17,12 @@ from pytest_llminvariance.measures.metrics import (
     UNKNOWN,
     Interval,
     Metric,
+    Number,
     mean_interval,
 )
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.questions.presentation import Presentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Evidence:
     """Log-probabilities closer than this are a tie: the engine's own noise."""
     foreign: tuple[tuple[AnswerDistribution, ...], ...] = ()
     """Answers under foreign stems: by stem, then by draw."""
+    stems: tuple[Presentation, ...] = ()
+    """The question's presentation under each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,8 @@ class Answers:
     """The metric of each question."""
     moves: tuple[Interval, ...]
     """How far each question's answer moves under foreign stems; empty where no response is needed."""
+    could: tuple[Number, ...]
+    """How far a model that is always right would move."""
     decision: Decision
     verdict: Verdict | None = None
     """What a test has shown at its risk; `None` where everything was asked, so that numbers decide."""
@@ -68,14 +75,15 @@ def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Seque
         read_reply(reply, probe.presentation, probe.readout or sheet.readout)
         for probe, reply in zip(plan.probes, row, strict=True)
     )
+    stems = sheet.foreign[number] if sheet.foreign else ()
     foreign = tuple(
         tuple(read_reply(reply, shown, sheet.readout) for reply in foreign_replies[place * n : (place + 1) * n])
-        for place, shown in enumerate(sheet.foreign[number] if sheet.foreign else ())
+        for place, shown in enumerate(stems)
     )
     sent = tuple(reply.sent_sha256 for reply in row)
     known = [digest for digest in sent if digest]
     reached = not sheet.must_differ[number] or len(set(known)) >= 2 or len(known) < 2
-    return Evidence(plan, answers, sent, reached, sheet.delta_nats, foreign)
+    return Evidence(plan, answers, sent, reached, sheet.delta_nats, foreign, stems)
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
@@ -88,26 +96,35 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
     )
 
 
-def movements(evidence: Sequence[Evidence], metric: Metric, samples: int) -> tuple[Interval, ...]:
-    """Return how far each question's answer moves under foreign stems, by the metric where it compares two answers."""
-    measure = (METRICS["flip_rate"] if metric.pooled or metric.name == "unchanged" else metric).measure
-    return tuple(
+PAIRWISE = {"position_bias": "flip_rate", "unchanged": "flip_rate", "trait_shift": "score_gap"}
+"""What compares two answers in the units of a metric that pools, or turns round, what it compares."""
+
+
+def movements(
+    evidence: Sequence[Evidence], metric: Metric, samples: int
+) -> tuple[tuple[Interval, ...], tuple[Number, ...]]:
+    """Return how far each question's answer moves under foreign stems, and how far that of a perfect model would."""
+    pairwise = METRICS[PAIRWISE[metric.name]] if metric.name in PAIRWISE else metric
+    moves = tuple(
         mean_interval(
             [
-                measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
+                pairwise.measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
                 for answers in item.foreign
             ]
         )
         for item in evidence
     )
+    return moves, tuple(could_move(item.plan.question, item.stems, pairwise, samples) for item in evidence)
 
 
 def all_answers(evidence: Sequence[Evidence], metric: Metric, note: str, *, needs_response: bool) -> Answers:
     """Return what came back where everything was asked, measured."""
     n = len(evidence)
+    moves, could = movements(evidence, metric, 1) if needs_response else ((), ())
     return Answers(
         evidence=tuple(evidence),
         values=measure_questions(evidence, metric),
-        moves=movements(evidence, metric, 1) if needs_response else (),
+        moves=moves,
+        could=could,
         decision=Decision(method="exhaustive", alpha=0.0, n=n, n_planned=n, note=note),
     )

@@ -18,7 +18,7 @@ from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
+from pytest_llminvariance.measures.metrics import METRICS, Metric, Number, excess_disagreement, of_all_orders
 from pytest_llminvariance.models.protocol import Model, check_model, resolve_readout
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.questions.template import Template
@@ -53,7 +53,7 @@ class Terms:
     must_test: bool
     """Whether not even everything planned would make the verdict exact."""
     least_movement: Fraction | None
-    """What foreign stems must move the answer by; `None` where no response is needed."""
+    """What foreign stems must move the answer by, at most; `None` where no response is needed."""
 
 
 def settle(
@@ -109,8 +109,13 @@ def _why_all(property: Property, metric: Metric, risk: ItemRisk) -> str:
 
 
 def movement_bound(property: Property, tolerance: Fraction) -> Fraction | None:
-    """Return what another stem must move the answer by: more than max(0.10, twice the tolerance)."""
+    """Return what another stem must move the answer by, at most: max(0.10, twice the tolerance)."""
     return max(MIN_MOVEMENT, 2 * tolerance) if property.needs_response else None
+
+
+def needed_movement(most: Fraction, could: Number) -> Number:
+    """Return what must be exceeded where a model that is always right would move by `could`: at most half of that."""
+    return min(most, could / 2)
 
 
 def as_tolerance(tolerance: object) -> Fraction:
