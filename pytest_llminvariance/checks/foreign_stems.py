@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -164,10 +165,12 @@ class Kinds(NamedTuple):
     contrasts: int
     """Different questions among the contrasting stems."""
     telling: int
-    """The same, with questions over other options: what a model that reads would answer otherwise."""
+    """Different questions of the suite that a model which reads would answer otherwise: those over other options,
+    and those over the same ones that have not the commonest right answer."""
 
     def __str__(self) -> str:
-        known = f"{self.contrasting} of {self.stems} stems are of {self.contrasts} questions with another right answer"
+        many = "question" if self.contrasts == 1 else "questions"
+        known = f"{self.contrasting} of {self.stems} stems are of {self.contrasts} {many} with another right answer"
         none = (
             "no question here is known to have another right answer over the same options, "
             f"so {self.packaged} of {self.stems} stems are packaged instructions to choose one"
@@ -179,20 +182,18 @@ class Kinds(NamedTuple):
 def kinds(rows: Sequence[tuple[Question, Sequence[Presentation]]]) -> Kinds:
     """Count the kinds of foreign stems; each row is a question and its presentations under them."""
     suite = {_about(asked): asked for asked, _ in rows}
-    contrasting, unlike, packaged = [], [], 0
+    contrasts: dict[tuple[str, str | None], str] = {}
+    unlike, contrasting, packaged = set(), 0, 0
     for asked, shown in rows:
         for part in shown:
-            about, donor = _about(part.question), suite.get(_about(part.question))
-            if part.question.attributes.get(STEM_OF) == PACKAGED:
+            strange, about = part.question, _about(part.question)
+            donor = suite.get(about)
+            if strange.attributes.get(STEM_OF) == PACKAGED:
                 packaged += 1
-            elif asked.answer is not None and part.question.answer is not None:
-                contrasting.append(about)
+            elif asked.answer is not None and strange.answer is not None:
+                contrasting, contrasts[about] = contrasting + 1, strange.options[strange.answer]
             elif donor is not None and set(donor.options) != set(asked.options):
-                unlike.append(about)
-    return Kinds(
-        sum(len(shown) for _, shown in rows),
-        len(contrasting),
-        packaged,
-        len(set(contrasting)),
-        len({*contrasting, *unlike}),
-    )
+                unlike.add(about)
+    commonest = max(Counter(contrasts.values()).values(), default=0)
+    n_stems = sum(len(shown) for _, shown in rows)
+    return Kinds(n_stems, contrasting, packaged, len(contrasts), len(contrasts) - commonest + len(unlike))

@@ -60,8 +60,8 @@ def responsiveness(
     says = f"under another question's stem the answer moves by {amount} (must exceed {float(need):.2g})"
     if passed:
         return Guard(name="responsive", passed=True, text=says)
-    problem = "the model hardly reads the question" if is_blind else "that the model reads the question is not shown"
-    return Guard(name="responsive", passed=False, text=f"{problem}: {says}; {found}")
+    not_shown = f"that the model reads the question is not shown: {says}; {found}"
+    return Guard(name="responsive", passed=False, text=f"the model hardly reads the question: {says}" if is_blind else not_shown)
 
 
 def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True) -> list[Guard]:
