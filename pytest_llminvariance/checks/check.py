@@ -110,7 +110,7 @@ def measure(
         "model": terms.model.name,
         "fingerprint": terms.model.fingerprint,
         "readout": " and ".join(property.readouts) or terms.readout,
-        "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
+        "template": DEFAULT_TEMPLATE.shown_name if terms.template is None else as_template(terms.template).shown_name,
         "seed": run.seed,
         "claim": terms.claim,
         "risk_limit": None if answers.decision.method == "exhaustive" else terms.risk.limit or DEFAULT_RISK,

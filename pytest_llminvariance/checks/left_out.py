@@ -13,13 +13,15 @@ from pytest_llminvariance.questions.labels import fold_label
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.references import label_clash, option_forms
-from pytest_llminvariance.questions.template import Template, as_template
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Product, Transform
 from pytest_llminvariance.transforms.showing import CLASHES
 
 MAX_LEFT_OUT = Fraction(1, 5)
 """Share of a suite that may be left out; the rest says too little about the suite with more."""
 NAMED = 5
+BY_DIGIT = dataclasses.replace(DEFAULT_TEMPLATE, name="by digit", labels=tuple(map(str, range(1, 27))))
+"""The usual way of asking for options that are letters themselves."""
 LeftOut = Mapping[str, Sequence[str]]
 """Names of questions by the reason, as it follows "they"."""
 
@@ -56,6 +58,16 @@ def leave_out(
         else:
             kept.append(question)
     return tuple(kept or questions[:1]), left
+
+
+def other_labels(
+    property: Property, questions: Sequence[Question], left: LeftOut, readout: str
+) -> tuple[tuple[Question, ...], LeftOut, Template] | None:
+    """Return what to ask under digits, where too many questions have a letter of the usual labels as an option."""
+    if Fraction(len(left.get(CLASHES, ())), len(questions)) <= MAX_LEFT_OUT:
+        return None
+    kept, still = leave_out(property, questions, BY_DIGIT, readout)
+    return None if still.get(CLASHES) else (kept, still, BY_DIGIT)
 
 
 def _parts(transform: Transform | None) -> tuple[Transform, ...]:

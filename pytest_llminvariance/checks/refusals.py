@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
-from pytest_llminvariance.checks.left_out import LeftOut, leave_out
+from pytest_llminvariance.checks.left_out import LeftOut, leave_out, other_labels
 from pytest_llminvariance.checks.properties.base import Plan, Property
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
@@ -92,7 +92,10 @@ def settle(
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
     draws = samples > 1 or about == "orbit"
     why_all, least = _why_all(property, chosen, risk), movement_bound(property, limit)
-    asked_for, left = leave_out(property, asked_for, template, ways[0])
+    given = asked_for
+    asked_for, left = leave_out(property, given, template, ways[0])
+    if template is None and readout == "auto" and (found := other_labels(property, given, left, ways[0])):
+        asked_for, left, template = found
     return Terms(
         property=property, model=model, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,

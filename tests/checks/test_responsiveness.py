@@ -226,3 +226,15 @@ def test_early_stopping_waits_for_movement_on_the_same_scale() -> None:
             blind = found(controls.stem_blind(), suite, tolerance)
         assert blind.verdict == "UNDECIDED"
         assert responsive(blind).passed is False
+
+
+def test_options_that_are_letters_are_asked_by_digit() -> None:
+    letters = [Question(f"Which letter is {n}?", ["A", "B", "C", "D"], answer=n % 4) for n in range(12)]
+    finding = found(controls.oracle(), letters)
+    assert (finding.verdict, finding.template) == ("HOLDS", "by digit")
+    assert found(controls.always_first(), letters).verdict == "BROKEN"
+    assert found(controls.oracle(), letters, readout="label").verdict == "UNDECIDED"  # asked as it was told
+    mixed = [Question(f"Which is {n}?", ["A", "B", "1", "2"], answer=n % 4) for n in range(12)]
+    assert found(controls.oracle(), mixed).verdict == "UNDECIDED"
+    few = [*letters[:1], *SUITES["ticket router"]]
+    assert found(controls.oracle(), few).template == found(controls.oracle(), SUITES["ticket router"]).template
