@@ -167,10 +167,9 @@ def finding(kind: Kind, n: int, name: str, seed: int = 0) -> Finding:
 
 
 def _cell(findings: Sequence[Finding]) -> str:
-    """Return the verdicts, with what withholds the commonest and how often there is another."""
-    counts = Counter(_told(item) for item in findings)
-    (told, n), = counts.most_common(1)
-    return told if n == len(findings) else f"{told} {n}/{len(findings)}"
+    """Return the verdicts, the commonest first, with what withholds them, and how often where there are several."""
+    counts = Counter(map(_told, findings)).most_common()
+    return counts[0][0] if len(counts) == 1 else ", ".join(f"{told} {n}/{len(findings)}" for told, n in counts)
 
 
 def _told(item: Finding) -> str:

@@ -107,6 +107,8 @@ def test_a_perfect_model_is_seen_to_read_the_question(kind: str, rule: Callable[
     finding = found(perfect(SUITES[kind], rule), SUITES[kind])
     assert finding.effect.high == 0
     assert responsive(finding).passed, responsive(finding).text
+    if kind in ("2% positives", "all no", "ticket router", "all refused", "judge"):
+        assert responsive(finding).text == "under another question's stem the answer moves by 1 (must exceed 0.1)"
 
 
 @pytest.mark.parametrize("kind", SUITES)
