@@ -41,8 +41,8 @@ def _responsive(answers: Answers, most: Fraction) -> Guard:
     need = sum(needed_movement(most, amount) for amount in answers.could) / n
     found = kinds([(item.plan.question, item.stems) for item in evidence])
     if answers.responsive is not None:
-        moved = max(0, answers.responsive.lower - (most - need))
-        return responsiveness(moved, need, passed=answers.answered_for, found=found, at_least=True)
+        lower = max(0.0, answers.responsive.lower - (most - need))
+        return responsiveness(lower, need, passed=answers.answered_for, found=found, at_least=True)
     moved = mean_interval(answers.moves)
     is_shown = moved.high <= need and found.telling >= MIN_TELLING
     return responsiveness(moved.low, need, passed=moved.low > need, found=found, is_blind=is_shown)
@@ -61,7 +61,9 @@ def responsiveness(
     if passed:
         return Guard(name="responsive", passed=True, text=says)
     not_shown = f"that the model reads the question is not shown: {says}; {found}"
-    return Guard(name="responsive", passed=False, text=f"the model hardly reads the question: {says}" if is_blind else not_shown)
+    return Guard(
+        name="responsive", passed=False, text=f"the model hardly reads the question: {says}" if is_blind else not_shown
+    )
 
 
 def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True) -> list[Guard]:

@@ -15,6 +15,7 @@ from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
 from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
 from pytest_llminvariance.questions.presentation import Presentation
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
     """Everything about one check that is fixed before its first answer. Requests are made here and nowhere else."""

@@ -161,9 +161,7 @@ def finding(kind: Kind, n: int, name: str, seed: int = 0) -> Finding:
         for q in kind.make(n)
     ]  # fmt: skip
     with run(seed=seed):
-        return check(
-            "option_order", model(name, suite), suite, tolerance=0.05, metric=kind.metric, orders=kind.orders
-        )
+        return check("option_order", model(name, suite), suite, tolerance=0.05, metric=kind.metric, orders=kind.orders)
 
 
 def _cell(findings: Sequence[Finding]) -> str:

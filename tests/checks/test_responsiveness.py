@@ -21,7 +21,9 @@ def classes(n: int, n_yes: int) -> list[Question]:
 
 def paraphrases(*, known: bool) -> list[Question]:
     say = ("So", "Well", "Tell me", "Please", "Now", "Again", "Then", "Look")
-    asked = [f"{word}, {way} Oslo in Norway?" for word in say for way in ("is", "lies", "do you find", "have we", "is not")]
+    asked = [
+        f"{word}, {way} Oslo in Norway?" for word in say for way in ("is", "lies", "do you find", "have we", "is not")
+    ]
     return [Question(stem, ["yes", "no", "unclear"], answer="yes" if known else None) for stem in asked]
 
 
@@ -157,12 +159,14 @@ BLIND: Mapping[str, Callable[[Presentation], int]] = {
 }  # fmt: skip
 
 
+def saying(rule: Callable[[Presentation], int]) -> Callable[[Presentation], Sequence[float]]:
+    return lambda p: [0.9 if place == rule(p) else 0.1 / (len(p.order) - 1) for place in p.order]
+
+
 @pytest.mark.parametrize("kind", SUITES)
 def test_a_model_that_never_reads_the_stem_is_believed_nowhere(kind: str) -> None:
     for seed, (name, rule) in enumerate(BLIND.items()):
-        model = controls.Control(
-            name, lambda p, rule=rule: [0.9 if place == rule(p) else 0.1 / (len(p.order) - 1) for place in p.order]
-        )
+        model = controls.Control(name, saying(rule))
         with run(seed=seed):
             finding = found(model, SUITES[kind], tolerance=(0.0, 0.05, 0.4)[seed % 3])
         assert responsive(finding).passed is False, name
