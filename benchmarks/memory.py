@@ -19,9 +19,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.contestants import Bench, ask_counted
-from benchmarks.orbits import Row, model_spec, setting, where, worker_result
+from benchmarks.orbits import model_spec, setting, where
 from benchmarks.peak import Peak
 from benchmarks.random_llama import SIZES
+from benchmarks.workers import Row, numbers, worker_result
 from benchmarks.workload import make_question, requests_for
 from pytest_llminvariance.models.protocol import LabelRequest
 
@@ -55,15 +56,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: %(default)s)")
     parser.add_argument("--batch-tokens", type=int, help="tokens in one pass (default: the engine's)")
-    parser.add_argument("--questions", type=_numbers, default=(10, 1000), help="comma-separated (default: 10,1000)")
+    parser.add_argument("--questions", type=numbers, default=(10, 1000), help="comma-separated (default: 10,1000)")
     parser.add_argument("--salt", type=int, default=time.time_ns() % 1_000_000, help="texts are drawn from it")
     parser.add_argument("--json", type=Path, help="write everything here too")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
 
 
 def _command(arguments: argparse.Namespace, n_questions: int) -> Sequence[str]:

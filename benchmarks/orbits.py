@@ -48,6 +48,7 @@ from benchmarks.contestants import (
 )
 from benchmarks.peak import Peak
 from benchmarks.random_llama import SIZES, random_llama
+from benchmarks.workers import Row, numbers, worker_result
 from benchmarks.workload import Cell, grid, make_question, requests_for
 
 
@@ -65,7 +66,6 @@ FULL = Axes((20, 200, 600, 2000), (2, 4, 5, 10), ("all", "cyclic", "balanced"))
 PAUSE_S = 1.0
 WARM = Cell(20, 2, "all")
 
-Row = dict[str, Any]
 """What is known of one contestant in one cell, as it goes to the JSON file."""
 
 
@@ -109,8 +109,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--contestants", type=_words, default=tuple(CONTESTANTS), help="comma-separated names")
     parser.add_argument("--vllm-url", help="a vLLM server with prefix caching, such as http://127.0.0.1:8100/v1")
     parser.add_argument("--full", action="store_true", help="the whole grid")
-    parser.add_argument("--stems", type=_numbers, help="stem lengths in tokens, comma-separated")
-    parser.add_argument("--options", type=_numbers, help="numbers of options, comma-separated")
+    parser.add_argument("--stems", type=numbers, help="stem lengths in tokens, comma-separated")
+    parser.add_argument("--options", type=numbers, help="numbers of options, comma-separated")
     parser.add_argument("--designs", type=_words, help="all, cyclic, balanced, comma-separated")
     parser.add_argument("--max-prompt-tokens", type=int, help="leave out what sends every prompt in larger cells")
     parser.add_argument(
@@ -133,10 +133,6 @@ def _parse() -> argparse.Namespace:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     return arguments
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -324,15 +320,6 @@ def _spawn(name: str, cell: Cell, arguments: argparse.Namespace) -> Row:
     for option, value in passed.items():
         command += [] if value is None else [f"--{option}", str(value)]
     return worker_result(command)
-
-
-def worker_result(command: Sequence[str]) -> Row:
-    """Run a worker and return the JSON object on its last line."""
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-    result: Row = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def _worker(arguments: argparse.Namespace) -> Row:

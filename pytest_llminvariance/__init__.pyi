@@ -13,6 +13,8 @@ from pytest_llminvariance.checks.check import check as check
 from pytest_llminvariance.checks.noise import noise_floor as noise_floor
 from pytest_llminvariance.checks.recorders import FindingList as FindingList
 from pytest_llminvariance.checks.run import run as run
+from pytest_llminvariance.checks.subject import symmetrized as symmetrized
+from pytest_llminvariance.checks.subject import wrap_model as wrap_model
 from pytest_llminvariance.checks.verdict import Finding as Finding
 from pytest_llminvariance.checks.verdict import InvarianceError as InvarianceError
 from pytest_llminvariance.checks.verdict import UndecidedError as UndecidedError
@@ -27,7 +29,6 @@ from pytest_llminvariance.measures.noise import NoiseFloor as NoiseFloor
 from pytest_llminvariance.models import controls as controls
 from pytest_llminvariance.models.loading import load_model as load_model
 from pytest_llminvariance.models.protocol import Model as Model
-from pytest_llminvariance.models.symmetrized import symmetrized as symmetrized
 from pytest_llminvariance.paraphrases.transform import Paraphrase as Paraphrase
 from pytest_llminvariance.paraphrases.transform import load_paraphrases as load_paraphrases
 from pytest_llminvariance.questions.conversation import Ask as Ask

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
-from pytest_llminvariance.checks.guards import rows_guard
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties import as_property
 from pytest_llminvariance.checks.properties.base import Probe, Property
@@ -26,6 +26,7 @@ from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
 from pytest_llminvariance.checks.run import current_run, recorded
+from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import (
     Finding,
     InvarianceError,
@@ -37,9 +38,9 @@ from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _fi
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
-from pytest_llminvariance.models.protocol import Model, Readout, check_model, request_for, resolve_readout
+from pytest_llminvariance.models.protocol import AnyModel, Readout, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Bank, Question, Questions
+from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.report.failure import failure_message, flips_message, same_answer_message
@@ -64,7 +65,7 @@ MetricName = Literal[
 
 
 def assert_order_symmetric(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     tolerance: float = 0.05,
@@ -98,7 +99,7 @@ def assert_order_symmetric(
 
 
 def assert_prompt_insensitive(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     templates: Sequence[str | Template],
@@ -129,7 +130,7 @@ def assert_prompt_insensitive(
 
 
 def assert_invariant(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     under: Transform,
@@ -158,7 +159,7 @@ def assert_invariant(
 
 
 def assert_readouts_agree(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     readouts: Sequence[str] = ("label", "text"),
@@ -181,7 +182,7 @@ def assert_readouts_agree(
 
 
 def assert_tracks(
-    model: Model,
+    model: AnyModel,
     edits: Sequence[tuple[Question, Question]],
     *,
     tolerance: float = 0.05,
@@ -203,7 +204,7 @@ def assert_tracks(
 
 
 def assert_batch_invariant(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     tolerance: float = 0.05,
@@ -226,7 +227,7 @@ def assert_batch_invariant(
     )
 
 
-def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:
+def assert_same_answer(model: AnyModel, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:
     """Assert that two presentations of one question get the same answer; for use inside `@given`.
 
     Only a certain difference is a failure: ties and unreadable answers never stop a search. A search is no
@@ -245,7 +246,8 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
             raise UsageError(f"{shown!r} is a {type(shown).__name__}, but must be a Presentation")
     if not same_contents(a.question, b.question):
         raise UsageError("the two presentations show different options, so their answers cannot be compared")
-    run, way = current_run.get(), resolve_readout(readout, check_model(model))
+    model, run = model_of(model), current_run.get()
+    way = resolve_readout(readout, model)
     if run.on_plan is not None:
         announce(run, search_estimate(model, [request_for(shown, way) for shown in (a, b)]))
     memo = {} if run.memo is None else run.memo
@@ -267,7 +269,7 @@ def assert_same_answer(model: Model, a: Presentation, b: Presentation, *, readou
 
 def _assert(
     make: Callable[[], Property],
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     tolerance: float,
     metric: str | None,
@@ -282,7 +284,7 @@ def _assert(
     with recorded(made.title) as slot:
         settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
         measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)
-        finding = slot.store(finding_with_nearest_example(measured, made, model, template))
+        finding = slot.store(finding_with_nearest_example(measured, made, template))
     return raise_by_verdict(finding, failure_message)
 
 
@@ -301,10 +303,10 @@ def raise_by_verdict(finding: Finding, message: Callable[[Finding, str | None], 
 
 
 def assert_no_negative_flips(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
-    baseline: Model | str | Path | None = None,
+    baseline: AnyModel | str | Path | None = None,
     margin: float = 0.02,
     readout: Readout = "auto",
     template: str | Template | None = None,
@@ -327,7 +329,8 @@ def assert_no_negative_flips(
     with recorded(TITLE) as slot:
         began = time.perf_counter()
         limit = as_tolerance(margin)
-        asked_for, way = _questions(questions), resolve_readout(readout, check_model(model))
+        asked_for, model = _questions(questions), model_of(model)
+        way = resolve_readout(readout, model)
         shown = [Presentation(question, template=template) for question in asked_for]
         name, before = _baseline(baseline, model.fingerprint, shown, way)
         now, tokens = _ask(model, shown, way)
@@ -339,7 +342,6 @@ def assert_no_negative_flips(
             "tokens": tokens,
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
-        if isinstance(asked_for, Bank) and asked_for.left_out:
-            finding = replace(finding, guards=(*finding.guards, rows_guard(asked_for)))
+        finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)

@@ -16,8 +16,8 @@ pytest_plugins = ["pytester"]
 # neither these tests nor what they start may read or fill the developer's own cache of answers
 os.environ["LLMINVARIANCE_ANSWERS"] = "off"
 
-# the same examples every time, so that a red run is red again; `--hypothesis-profile=default` looks for new ones
-settings.register_profile("suite", derandomize=True)
+# the same examples every time and no clock, so that a red run is red again; `--hypothesis-profile=default` looks for new ones
+settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
 SHOWN = ("torch", "transformers", "hypothesis", "numpy", "scipy")

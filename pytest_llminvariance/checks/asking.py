@@ -50,6 +50,7 @@ class Asking:
             property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
             model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
             delta_nats=0.0, samples=terms.samples, seed=run.seed,
+            n_known=terms.n_known,
         )  # fmt: skip
 
     def measure_noise(self, plans: Sequence[Plan]) -> list[Guard]:
@@ -92,7 +93,7 @@ class Asking:
 
     def requests(self, plan: Plan) -> list[Request]:
         """Return everything that a plan asks, foreign stems too."""
-        alone = dataclasses.replace(self._sheet, plans=(), foreign=(), must_differ=())
+        alone = dataclasses.replace(self._sheet, plans=(), foreign=())
         sheet = self._grown(alone, [plan])
         return [*sheet.planned(0), *sheet.foreign_requests(0)]
 

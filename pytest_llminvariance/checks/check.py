@@ -16,7 +16,6 @@ from pytest_llminvariance.checks.deciding import decide_by_asking
 from pytest_llminvariance.checks.estimate import announce, estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
-from pytest_llminvariance.checks.guards import rows_guard
 from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.properties import as_property
@@ -25,9 +24,9 @@ from pytest_llminvariance.checks.refusals import settle
 from pytest_llminvariance.checks.risk import DEFAULT_RISK
 from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
-from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.models.protocol import AnyModel, Model
 from pytest_llminvariance.models.replay import ReplayModel
-from pytest_llminvariance.questions.question import Bank, Questions
+from pytest_llminvariance.questions.question import Questions
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
 
@@ -38,11 +37,13 @@ class Measured:
 
     finding: Finding
     evidence: tuple[Evidence, ...]
+    model: Model
+    """What was asked."""
 
 
 def check(
     property: str | Property | Transform,
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     tolerance: float,
@@ -77,7 +78,7 @@ def check(
 
 def measure(
     property: Property,
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     tolerance: float,
@@ -100,8 +101,6 @@ def measure(
     if isinstance(terms.model, ReplayModel) and not terms.draws:
         terms.model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
     answers = decide_by_asking(asking, planner, alpha)
-    if isinstance(questions, Bank) and questions.left_out:
-        answers = dataclasses.replace(answers, runtime=(*answers.runtime, rows_guard(questions)))
     known = {
         "property": property.name,
         "title": property.title,
@@ -121,4 +120,4 @@ def measure(
     finding = judged(answers, property, terms.metric, terms.tolerance, known)
     if terms.left_out:
         finding = with_left_out(finding, terms.left_out)
-    return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence)
+    return Measured(dataclasses.replace(finding, duration_s=time.perf_counter() - began), answers.evidence, terms.model)

@@ -34,7 +34,7 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         rule = Stopping(
             source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
             least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
-            largest=planner.largest,
+            largest=planner.largest, n_known=terms.n_known,
         )  # fmt: skip
         answers = rule.run(planner.units(current_run.get().seed))
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pytest_llminvariance.checks.foreign_stems import could_move
 from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.sheet import Place, Sheet
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.measures.betting import Bounds
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -24,6 +25,9 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.questions.presentation import Presentation
 
+Reach = Literal["sent", "same", "untold", "unplanned"]
+"""Of a part: sent differently; the same bytes each time; fewer than two digests; no two presentations that differ in it alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -32,14 +36,31 @@ class Evidence:
     plan: Plan
     answers: tuple[AnswerDistribution, ...]
     sent: tuple[str, ...]
-    reached: bool
-    """False where the transform never reached the model, so that its answers say nothing."""
+    reach: tuple[Reach, ...] = ()
+    """Whether each part of the plan reached the model."""
+    repeats: frozenset[int] = frozenset()
+    """Probes that were sent as the bytes of another presentation: they compare nothing, and are not counted."""
     delta_nats: float = DELTA_NATS
     """Log-probabilities closer than this are a tie: the engine's own noise."""
     foreign: tuple[tuple[AnswerDistribution, ...], ...] = ()
     """Answers under foreign stems: by stem, then by draw."""
     stems: tuple[Presentation, ...] = ()
     """The question's presentation under each of them."""
+
+    @property
+    def reached(self) -> bool:
+        """False where nothing of the transform reached the model, so that its answers say nothing."""
+        return "same" not in self.reach or not {"sent", "untold"}.isdisjoint(self.reach)
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Numbers of the probes that are compared; the one as written is the first."""
+        return tuple(index for index in range(len(self.answers)) if index not in self.repeats)
+
+    @property
+    def compared(self) -> tuple[AnswerDistribution, ...]:
+        """The answers that are compared."""
+        return tuple(self.answers[index] for index in self.counted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +83,8 @@ class Answers:
     answered_for: bool = True
     """False where the movement under foreign stems is not shown to be large enough."""
     samples: int = 1
+    by_cluster: bool = False
+    """Whether the unit is the cluster, which then counts once for the accuracy too."""
     tokens: int = 0
     """Of all distinct prompts, whether or not they were remembered."""
     runtime: tuple[Guard, ...] = ()
@@ -81,16 +104,51 @@ def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Seque
         for place, shown in enumerate(stems)
     )
     sent = tuple(reply.sent_sha256 for reply in row)
-    known = [digest for digest in sent if digest]
-    reached = not sheet.must_differ[number] or len(set(known)) >= 2 or len(known) < 2
-    return Evidence(plan, answers, sent, reached, sheet.delta_nats, foreign, stems)
+    repeats = repeats_of(plan, sent, [answer.status == "missing" for answer in answers])
+    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, foreign, stems)
+
+
+def reach_of(plan: Plan, sent: Sequence[str]) -> tuple[Reach, ...]:
+    """Return for each part of a plan whether it reached the model; `sent` holds digests by probe, empty where unknown.
+
+    Two prompts anywhere that differ show nothing of a part that was taken out on the way: a proxy that sorts the options
+    still sends other labels. So two presentations that differ in the part alone must have been sent as different bytes.
+    """
+    digests: dict[Place, set[str]] = {}
+    for probe, digest in zip(plan.probes, sent, strict=True):
+        digests.setdefault(probe.place, set()).update({digest} - {""})
+    return tuple(_reach(digests, axis) for axis in range(len(plan.parts)))
+
+
+def _reach(digests: Mapping[Place, set[str]], axis: int) -> Reach:
+    groups: dict[Place, list[set[str]]] = {}
+    for place, known in digests.items():
+        groups.setdefault((*place[:axis], *place[axis + 1 :]), []).append(known)
+    compared = [group for group in groups.values() if len(group) > 1]
+    told = [some for group in compared if len(some := [known for known in group if known]) > 1]
+    if any(len(frozenset[str]().union(*some)) > 1 for some in told):
+        return "sent"
+    return "same" if told else "untold" if compared else "unplanned"
+
+
+def repeats_of(plan: Plan, sent: Sequence[str], missing: Sequence[bool]) -> frozenset[int]:
+    """Return the probes that were sent as the bytes of an earlier presentation, all draws of one or none.
+
+    What is missing is never left out: nobody knows what it would have been.
+    """
+    first: dict[str, Place] = {}
+    repeated: dict[Place, bool] = {}
+    for probe, digest, lost in zip(plan.probes, sent, missing, strict=True):
+        again = bool(digest) and not lost and first.setdefault(digest, probe.place) != probe.place
+        repeated[probe.place] = again and repeated.get(probe.place, True)
+    return frozenset(index for index, probe in enumerate(plan.probes) if repeated[probe.place])
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
     """Return the metric of each question; what did not reach the model may be anything."""
     return tuple(
-        metric.measure(item.answers, item.plan.question.keyed_scores, item.delta_nats)
-        if item.reached and len(item.answers) > 1
+        metric.measure(item.compared, item.plan.question.keyed_scores, item.delta_nats)
+        if item.reached and len(item.compared) > 1
         else UNKNOWN
         for item in evidence
     )

@@ -28,8 +28,8 @@ def nearest_pair(evidence: Sequence[Evidence], *, wants_change: bool = False) ->
     found = []
     for place, item in enumerate(evidence):
         first = item.plan.probes[0]
-        for index, answer in enumerate(item.answers[1:], start=1):
-            value = flip(item.answers[0], answer, item.delta_nats)
+        for index in item.counted[1:]:
+            value = flip(item.answers[0], item.answers[index], item.delta_nats)
             if item.reached and ((1 - value.high) if wants_change else value.low):
                 found.append((_distance(first, item.plan.probes[index]), place, index))
     nearest = min(found, default=None)

@@ -17,12 +17,14 @@ from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
     UNKNOWN,
+    Ends,
     Interval,
     Metric,
     flip,
     mean_interval,
     position_bias,
     position_shares,
+    score_ends,
     trait_shift,
 )
 from pytest_llminvariance.questions.presentation import Presentation
@@ -109,8 +111,8 @@ def causes_of(item: Evidence) -> tuple[str, ...]:
     """Return why answers are open, one entry per open answer."""
     if not item.reached:
         return ("not reached",) * len(item.answers)
-    open_answers = [answer for answer in item.answers if len(answer.outcomes(item.delta_nats)) > 1]
-    return tuple("tie" if answer.is_known else answer.status for answer in open_answers)
+    open_answers = [answer for answer in item.compared if len(answer.outcomes(item.delta_nats)) > 1]
+    return tuple(answer.contradiction or ("tie" if answer.is_known else answer.status) for answer in open_answers)
 
 
 def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tuple[QuestionEffect, ...]:
@@ -129,8 +131,6 @@ def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tu
 
 def pooled_effect(evidence: Sequence[Evidence], metric: Metric) -> Interval:
     """Return `position_bias` or `trait_shift` over all questions; open answers widen it."""
-    if not all(item.reached for item in evidence):
-        return UNKNOWN
     if metric.name == "trait_shift":
         return _trait_shift(evidence)
     rows, n_open = _rows_by_k(evidence)
@@ -142,14 +142,18 @@ def pooled_effect(evidence: Sequence[Evidence], metric: Metric) -> Interval:
 
 
 def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[float]]], int]:
-    """Return mass by position of balanced probes, by number of options, and how many answers are open."""
+    """Return mass by position of balanced probes, by number of options, and how many answers are open.
+
+    Where the same bytes were sent for several orders, nobody knows which position was chosen.
+    """
     rows: dict[int, list[list[float]]] = {}
     n_open = 0
     for item in evidence:
+        twice = {item.sent[index] for index in item.repeats}
         for index in item.plan.balanced or ():
             outcomes = item.answers[index].outcomes(item.delta_nats)
             order = item.plan.probes[index].presentation.order
-            if min(outcomes) < 0 or not item.answers[index].is_known:
+            if min(outcomes) < 0 or not item.answers[index].is_known or item.sent[index] in twice:
                 n_open += 1
                 continue
             rows.setdefault(len(order), []).append([(content in outcomes) / len(outcomes) for content in order])
@@ -157,20 +161,21 @@ def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[flo
 
 
 def _trait_shift(evidence: Sequence[Evidence]) -> Interval:
-    by_trait: dict[str, list[list[float]]] = {}
+    by_trait: dict[str, list[list[Ends]]] = {}
     spans = []
+    again = frozenset.intersection(*(item.repeats for item in evidence))  # a form sent as the bytes of another is none
     for item in evidence:
         question = item.plan.question
-        trait, scores = str(question.attributes.get("trait")), question.keyed_scores
-        if scores is None:
+        if (scores := question.keyed_scores) is None:
             return UNKNOWN
-        expected = [answer.expected_score(scores) if answer.is_known else None for answer in item.answers]
         spans.append(max(scores) - min(scores))
-        if any(value is None for value in expected):
-            return UNKNOWN
-        by_trait.setdefault(trait, []).append([value for value in expected if value is not None])
-    value = trait_shift(by_trait, max(spans))
-    return Interval(value, value)
+        row = [
+            score_ends(answer, scores, known=item.reached and index not in item.repeats)
+            for index, answer in enumerate(item.answers)
+            if index not in again
+        ]
+        by_trait.setdefault(str(question.attributes.get("trait")), []).append(row)
+    return trait_shift(by_trait, max(spans))
 
 
 def choice_shares(evidence: Sequence[Evidence]) -> tuple[float, ...] | None:
@@ -205,7 +210,8 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     """
     counts = dict.fromkeys(("content", "position", "both", "other"), 0)
     for item in evidence:
-        by_presentation = {probe.presentation: n for n, probe in enumerate(item.plan.probes) if probe.readout is None}
+        probes = [(n, item.plan.probes[n]) for n in item.counted]
+        by_presentation = {probe.presentation: n for n, probe in probes if probe.readout is None}
         for shown, index in by_presentation.items():
             turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
             if turned is not None and index < turned:
@@ -228,7 +234,7 @@ def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
         return ""
     changed = total = 0
     for item in evidence:
-        answers = item.answers
+        answers = item.compared
         pairs = (
             [(a, b) for i, a in enumerate(answers) for b in answers[i + 1 :]]
             if metric.name == "disagreement"
@@ -245,6 +251,8 @@ def majority(item: Evidence, samples: int) -> Evidence:
     """Return the evidence with one answer a presentation: what most of its draws say, unreadable where they tie."""
     probes, answers = [], []
     for start in range(0, len(item.answers), samples):
+        if start in item.repeats:
+            continue
         row = item.answers[start : start + samples]
         counts = Counter(answer.probabilities.index(1.0) for answer in row if answer.status == "chosen")
         ranked = counts.most_common(2)
@@ -254,7 +262,8 @@ def majority(item: Evidence, samples: int) -> Evidence:
             AnswerDistribution.chosen(ranked[0][0], k) if clear else AnswerDistribution.nothing(k, "unparsed")
         )
         probes.append(dataclasses.replace(item.plan.probes[start], draw=None))
-    return dataclasses.replace(item, plan=dataclasses.replace(item.plan, probes=tuple(probes)), answers=tuple(answers))
+    plan = dataclasses.replace(item.plan, probes=tuple(probes))
+    return dataclasses.replace(item, plan=plan, answers=tuple(answers), repeats=frozenset())
 
 
 def package_versions(*more: str) -> dict[str, str]:

@@ -12,18 +12,19 @@ import math
 from collections.abc import Sequence
 
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
+    AnyModel,
     LabelReply,
     Model,
     OptionReply,
     Reply,
     Request,
-    check_model,
     request_for,
     resolve_readout,
 )
@@ -37,7 +38,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 def noise_floor(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     readout: str = "auto",
@@ -54,13 +55,14 @@ def noise_floor(
     """
     if isinstance(pairs, bool) or not isinstance(pairs, int) or pairs < MIN_PAIRS:
         raise UsageError(f"pairs is {pairs!r}, but must be a whole number from {MIN_PAIRS}: fewer say too little")
-    way = resolve_readout(readout, check_model(model))
+    subject = model_of(model)
+    way = resolve_readout(readout, subject)
     shown = []
     for question in as_questions(questions):
         orders = itertools.islice(itertools.permutations(range(len(question.options))), MAX_PROMPTS)
         shown += [Presentation(question, order=order, template=template) for order in orders]
     first = sorted(shown, key=lambda item: item.order != tuple(range(len(item.order))))
-    return measure_noise(model, first[:MAX_PROMPTS], way, pairs)
+    return measure_noise(subject, first[:MAX_PROMPTS], way, pairs)
 
 
 def measure_noise(model: Model, shown: Sequence[Presentation], readout: str, pairs: int = MIN_PAIRS) -> NoiseFloor:

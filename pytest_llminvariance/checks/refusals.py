@@ -19,8 +19,9 @@ from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, Number, excess_disagreement, of_all_orders
-from pytest_llminvariance.models.protocol import Model, check_model, resolve_readout
-from pytest_llminvariance.questions.question import Question, Questions, as_questions
+from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
+from pytest_llminvariance.models.wrapping import as_model
+from pytest_llminvariance.questions.question import Question, Questions, as_questions, known_answers
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
@@ -54,11 +55,13 @@ class Terms:
     """Whether not even everything planned would make the verdict exact."""
     least_movement: Fraction | None
     """What foreign stems must move the answer by, at most; `None` where no response is needed."""
+    n_known: int
+    """Questions with a known answer, or clusters of them."""
 
 
 def settle(
     property: Property,
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     tolerance: float,
@@ -80,14 +83,14 @@ def settle(
         )
     name = metric or ("excess_disagreement" if samples != 1 else property.metric)
     about, limit = _claim(claim, samples, property, name), as_tolerance(tolerance)
-    model, asked_for = check_model(model), as_questions(questions)
-    run = current_run.get()
+    run, asked_for = current_run.get(), as_questions(questions)
+    subject = (run.wrap or as_model)(model)
     set_aside = run.holdout
     if set_aside is not None:
-        asked_for = set_aside.select(asked_for, model.fingerprint)
+        asked_for = set_aside.select(asked_for, subject.fingerprint)
     chosen = metric_for(name, property, asked_for, samples, about)
     wanted = property.readouts or ("text" if samples > 1 and readout == "auto" else readout,)
-    ways = [resolve_readout(one, model) for one in wanted]
+    ways = [resolve_readout(one, subject) for one in wanted]
     # a session that records gives nothing to a check outside of tests
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
     draws = samples > 1 or about == "orbit"
@@ -97,9 +100,10 @@ def settle(
     if template is None and readout == "auto" and (found := other_labels(property, given, left, ways[0])):
         asked_for, left, template = found
     return Terms(
-        property=property, model=model, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
+        property=property, model=subject, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
         must_test=draws or about == "population", least_movement=least,
+        n_known=known_answers(asked_for, by_cluster=about == "population"),
     )  # fmt: skip
 
 

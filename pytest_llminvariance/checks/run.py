@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.checks.verdict import Finding
     from pytest_llminvariance.measures.noise import NoiseFloor
     from pytest_llminvariance.models.engine import Memo
+    from pytest_llminvariance.models.protocol import Model
 
 
 UndecidedPolicy = Literal["fail", "skip", "warn"]
@@ -59,6 +60,9 @@ class Run(NamedTuple):
     """Of the current test; at `warn` and `ignore` no check fails it."""
     baseline: Path | None = None
     """The record of the run to compare with."""
+
+    wrap: Callable[..., Model] | None = None
+    """Makes a model of what a check is given, as `as_model` does, with the settings of the session; `None`: with none."""
 
     @property
     def memo(self) -> Memo | None:

@@ -6,14 +6,19 @@ A sheet grows by the plans that are asked; what is on it never changes. Memory g
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from pytest_llminvariance.checks.foreign_stems import ForeignStems
 from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
 from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
+from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.presentation import Presentation
+
+Place = tuple[int, ...]
+"""Which variant of each part of a plan a probe shows."""
+FrameOrders = Callable[[int], Sequence[Order]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +34,23 @@ class Sheet:
     plans: tuple[Plan, ...] = ()
     foreign: tuple[tuple[Presentation, ...], ...] = ()
     """For each question, its presentation as written under other stems; empty where no response is needed."""
-    must_differ: tuple[bool, ...] = ()
-    """For each question, whether fewer than two distinct prompts sent are no evidence."""
     delta_nats: float
     samples: int = 1
     """Sampled answers to each foreign prompt, as to each planned one."""
     seed: int = 0
     """Of the draws."""
+    n_known: int = 0
+    """Questions of the whole suite with a known answer, or clusters of them: how much the accuracy can be judged on."""
 
     def grown(self, plans: Sequence[Plan], stems: ForeignStems | None, model: Model) -> Sheet:
         """Return the sheet with more plans, under the stems that their responsiveness is asked with."""
-        differ = (self.property.compares_prompts and not inside_frame(plan, model) for plan in plans)
+        frame = getattr(model, "frame_orders", None)
+        changed = self.property.transform
+        title = "" if not self.property.compares_prompts else "the change" if changed is None else changed.title
         return dataclasses.replace(
             self,
-            plans=(*self.plans, *plans),
+            plans=(*self.plans, *(must_reach(plan, title, frame) for plan in plans)),
             foreign=() if stems is None else (*self.foreign, *map(stems.under, plans)),
-            must_differ=(*self.must_differ, *differ),
         )
 
     def planned(self, question: int) -> list[Request]:
@@ -62,11 +68,41 @@ class Sheet:
         return None if probe.draw is None else Draw(self.seed, probe.draw)
 
 
-def inside_frame(plan: Plan, model: Model) -> bool:
-    """Return whether invariance holds by construction for this plan: every order lies in the model's frame."""
-    frame_orders = getattr(model, "frame_orders", None)
-    if frame_orders is None:
-        return False
-    first = plan.probes[0].presentation
-    same = all(probe.presentation.replace(order=first.order) == first for probe in plan.probes)
-    return same and {probe.presentation.order for probe in plan.probes} <= set(frame_orders(len(first.order)))
+def must_reach(plan: Plan, title: str, frame: FrameOrders | None) -> Plan:
+    """Return the plan with the parts that must reach the model, and where each probe stands in them.
+
+    A plan that names no parts is one, called `title`; without a title nothing has to. A part that only changes the order
+    within a model's frame is left out: there the answer is the same by construction.
+    """
+    if not title:
+        return _with_places(plan, (), [()] * len(plan.probes))
+    parts, places = plan.parts, [probe.place for probe in plan.probes]
+    if not parts:
+        numbers: dict[object, int] = {}
+        parts = (title,)
+        places = [(numbers.setdefault(probe.presentation, len(numbers)),) for probe in plan.probes]
+    if frame is not None:
+        kept = [axis for axis in range(len(parts)) if not _is_framed(plan, places, axis, frame)]
+        parts = tuple(parts[axis] for axis in kept)
+        places = [tuple(place[axis] for axis in kept) for place in places]
+    return _with_places(plan, parts, places)
+
+
+def _with_places(plan: Plan, parts: tuple[str, ...], places: Sequence[Place]) -> Plan:
+    probes = (dataclasses.replace(probe, place=place) for probe, place in zip(plan.probes, places, strict=True))
+    return dataclasses.replace(plan, parts=parts, probes=tuple(probes))
+
+
+def _is_framed(plan: Plan, places: Sequence[Place], axis: int, frame: FrameOrders) -> bool:
+    """Return whether a part changes nothing but the order, and that within the frame."""
+    shown: dict[Place, list[int]] = {}
+    for index, place in enumerate(places):
+        shown.setdefault((*place[:axis], *place[axis + 1 :]), []).append(index)
+    for group in shown.values():
+        first, *others = (plan.probes[index].presentation for index in group)
+        inside = set(frame(len(first.order)))
+        if not {first.order, *(other.order for other in others)} <= inside:
+            return False
+        if any(other.replace(order=first.order) != first for other in others):
+            return False
+    return True

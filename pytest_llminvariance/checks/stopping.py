@@ -20,6 +20,7 @@ from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.measures.forecast import forecast_words
 from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
+from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
 
 FIRST_GROUP = 4
 GROWTH = 4
@@ -51,6 +52,8 @@ class Stopping:
     unit_name: str = "question"
     largest: int = 1
     """Questions of the largest unit."""
+    n_known: int = 0
+    """Known answers of the whole suite, asked or not."""
     test: MeanTest = field(init=False)
     response: MeanTest | None = field(default=None, init=False)
     _evidence: list[Evidence] = field(default_factory=list, init=False)
@@ -128,11 +131,15 @@ class Stopping:
             return Verdict.UNDECIDED
         if self.response is not None and self.response.shown != "above":
             return None
-        if self._looked:
+        if self._looked or (self.n_known >= MIN_KNOWN > self._known()):
             return None
         self._looked = True
-        guards = reply_guards(self._evidence)
+        guards = reply_guards(self._evidence, by_cluster=self.unit_name == "cluster")
         return Verdict.HOLDS if all(guard.passed is not False for guard in guards) else None
+
+    def _known(self) -> int:
+        asked = (item.plan.question for item in self._evidence)
+        return known_answers(asked, by_cluster=self.unit_name == "cluster")
 
     def _stopped(self, verdict: Verdict) -> Answers:
         note, name = "", self.unit_name
@@ -152,6 +159,7 @@ class Stopping:
         return Answers(
             evidence=tuple(self._evidence), values=tuple(self._values), moves=tuple(self._moves), could=tuple(self._could),
             decision=decision, verdict=verdict, reasons=reasons, responsive=moved, samples=self.samples,
+            by_cluster=self.unit_name == "cluster",
             answered_for=self.response is None or self.response.shown == "above",
         )  # fmt: skip
 

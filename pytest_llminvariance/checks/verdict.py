@@ -17,6 +17,8 @@ from pytest_llminvariance.measures.metrics import Interval
 SCHEMA_VERSION = 1
 CERTAIN = 1e9
 """Log of the evidence where no answer to come can change the verdict: as large as JSON needs it."""
+CONTRADICTIONS = "contradictions"
+"""Name of the guard that counts texts which contradict themselves; reports show it beside the verdict."""
 NO_LIMIT = "everything planned is asked"
 """The note of a decision that was never meant to stop early."""
 
@@ -85,7 +87,7 @@ class QuestionEffect:
     high: float
     presentations: int
     causes: tuple[str, ...] = ()
-    """Why the value is not exact: `tie`, `unfinished`, `unparsed`, `missing`, `not reached`."""
+    """Why the value is not exact: `tie`, `unfinished`, `unparsed`, `number and words disagree`, `missing`, `not reached`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,13 @@ def audit_command(
     template: Annotated[
         str | None, typer.Option(metavar="TEXT", help="How questions are asked: text with {stem} and {options}.")
     ] = None,
+    on_reference: Annotated[
+        str,
+        typer.Option(
+            metavar="leave_out|error|ask_anyway",
+            help="What questions such as 'Both A and B' are, under orders and labels.",
+        ),
+    ] = "leave_out",
     seed: Annotated[int, typer.Option(help="Seed of the audit.")] = 0,
     device: Annotated[str, typer.Option(help=f"{help_of('device')}.")] = LoadSettings.device,
     dtype: Annotated[str, typer.Option(help=f"{help_of('dtype')}.")] = LoadSettings.dtype,
@@ -63,6 +70,7 @@ def audit_command(
     """
     from pytest_llminvariance.cli.auditing import AuditPlan, read_bank, run_audit
     from pytest_llminvariance.errors import LLMInvarianceError
+    from pytest_llminvariance.questions.references import check_on_reference
 
     directory = Path(out or default_directory(spec))
     try:
@@ -72,7 +80,7 @@ def audit_command(
         )
         plan = AuditPlan(
             spec=spec, questions=bank, properties=names, tolerances=_tolerances(tolerance or [], names),
-            readout=readout, template=template, seed=seed, device=device, dtype=dtype, revision=revision,
+            readout=readout, template=template, on_reference=check_on_reference(on_reference), seed=seed, device=device, dtype=dtype, revision=revision,
         )  # fmt: skip
         record = run_audit(plan, directory, lambda text: typer.echo(text, err=True))
     except LLMInvarianceError as error:
@@ -154,9 +162,11 @@ def _cells(row: StoredFinding) -> tuple[str, ...]:
 
 
 def _notes(row: StoredFinding) -> Iterator[str]:
+    from pytest_llminvariance.checks.verdict import CONTRADICTIONS
     from pytest_llminvariance.report.text import one_line
 
     yield from (f"because: {one_line(reason)}" for reason in row.reasons)
+    yield from (f"unread: {one_line(guard.text)}" for guard in row.guards if guard.name == CONTRADICTIONS)
     example = row.example
     if row.verdict == "BROKEN" and example is not None:
         before, after = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import inspect
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ from pytest_llminvariance.models.loading import load_model
 from pytest_llminvariance.models.protocol import Model, resolve_readout
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.reading import load_bank
+from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo, earlier_of
 from pytest_llminvariance.records.directory import (
@@ -57,6 +59,7 @@ class AuditPlan:
     """By name of a property; 0.05 for the others."""
     readout: str = "auto"
     template: str | None = None
+    on_reference: OnReference = "leave_out"
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
@@ -83,6 +86,7 @@ class AuditPlan:
             "tolerances": {name: self.tolerances.get(name, DEFAULT_TOLERANCE) for name in audits()},
             "readout": self.readout,
             "template": redacted_data(self.template),
+            "on_reference": self.on_reference,
             "seed": self.seed,
             "device": self.device,
             "dtype": self.dtype,
@@ -211,7 +215,8 @@ def _noise_from(data: Mapping[str, Any]) -> NoiseFloor:
 
 def _check(plan: AuditPlan, name: str, model: Model) -> None:
     kind, how = audits()[name]
-    made, way = kind.usual(plan.questions, None if plan.template is None else Template(plan.template))
+    options = {"on_reference": plan.on_reference} if "on_reference" in inspect.signature(kind).parameters else {}
+    made, way = kind.usual(plan.questions, None if plan.template is None else Template(plan.template), **options)
     check(
         made,
         model,

@@ -20,6 +20,7 @@ from pytest_llminvariance.checks.guards import mass_guard
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Decision, Example, Finding, Guard, QuestionEffect, decide
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -27,7 +28,7 @@ from pytest_llminvariance.measures.flips import Flips, Pair, count_flips
 from pytest_llminvariance.measures.metrics import mean_interval
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
-from pytest_llminvariance.models.protocol import Model, check_model, request_for, resolve_readout
+from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.records.answers import RecordedAnswer, layout_text, read_answers
@@ -63,7 +64,7 @@ def _ask(model: Model, shown: Sequence[Presentation], readout: str) -> tuple[lis
 
 
 def _baseline(
-    baseline: Model | str | Path | None, fingerprint: str, shown: Sequence[Presentation], readout: str
+    baseline: AnyModel | str | Path | None, fingerprint: str, shown: Sequence[Presentation], readout: str
 ) -> tuple[str, list[_Read]]:
     """Return the name of the baseline, and its answers to the presentations; refuses the model itself."""
     given = current_run.get().baseline if baseline is None else baseline
@@ -77,7 +78,7 @@ def _baseline(
         return str(place), _recorded(
             read_answers(place.parent if place.name == "findings.json" else place), shown, readout, place
         )
-    model = check_model(given)
+    model = model_of(given)
     if model.fingerprint == fingerprint:
         raise UsageError(
             f"baseline and model have the same fingerprint ({fingerprint[:16]!r}), so nothing can differ. Give the model "
@@ -97,12 +98,9 @@ def _recorded(
     found = []
     for one in shown:
         rows, wanted = by_question[one.question.content_hash], _fields(one, readout)
-        same = [row for row in rows if all(_field(row, name) in (None, value) for name, value in wanted.items())]
+        same = [row for row in rows if not _differing(row, wanted)]
         if not same:
-            name, was = _differing(rows, wanted)
-            raise UsageError(
-                f"{place}: {one.question.name!r} was not asked like this: {name} was {was}, and is {wanted[name]!r:.80}"
-            )
+            raise UsageError(f"{place}: {one.question.name!r} was not asked like this: {_difference(rows, wanted)}")
         if len({row.fingerprint for row in same}) > 1:
             raise UsageError(f"{place} holds answers of several models, so it is no baseline. Name the model itself")
         if same[0].correct is not None and same[0].correct != one.question.answer:
@@ -129,22 +127,31 @@ def _fields(shown: Presentation, readout: str) -> dict[str, object]:
     return {
         "readout": readout,
         "template": shown.template.shown_name,
+        "shown_sha256": sent_digest(shown.render()),
         "order": shown.order,
         "labels": shown.labels,
         "layout": layout_text(asdict(shown.layout)),
     }
 
 
-def _field(row: RecordedAnswer, name: str) -> object:
-    value = getattr(row, name)
-    return None if name == "layout" and not value else value
+def _differing(row: RecordedAnswer, wanted: Mapping[str, object]) -> list[str]:
+    """Return the fields that differ; a layout that is not told may be any, as the text that was shown holds it."""
+    found = [name for name, value in wanted.items() if getattr(row, name) != value]
+    return [name for name in found if name != "layout" or row.layout]
 
 
-def _differing(rows: Sequence[RecordedAnswer], wanted: Mapping[str, object]) -> tuple[str, str]:
-    """Return the field in which the nearest recorded presentation differs, and what it was there."""
-    nearest = min(rows, key=lambda row: sum(_field(row, name) != value for name, value in wanted.items()))
-    name = next(name for name, value in wanted.items() if _field(nearest, name) not in (None, value))
-    return name, f"{_field(nearest, name)!r:.80}"
+def _difference(rows: Sequence[RecordedAnswer], wanted: Mapping[str, object]) -> str:
+    """Say in which field the nearest recorded presentation differs, and what it was there."""
+    nearest = min(rows, key=lambda row: len(_differing(row, wanted)))
+    name = _differing(nearest, wanted)[0]
+    if name != "shown_sha256":
+        return f"{name} was {getattr(nearest, name)!r:.80}, and is {wanted[name]!r:.80}"
+    if nearest.shown_sha256 is None:
+        return "the record does not say what text was shown. Record the baseline again"
+    return (
+        f"its text was another one under the same template name {wanted['template']!r}: the template's words, its system "
+        "message, examples before or turns after it differ. Record the baseline again"
+    )
 
 
 def _finding(

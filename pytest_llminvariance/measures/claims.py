@@ -30,8 +30,16 @@ _SET_OFF = re.compile(r"[).:\]]|\s*-\s|\s*\(")
 _MORE = re.compile(r"[,、:(]|-\s")
 _BECAUSE = re.compile(r"\s*,?\s*(?:because|since)\b")
 _CLAUSE = re.compile(r"[,、;:()]|\s-\s")
+_SAYS = re.compile(r"\s*(?:is|are|was|says|states|means|refers|stands)\b")
+"""What follows a label that is only spoken of: `(B) is Paris`."""
+_FILLER = re.compile(
+    r"[,\s]*(?:i (?:understand|see|got it|can (?:help|answer|do))|i(?:'ll| will) (?:help|answer|try)|i'd be happy|let me|let's)\b"
+)
+"""What follows a `Yes,` that answers nothing yet."""
 _ENGLISH_REASON = one_of([ENGLISH.reason])
 
+UNREAD = "unread announcement"
+"""Rule of an announced answer that is no option; what is claimed later stands."""
 EXPLAINED = -1
 """Tier of a label before a sentence on its option; after an announced answer it says why not that one."""
 
@@ -64,7 +72,7 @@ def _announced(page: Page) -> Iterator[Claim]:
             continue
         claim = next(filter(None, (_framed(page, start, at) for at in _after_openers(page, start))), None)
         if claim is not None:
-            done = claim.end
+            done = done if claim.rule == UNREAD else claim.end
             yield claim
 
 
@@ -138,6 +146,8 @@ def _held(page: Page, frame: Frame, found: Claim, before: re.Match[str]) -> Clai
         after = frame.after.match(page.text, end)
         if after is None:
             return None
+        if page.shown.named(page.text[end : after.end()]) - {found.position}:
+            return None
         end = after.end()
         if "also" in after.re.groupindex and after["also"]:
             found = replace(found, position=None, rule="two answers")
@@ -165,7 +175,7 @@ def _unread(page: Page, frame: Frame, before: re.Match[str], start: int) -> Clai
         return None
     if frame.tier < 2 and len(rest[1].split()) > 3:  # `the answer is based on ...` announces nothing
         return None
-    return Claim(None, "unread announcement", before.end() + rest.end(), start, frame.tier, frame.language.code)
+    return Claim(None, UNREAD, before.end() + rest.end(), start, frame.tier, frame.language.code)
 
 
 def _tail(page: Page, end: int, reason: re.Pattern[str], *, loose: bool) -> bool:
@@ -182,7 +192,7 @@ def _tail(page: Page, end: int, reason: re.Pattern[str], *, loose: bool) -> bool
         return True
     more = _MORE.match(text, at)
     if more is None:
-        return words().deny.match(page.masked, at) is not None
+        return words().deny.match(page.masked, at) is not None and page.shown.text_at(text, at) is None
     if text[end - 1].isdigit() and re.compile(r"\s*[-+]?\d").match(text, more.end()):
         return False
     following = re.compile(r"\s*(\w+)").match(text, more.end())
@@ -195,6 +205,7 @@ def _tail(page: Page, end: int, reason: re.Pattern[str], *, loose: bool) -> bool
 def _allowed(page: Page, claim: Claim, end: int, reason: re.Pattern[str]) -> bool:
     """Return whether nothing around the claim doubts it, denies it, or tells another's opinion."""
     start, stop, asks = page.sentence(claim.start, end)
+    start = _after_concession(page, start, claim)
     because = reason.search(page.masked, end, stop)
     stop = because.start() if because else stop
     if asks or words().doubt.search(page.masked, start, claim.start) or words().doubt.search(page.masked, end, stop):
@@ -208,6 +219,15 @@ def _allowed(page: Page, claim: Claim, end: int, reason: re.Pattern[str]) -> boo
         return False
     denied = [clause for clause in (*before, *after) if words().deny.search(page.masked, *clause)]
     return all(_of_others(page, clause, claim) for clause in denied)
+
+
+def _after_concession(page: Page, start: int, claim: Claim) -> int:
+    """Return the end of `Although A may seem right`, where a sentence begins with it and grants nothing to the claim."""
+    first, stop = _clauses(page, start, claim.start)[0]
+    opened = words().concession.match(
+        page.masked, first + len(page.masked[first:stop]) - len(page.masked[first:stop].lstrip())
+    )
+    return stop if opened and stop < claim.start and _of_others(page, (first, stop), claim) else start
 
 
 def _clauses(page: Page, start: int, end: int) -> list[tuple[int, int]]:
@@ -245,16 +265,17 @@ def _boxed(page: Page) -> Iterator[Claim]:
         near = _clauses(page, start, box.start())[-1], _clauses(page, box.end(), stop)[0]
         if asks or any(_undone(page, *clause) for clause in near):
             continue
-        made = Claim(None, "unread announcement", box.end()) if found is None else found
+        made = Claim(None, UNREAD, box.end()) if found is None else found
         rule = made.rule if made.position is None else f"marked {made.rule}"
         yield replace(made, rule=rule, start=box.start(), end=box.end(), tier=2)
 
 
 def _standing(page: Page) -> Iterator[Claim]:
     """Yield claims that are a sentence of their own, or open it and are set off from what it says."""
-    done = 0
+    done, refused = 0, False
     for start, stop, asks in page.sentences():
-        if asks or start < done:
+        answers_denial, refused = refused, asks and _undone(page, start, stop)
+        if asks or start < done or answers_denial:
             continue
         places = (place for at in _after_openers(page, start) for place in starts(page.shown, page.text, at))
         claim = next(filter(None, (_alone(page, place, stop) for place in places)), None)
@@ -285,7 +306,7 @@ def _own_words_follow(page: Page, at: int) -> bool:
     """Return whether a label is set off from a sentence that speaks of its own option, and of no other."""
     label = page.shown.label_at(page.text, at)
     off = None if label is None else _SET_OFF.match(page.text, label.end)
-    if label is None or off is None:
+    if label is None or off is None or _SAYS.match(page.text, off.end()):
         return False
     line = page.text[off.end() :].split("\n")[0]
     said = re.match(r"\s*.*?(?:[!?.](?=\s)|$)", line)
@@ -303,9 +324,24 @@ def _ends_sentence(page: Page, found: Claim, stop: int) -> bool:
         return True
     if said in WORD_LABELS:
         return False
+    if page.text[end] in ",(" and _only_asked(page, end, stop):
+        return True
     if words().particle.fullmatch(said) and page.text[end] in ",、":
-        return not words().doubt.search(page.masked, end, stop) and not page.shown.named(page.text[end:stop])
+        return not (words().doubt.search(page.masked, end, stop) or _other_follows(page, end, stop))
     return page.text[end] in ",、" and _tail_of_others(page, found, end, stop)
+
+
+def _only_asked(page: Page, end: int, stop: int) -> bool:
+    """Return whether nothing follows but words of the question: `Paris, France`."""
+    following = re.findall(r"\w+", page.masked[end:stop])
+    return bool(following) and all(word in page.stem and not words().glue.fullmatch(word) for word in following)
+
+
+def _other_follows(page: Page, end: int, stop: int) -> bool:
+    """Return whether what follows `Yes,` names an option, turns to another word for one, or only opens the answer."""
+    turn = words().turn.search(page.masked, end, stop)
+    turned = turn is not None and any(page.shown.option_texts(page.text[turn.end() : stop]))
+    return turned or bool(page.shown.named(page.text[end:stop])) or _FILLER.match(page.text, end) is not None
 
 
 def _tail_of_others(page: Page, found: Claim, end: int, stop: int) -> bool:

@@ -26,7 +26,8 @@ class AnswerDistribution:
 
     `probabilities` and `other` sum to 1. `log_weights` rank the contents in nats (log-probabilities of the
     labels, or mean log-probabilities per token of the options); `None` where an answer is a parsed text.
-    `status` tells how it came about: an answer that is unfinished, unparsed or missing may be anything.
+    `status` tells how it came about: an answer that is unfinished, unparsed or missing may be anything. One with NaN is
+    missing.
     """
 
     probabilities: tuple[float, ...]
@@ -45,17 +46,24 @@ class AnswerDistribution:
 
     @classmethod
     def from_label_logprobs(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
-        """Build from log-probabilities by position, over the whole vocabulary (nats)."""
+        """Build from log-probabilities by position, over the whole vocabulary (nats); with NaN among them it is missing."""
         weights = _by_content(shown, order)
+        if not all(map(_is_known, weights)):
+            return cls.nothing(len(weights), "missing")
         probabilities = tuple(math.exp(weight) for weight in weights)
         mass = min(1.0, math.fsum(probabilities))
         return cls(probabilities, 1.0 - mass, "scored", weights, mass)
 
     @classmethod
     def from_option_scores(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
-        """Build from one log-score per position (nats); they are normalised over the options (softmax)."""
+        """Build from one log-score per position (nats); they are normalised over the options (softmax).
+
+        With NaN among them, or nothing above minus infinity, the answer is missing.
+        """
         weights = _by_content(shown, order)
         top = max(weights)
+        if not all(map(_is_known, weights)) or top == -math.inf:
+            return cls.nothing(len(weights), "missing")
         scaled = [math.exp(weight - top) for weight in weights]
         total = math.fsum(scaled)
         return cls(tuple(value / total for value in scaled), 0.0, "scored", weights)
@@ -63,7 +71,7 @@ class AnswerDistribution:
     @classmethod
     def from_probabilities(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
         """Build from probabilities by position; what is missing to 1 is `other`."""
-        return cls.from_label_logprobs([math.log(value) if value > 0 else -math.inf for value in shown], order)
+        return cls.from_label_logprobs([_log(value) for value in shown], order)
 
     @classmethod
     def chosen(cls, content: int, k: int, reading: str = "") -> AnswerDistribution:
@@ -80,6 +88,11 @@ class AnswerDistribution:
     def is_known(self) -> bool:
         """False where the answer may have been anything."""
         return self.status not in UNKNOWN_STATUSES
+
+    @property
+    def contradiction(self) -> str:
+        """What contradicts itself in a text, `number and words disagree`; empty for all others."""
+        return self.reading.removeprefix("unparsed: ") if self.reading.endswith(" disagree") else ""
 
     def outcomes(self, delta_nats: float) -> frozenset[int]:
         """Return the contents within `delta_nats` of the top; every outcome where the answer is not known."""
@@ -104,6 +117,15 @@ class AnswerDistribution:
     def vector(self) -> tuple[float, ...]:
         """Return probabilities with `other` last."""
         return (*self.probabilities, self.other)
+
+
+def _is_known(weight: float) -> bool:
+    """Return whether it is a logarithm: NaN and plus infinity are none."""
+    return weight < math.inf
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf if probability == 0 else math.nan
 
 
 def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ...]:

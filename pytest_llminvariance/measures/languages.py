@@ -47,6 +47,10 @@ class Language:
     """Whose opinion is told, where it is not the answer's own."""
     revise: str
     """Words that take back what was said before."""
+    retract: str = ""
+    """Words after an answer that take it back without naming another: `let me reconsider`."""
+    concession: str = ""
+    """Words that open a clause which grants something to another option: `although`."""
     refuse: str
     out_of: str
     """What stands between a rating and its highest value."""

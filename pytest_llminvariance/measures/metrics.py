@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,8 @@ DELTA_NATS = 1e-4
 """Two log-probabilities closer than this are a tie, until the engine measures its own noise."""
 
 Number = Fraction | float
+Ends = tuple[float, float]
+"""Smallest and largest that a value may be."""
 Answers = Sequence[AnswerDistribution]
 
 
@@ -114,41 +117,63 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
 
 def _js(p: Sequence[float], q: Sequence[float]) -> float:
     """Return the Jensen-Shannon distance: square root of the divergence in nats, at most 0.833."""
-    import numpy as np
-    from scipy.spatial.distance import jensenshannon
-
-    with np.errstate(invalid="ignore"):  # rounding can leave the root of a tiny negative number, which is nan
-        value = float(jensenshannon(p, q))
-    return value if value > 0 else 0.0
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    terms = [a * math.log(a / m) for side in (p, q) for a, m in zip(side, middle, strict=True) if a > 0]
+    divergence = math.fsum(terms) / 2
+    return math.sqrt(divergence) if divergence > 0 else 0.0  # rounding can make that of equal answers negative
 
 
-def _scored(answers: Answers, scores: Sequence[float] | None) -> list[float | None]:
+def score_ends(answer: AnswerDistribution, scores: Sequence[float], *, known: bool = True) -> Ends:
+    """Return between which ends the expected score of an answer lies: those of the scale where it is not known."""
+    value = answer.expected_score(scores) if known else None
+    return (min(scores), max(scores)) if value is None else (value, value)
+
+
+def _scored(answers: Answers, scores: Sequence[float] | None) -> tuple[list[Ends], Sequence[float]]:
     if scores is None:
         raise UsageError("this metric compares scores, but the question has none. Give Question(..., scores=...)")
-    return [answer.expected_score(scores) if answer.is_known else None for answer in answers]
+    return [score_ends(answer, scores) for answer in answers], scores
 
 
 def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    """Return the mean over pairs; with open answers its smallest and largest value over all that they may have been.
+
+    It is convex in each answer. So it is smallest with all open ones at the median of the known, and largest with each
+    at an end of the scale.
+    """
     del delta_nats
-    expected = _scored(answers, scores)
-    span = max(scores or ()) - min(scores or ())
-    return mean_interval([_gap(a, b, span) for a, b in itertools.combinations(expected, 2)])
-
-
-def _gap(one: float | None, other: float | None, span: float) -> Interval:
-    if one is None or other is None:
-        return UNKNOWN
-    value = abs(one - other) / span
-    return Interval(value, value)
+    ends, scale = _scored(answers, scores)
+    known = [low for low, high in ends if low == high]
+    n_open, lowest, highest = len(ends) - len(known), min(scale), max(scale)
+    span, n_pairs = highest - lowest, math.comb(len(ends), 2)
+    fixed = math.fsum(abs(a - b) / span for a, b in itertools.combinations(known, 2))
+    if not n_open:
+        return Interval(fixed / n_pairs, fixed / n_pairs)
+    middle = statistics.median(known) if known else lowest
+    to_middle, to_lowest, to_highest = (
+        math.fsum(abs(value - end) / span for value in known) for end in (middle, lowest, highest)
+    )
+    most = max(n * to_lowest + (n_open - n) * to_highest + n * (n_open - n) for n in range(n_open + 1))
+    return Interval((fixed + n_open * to_middle) / n_pairs, min(1.0, (fixed + most) / n_pairs))
 
 
 def _score_shift(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     del delta_nats
-    expected = _scored(answers, scores)
-    known = [value for value in expected if value is not None]
-    span = max(scores or ()) - min(scores or ())
-    low = (max(known) - min(known)) / span if known else 0.0
-    return Interval(low, low if len(known) == len(expected) else 1.0)
+    ends, scale = _scored(answers, scores)
+    low, high = range_between(ends)
+    span = max(scale) - min(scale)
+    return Interval(low / span, high / span)
+
+
+def range_between(ends: Sequence[Ends]) -> Ends:
+    """Return the smallest and the largest that max - min of values can be, each value between two ends of its own."""
+    low = max(0.0, max(low for low, _ in ends) - min(high for _, high in ends))
+    top = max(range(len(ends)), key=lambda index: ends[index][1])
+    one, others = ends[top], [*ends[:top], *ends[top + 1 :]]
+    if not others:
+        return low, low
+    least, most = min(low for low, _ in others), max(high for _, high in others)
+    return low, max(one[1] - least, most - one[0])
 
 
 def _unchanged(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
@@ -265,13 +290,15 @@ def position_bias(shown_by_k: Mapping[int, Sequence[Sequence[float]]]) -> float:
     )
 
 
-def trait_shift(scores_by_trait: Mapping[str, Sequence[Sequence[float]]], span: float) -> float:
+def trait_shift(scores_by_trait: Mapping[str, Sequence[Sequence[Ends]]], span: float) -> Interval:
     """Return the largest move of any trait score between forms, over the range of the scale.
 
-    `scores_by_trait[trait]` has one row per item: keyed expected scores by form (n_items x n_forms).
+    `scores_by_trait[trait]` has one row per item: ends of its keyed expected scores by form (n_items x n_forms), equal
+    where the answer is known. Items and forms are open each by itself, so both ends of the result can happen.
     """
     shifts = []
     for rows in scores_by_trait.values():
-        forms = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
-        shifts.append((max(forms) - min(forms)) / span)
-    return max(shifts)
+        forms = list(zip(*rows, strict=True))
+        ends = [(_mean([low for low, _ in form]), _mean([high for _, high in form])) for form in forms]
+        shifts.append(range_between([(float(low), float(high)) for low, high in ends]))
+    return Interval(max(low for low, _ in shifts) / span, max(high for _, high in shifts) / span)

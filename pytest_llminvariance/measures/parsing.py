@@ -31,7 +31,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_llminvariance.measures.claims import claims_of, whole
+from pytest_llminvariance.measures.claims import UNREAD, claims_of, whole
 from pytest_llminvariance.measures.statements import stated
 from pytest_llminvariance.measures.targets import Claim, target
 from pytest_llminvariance.measures.wording import ONLY_MARKS, Page, as_patterns, read_page, words
@@ -124,7 +124,7 @@ def _is_final(page: Page, claim: Claim) -> bool:
 def _decide(claims: Sequence[Claim], page: Page) -> Claim | None:
     """Return the last claim, if those that disagree with it are less sure or revised."""
     claims = sorted(claims, key=lambda claim: claim.start)
-    known = [claim for claim in claims if claim.rule != "unread announcement" or claim is claims[-1]]
+    known = [claim for claim in claims if claim.rule != UNREAD or claim is claims[-1]]
     if not known:
         return None
     last = known[-1]
@@ -143,6 +143,8 @@ def _taken_back(page: Page, claim: Claim) -> bool:
     for start, stop, _ in page.sentences():
         if start < claim.end or claim.position is None:
             continue
+        if words().retract.search(page.masked, start, stop):
+            return True
         because = words().reason.search(page.masked, start, stop)
         stop = because.start() if because else stop
         named = page.shown.named(page.text[start:stop])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_llminvariance.measures.targets import Claim
-from pytest_llminvariance.measures.wording import HIDDEN, Page, spread, words
+from pytest_llminvariance.measures.wording import HIDDEN, Page, Span, spread, words
 from pytest_llminvariance.questions.labels import fold
 
 _ASKED = re.compile(r"\b(?:which|what)(?: of (?:the|these|those|following))*(?: following)? (\w+)")
@@ -39,8 +39,11 @@ def stated(page: Page, stem: str | None) -> Iterator[Claim]:
 
 def _answer(page: Page, start: int, stop: int, needed: list[str]) -> Claim | None:
     reason = words().reason.search(page.masked, start, stop)
-    for end in (reason.start() if reason else stop, _comma(page, start, stop)):
+    comma = _comma(page, start, stop)
+    for end in (reason.start() if reason else stop, comma):
         spans = list(page.shown.option_texts(page.text[start:end]))
+        if len(spans) == 1 and end == comma < stop and _rejects_others(page, comma, stop, spans[0]):
+            stop = comma
         rest = page.masked[start:stop]
         if len(spans) != 1 or len(spans[0].positions) != 1 or words().deny.search(rest) or words().doubt.search(rest):
             continue
@@ -48,6 +51,14 @@ def _answer(page: Page, start: int, stop: int, needed: list[str]) -> Claim | Non
         if named <= spans[0].positions and _in_own_words(page, start, end, needed):
             return Claim(min(spans[0].positions), "statement", stop, start)
     return None
+
+
+def _rejects_others(page: Page, comma: int, stop: int, said: Span) -> bool:
+    """Return whether a statement ends in `, not Rome`."""
+    named = page.shown.named(page.text[comma:stop])
+    opened = re.compile(r",\s*").match(page.masked, comma)
+    denied = opened and words().deny.match(page.masked, opened.end())
+    return bool(denied and named and named.isdisjoint(said.positions))
 
 
 def _comma(page: Page, start: int, stop: int) -> int:

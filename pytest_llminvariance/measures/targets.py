@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.measures.wording import GAP, WORD_LABELS, ShownQuestion, Span, words
 
-OPENERS = re.compile(r"[\s\"'(\[{*]*")
+OPENERS = re.compile(r"[\s\"'(\[{*¡]*")
 
 
 @dataclass(frozen=True, slots=True)

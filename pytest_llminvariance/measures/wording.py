@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import unicodedata
@@ -40,9 +41,9 @@ _EDGE_AFTER = re.compile(r"[\"')]*\s*(?:[.,;:!\n]|\Z)")
 END = r"[\"'*]*(?:\s*\Z| *\n|[.;:!](?![\w.*])| *[)\]}]| = |,? (?:because|since)\b)"
 GAP = re.compile(r"[ )\].:=,\"'*(\-]*")
 ONLY_MARKS = re.compile(r"[\s.!,;:)\]}\"'*。！，、।؟]*\Z")
-STOP = re.compile(r"[.](?!\w)|[!?;。！？；।؟…\n]")
+STOP = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bz\.b)[.](?!\w)|[!?;。！？；।؟…\n]")
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_SIGNS = "❌✗✘✖🚫👎"
+_SIGNS = "❌✗✘✖🚫👎⛔❎"
 BOX, BOX_END = "\ue001", "\ue002"
 HIDDEN = "\ue000"
 
@@ -59,6 +60,8 @@ class Words:
     turn: re.Pattern[str]
     """Contrasts and conclusions: what stands before them is not said of what follows."""
     revise: re.Pattern[str]
+    retract: re.Pattern[str]
+    concession: re.Pattern[str]
     reason: re.Pattern[str]
     opener: re.Pattern[str]
     join: re.Pattern[str]
@@ -91,6 +94,8 @@ def words() -> Words:
         others=every("others"),
         turn=every("contrast", "conclusion"),
         revise=every("revise"),
+        retract=every("retract"),
+        concession=every("concession"),
         reason=every("reason"),
         opener=re.compile(
             rf"(?:{every('openers', 'conclusion').pattern})[\s,.:!]*|(?:{revise})\s*[,.:!\-]+\s*|(?!{deny})(?:{revise})\s+"
@@ -138,7 +143,7 @@ class ShownQuestion:
         own, end = self.labels[found[0]], found.end()
         if self.highest is not None:
             rated = re.compile(
-                rf"(?:\.0+(?![\w.]))?(?:\s*(?:{words().out_of.pattern})\s*{self.highest}(?:\.0+)?(?![\w/]|\.\d))?"
+                rf"(?:\.0+(?![\w.]))?(?:\s*(?:{words().out_of.pattern})\s*{self.highest}(?:\.0+)?(?:\s*(?:stars?|points?))?(?![\w/]|\.\d))?"
             )
             more = rated.match(text, end)
             end = more.end() if more else end
@@ -168,7 +173,9 @@ class ShownQuestion:
         """Return the positions of all options and labels in a clause, but for labels that are words in it."""
         found = {position for span in self.mentions(text) for position in span.positions}
         for label in self.any_label.finditer(text):
-            if label[0] not in WORD_LABELS or re.compile(END + r"|\s+(?:is|was|are|isn't)\b").match(text, label.end()):
+            if label[0] not in WORD_LABELS or re.compile(
+                END + r"|\s+(?:is|was|are|isn't|may|might|could|would|seems|looks)\b"
+            ).match(text, label.end()):
                 found.add(self.labels[label[0]])
         return frozenset(found)
 
@@ -224,7 +231,7 @@ def read_page(shown: ShownQuestion, text: str, stem: str | None) -> Page:
     body = "".join(
         " " if unicodedata.category(sign) in ("So", "Sk") and sign not in kept else sign
         for sign in body
-        if sign != "\ufe0f" or sign in kept
+        if sign not in "\ufe0f\u20e3" or sign in kept
     ).strip()
     masked = list(body)
     for span in shown.spoken(body):
@@ -239,8 +246,10 @@ def answer_body(text: str) -> str:
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"\$?\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}\$?", rf"{BOX}\1{BOX_END}", text)
     text = re.sub(r"<answer>\s*(.*?)\s*</answer>", rf"{BOX}\1{BOX_END}", text, flags=re.S)
+    text = re.sub(r"【([^】\n]*)】", r"\1: ", text)
     text = re.sub(r"\$(\w+)\$", r"\1", re.sub(r"[^\S\n]+", " ", text)).strip()
     text = re.sub(r"^ *(?:(?!- +\d)[-*>•#]+ +)*", "", text, flags=re.M).strip()
+    text = re.sub(r"\A(?:assistant|ai|bot) ?: *", "", text)
     return spread(re.split(r"(?<=\n)(?:question|q|user|human)(?: ?\d+)? ?[:.]", text, maxsplit=1)[0].strip())
 
 
@@ -248,16 +257,25 @@ def _from_json(text: str) -> str:
     """Put what a JSON object answers in the object's place; other objects answer nothing."""
     start = text.find("{")
     while start >= 0:
-        try:
-            data, length = json.JSONDecoder().raw_decode(text[start:])
-        except (ValueError, RecursionError):
-            data, length = None, 1
+        data, length = _object_at(text, start)
         if isinstance(data, dict) and data:
             fence = re.compile(r"\s*```(?:json)?\s*$", re.IGNORECASE)
             before = fence.sub("", text[:start])
             return f"{before}\n{_said(data)}\n" + re.sub(r"^\s*```", "", text[start + length :])
         start = text.find("{", start + 1)
     return text
+
+
+def _object_at(text: str, start: int) -> tuple[Any, int]:
+    """Return the object that starts there, as JSON or as Python writes it, and its length."""
+    try:
+        return json.JSONDecoder().raw_decode(text[start:])
+    except (ValueError, RecursionError):
+        stop = text.find("}", start) + 1
+    try:
+        return ast.literal_eval(text[start:stop]), stop - start
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None, 1
 
 
 def _said(data: dict[str, Any]) -> str:

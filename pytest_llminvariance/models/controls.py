@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import (
@@ -19,7 +21,6 @@ from pytest_llminvariance.models.protocol import (
     LabelReply,
     LabelRequest,
     MissingReply,
-    Model,
     OptionReply,
     Reply,
     Request,
@@ -27,11 +28,17 @@ from pytest_llminvariance.models.protocol import (
     TextRequest,
     sent_digest,
 )
+from pytest_llminvariance.models.sorting_proxy import SortingProxy as SortingProxy
+from pytest_llminvariance.models.sorting_proxy import sorting_proxy as sorting_proxy
+from pytest_llminvariance.models.wordings import by_elimination, in_another_language, only_rejections, with_thoughts
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.references import claims
 
 REFUSAL = "I'm sorry, but I cannot answer that."
+GARBAGE = "!!!!!!!!"
+"""What is written where every score is NaN."""
 Respond = Callable[[Presentation], Sequence[float]]
+Word = Callable[[Presentation, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class Control:
     capabilities: frozenset[Capability] = frozenset({"label", "option", "text"})
     write: Respond | None = None
     """Gives what it writes, where that is not what its probabilities say."""
+    word: Word | None = None
+    """Puts the choice of a position into words; without it the label alone is written."""
 
     @property
     def fingerprint(self) -> str:
@@ -59,83 +68,41 @@ class Control:
         n_tokens = sum(len(message.content.split()) for message in request.messages)
         if isinstance(request, TextRequest):
             probabilities = (self.write or self.respond)(request.presentation)
-            return TextReply(_written(request, probabilities), sent, n_tokens)
-        logprobs = tuple(math.log(p) if p > 0 else -math.inf for p in probabilities)
+            return self._text(request, probabilities, sent, n_tokens)
+        logprobs = tuple(math.log(p) if p > 0 else p if math.isnan(p) else -math.inf for p in probabilities)
         if isinstance(request, LabelRequest):
             return LabelReply(logprobs, sent, n_tokens)
         if all(p == 0 for p in probabilities):
             return MissingReply("refuses to say any option", sent, n_tokens)
         return OptionReply(logprobs, (1,) * len(logprobs), sent, n_tokens)
 
+    def _text(self, request: TextRequest, probabilities: Sequence[float], sent: str, n_tokens: int) -> TextReply:
+        """Write the choice; a word is a token, and what is over the limit is cut off."""
+        if any(map(math.isnan, probabilities)):
+            text = GARBAGE
+        elif (position := _position(request, probabilities)) is None:
+            text = REFUSAL
+        else:
+            shown = request.presentation
+            text = shown.labels[position] if self.word is None else self.word(shown, position)
+        tokens = re.findall(r"\S+\s*", text)
+        return TextReply(
+            "".join(tokens[: request.max_new_tokens]), sent, n_tokens, ran_out=len(tokens) > request.max_new_tokens
+        )
 
-def _written(request: TextRequest, probabilities: Sequence[float]) -> str:
-    """Return the likeliest label, or the sampled one; what is missing to 1 is a refusal."""
-    labels, draw = request.presentation.labels, request.draw
+
+def _position(request: TextRequest, probabilities: Sequence[float]) -> int | None:
+    """Return the likeliest position, or the sampled one; what is missing to 1 is a refusal."""
+    draw = request.draw
     if draw is None:
         best = max(probabilities)
-        return labels[list(probabilities).index(best)] if best > 0 else REFUSAL
-    told = f"{draw.seed}|{draw.index}|{draw.temperature}|{_prompt(request.presentation)}"
-    point = _unit(told)
-    for label, probability in zip(labels, probabilities, strict=True):
+        return list(probabilities).index(best) if best > 0 else None
+    point = _unit(f"{draw.seed}|{draw.index}|{draw.temperature}|{_prompt(request.presentation)}")
+    for position, probability in enumerate(probabilities):
         point -= probability
         if point < 0:
-            return label
-    return REFUSAL
-
-
-@dataclass(frozen=True, slots=True)
-class SortingProxy:
-    """Put the options in alphabetical order before the model sees them, as some proxies and caches do.
-
-    The order never reaches the model, so whatever a check of orders finds says nothing about it.
-    """
-
-    inner: Model
-
-    @property
-    def name(self) -> str:
-        """The inner model's name, marked."""
-        return f"sorting_proxy({self.inner.name})"
-
-    @property
-    def fingerprint(self) -> str:
-        """The inner model's, marked."""
-        return f"sorting_proxy({self.inner.fingerprint})"
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Those of the inner model that are read by position."""
-        return self.inner.capabilities & {"label", "option"}
-
-    def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """Sort, ask, and take the answers back to the positions that were asked for."""
-        sorted_requests = [type(request)(_sorted(request.presentation)) for request in requests]
-        replies = self.inner.answer(sorted_requests)
-        return [
-            _moved(reply, sent.presentation, request.presentation)
-            for request, sent, reply in zip(requests, sorted_requests, replies, strict=True)
-        ]
-
-
-def _sorted(presentation: Presentation) -> Presentation:
-    options = presentation.question.options
-    return presentation.replace(order=tuple(sorted(range(len(options)), key=lambda content: options[content])))
-
-
-def _moved(reply: Reply, sent: Presentation, asked: Presentation) -> Reply:
-    """Return `reply` to `sent` with its values at the positions of `asked`."""
-    source = [sent.position_of(content) for content in asked.order]
-    if isinstance(reply, LabelReply):
-        return LabelReply(tuple(reply.logprobs_nats[p] for p in source), reply.sent_sha256, reply.n_tokens)
-    if isinstance(reply, OptionReply):
-        logprobs = tuple(reply.logprobs_nats[p] for p in source)
-        return OptionReply(logprobs, tuple(reply.option_tokens[p] for p in source), reply.sent_sha256, reply.n_tokens)
-    return reply
-
-
-def sorting_proxy(model: Model) -> SortingProxy:
-    """Return `model` behind a proxy that sorts the options before it asks."""
-    return SortingProxy(model)
+            return position
+    return None
 
 
 def always_first() -> Control:
@@ -292,6 +259,36 @@ def two_faced() -> Control:
     return Control("two_faced", lambda p: _content(p, _favourite(p)), write=lambda p: _content(p, _other(p)))
 
 
+def reasoning(thought_words: float = 20) -> Control:
+    """Content-fixed; writes a thought of so many words before its answer. A word is a token, and 32 are the usual limit."""
+    return _writer(f"reasoning({thought_words:g})", partial(with_thoughts, n_words=int(thought_words)))
+
+
+def eliminating() -> Control:
+    """Content-fixed; rejects every other option before it says its answer."""
+    return _writer("eliminating", by_elimination)
+
+
+def only_eliminating() -> Control:
+    """Content-fixed; rejects every other option, and never says what is left."""
+    return _writer("only_eliminating", only_rejections)
+
+
+def polyglot() -> Control:
+    """Content-fixed; answers each question in one of several languages."""
+    return _writer("polyglot", in_another_language)
+
+
+def nan_scores(share: float = 1.0) -> Control:
+    """Content-fixed, but in a share of prompts every score is NaN, as after an overflow in half precision."""
+
+    def respond(p: Presentation) -> Sequence[float]:
+        lost = _unit(_prompt(p), "nan") < share
+        return (math.nan,) * len(p.order) if lost else _content(p, _favourite(p))
+
+    return Control(f"nan_scores({share:g})", respond)
+
+
 CONTROLS: dict[str, Callable[..., Control]] = {
     make.__name__: make
     for make in (
@@ -315,6 +312,11 @@ CONTROLS: dict[str, Callable[..., Control]] = {
         pair_order_sensitive,
         adjacency_sensitive,
         two_faced,
+        reasoning,
+        eliminating,
+        only_eliminating,
+        polyglot,
+        nan_scores,
     )
 }
 
@@ -350,6 +352,11 @@ def _favourite(p: Presentation) -> int:
     about = f"{question.context}\x1f{question.stem}"
     ranked = [hashlib.sha256(f"{about}\x1f{option}".encode()).digest() for option in question.options]
     return ranked.index(max(ranked))
+
+
+def _writer(name: str, word: Word) -> Control:
+    """Return a content-fixed control that answers in words only."""
+    return Control(name, lambda p: _content(p, _favourite(p)), frozenset({"text"}), word=word)
 
 
 def _wrong(p: Presentation) -> int:

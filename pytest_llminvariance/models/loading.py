@@ -14,8 +14,9 @@ from typing import Concatenate, ParamSpec, cast
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.load_settings import LoadSettings
-from pytest_llminvariance.models.protocol import Model, check_model
+from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
+from pytest_llminvariance.models.wrapping import as_model
 
 Spec = str | os.PathLike[str]
 P = ParamSpec("P")
@@ -43,7 +44,7 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     """Load the model that `spec` names.
 
     `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`,
-    `python:module:factory`, or a scheme that an installed package adds under the entry-point group
+    `python:module:factory` (which gives what `wrap_model` takes), or a scheme that an installed package adds under the entry-point group
     `pytest_llminvariance.models`. `device` is auto, cpu, cuda, cuda:N or mps; `dtype` auto, float32,
     bfloat16 or float16. `prompt_format` chat insists on the model's chat template, plain never uses it.
     `batch_tokens` bounds the tokens of one forward pass, and with them memory; `threads` the CPU threads.
@@ -74,8 +75,10 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
 
         return load_replay(parsed.target)
     if parsed.scheme == "python":
-        return _from_factory(parsed.target)
-    return check_model(registered_schemes()[parsed.scheme].load()(parsed.target, **settings.for_others()))
+        made = _from_factory(parsed.target)
+    else:
+        made = registered_schemes()[parsed.scheme].load()(parsed.target, **settings.for_others())
+    return as_model(made, settings=vars(settings))
 
 
 def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
@@ -105,7 +108,7 @@ def _existing(target: str) -> str:
     return path
 
 
-def _from_factory(target: str) -> Model:
+def _from_factory(target: str) -> object:
     module_name, colon, attribute = target.partition(":")
     if not colon or not attribute:
         raise UsageError(f"python:{target} names no factory. Write python:MODULE:FACTORY")
@@ -120,7 +123,6 @@ def _from_factory(target: str) -> Model:
     if not callable(factory):
         raise ModelError(f"python:{target}: {module_name!r} has no callable {attribute!r}")
     try:
-        made = factory()
+        return factory()
     except Exception as error:  # the factory is the user's and raises what it likes
         raise ModelError(f"python:{target}: the factory raised {type(error).__name__}: {error}") from error
-    return check_model(made)

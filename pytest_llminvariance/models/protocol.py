@@ -159,6 +159,10 @@ class Model(Protocol):
         ...
 
 
+AnyModel = object
+"""A model, or whatever else `wrap_model` takes: what it is shows when it is asked."""
+
+
 @runtime_checkable
 class StreamingModel(Model, Protocol):
     """A model that says what it has after every pass, so that nothing finished is lost and progress shows."""
@@ -166,27 +170,6 @@ class StreamingModel(Model, Protocol):
     def answers(self, requests: Sequence[Request]) -> Iterator[Sequence[tuple[int, Reply]]]:
         """Yield (index of the request, reply) pairs, each request once, in any order."""
         ...
-
-
-def check_model(model: object) -> Model:
-    """Return `model`, or raise where it does not follow the protocol, naming what is missing."""
-    held = next(iter(model), None) if isinstance(model, tuple | list) else model
-    if any(kind.__module__.partition(".")[0] in ("torch", "transformers") for kind in type(held).__mro__):
-        raise UsageError(
-            f"model is a {type(held).__name__}, an object of transformers and not a model of this package. Save it and its "
-            "tokenizer into a folder (save_pretrained) and use load_model(folder)"
-        )
-    if isinstance(model, type) or (callable(model) and not hasattr(model, "answer")):
-        called = getattr(model, "__name__", repr(model))
-        raise UsageError(f"model is {called}, which is not called yet. Write {called}()")
-    for part in ("name", "fingerprint", "capabilities", "answer"):
-        if not hasattr(model, part):
-            raise UsageError(
-                f"model is {model!r:.120}, which has no {part!r}. Use load_model(spec), a control, or an object with "
-                "name, fingerprint, capabilities and answer(requests)"
-            )
-    assert isinstance(model, Model)  # noqa: S101 - tells the type checker what the loop has shown
-    return model
 
 
 def resolve_readout(readout: str, model: Model) -> str:

@@ -27,21 +27,22 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
+    AnyModel,
     Capability,
     LabelReply,
     LabelRequest,
     MissingReply,
-    Model,
     OptionReply,
     Reply,
     Request,
     TextReply,
     TextRequest,
-    check_model,
     sent_digest,
 )
 from pytest_llminvariance.models.replay_rows import VALUES, ReplayRow, around_of, draw_index, parse_row
+from pytest_llminvariance.models.wrapping import as_model
 from pytest_llminvariance.questions.labels import fold_label
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import OPTIONS_OF, is_under_another, places_of
@@ -208,8 +209,9 @@ class AnswerWriter:
         UsageError: if the file is there already and not empty, or cannot be written.
     """
 
-    def __init__(self, inner: Model, path: str | Path) -> None:
-        self.inner, self._path = check_model(inner), Path(path)
+    def __init__(self, inner: AnyModel, path: str | Path) -> None:
+        inner = as_model(inner)
+        self.inner, self._path = inner, Path(path)
         if self._path.is_file() and self._path.stat().st_size:
             raise UsageError(f"{str(path)!r} already holds answers. Name a new file, or remove it")
         try:
@@ -224,7 +226,7 @@ class AnswerWriter:
 
     def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """Ask, append to the file, and return the answers."""
-        replies = self.inner.answer(requests)
+        replies = answers_of(self.inner, requests)
         with self._path.open("a", encoding="utf-8") as file:
             for request, reply in zip(requests, replies, strict=True):
                 key = _key(request)

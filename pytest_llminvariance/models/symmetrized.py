@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
+from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -26,7 +27,6 @@ from pytest_llminvariance.models.protocol import (
     OptionRequest,
     Reply,
     Request,
-    check_model,
 )
 from pytest_llminvariance.questions.orders import Order, compose, cyclic_orders, identity
 from pytest_llminvariance.transforms.designs import MAX_ALL_OPTIONS
@@ -91,7 +91,7 @@ class SymmetrizedModel:
         """Ask the inner model each needed prompt once, and average."""
         framed = [self._framed(request) for request in requests]
         needed = list(dict.fromkeys(itertools.chain.from_iterable(framed)))
-        replies = dict(zip(needed, self.inner.answer(needed), strict=True))
+        replies = dict(zip(needed, answers_of(self.inner, needed), strict=True))
         counted: set[Request] = set()
         averaged = []
         for request, parts in zip(requests, framed, strict=True):
@@ -123,7 +123,7 @@ def symmetrized(model: Model, frame: Frame = "all") -> SymmetrizedModel:
     """
     if frame not in get_args(Frame):
         raise UsageError(f"frame is {frame!r}, but must be one of {', '.join(get_args(Frame))}")
-    if not check_model(model).capabilities & AVERAGED:
+    if not model.capabilities & AVERAGED:
         raise CapabilityError(
             f"{model.name} gives texts only, which cannot be averaged; a label or option readout is needed"
         )

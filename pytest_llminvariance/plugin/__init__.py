@@ -12,11 +12,11 @@ import pytest
 
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.plugin.options import add_options
-from pytest_llminvariance.plugin.scopes import FixtureScope, ScopeSwitch
+from pytest_llminvariance.plugin.scopes import NARROWER, FixtureScope, ScopeSwitch, fit_scope
 from pytest_llminvariance.plugin.session import FIXTURES, MARKER, SESSION, Session, let_pass_by_level
 
 if TYPE_CHECKING:
-    from pytest_llminvariance.models.protocol import Model
+    from pytest_llminvariance.models.protocol import AnyModel, Model
     from pytest_llminvariance.plugin.fixture import Checks
 
 
@@ -54,10 +54,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and --lf take tests away
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the markers, share the risk limit, and fit the settings of Hypothesis tests that use the model."""
+    """Check the markers, share the risk limit, and fit scopes and Hypothesis' settings of tests that use the model."""
     from sys import modules
 
     using = config.stash[SESSION].collect(items)
+    for item in using:
+        fit_scope(item)
     if using and "hypothesis" in modules:
         from pytest_llminvariance.hypothesis_profile import fit_settings
 
@@ -86,6 +88,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
     """Attribute checks in a fixture of wider scope to the fixture, not to the test that came first."""
+    request.config.stash[SESSION].free_memory()  # before another model is loaded
     if fixturedef.scope == "function":
         return (yield)
     switch = ScopeSwitch(FixtureScope.of(fixturedef, request), request.config.stash[SESSION].recorder)
@@ -96,6 +99,11 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     finally:
         switch.leave()
         fixturedef.addfinalizer(switch.enter)
+
+
+def pytest_fixture_post_finalizer(fixturedef: Any, request: Any) -> None:
+    """Note the models that were made of what a fixture gave."""
+    request.config.stash[SESSION].end_fixture(fixturedef.cached_result)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -174,8 +182,23 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
 
 
 @pytest.fixture(scope="session")
-def invariance(invariance_model: Model) -> Checks:
-    """Return the checks, bound to the session's model: `invariance.order_symmetric(questions)`."""
+def invariance(invariance_model: AnyModel) -> Checks:
+    """Return the checks, bound to the session's model: `invariance.assert_order_symmetric(questions)`."""
     from pytest_llminvariance.plugin.fixture import Checks
 
     return Checks(invariance_model)
+
+
+def _invariance_of(scope: Any) -> Any:
+    """Return `invariance` for an `invariance_model` of narrower scope; `fit_scope` puts it in its place."""
+
+    @pytest.fixture(scope=scope, name=f"_invariance_{scope}")
+    def of_scope(invariance_model: AnyModel) -> Checks:
+        from pytest_llminvariance.plugin.fixture import Checks
+
+        return Checks(invariance_model)
+
+    return of_scope
+
+
+_of_package, _of_module, _of_class, _of_function = map(_invariance_of, NARROWER)

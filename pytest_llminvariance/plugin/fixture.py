@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_llminvariance import assertions
@@ -13,7 +13,7 @@ from pytest_llminvariance.checks.noise import noise_floor
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.measures.noise import NoiseFloor
-from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.models.protocol import AnyModel
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.template import Template
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Checks:
     """Assertions on one model; arguments are those of the functions of the same name."""
 
-    model: Model
+    model: AnyModel = field(repr=False)
+    """What the fixture `invariance_model` gives: a network's repr would fill a traceback."""
 
     def check(self, property: str | Property | Transform, questions: Questions, **settings: Any) -> Finding:
         """Return a finding without raising for a broken property."""

@@ -52,6 +52,17 @@ def _is_within(nodeid: str, place: str) -> bool:
     return place in ("", ".") or nodeid == place or nodeid.startswith((f"{place}::", f"{place}/"))
 
 
+NARROWER = ("package", "module", "class", "function")
+
+
+def fit_scope(item: Any) -> None:
+    """Give `invariance` the scope of a test's own `invariance_model`, which may be narrower than the session."""
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})  # nothing public tells or changes it
+    model, checks = known.get("invariance_model", ()), known.get("invariance", ())
+    if len(checks) == 1 and model and model[-1].scope in NARROWER:
+        known["invariance"] = item.session._fixturemanager.getfixturedefs(f"_invariance_{model[-1].scope}", item)
+
+
 class ScopeSwitch:
     """Attributes checks to a fixture while it is set up and torn down, and to the test otherwise."""
 

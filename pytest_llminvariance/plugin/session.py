@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
     from pytest_llminvariance.plugin.gate import SessionGate, SessionResult
+    from pytest_llminvariance.plugin.own_models import OwnModels
     from pytest_llminvariance.plugin.risk import Collected, SessionRisk
     from pytest_llminvariance.records.answer_log import AnswerLog
 
@@ -124,6 +125,7 @@ class Session:
             holdout=self.holdout,
             level=level_of(item),
             baseline=self._place("baseline"),
+            wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
         )
 
     def begin_test(self, item: pytest.Item, risk: ItemRisk | None) -> None:
@@ -146,6 +148,23 @@ class Session:
         in_fixtures = [said for scope, said in self.recorder.undecided_fixtures.items() if scope.reaches(item)]
         return next(iter(self.recorder.undecided_in_test + in_fixtures), None)
 
+    @cached_property
+    def own_models(self) -> OwnModels:
+        """The models that tests bring themselves."""
+        from pytest_llminvariance.plugin.own_models import OwnModels
+
+        return OwnModels(self.load_settings, self.note_model, self.note_engine)
+
+    def end_fixture(self, cached: tuple[Any, ...] | None) -> None:
+        """Note the models that were made of what a fixture gave, as it ends."""
+        if cached is not None and "own_models" in vars(self):
+            self.own_models.end(cached[0])
+
+    def free_memory(self) -> None:
+        """Give back what the models of fixtures took that have ended."""
+        if "own_models" in vars(self):
+            self.own_models.free()
+
     @property
     def load_settings(self) -> dict[str, Any]:
         """The arguments of `load_model`: what the settings say of it, and what this process is among its workers."""
@@ -163,21 +182,16 @@ class Session:
 
     def note_engine(self, model: Model) -> None:
         """Write down how prompts were sent, and what was remembered."""
-        usage = getattr(model, "usage", None)
-        self.recorder.engine(
-            model.name,
-            {
-                "path": model.describe_path() if hasattr(model, "describe_path") else "",
-                "sent_tokens": usage.sent_tokens if usage else 0,
-                "asked_tokens": usage.asked_tokens if usage else 0,
-            },
-        )
+        told = {name: getattr(getattr(model, "usage", None), name, 0) for name in ("sent_tokens", "asked_tokens")}
+        told["path"] = model.describe_path() if hasattr(model, "describe_path") else ""
+        self.recorder.engine(model.name, "" if self.settings.plan else model.fingerprint, told)
 
     def close(self) -> None:
         """Write down what the cache holds back, what it did, and what concerns the whole session.
 
         That is a part of the manifest, and a hold-out that was left out or opened.
         """
+        self.free_memory()
         memo: Any = vars(self).get("_memo", {})
         memo = getattr(memo, "inner", memo)
         if hasattr(memo, "close"):

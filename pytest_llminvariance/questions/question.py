@@ -22,6 +22,16 @@ MAX_SCORE = 1e9
 OPTIONS_OF, STEM_OF = "options_of", "stem_of"
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedRows:
+    """Rows of a file that were left out, because `bad_rows="skip"` said so."""
+
+    n_rows: int
+    """Of the file, with those that were left out."""
+    rows: tuple[str, ...]
+    """Place and reason of each that was left out."""
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Question:
     """A stem and its options.
@@ -43,6 +53,8 @@ class Question:
     reverse_keyed: bool = field(kw_only=True)
     answer: int | None = field(kw_only=True)
     attributes: Mapping[str, Any] = field(kw_only=True, hash=False)
+    skipped: SkippedRows | None = field(init=False, compare=False)
+    """What was left out of its file; every question of the file knows it, so no choice among them hides it."""
 
     def __init__(
         self,
@@ -71,6 +83,7 @@ class Question:
         set_field(self, "reverse_keyed", reverse_keyed)
         set_field(self, "answer", _answer(answer, self.options, where))
         set_field(self, "attributes", _attributes(attributes, where))
+        set_field(self, "skipped", None)
 
     @property
     def name(self) -> str:
@@ -118,8 +131,8 @@ class Question:
         return f"Question({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return _rebuild, ({**parts, "attributes": dict(self.attributes)},)
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
+        return _rebuild, ({**parts, "attributes": dict(self.attributes)}, self.skipped)
 
 
 def is_under_another(question: Question) -> bool:
@@ -127,8 +140,10 @@ def is_under_another(question: Question) -> bool:
     return {OPTIONS_OF, STEM_OF} <= question.attributes.keys()
 
 
-def _rebuild(parts: dict[str, Any]) -> Question:
-    return Question(**parts)
+def _rebuild(parts: dict[str, Any], skipped: SkippedRows | None = None) -> Question:
+    question = Question(**parts)
+    object.__setattr__(question, "skipped", skipped)
+    return question
 
 
 def _text(value: object, where: str) -> str:
@@ -235,9 +250,12 @@ class Bank(tuple[Question, ...]):
     """Place and reason of each row that was left out, because `bad_rows="skip"` said so."""
 
     def __new__(cls, questions: Iterable[Question], source: str = "", left_out: Sequence[str] = ()) -> Bank:
-        """Make it of questions that are checked already."""
+        """Make it of questions that are checked already, and tell each of them what was left out."""
         made = super().__new__(cls, questions)
         made.source, made.left_out = source, tuple(left_out)
+        skipped = SkippedRows(len(made) + len(left_out), made.left_out) if left_out else None
+        for question in made:
+            object.__setattr__(question, "skipped", skipped)
         return made
 
 
@@ -268,6 +286,20 @@ def cluster_of(question: Question) -> str:
     return f"question {question.content_hash}" if given is None else f"cluster {given}"
 
 
+MIN_KNOWN = 8
+"""Known answers below which nothing is said of accuracy: with two options, 7 of 8 are needed to tell knowing from guessing."""
+
+
+def name_of_unit(question: Question, *, by_cluster: bool) -> str:
+    """Return what tells the units apart that are counted: questions, or clusters of them."""
+    return cluster_of(question) if by_cluster else question.content_hash
+
+
+def known_answers(questions: Iterable[Question], *, by_cluster: bool) -> int:
+    """Return how many questions have a known answer; with `by_cluster`, how many clusters."""
+    return len({name_of_unit(one, by_cluster=by_cluster) for one in questions if one.answer is not None})
+
+
 Questions = Question | Iterable[Question]
 
 
@@ -284,4 +316,4 @@ def as_questions(questions: Questions) -> tuple[Question, ...]:
     many = check_unique(tuple(questions))
     if not many:
         raise QuestionError("there are no questions, and a check of nothing would hold. Give at least one Question")
-    return questions if isinstance(questions, Bank) else many
+    return many

@@ -23,7 +23,7 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.engine import Memo, Persistent
 from pytest_llminvariance.models.keys import Key, key_of
-from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request
+from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.records.answers import AnswerRole, RecordedAnswer
 from pytest_llminvariance.records.redaction import redacted
@@ -299,6 +299,7 @@ def described(shown: Presentation, answer: AnswerDistribution, readout: str, del
         "order": list(shown.order),
         "labels": list(shown.labels),
         "template": shown.template.shown_name,
+        "shown_sha256": sent_digest(shown.render()),
         "layout": dataclasses.asdict(shown.layout),
         "readout": readout,
         "answer": {

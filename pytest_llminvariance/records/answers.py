@@ -48,6 +48,8 @@ class RecordedAnswer:
     status: AnswerStatus
     outcomes: tuple[int, ...]
     """Contents that may have been meant, ascending; -1 is a refusal."""
+    shown_sha256: str | None = None
+    """Hash of the messages as rendered, before a model's own chat template; `None` in records of before it was told."""
     prompt_sha256: str | None = field(default=None, compare=False)
     request_sha256: str | None = field(default=None, compare=False)
     reply: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)

@@ -150,6 +150,8 @@ def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: floa
     findings = [record["finding"] for record in records if record["kind"] == "finding"]
     sent = sum(record["sent_tokens"] for record in engines) or sum(finding["tokens"] for finding in findings)
     facts = {name: models[0][name] or None for name in ("fingerprint", "device", "dtype")} if models else {}
+    if models:
+        facts["model"] = run.get("model") or models[0]["name"]
     if not models and findings:
         facts = {"model": run.get("model") or findings[0]["model"], "fingerprint": findings[0]["fingerprint"]}
     changed = {**facts, "tokens": sent, **redacted_data(ended), "duration_s": round(duration_s, 3)}

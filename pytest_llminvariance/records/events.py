@@ -113,9 +113,9 @@ class SessionRecorder:
         plain = {name: str(value) if value != value else value for name, value in floor.items()}
         self._write({"kind": "noise", "id": " ".join(key), "key": list(key), "floor": plain})
 
-    def engine(self, model: str, facts: Mapping[str, Any]) -> None:
-        """Note what the engine did in this process."""
-        self._write({"kind": "engine", "id": self._worker, "model": model, **facts})
+    def engine(self, model: str, fingerprint: str, facts: Mapping[str, Any]) -> None:
+        """Note what the engine of a model did in this process."""
+        self._write({"kind": "engine", "id": f"{self._worker} {model} {fingerprint}", "model": model, **facts})
 
     def answers(self, recalled: int, asked: int, place: str, trouble: str | None) -> None:
         """Note how many answers came from the cache, and how many were asked."""

@@ -210,7 +210,7 @@ def _stopped(
     )
     rule = Stopping(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
-        least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True,
+        least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True, n_known=sheet.n_known,
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
     return rule.run((plan,) for plan in plans)

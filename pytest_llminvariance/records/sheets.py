@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_llminvariance.checks.properties import recorded
 from pytest_llminvariance.checks.properties.base import Plan, Probe
-from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.sheet import Sheet, must_reach
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     MissingReply,
@@ -38,16 +38,20 @@ def sheet_data(sheet: Sheet) -> dict[str, Any]:
             "design": plan.design,
             "spec": plan.spec,
             "balanced": None if plan.balanced is None else list(plan.balanced),
-            "must_differ": differ,
+            "must_differ": bool(plan.parts),
+            "parts": list(plan.parts),
             "probes": [
-                {**books.shown(p.presentation, plan.question), "readout": p.readout, "draw": p.draw}
+                {
+                    **books.shown(p.presentation, plan.question),
+                    "readout": p.readout,
+                    "draw": p.draw,
+                    "place": list(p.place),
+                }
                 for p in plan.probes
             ],
             "foreign": [books.shown(shown, plan.question) for shown in foreign],
         }
-        for plan, differ, foreign in zip(
-            sheet.plans, sheet.must_differ, sheet.foreign or ((),) * len(sheet.plans), strict=True
-        )
+        for plan, foreign in zip(sheet.plans, sheet.foreign or ((),) * len(sheet.plans), strict=True)
     ]
     return {
         "property": sheet.property.to_record(),
@@ -59,6 +63,7 @@ def sheet_data(sheet: Sheet) -> dict[str, Any]:
         "delta_nats": sheet.delta_nats,
         "samples": sheet.samples,
         "seed": sheet.seed,
+        "n_known": sheet.n_known,
         "needs_response": bool(sheet.foreign),
         "questions": questions,
         "templates": [_template_data(template) for template in books.templates],
@@ -73,17 +78,21 @@ def sheet_from(data: Mapping[str, Any]) -> Sheet:
         KeyError, TypeError, ValueError: where it is no such data.
     """
     books = _Books([_template_from(row) for row in data["templates"]], [Layout(**row) for row in data["layouts"]])
+    made = recorded(data["property"])
     plans, foreign = [], []
     for row in data["questions"]:
         question = Question(**row["question"])
         probes = tuple(
-            Probe(books.presentation(part, question), part["readout"], part.get("draw")) for part in row["probes"]
+            Probe(books.presentation(part, question), part["readout"], part.get("draw"), tuple(part.get("place", ())))
+            for part in row["probes"]
         )
         balanced = None if row["balanced"] is None else tuple(row["balanced"])
-        plans.append(Plan(question, probes, row["design"], row["spec"], balanced))
+        plan = Plan(question, probes, row["design"], row["spec"], balanced, tuple(row.get("parts", ())))
+        # a record of before parts were told: its plan is one
+        plans.append(must_reach(plan, made.title, None) if row["must_differ"] and not plan.parts else plan)
         foreign.append(tuple(books.presentation(part, question) for part in row["foreign"]))
     return Sheet(
-        property=recorded(data["property"]),
+        property=made,
         metric=data["metric"],
         tolerance=Fraction(data["tolerance"]),
         readout=data["readout"],
@@ -91,10 +100,10 @@ def sheet_from(data: Mapping[str, Any]) -> Sheet:
         fingerprint=data["fingerprint"],
         plans=tuple(plans),
         foreign=tuple(foreign) if data["needs_response"] else (),
-        must_differ=tuple(row["must_differ"] for row in data["questions"]),
         delta_nats=data["delta_nats"],
         samples=data.get("samples", 1),
         seed=data.get("seed", 0),
+        n_known=data.get("n_known", 0),
     )
 
 
@@ -219,7 +228,7 @@ def reply_from(data: Mapping[str, Any], sent_sha256: str | None, tokens: int) ->
     """
     kind = data["kind"]
     if kind == "missing":
-        return MissingReply(data["reason"])
+        return MissingReply(data["reason"], sent_sha256 or "", tokens)
     sent = sent_sha256 or ""
     if kind == "text":
         return TextReply(data["text"], sent, tokens, bool(data.get("ran_out", False)))

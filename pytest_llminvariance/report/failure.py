@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_llminvariance.checks.verdict import UNFINISHED, Example, Finding, Shown, Verdict
+from pytest_llminvariance.checks.verdict import CONTRADICTIONS, UNFINISHED, Example, Finding, Shown, Verdict
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.questions.conversation import Said
 from pytest_llminvariance.questions.presentation import Presentation
@@ -40,6 +40,7 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     if finding.verdict is Verdict.BROKEN and finding.example is not None:
         yield from example_lines(finding.example)
     yield from _unfinished(finding)
+    yield from (f"  unread:  {guard.text}" for guard in finding.guards if guard.name == CONTRADICTIONS)
     shares = finding.details.get("position_shares")
     if finding.verdict is Verdict.BROKEN and shares:
         chosen = ", ".join(percent(share) for share in shares)

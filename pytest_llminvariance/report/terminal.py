@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_llminvariance.checks.verdict import CONTRADICTIONS
 from pytest_llminvariance.records.events import unfinished
 from pytest_llminvariance.report.text import visible
 from pytest_llminvariance.report.words import COLOURS, low_to_high, unit_words
@@ -25,7 +26,8 @@ def finding_line(summary: Mapping[str, Any]) -> str:
     decision = summary.get("decision")
     if decision and decision["method"] == "sequential":
         line += f", risk {decision['alpha']:.2g}"
-    return visible(line + (f" - {summary['reasons'][0]}" if summary["reasons"] else ""))
+    notes = [guard["text"] for guard in summary.get("guards", ()) if guard["name"] == CONTRADICTIONS]
+    return visible(" - ".join([line, *summary["reasons"][:1], *notes]))
 
 
 def section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iterator[tuple[str, str]]:

@@ -15,13 +15,14 @@ from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Example
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistribution
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import CHUNK, Memo, ask
-from pytest_llminvariance.models.protocol import Model, check_model, request_for, resolve_readout
+from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
@@ -57,7 +58,7 @@ class Search:
 
 
 def find_counterexample(
-    model: Model,
+    model: AnyModel,
     question: Question,
     *,
     under: Transform | Choices | None = None,
@@ -91,9 +92,10 @@ def find_counterexample(
     for name, limit in (("max_presentations", max_presentations), ("budget_tokens", budget_tokens)):
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise UsageError(f"{name} is {limit!r}, but must be a whole number from 1")
-    way = resolve_readout(readout, check_model(model))
+    subject = model_of(model)
+    way = resolve_readout(readout, subject)
     space, memo = space_under(under, question, template), current_run.get().memo
-    asker = Asker(model, way, {} if memo is None else memo, max_presentations, budget_tokens)
+    asker = Asker(subject, way, {} if memo is None else memo, max_presentations, budget_tokens)
     found = breadth_first(asker, space)
     return Search(
         None if found.presentation is None else found.record(),

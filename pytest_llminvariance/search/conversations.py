@@ -19,13 +19,14 @@ from pytest_llminvariance.checks.examples import shown
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.refusals import in_search
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import InvarianceError, UndecidedError
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import Memo, ask
-from pytest_llminvariance.models.protocol import Model, TextReply, check_model, request_for, resolve_readout
+from pytest_llminvariance.models.protocol import AnyModel, Model, TextReply, request_for, resolve_readout
 from pytest_llminvariance.questions.conversation import Ask, Message, Said, Turn
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
@@ -186,7 +187,7 @@ class Machine(Protocol):
 
 
 def run_machine(
-    model: Model,
+    model: AnyModel,
     questions: Questions,
     *,
     machine: Machine = Conversation,
@@ -220,7 +221,8 @@ def run_machine(
             raise UsageError(f"{name} is {value!r}, but must be a number from 1 to {top:,}")
     if not callable(machine):
         raise UsageError(f"machine is {machine!r}, but must be a subclass of Conversation")
-    way = readout if readout in NOT_SAID else resolve_readout(readout, check_model(model))
+    model = model_of(model)
+    way = readout if readout in NOT_SAID else resolve_readout(readout, model)
     if way in NOT_SAID:
         raise UsageError(f"readout is {way!r}, but a conversation is read by 'label' or 'text', as the model says it")
     run = current_run.get()

@@ -51,9 +51,7 @@ class _Kept:
 _kept: ContextVar[_Kept] = ContextVar("llminvariance_nearest", default=_Kept())  # noqa: B039 - replaced, never changed
 
 
-def finding_with_nearest_example(
-    measured: Measured, made: Property, model: Model, template: str | Template | None
-) -> Finding:
+def finding_with_nearest_example(measured: Measured, made: Property, template: str | Template | None) -> Finding:
     """Return a BROKEN finding with a nearer example, searched in what the plan left out, and its explanation."""
     finding = measured.finding
     if finding.verdict is not Verdict.BROKEN or made.transform is None:
@@ -66,7 +64,7 @@ def finding_with_nearest_example(
     like = failure_of(best.before, item.answers[index], item.delta_nats)
     others = [other for other in measured.evidence if other is not item and other.reached]
     for other in [item, *others][:SEARCHED_QUESTIONS]:
-        found = _nearer(other, best, made.transform, model, finding.readout, template, like)
+        found = _nearer(other, best, made.transform, measured.model, finding.readout, template, like)
         best = best if found is None else found
     return dataclasses.replace(finding, example=best.record())
 

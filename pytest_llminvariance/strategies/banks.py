@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
+from pytest_llminvariance.questions.labels import same_form
 from pytest_llminvariance.questions.question import Question, as_questions
 from pytest_llminvariance.strategies.parts import noted
 from pytest_llminvariance.strategies.texts import made
@@ -37,7 +38,7 @@ def instances(
     `text` holds fields such as `{n}`; each has a keyword with a strategy, or with values to choose from (a list
     or a range). `answer` is called with the values by name and gives the right option. `options` are texts with
     the same fields, or a function of the values that gives the options. Numbers become their decimal text. Draws
-    in which two options are the same are passed over.
+    in which a reader cannot tell two options apart are passed over.
 
     Shrinks each value as its own strategy does, or towards the first value given::
 
@@ -75,7 +76,7 @@ def _instance(
     shown = {name: str(value) for name, value in chosen.items()}
     many = [option.format(**shown) for option in options] if isinstance(options, Sequence) else options(**chosen)
     texts = [str(option) for option in many]
-    assume(len(set(texts)) == len(texts))
+    assume(len(set(map(same_form, texts))) == len(texts))
     return Question(text.format(**shown), texts, answer=str(answer(**chosen)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -13,8 +14,13 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.designs import PLAN_SALT, draw_order
+from pytest_llminvariance.transforms.edits import edits_of
 
 MAX_PLANNED = 5_000
+Changes = tuple[tuple[str, object], ...]
+"""What one transform changed: fields of a presentation and their values; nothing where it left all as it was."""
+Placed = Iterator[tuple[tuple[Changes, ...], Presentation]]
+"""Presentations, each with what every factor changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,15 @@ class Transform(ABC):
         """Return the presentations to ask, the one as written first."""
         return tuple(itertools.islice(self.variants(start), MAX_PLANNED + 1))
 
+    def factors(self) -> tuple[Transform, ...]:
+        """Return the transforms that it is a product of: itself."""
+        return (self,)
+
+    def placed(self, start: Presentation) -> Placed:
+        """Yield what is planned, each with what every factor changed."""
+        for shown in self.plan(start):
+            yield (_changes(start, shown),), shown
+
     def sample(self, start: Presentation, n: int, salt: str = PLAN_SALT) -> tuple[Presentation, ...]:
         """Return up to `n` distinct variants other than the first, drawn by salt and content."""
         rest = self.plan(start)[1:]
@@ -116,17 +131,24 @@ class Product(Transform):
 
     def variants(self, start: Presentation) -> Iterator[Presentation]:
         """Yield every combination, each of the parts' first variants first."""
-        yield from self._crossed(start, planned=False)
+        rows: Iterator[Presentation] = iter([start])
+        for part in self.parts:
+            rows = itertools.chain.from_iterable(map(part.variants, rows))
+        return rows
 
     def plan(self, start: Presentation) -> tuple[Presentation, ...]:
         """Return the planned presentations of the parts, crossed."""
-        return tuple(itertools.islice(self._crossed(start, planned=True), MAX_PLANNED + 1))
+        return tuple(shown for _, shown in itertools.islice(self.placed(start), MAX_PLANNED + 1))
 
-    def _crossed(self, start: Presentation, *, planned: bool) -> Iterator[Presentation]:
-        rows: Iterator[Presentation] = iter([start])
+    def factors(self) -> tuple[Transform, ...]:
+        """Return those of the parts."""
+        return tuple(factor for part in self.parts for factor in part.factors())
+
+    def placed(self, start: Presentation) -> Placed:
+        """Yield the planned presentations of the parts, crossed."""
+        rows: Placed = iter([((), start)])
         for part in self.parts:
-            step = part.plan if planned else part.variants
-            rows = itertools.chain.from_iterable(map(step, rows))
+            rows = _crossed(rows, part)
         return rows
 
     def leaves_out(self, start: Presentation) -> str:
@@ -144,6 +166,26 @@ class Product(Transform):
     def spec_for(self, start: Presentation) -> str:
         """Return the parts' specs for one question."""
         return "*".join(part.spec_for(start) for part in self.parts)
+
+
+def _changes(before: Presentation, after: Presentation) -> Changes:
+    """Return what was changed, the same for the same change of different presentations.
+
+    An edit of the question is told by its words, else by the text: a typing error in another sentence is another change.
+    """
+    names = [field.name for field in dataclasses.fields(Presentation) if field.name not in ("question", "labels")]
+    found: list[tuple[str, object]] = [(n, getattr(after, n)) for n in names if getattr(before, n) != getattr(after, n)]
+    asked, edited = before.question, after.question
+    if asked != edited:
+        told = edits_of(edited)[len(edits_of(asked)) :]
+        found.append(("question", told or (edited.stem, edited.context, edited.options)))
+    return tuple(found)
+
+
+def _crossed(rows: Placed, part: Transform) -> Placed:
+    for place, before in rows:
+        for more, shown in part.placed(before):
+            yield (*place, *more), shown
 
 
 class TextTransform(Transform):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from pytest_llminvariance.measures.forecast import expected_share
 from tests.calibration.cells import TOLERANCE, cells, run_cell, run_sessions
 from tests.calibration.exact import enumerate_orders, suites
+from tests.calibration.guessing import table as guessing
 from tests.calibration.suites import SUITE_CELLS, run_suites
 
 
@@ -27,6 +28,7 @@ def main() -> None:
         worst_cells(arguments.simulations),
         sessions(arguments.sessions),
         end_to_end(arguments.suites),
+        guessing(arguments.suites),
     ]
     costs()
     print(f"\n{time.perf_counter() - began:.0f} s; {'every number is within its bound' if all(good) else 'FAILED'}")

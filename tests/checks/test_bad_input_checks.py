@@ -54,7 +54,7 @@ def edit(stem: str, options: Sequence[str] = RED.options, answer: str | None = N
     return [(RED, Question(stem, options, answer=answer))]
 
 
-PROTOCOL = "Use load_model(spec), a control, or an object with name, fingerprint, capabilities and answer(requests)"
+PROTOCOL = "A model of your own has name, fingerprint, capabilities and answer(requests)"
 RULES = "but must be from 0 to below 1: it is the largest mean metric that is accepted. For percent divide by 100"
 
 ARGUMENTS = [
@@ -264,19 +264,19 @@ MODELS = [
         "model is a spec",
         lambda _: assert_order_symmetric(of("demo"), RED),
         UsageError,
-        f"model is 'demo', which has no 'name'. {PROTOCOL}",
+        "model is the text 'demo'.\nGive load_model('demo'), or the fixture invariance_model",
     ),
     Misuse(
         "model without fingerprint",
         lambda _: assert_order_symmetric(of(Mine("fingerprint")), RED),
         UsageError,
-        f"model is <mine>, which has no 'fingerprint'. {PROTOCOL}",
+        f"model is a Mine, which has no 'fingerprint'.\n{PROTOCOL}",
     ),
     Misuse(
         "model without answer",
         lambda _: assert_same_answer(of(Mine("answer")), Presentation(RED), Presentation(RED)),
         UsageError,
-        f"model is <mine>, which has no 'answer'. {PROTOCOL}",
+        f"model is a Mine, which has no 'answer'.\n{PROTOCOL}",
     ),
     Misuse(
         "model that can do nothing",

@@ -124,7 +124,7 @@ def test_acquiescence_is_agreement_beyond_content() -> None:
 
 def test_the_middle_of_a_scale_keeps_both_and_counts_for_neither() -> None:
     def kept(model: object) -> dict[str, int]:
-        finding = check("option_order", model, likert(), tolerance=0.1, orders="reversed")  # type: ignore[arg-type]
+        finding = check("option_order", model, likert(), tolerance=0.1, orders="reversed")
         return dict(finding.details["kept_under_reversal"])
 
     middle = controls.Control("middle", lambda p: [0.8 if c == 2 else 0.05 for c in p.order])
@@ -276,7 +276,7 @@ def test_unparsed_answers_are_neither_dropped_nor_guessed() -> None:
                 for silent, reply in zip(rambles, told, strict=True)
             ]
 
-    finding = check("option_order", Rambling(), bank(), tolerance=0.05, readout="text")  # type: ignore[arg-type]
+    finding = check("option_order", Rambling(), bank(), tolerance=0.05, readout="text")
     assert finding.verdict is Verdict.UNDECIDED
     assert float(finding.effect.low) == 0
     assert float(finding.effect.high) == pytest.approx(6 / 23)

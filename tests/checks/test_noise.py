@@ -145,7 +145,7 @@ def test_the_noise_is_measured_once_a_session() -> None:
 
 @pytest.mark.parametrize("control", [controls.oracle(), controls.always_first(), Engine(0.5)])
 def test_batch_invariance_holds_where_company_changes_no_answer(control: object) -> None:
-    assert assert_batch_invariant(control, QUESTIONS).verdict is Verdict.HOLDS  # type: ignore[arg-type]
+    assert assert_batch_invariant(control, QUESTIONS).verdict is Verdict.HOLDS
 
 
 def test_batch_invariance_is_broken_where_company_changes_answers() -> None:

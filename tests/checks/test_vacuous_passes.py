@@ -67,7 +67,7 @@ def test_the_order_never_reached_the_model() -> None:
         finding = order(controls.sorting_proxy(inner))
         assert finding.verdict is Verdict.UNDECIDED
         assert finding.reasons[0].startswith(
-            "not applicable: the transform did not reach the model for 12 of 12 questions"
+            "not applicable: option order did not reach the model for 12 of 12 questions"
         )
         assert {cause for item in finding.per_question for cause in item.causes} == {"not reached"}
 

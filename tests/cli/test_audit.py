@@ -361,6 +361,33 @@ def test_an_audit_that_goes_on_has_not_ended(tmp_path: Path, monkeypatch: pytest
     assert run["settings"]["properties"] == ["order", "prompt"]
 
 
+@pytest.mark.parametrize(
+    ("told", "code", "verdict"), [("leave_out", 0, "HOLDS"), ("ask_anyway", 1, "BROKEN"), ("error", 2, None)]
+)
+def test_the_command_says_what_becomes_of_questions_that_refer_to_options(
+    tmp_path: Path, told: str, code: int, verdict: str | None
+) -> None:
+    file = tmp_path / "bank.jsonl"
+    plain = [{"stem": f"Which is {n}?", "options": ["elm", "oak", "ash", "fir"], "answer": n % 4} for n in range(8)]
+    both = {"stem": "Which are prime?", "options": ["2", "3", "Both A and B", "4"], "answer": 2, "id": "both"}
+    file.write_text("\n".join(map(json.dumps, [*plain, both])))
+    command = ["audit", "control:literal_reader", "--questions", str(file), "--out", str(tmp_path / "out")]
+    asked = [*command, "--properties", "order", "--tolerance", "0", "--on-reference", told]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == code, result.output
+    if verdict is None:
+        assert "'Both A and B'" in result.output
+        assert "fix_references(question) proposes" in result.output
+    else:
+        (row,) = load(tmp_path / "out").findings
+        assert (row.verdict, "left_out" in row.details) == (verdict, told == "leave_out")
+        again = CliRunner().invoke(app, [*asked[:-1], "error" if told == "leave_out" else "leave_out"])
+        assert "holds an audit with another on_reference" in again.output
+    wrong = CliRunner().invoke(app, [*asked[:-1], "ignore"])
+    assert wrong.exit_code == 2
+    assert "on_reference is 'ignore', but must be one of leave_out, error, ask_anyway" in wrong.output
+
+
 def test_what_was_left_out_is_in_the_record_and_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = [Question(f"Which are {n}?", ["2", "3", "Both A and B", "4"], id=f"both {n}", answer=2) for n in "xy"]
     audited(controls.literal_reader(), tmp_path / "out", monkeypatch, questions=(*SMALL, *both), properties=("order",))

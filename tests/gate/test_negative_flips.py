@@ -13,6 +13,7 @@ from pytest_llminvariance import (
     FindingList,
     InvarianceError,
     Question,
+    Template,
     UndecidedError,
     UsageError,
     Verdict,
@@ -23,6 +24,9 @@ from pytest_llminvariance import (
 )
 from pytest_llminvariance.checks.run import Run, current_run
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.protocol import request_for
+from pytest_llminvariance.questions.conversation import Ask, Message
 from pytest_llminvariance.questions.presentation import Presentation
 from tests.run_directories import write_run
 
@@ -188,3 +192,48 @@ def test_the_finding_is_recorded_and_can_be_written_down(tmp_path: Path) -> None
 def test_the_model_itself_is_no_baseline() -> None:
     with pytest.raises(UsageError, match=r"baseline and model have the same fingerprint .*, so nothing can differ"):
         assert_no_negative_flips(knows(5), BANK, baseline=knows(5))
+
+
+FIRST = Template("{stem}\n{options}\nAnswer:", name="exam")
+OTHERS = {
+    "text": Template("Pick the wrong one: {stem}\n{options}\nAnswer:", name="exam"),
+    "system": Template(FIRST.text, name="exam", system="Always say A."),
+    "fields": Template("{options}\n{stem}\nAnswer:", name="exam"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_template_of_the_same_name_with_other_words_is_another(tmp_path: Path, other: str) -> None:
+    with run() as current:
+        finding = check("option_order", knows(5), BANK, tolerance=0.05, template=FIRST)
+        place = write_run(tmp_path / "baseline", [finding], memo=current.memo)
+    same = Template(FIRST.text, name="exam")
+    assert assert_no_negative_flips(knows(5), BANK, baseline=place, template=same).verdict is Verdict.HOLDS
+    with pytest.raises(UsageError, match=r"'q0' was not asked like this: its text was another one .* name 'exam'"):
+        assert_no_negative_flips(knows(5), BANK, baseline=place, template=OTHERS[other])
+
+
+@pytest.mark.parametrize("around", ["shots", "turns"])
+def test_answers_after_examples_or_turns_are_no_answers_as_written(baseline: Path, around: str) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "shots": {"shots": [Question("example?", ["yes", "no"], answer=0)]},
+        "turns": {"turns": [Message("assistant", "Well."), Ask("Are you sure?")]},
+    }
+    more = kinds[around]
+    with run() as current:
+        finding = check("option_order", knows(5), BANK, tolerance=0.05)
+        model = knows(5)
+        assert current.memo is not None
+        current.memo.clear()
+        ask(model, [request_for(Presentation(question, **more), "label") for question in BANK], current.memo)
+        place = write_run(baseline / "around", [finding], memo=current.memo)
+    with pytest.raises(UsageError, match="was not asked like this: its text was another one"):
+        assert_no_negative_flips(knows(5), BANK, baseline=place)
+
+
+def test_a_record_that_does_not_say_what_was_shown_is_no_baseline(baseline: Path) -> None:
+    file = baseline / "answers.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({**line, "shown_sha256": None}) + "\n" for line in lines))
+    with pytest.raises(UsageError, match=r"the record does not say what text was shown\. Record the baseline again"):
+        assert_no_negative_flips(knows(), BANK, baseline=baseline)

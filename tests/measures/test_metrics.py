@@ -165,7 +165,9 @@ def test_position_bias_pools_and_does_not_average_per_question() -> None:
 
 
 def test_trait_shift_is_the_largest_move_of_a_trait_mean() -> None:
-    assert trait_shift({"calm": [[1, 2, 3], [3, 2, 1]], "order": [[1, 1, 2], [1, 1, 2]]}, 4) == 0.25
+    scores = {"calm": [[1, 2, 3], [3, 2, 1]], "order": [[1, 1, 2], [1, 1, 2]]}
+    ends = {trait: [[(value, value) for value in row] for row in rows] for trait, rows in scores.items()}
+    assert trait_shift(ends, 4) == Interval(0.25, 0.25)
 
 
 def test_means_are_exact() -> None:

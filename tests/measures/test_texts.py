@@ -23,9 +23,10 @@ from pytest_llminvariance.models.protocol import Capability, Reply, Request, Tex
 from pytest_llminvariance.models.thoughts import MARKS, after_thoughts, has_marks
 from tests.measures.parsing_cases import CITY, SCALE, Question
 
-CASES = [
-    json.loads(line) for line in (Path(__file__).parent / "cases" / "parsing.jsonl").read_text("utf-8").splitlines()
-]
+CASES, REPLIES = (
+    [json.loads(line) for line in (Path(__file__).parent / "cases" / name).read_text("utf-8").splitlines()]
+    for name in ("parsing.jsonl", "replies.jsonl")
+)
 CAPITAL = "What is the capital of France?"
 GUILT: Question = (("A", "B"), ("guilty", "not guilty"))
 PLEA: Question = (("A", "B"), ("guilty", "innocent"))
@@ -53,6 +54,24 @@ def test_reads_what_was_misread(case: dict[str, Any]) -> None:
 def test_no_case_was_lost() -> None:
     assert len(CASES) == 119
     assert sum(case["must_be_read"] for case in CASES) >= 55
+
+
+@pytest.mark.parametrize("options", sorted({tuple(case["options"]) for case in REPLIES}), ids="/".join)
+def test_reads_replies_as_models_write_them(options: tuple[str, ...]) -> None:
+    """Claims in many wordings, what only looks like one, and what is not read yet: that may be unread, never another option."""
+    wrong = []
+    for case in (case for case in REPLIES if tuple(case["options"]) == options):
+        parsed = parse_choice(case["text"], labels=case["labels"], options=options, stem=case.get("stem"))
+        label = None if parsed.position is None else case["labels"][parsed.position]
+        if label != case["right"] and (label is not None or case["must_be_read"]):
+            wrong.append((case["text"], parsed.reading, case["right"]))
+    assert not wrong
+
+
+def test_replies_hold_claims_and_what_is_none() -> None:
+    assert len(REPLIES) >= 700
+    assert sum(case["right"] is None for case in REPLIES) >= 350
+    assert sum(case["must_be_read"] for case in REPLIES) >= 200
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.code)

@@ -153,7 +153,7 @@ def test_labels_are_averaged_as_probabilities() -> None:
 @pytest.mark.parametrize(("frame", "n"), [("reversed", 2), ("cyclic", 4), ("all", 24)])
 def test_one_question_costs_the_frame(frame: Frame, n: int) -> None:
     inner = Counting(controls.oracle())
-    (reply,) = symmetrized(inner, frame).answer([LabelRequest(Presentation(WHO))])  # type: ignore[arg-type]
+    (reply,) = symmetrized(inner, frame).answer([LabelRequest(Presentation(WHO))])
     assert len(inner.seen) == len(set(inner.seen)) == n
     each = controls.oracle().answer([LabelRequest(Presentation(WHO))])[0].n_tokens
     assert reply.n_tokens == n * each
@@ -162,7 +162,7 @@ def test_one_question_costs_the_frame(frame: Frame, n: int) -> None:
 @pytest.mark.parametrize("frame", FRAMES)
 def test_prompts_of_one_orbit_are_shared_and_counted_once(frame: Frame) -> None:
     inner = Counting(controls.oracle())
-    model = symmetrized(inner, frame)  # type: ignore[arg-type]
+    model = symmetrized(inner, frame)
     requests = [LabelRequest(Presentation(WHO, order=order)) for order in itertools.permutations(range(4))]
     replies = model.answer(requests)
     assert len(inner.seen) == len(set(inner.seen)) == 24

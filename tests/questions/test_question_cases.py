@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +135,41 @@ def test_rows_that_were_left_out_are_said_in_the_finding(tmp_path: Path) -> None
         controls.oracle(), bank, baseline=controls.always_first(), margin=0.1, readout="label"
     )
     assert "rows left out" in {guard.name for guard in flips.guards}
-    whole = check("option_order", controls.oracle(), tuple(bank), tolerance=0.1, orders="cyclic")
-    assert "rows left out" not in {guard.name for guard in whole.guards}
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        tuple,
+        lambda bank: bank[:6],
+        lambda bank: [question for question in bank if question.answer],
+        lambda bank: sorted(bank, key=lambda question: question.stem)[::2],
+        lambda bank: bank[:3] + bank[5:7],
+        lambda bank: pickle.loads(pickle.dumps(list(bank))),
+        lambda bank: [*bank, Question("Is it one of your own?", ["yes", "no"])],
+    ],
+)
+def test_no_choice_among_questions_hides_that_rows_were_left_out(tmp_path: Path, choose: Callable[..., Any]) -> None:
+    rows = [{"stem": f"q{n}", "options": ["elm", "oak", "ash"], "answer": n % 3} for n in range(12)]
+    file = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, [*rows, {"stem": "bad", "options": ["elm"]}])))
+    chosen = choose(load_questions(file, bad_rows="skip"))
+    finding = check("option_order", controls.oracle(), chosen, tolerance=0.1, orders="cyclic")
+    (text,) = [guard.text for guard in finding.guards if guard.name == "rows left out"]
+    assert text.startswith("1 of 13 rows were left out (bad_rows='skip'), first a.jsonl, line 13: ")
+    own = check("option_order", controls.oracle(), [Question("Which?", ["a1", "b1"])], tolerance=0.1)
+    assert "rows left out" not in {guard.name for guard in own.guards}
+
+
+def test_rows_left_out_of_two_files_are_both_said(tmp_path: Path) -> None:
+    banks = []
+    for name in "ab":
+        rows = [{"stem": f"{name}{n}", "options": ["elm", "oak"]} for n in range(3)]
+        file = write(tmp_path, f"{name}.jsonl", "\n".join(map(json.dumps, [*rows, {"stem": "bad", "options": []}])))
+        banks.append(load_questions(file, bad_rows="skip"))
+    finding = check("option_order", controls.oracle(), banks[0] + banks[1], tolerance=0.1)
+    (text,) = [guard.text for guard in finding.guards if guard.name == "rows left out"]
+    assert text.count("1 of 4 rows were left out") == 2
+    assert "first b.jsonl, line 4" in text
 
 
 def test_skipping_does_not_hide_that_keys_count_from_1(tmp_path: Path) -> None:

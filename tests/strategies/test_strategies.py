@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis.errors import InvalidArgument
+from hypothesis.errors import InvalidArgument, NoSuchExample
 
 from pytest_llminvariance import (
     AddDistractor,
@@ -208,6 +208,14 @@ def test_instances_compute_the_expected_answer(question: Question) -> None:
 def test_instances_shrink_to_the_first_values() -> None:
     assert find(pens(), lambda _: True).stem == PENS.format(name="Ann", n=2, m=3)  # 2 and 2 make options twice
     assert find(pens(), lambda q: "Bob" in q.stem).stem == PENS.format(name="Bob", n=2, m=3)
+
+
+@pytest.mark.parametrize("twin", ["1", "1 ", "1\u00a0", "\u200b1"])
+def test_instances_pass_over_options_that_look_the_same(twin: str) -> None:
+    either = inv.instances("{x}?", options=["{x}", "1"], answer=lambda x: x, x=[twin, "2"])
+    assert find(either, lambda _: True).options == ("2", "1")
+    with pytest.raises(NoSuchExample):
+        find(either, lambda q: "2" not in q.options)
 
 
 def test_instances_with_texts_as_options() -> None:

@@ -26,6 +26,8 @@ class Probe:
     readout: str | None = None
     draw: int | None = None
     """Which of several sampled answers; `None` for the one answer that is not sampled."""
+    place: tuple[int, ...] = ()
+    """Which variant of each of the plan's parts it shows; the one as written is all zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Plan:
     """Identifies the plan, with `auto` told as what it became."""
     balanced: tuple[int, ...] | None = None
     """Probes that show each content equally often at each position; `None` where the plan is not balanced."""
+    parts: tuple[str, ...] = ()
+    """What is changed, each by itself, in words: `option order`, `labelling`. Empty: the plan is one change, by its property's title."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Layout, Template
-from pytest_llminvariance.transforms.base import Product, Transform
+from pytest_llminvariance.transforms.base import Changes, Product, Transform
 from pytest_llminvariance.transforms.designs import Design
 from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS, Reformat, Relabel, Reorder, Reword
 
@@ -39,12 +40,15 @@ class Invariance(Property):
         """Plan the orbit."""
         orbit = self.transform.orbit(question, template)
         balanced = self.transform.balanced_part(orbit) if isinstance(self.transform, Reorder) else None
+        factors = self.transform.factors()
+        places = _places(self.transform, orbit.as_written, len(factors)) if len(factors) > 1 else {}
         return Plan(
             question,
-            tuple(map(Probe, orbit)),
+            tuple(Probe(shown, place=places.get(shown, ())) for shown in orbit),
             self.transform.describe(orbit),
             self.transform.spec_for(orbit.as_written),
             balanced,
+            tuple(factor.title for factor in factors) if places else (),
         )
 
     def fresh(self, plan: Plan, salt: str) -> Plan:
@@ -57,6 +61,16 @@ class Invariance(Property):
     def spec(self) -> str:
         """Return the transform's spec."""
         return self.transform.spec()
+
+
+def _places(transform: Transform, start: Presentation, n: int) -> Mapping[Presentation, tuple[int, ...]]:
+    """Return which variant of each of the `n` factors a presentation shows; the first variant met is 0."""
+    numbers: list[dict[Changes, int]] = [{} for _ in range(n)]
+    found: dict[Presentation, tuple[int, ...]] = {}
+    for changes, shown in transform.placed(start):
+        place = tuple(known.setdefault(one, len(known)) for known, one in zip(numbers, changes, strict=True))
+        found.setdefault(shown, place)
+    return found
 
 
 class OptionOrder(Invariance):

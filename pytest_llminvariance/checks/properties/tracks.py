@@ -58,14 +58,13 @@ class Tracking(Property):
         return cls(edits=edits, **options), template
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
-        """Plan the question and its edit; contents are counted as in the question."""
+        """Plan the question and its edit, both in the question's order: else a model that only looks at places would follow."""
         if question.content_hash not in self.edits:
             raise QuestionError(f"question {question.name!r} has no edit. Give questions and edits in pairs")
         edited = self.edits[question.content_hash]
-        order = tuple(question.options.index(option) for option in edited.options)
         answer = None if edited.answer is None else edited.options[edited.answer]
         after = Question(edited.stem, question.options, id=edited.id, context=edited.context, answer=answer)
-        shown = (Presentation(question, template=template), Presentation(after, order=order, template=template))
+        shown = (Presentation(question, template=template), Presentation(after, template=template))
         return Plan(question, tuple(map(Probe, shown)), "1 edit", f"tracks:{edited.content_hash[:12]}")
 
     def spec(self) -> str:

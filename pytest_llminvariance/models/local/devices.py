@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,13 @@ def batch_tokens_for(network: Any) -> int:
     free = torch.cuda.mem_get_info(place)[0] - KEPT_FREE_BYTES
     size = torch.finfo(network.dtype).bits // 8
     return max(CPU_BATCH_TOKENS, min(MOST_BATCH_TOKENS, int(free // (4 * width * size))))
+
+
+def free_memory() -> None:
+    """Collect what nobody holds any more, and hand cached memory of GPUs back."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def be_deterministic() -> None:

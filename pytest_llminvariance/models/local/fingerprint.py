@@ -36,7 +36,7 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
     config.pop("transformers_version", None)
     rest = {
         "config": config,
-        "adapters": _adapters(network),
+        "adapters": adapters_of(network),
         "said": dict(says),
         "attention": network.config._attn_implementation,
         "arithmetic": [torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()],
@@ -44,6 +44,8 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+    if hooks := hooks_of(network):
+        rest["hooks"] = hooks
     digest.update(json.dumps(rest, sort_keys=True, default=str).encode())
     backend = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
@@ -58,7 +60,7 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
 
 
-def _adapters(network: Any) -> dict[str, Any]:
+def adapters_of(network: Any) -> dict[str, Any]:
     """Return the configuration of PEFT adapters and how strongly each layer takes them; empty where there are none."""
     told = getattr(network, "peft_config", None)
     if not told:
@@ -72,7 +74,26 @@ def _adapters(network: Any) -> dict[str, Any]:
     active = {
         name: str(getattr(module, "active_adapters", "")) for name, module in network.named_modules() if name in scaling
     }
-    return {"configs": {name: _plain(config) for name, config in configs}, "scaling": scaling, "active": active}
+    disabled = sorted(
+        name for name, module in network.named_modules() if getattr(module, "disable_adapters", None) is True
+    )
+    told = {"disabled": disabled} if disabled else {}
+    return {
+        "configs": {name: _plain(config) for name, config in configs}, "scaling": scaling, "active": active, **told,
+    }  # fmt: skip
+
+
+def hooks_of(network: Any) -> dict[str, list[str]]:
+    """Return what is called around each part of a network and may change what it gives; empty where nothing is."""
+    found = {
+        name: [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+        for name, module in network.named_modules()
+    }
+    return {
+        name: [str(getattr(hook, "__qualname__", type(hook).__name__)) for hook in hooks]
+        for name, hooks in found.items()
+        if hooks
+    }
 
 
 def _plain(config: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import transformers
@@ -23,6 +23,7 @@ from pytest_llminvariance.models.local.devices import (
 from pytest_llminvariance.models.local.transformers import TransformersModel
 
 FLEX = "flex_attention"
+M = TypeVar("M", bound=TransformersModel)
 
 
 def load_transformers(target: str, name: str, settings: LoadSettings) -> TransformersModel:
@@ -32,10 +33,7 @@ def load_transformers(target: str, name: str, settings: LoadSettings) -> Transfo
         return _without_weights(target, name, settings, where)
     worker = None if settings.worker is None else Worker(*settings.worker)
     place = choose_device(settings.device, worker)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    if settings.deterministic:
-        be_deterministic()
+    set_arithmetic(settings)
     with quiet():
         network, tokenizer, notes = _load(target, name, settings, where)
     if settings.device_map is None:
@@ -44,10 +42,8 @@ def load_transformers(target: str, name: str, settings: LoadSettings) -> Transfo
             fit_workers(name, weight_bytes(network), worker, torch.cuda.device_count(), memory)
         network = network.to(place)
     network.eval()
-    _check_causal(network, name)
-    if settings.prompt_format == "chat" and not tokenizer.chat_template:
-        raise UsageError(f"prompt_format='chat', but {name} has no chat template. Use prompt_format='auto' or 'plain'")
-    return _made(network, tokenizer, name, settings, batch_tokens_for(network), notes)
+    check_causal(network, name)
+    return made_of(TransformersModel, network, tokenizer, name, settings, batch_tokens_for(network), notes)
 
 
 def _without_weights(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> TransformersModel:
@@ -60,13 +56,34 @@ def _without_weights(target: str, name: str, settings: LoadSettings, where: dict
         raise why_not_loaded(error, target) from error
     with torch.device("meta"):
         network = found.made_by.from_config(found.config)
-    return _made(network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
+    return made_of(TransformersModel, network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
 
 
-def _made(
-    network: Any, tokenizer: Any, name: str, settings: LoadSettings, batch_tokens: int, notes: Sequence[str]
-) -> TransformersModel:
-    return TransformersModel(
+def set_arithmetic(settings: LoadSettings) -> None:
+    """Set the threads of this process, and whether torch must be deterministic in it."""
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if settings.deterministic:
+        be_deterministic()
+
+
+def made_of(
+    kind: type[M],
+    network: Any,
+    tokenizer: Any,
+    name: str,
+    settings: LoadSettings,
+    batch_tokens: int,
+    notes: Sequence[str],
+) -> M:
+    """Return the model of a network and its tokenizer, asked as the settings say.
+
+    Raises:
+        UsageError: for prompt_format='chat' without a chat template.
+    """
+    if settings.prompt_format == "chat" and not tokenizer.chat_template:
+        raise UsageError(f"prompt_format='chat', but {name} has no chat template. Use prompt_format='auto' or 'plain'")
+    return kind(
         name,
         network,
         tokenizer,
@@ -104,7 +121,7 @@ def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any])
 
 
 @torch.inference_mode()
-def _check_causal(network: Any, name: str) -> None:
+def check_causal(network: Any, name: str) -> None:
     """Raise where a later token changes what was said of earlier ones: such a model is no causal one."""
     tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]], device=network.device)
     logits = network(input_ids=tokens, use_cache=False).logits[:, :5].float()

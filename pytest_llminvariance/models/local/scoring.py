@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from pytest_llminvariance.models.local.devices import free_memory
 from pytest_llminvariance.models.local.gates import (
     Proof,
     declared_windows,
@@ -216,9 +216,7 @@ class Scorer:
     def shrink(self, n_tokens: int) -> None:
         """Halve the tokens of a pass after a pass of `n_tokens` ran out of memory, and remember it."""
         self.batch_tokens = max(1, min(self.batch_tokens, n_tokens) // 2)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
 
 def first_line(error: BaseException) -> str:

@@ -5,17 +5,15 @@ How token sequences reach the model is for `scoring` and `generation`.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.models.local.continuations import Encoder
+from pytest_llminvariance.models.local.devices import free_memory
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.generation import end_tokens, generate, text_batches
 from pytest_llminvariance.models.local.label_tokens import LabelTokens
@@ -122,7 +120,7 @@ class TransformersModel:
     @property
     def plain(self) -> TransformersModel:
         """The same model, asked prompt by prompt in padded batches and with its own attention: for comparison."""
-        return TransformersModel(
+        return type(self)(
             self.name, self._live(), self._tokenizer, chat=self.chat, batch_tokens=self.batch_tokens, packed=False,
             max_new_tokens=self.max_new_tokens, chat_arguments=self._prompts.arguments, notes=self.notes,
         )  # fmt: skip
@@ -172,9 +170,7 @@ class TransformersModel:
             self._fingerprint, self._noisy = self.fingerprint, self.is_noisy
         self._network = None
         self._scorer.release()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Score and generate; replies come in the order asked."""

@@ -1,0 +1,71 @@
+"""What is checked: a model, or what people hold of one, asked as the settings of the session say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.models import symmetrized as averaging
+from pytest_llminvariance.models.functions import FunctionModel
+from pytest_llminvariance.models.protocol import AnyModel, Model
+from pytest_llminvariance.models.wrapping import SETTINGS, as_model
+
+
+def model_of(obj: AnyModel) -> Model:
+    """Return a model as it is, and anything else as `wrap_model` takes it, with the settings of the session.
+
+    Raises:
+        UsageError: for what is not taken.
+        ModelError: for a network that is no causal language model, or a tokenizer that does not fit it.
+    """
+    return (current_run.get().wrap or as_model)(obj)
+
+
+def wrap_model(obj: object, tokenizer: object = None, *, name: str | None = None, **settings: Any) -> Model:
+    """Return what you hold of a model as a model of this package; every check does this by itself.
+
+    `obj` is a causal language model of transformers with its `tokenizer` (or the pair of both), also one of PEFT,
+    compiled or dispatched to several devices; a `pipeline("text-generation")`; a function `messages -> text`, read as
+    text; a function `messages, options -> {option: probability}`, read by label; or a model already, which is
+    returned as it is. Messages are dictionaries with `role` and `content`. The object stays where and as it is:
+    weights, device, training mode. `name` stands in messages and reports.
+
+    `settings` are those of `load_model` which reach a model that is loaded already: `prompt_format`, `batch_tokens`,
+    `threads`, `packed`, `deterministic`, `max_new_tokens` and `chat_arg`; `dtype` is checked, never changed. They are
+    for models of transformers. In a pytest session those that are not given are the session's.
+
+    The same object, wrapped twice in the same way, is the same model, until its weights, adapters or template change.
+    Two objects never share answers, and no answer is kept between sessions.
+
+    Raises:
+        UsageError: for what is not taken, a model without its tokenizer, or settings that cannot reach it.
+        ModelError: for a network that is no causal language model, or a tokenizer that does not fit it.
+    """
+    unknown = sorted(settings.keys() - set(SETTINGS))
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]}={settings[unknown[0]]!r:.80} is no setting of wrap_model: it cannot reach a model that is loaded already.\n"
+            f"These can: {', '.join(SETTINGS)}"
+        )
+    made = (current_run.get().wrap or as_model)(obj, tokenizer, name=name, settings=settings)
+    given = sorted(settings) + (["name"] if name is not None else [])
+    if made is obj and given:
+        raise UsageError(
+            f"{given[0]} is given for {made.name}, which is a model already.\nGive it where that model is made"
+        )
+    if isinstance(made, FunctionModel) and settings:
+        raise UsageError(
+            f"{given[0]} is given for the function {made.name}, which it does not reach.\nLet the function do it"
+        )
+    return made
+
+
+def symmetrized(model: AnyModel, frame: averaging.Frame = "all") -> averaging.SymmetrizedModel:
+    """Return `model` averaged over a frame of orders: it passes the order check by construction.
+
+    Raises:
+        UsageError: for an unknown frame.
+        CapabilityError: if the model gives texts only.
+    """
+    return averaging.symmetrized(model_of(model), frame)

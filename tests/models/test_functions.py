@@ -1,0 +1,257 @@
+"""Functions of messages as models: what they are given, how they are read, and what is refused."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import math
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from pytest_llminvariance import (
+    ModelError,
+    Presentation,
+    Question,
+    UsageError,
+    Verdict,
+    check,
+    controls,
+    load_model,
+    run,
+    wrap_model,
+)
+from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, MissingReply, TextReply, TextRequest
+
+BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]
+SHOWN = Presentation(BANK[0], order=(2, 0, 1))
+Messages = list[dict[str, str]]
+
+
+def letter_of(messages: Messages) -> str:
+    return "abc"[int(messages[-1]["content"].partition("stem ")[2].partition("?")[0]) % 3]
+
+
+def by_content(messages: Messages, options: list[str]) -> dict[str, float]:
+    return {option: 0.8 if option[0] == letter_of(messages) else 0.1 for option in options}
+
+
+def by_place(messages: Messages, options: list[str]) -> dict[str, float]:
+    return dict(zip(options, (0.8, 0.1, 0.1), strict=True))
+
+
+def says_content(messages: Messages) -> str:
+    lines = messages[-1]["content"].splitlines()
+    return next(line for line in lines if f". {letter_of(messages)}" in line)
+
+
+def says_first(messages: Messages) -> str:
+    return "A"
+
+
+@pytest.mark.parametrize(
+    ("function", "readout", "verdict"),
+    [
+        (by_content, "label", Verdict.HOLDS),
+        (by_place, "label", Verdict.BROKEN),
+        (says_content, "text", Verdict.HOLDS),
+        (says_first, "text", Verdict.BROKEN),
+    ],
+)
+def test_functions_of_known_truth(function: Callable[..., Any], readout: str, verdict: Verdict) -> None:
+    finding = check("option_order", function, BANK, tolerance=0.05)
+    assert (finding.verdict, finding.readout, finding.model) == (verdict, readout, function.__name__)
+
+
+def test_what_a_function_is_given_and_how_it_is_read() -> None:
+    given: list[Any] = []
+
+    def note(messages: Messages, options: list[str]) -> Mapping[str, float]:
+        given.append((messages, options))
+        return {"a0": 0.5, "b0": 0.25, "c0": 0}
+
+    (reply,) = wrap_model(note).answer([LabelRequest(SHOWN)])
+    assert isinstance(reply, LabelReply)
+    assert reply.logprobs_nats == (-math.inf, math.log(0.5), math.log(0.25))
+    ((messages, options),) = given
+    assert options == ["c0", "a0", "b0"]
+    assert [set(message) for message in messages] == [{"role", "content"}]
+    assert messages[-1]["content"] == SHOWN.render()[-1].content
+    other = wrap_model(note).answer([LabelRequest(SHOWN.replace(order=(0, 1, 2)))])[0]
+    assert other.sent_sha256 != reply.sent_sha256
+
+
+class Client:
+    """A client with a method and a call."""
+
+    def ask(self, messages: Messages) -> str:
+        return "A"
+
+    def __call__(self, messages: Messages, options: list[str]) -> dict[str, float]:
+        return by_place(messages, options)
+
+
+def with_settings(temperature: float, messages: Messages, options: list[str] | None = None) -> dict[str, float]:
+    assert temperature == 0
+    return by_place(messages, options or [])
+
+
+CALLS: dict[str, tuple[Any, str]] = {
+    "lambda": (lambda messages: "A", "text"),
+    "method": (Client().ask, "text"),
+    "object": (Client(), "label"),
+    "partial": (functools.partial(with_settings, 0.0), "label"),
+    "more with a default": (lambda messages, seed=3: "A", "text"),
+    "options with a default": (lambda messages, options=(): by_place(messages, options), "label"),
+    "more by keyword": (lambda messages, *, seed=3, **more: "A", "text"),
+}
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_whatever_can_be_called_is_read_by_what_it_takes(kind: str) -> None:
+    function, readout = CALLS[kind]
+    model = wrap_model(function)
+    assert model.capabilities == {readout}
+    make = TextRequest if readout == "text" else LabelRequest
+    assert isinstance(model.answer([make(SHOWN)])[0], TextReply if readout == "text" else LabelReply)
+    assert wrap_model(function) is model
+
+
+async def later(messages: Messages) -> str:
+    return "A"
+
+
+class Named:
+    name = "half a model"
+
+
+def strange(*messages: object) -> str:
+    return ""
+
+
+REFUSED: dict[str, tuple[object, str]] = {
+    "nothing": (None, r"^model is None, which is not taken\.\nGive \(model, tokenizer\)"),
+    "a text": ("demo", r"^model is the text 'demo'\.\nGive load_model\('demo'\)"),
+    "a class": (Client, r"^model is the class Client, which is not called yet\.\nWrite Client\(\)"),
+    "a factory": (controls.oracle, r"^model is oracle, which is not called yet\.\nWrite oracle\(\)"),
+    "async": (later, r"^model is later, an async function, .*\nGive lambda messages: asyncio\.run"),
+    "any number": (
+        strange,
+        r"^model is strange, which takes \(.*\).*: it is not known what to give it\.\nGive a function",
+    ),
+    "three": (lambda a, b, c: "", r"^model is .*lambda, which takes \(a, b, c\)"),
+    "by keyword only": (lambda *, messages: "", r"^model is .*lambda, which takes \(\*, messages\)"),
+    "half a model": (Named(), r"^model is a Named, which has no 'fingerprint'\.\n"),
+    "a dictionary": ({"model": 1}, r"^model is a dict, which is not taken\.\n"),
+    "a number": (3, r"^model is 3, which is not taken\.\n"),
+    "a function with a tokenizer": ((says_first, "tokenizer"), r"^model is a function, and a tokenizer is given"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_not_taken_is_refused_in_two_lines(kind: str) -> None:
+    held, says = REFUSED[kind]
+    with pytest.raises(UsageError, match=says) as raised:
+        check("option_order", held, BANK, tolerance=0.05)
+    assert str(raised.value).count("\n") == 1
+
+
+def test_an_engine_of_vllm_is_refused_with_a_way_out() -> None:
+    engine = type("LLM", (), {"__module__": "vllm.entrypoints.llm", "__call__": lambda self, messages: ""})()
+    with pytest.raises(
+        UsageError, match=r"^model is a LLM of vLLM, which is not supported yet\.\nGive a function .*chat"
+    ):
+        wrap_model(engine)
+
+
+def raises(messages: Messages) -> str:
+    raise KeyError("choices")
+
+
+ANSWERS: dict[str, tuple[Callable[..., Any], str]] = {
+    "raises": (raises, "raises raised KeyError: 'choices'"),
+    "no text": (lambda messages: None, "gave a NoneType, but a function of messages must give a text"),
+    "a list": (lambda messages, options: [0.5, 0.5, 0], "gave a list, but must give a probability for each option"),
+    "a letter": (lambda messages, options: {"A": 1.0}, "gave a probability for 'A', which is no option of"),
+    "one missing": (
+        lambda messages, options: {options[0]: 1.0},
+        r"gave no probability for 'b0', but .* 0 where it has none",
+    ),
+    "below 0": (lambda messages, options: dict.fromkeys(options, -0.1), "gave -0.1 for 'a0', but"),
+    "true": (lambda messages, options: dict.fromkeys(options, True), "gave True for 'a0'"),
+    "percent": (lambda messages, options: dict.fromkeys(options, 33.0), "sum to 99, but .* Divide percentages by 100"),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_what_a_function_gives_is_checked(kind: str) -> None:
+    function, says = ANSWERS[kind]
+    with pytest.raises(ModelError, match=says):
+        check("option_order", function, [SHOWN.question], tolerance=0.05)
+
+
+def test_nan_is_a_missing_answer() -> None:
+    finding = check("option_order", lambda messages, options: dict.fromkeys(options, math.nan), BANK, tolerance=0.05)
+    assert finding.verdict is Verdict.UNDECIDED
+    assert isinstance(MissingReply("nan"), MissingReply)
+
+
+def test_two_functions_never_share_answers_or_a_fingerprint() -> None:
+    def make(answer: str) -> Callable[[Messages], str]:
+        return lambda messages: answer
+
+    made = [make("A"), make("A"), make("B")]
+    models = [wrap_model(function) for function in made]
+    assert len({model.fingerprint for model in models}) == 3
+    asked: list[int] = []
+
+    def counted(messages: Messages) -> str:
+        asked.append(1)
+        return "A"
+
+    with run():
+        for function in (counted, counted, lambda messages: counted(messages)):
+            check("option_order", function, BANK[:1], tolerance=0.05)
+            asked.append(0)
+    first = asked.index(0)
+    assert asked == [*[1] * first, 0, 0, *[1] * first, 0]
+
+
+def test_a_fingerprint_is_the_same_in_another_process_and_changes_with_the_code() -> None:
+    codes = ["lambda messages: 'A'", "lambda messages: 'A'", "lambda messages: 'B'"]
+    seen = []
+    for code in codes:
+        seen.append(wrap_model(eval(code)).fingerprint)
+        gc.collect()
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_nothing_keeps_a_function_alive() -> None:
+    big = Client()
+    dead = weakref.ref(big)
+    with run():
+        check("option_order", big, BANK[:2], tolerance=0.05)
+        check("option_order", big.ask, BANK[:2], tolerance=0.05)
+        del big
+        gc.collect()
+        assert dead() is None
+
+
+def test_settings_do_not_reach_functions_and_models() -> None:
+    assert wrap_model(says_first, name="mine").name == "mine"
+    with pytest.raises(
+        UsageError, match=r"^batch_tokens is given for the function says_first, which it does not reach\.\n"
+    ):
+        wrap_model(says_first, batch_tokens=3)
+    with pytest.raises(UsageError, match=r"^name is given for oracle, which is a model already\.\n"):
+        wrap_model(controls.oracle(), name="mine")
+    with pytest.raises(UsageError, match=r"^colour='red' is no setting of wrap_model"):
+        wrap_model(says_first, colour="red")
+
+
+def test_a_factory_may_give_a_function(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_factory.py").write_text("def make():\n    return lambda messages: 'A'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_model("python:own_factory:make").capabilities == {"text"}
