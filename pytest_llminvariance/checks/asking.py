@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.evidence import Evidence, read
-from pytest_llminvariance.checks.foreign_stems import ForeignStems
 from pytest_llminvariance.checks.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import Terms
@@ -20,6 +19,7 @@ from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
+from pytest_llminvariance.questions.foreign_stems import ForeignStems
 
 N_SENTINELS = 3
 MAX_DRIFT_NATS = 0.1

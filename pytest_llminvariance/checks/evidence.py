@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_llminvariance.checks.foreign_stems import could_move
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.sheet import Place, Sheet
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
@@ -21,6 +20,7 @@ from pytest_llminvariance.measures.metrics import (
     Number,
     mean_interval,
 )
+from pytest_llminvariance.measures.movement import could_move
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.questions.presentation import Presentation

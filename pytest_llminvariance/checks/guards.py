@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence
-from pytest_llminvariance.checks.foreign_stems import Kinds, kinds
 from pytest_llminvariance.checks.properties.base import Property
-from pytest_llminvariance.checks.refusals import movement_bound, needed_movement
+from pytest_llminvariance.checks.refusals import movement_bound
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Number, mean_interval
+from pytest_llminvariance.measures.movement import needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
+from pytest_llminvariance.questions.foreign_stems import Kinds, kinds
 from pytest_llminvariance.questions.question import MIN_KNOWN, Question, name_of_unit
 
 MIN_MASS = 0.5

@@ -18,14 +18,14 @@ from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.metrics import METRICS, Metric, Number, excess_disagreement, of_all_orders
+from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
+from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
 from pytest_llminvariance.models.wrapping import as_model
 from pytest_llminvariance.questions.question import Question, Questions, as_questions, known_answers
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
-MIN_MOVEMENT = Fraction(1, 10)
 ORBIT_METRICS = ("flip_rate", "disagreement", "tv", "score_gap")
 
 
@@ -116,13 +116,8 @@ def _why_all(property: Property, metric: Metric, risk: ItemRisk) -> str:
 
 
 def movement_bound(property: Property, tolerance: Fraction) -> Fraction | None:
-    """Return what another stem must move the answer by, at most: max(0.10, twice the tolerance)."""
-    return max(MIN_MOVEMENT, 2 * tolerance) if property.needs_response else None
-
-
-def needed_movement(most: Fraction, could: Number) -> Number:
-    """Return what must be exceeded where a model that is always right would move by `could`: at most half of that."""
-    return min(most, could / 2)
+    """Return what another stem must move the answer by, at most; `None` where no response is needed."""
+    return bound_of_movement(tolerance) if property.needs_response else None
 
 
 def as_tolerance(tolerance: object) -> Fraction:

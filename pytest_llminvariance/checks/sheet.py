@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pytest_llminvariance.checks.foreign_stems import ForeignStems
 from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
 from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
+from pytest_llminvariance.questions.foreign_stems import ForeignStems
 from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.presentation import Presentation
 
@@ -50,7 +50,9 @@ class Sheet:
         return dataclasses.replace(
             self,
             plans=(*self.plans, *(must_reach(plan, title, frame) for plan in plans)),
-            foreign=() if stems is None else (*self.foreign, *map(stems.under, plans)),
+            foreign=()
+            if stems is None
+            else (*self.foreign, *(stems.under(plan.question, plan.probes[0].presentation) for plan in plans)),
         )
 
     def planned(self, question: int) -> list[Request]:

@@ -15,11 +15,11 @@ from typing import Literal, Protocol
 from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions, movements
 from pytest_llminvariance.checks.guards import reply_guards
 from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.refusals import needed_movement
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.measures.forecast import forecast_words
 from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
+from pytest_llminvariance.measures.movement import needed_movement
 from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
 
 FIRST_GROUP = 4
@@ -78,13 +78,14 @@ class Stopping:
         least = self.metric.least
         for evidence in self._asked(units):
             values = measure_questions(evidence, self.metric)
+            moves, could = movements(evidence, self.metric, self.samples) if self.response else ((), ())
             value = self._of_cluster(values) if self.unit_name == "cluster" else values[0]
             self._evidence += evidence
             self._values += values
             self._counted.append(value)
             self.test.add(rescaled(value.low, least), rescaled(value.high, least))
             if self.response is not None:
-                moved_by = rescaled(self._response_of(evidence), least)
+                moved_by = rescaled(self._response_of(moves, could), least)
                 self.response.add(moved_by, moved_by)
             all_asked = self.is_exact_at_end and len(self._counted) == self.n_units
             if not all_asked and (verdict := self._verdict()) is not None:
@@ -101,9 +102,8 @@ class Stopping:
                 yield [next(found) for _ in plans]
             start += len(group)
 
-    def _response_of(self, evidence: Sequence[Evidence]) -> Number:
+    def _response_of(self, moves: Sequence[Interval], could: Sequence[Number]) -> Number:
         """Return what a unit moves by, with what its questions need less than the bound added: at most 1."""
-        moves, could = movements(evidence, self.metric, self.samples)
         self._moves += moves
         self._could += could
         most = self.least_movement or Fraction(0)

@@ -12,12 +12,8 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.measures.distribution import AnswerDistribution
-from pytest_llminvariance.measures.metrics import Metric, Number, mean_interval
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import STEM_OF, Question, cluster_of
 
@@ -56,9 +52,8 @@ class ForeignStems:
                 same = self._by_options.setdefault(frozenset(question.options), {})
                 same.setdefault(question.options[question.answer], []).append(question)
 
-    def under(self, plan: Plan) -> tuple[Presentation, ...]:
-        """Return the plan's presentation as written under foreign stems."""
-        shown, asked = plan.probes[0].presentation, plan.question
+    def under(self, asked: Question, shown: Presentation) -> tuple[Presentation, ...]:
+        """Return a question's presentation as written under foreign stems."""
         place = self._place[asked.content_hash]
         told = (_instruction(shown, place // 2 + step) for step in itertools.count())
         contrasts = list(itertools.islice(self._contrasts(asked, place), self._each))
@@ -130,29 +125,6 @@ def _under(shown: Presentation, donor: Question) -> Presentation:
         return shown.replace(question=donor)
     stem = Question(donor.stem, donor.options, id=donor.id, context=context, answer=donor.answer)
     return shown.replace(question=shown.question.under(stem))
-
-
-def could_move(asked: Question, shown: Sequence[Presentation], metric: Metric, samples: int) -> Number:
-    """Return how far a model that is always right would move, in the metric's units.
-
-    Where a right answer is not known, the mean over all answers stands for it.
-    """
-    moves = [
-        _apart(metric, samples, len(asked.options), asked.keyed_scores, asked.answer, part.question.answer)
-        for part in shown
-    ]
-    return sum(moves) / len(moves)
-
-
-@lru_cache(maxsize=4096)
-def _apart(
-    metric: Metric, samples: int, k: int, scores: tuple[float, ...] | None, one: int | None, other: int | None
-) -> Number:
-    def certain(content: int) -> tuple[AnswerDistribution, ...]:
-        return (AnswerDistribution.chosen(content, k),) * samples
-
-    pairs = itertools.product(range(k) if one is None else (one,), range(k) if other is None else (other,))
-    return mean_interval([metric.measure((*certain(a), *certain(b)), scores, 0.0) for a, b in pairs]).low
 
 
 class Kinds(NamedTuple):
