@@ -21,23 +21,33 @@ SHAPES: dict[str, dict[str, Any]] = {
 SIZES = tuple(SHAPES)
 
 
-def random_llama(size: str, folder: Path, device: str = "cpu") -> Path:
-    """Write weights in bfloat16, configuration and tokenizer into `folder`; the same ones for a size and device."""
-    tokenizer = AutoTokenizer.from_pretrained(str(demo_folder()))
-    shape = SHAPES[size]
+def random_network(size: str, vocabulary: int, device: str = "cpu", **more: Any) -> Any:
+    """Return a network in bfloat16; the same weights for a size and device."""
+    heads = 2 if size == "tiny" else 8
     config = LlamaConfig(
-        **shape,
-        num_key_value_heads=2 if size == "tiny" else 8,
-        vocab_size=len(tokenizer),
+        **SHAPES[size],
+        num_key_value_heads=heads,
+        vocab_size=vocabulary,
         max_position_embeddings=16_384,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
         dtype="bfloat16",
+        **more,
     )
     torch.manual_seed(0)
     with quiet(), torch.device(device):
-        network = LlamaForCausalLM(config).to(torch.bfloat16)
-        network.save_pretrained(folder)
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.bfloat16)  # 8b in float32 first would need twice the memory
+        try:
+            return LlamaForCausalLM(config).to(torch.bfloat16).eval()
+        finally:
+            torch.set_default_dtype(usual)
+
+
+def random_llama(size: str, folder: Path, device: str = "cpu") -> Path:
+    """Write weights in bfloat16, configuration and tokenizer into `folder`; the same ones for a size and device."""
+    tokenizer = AutoTokenizer.from_pretrained(str(demo_folder()))
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    with quiet():
+        random_network(size, len(tokenizer), device, **ends).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

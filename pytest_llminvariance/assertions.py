@@ -25,7 +25,7 @@ from pytest_llminvariance.checks.properties.invariance import OptionOrder, Promp
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
-from pytest_llminvariance.checks.run import current_run, recorded
+from pytest_llminvariance.checks.run import Run, current_run, recorded
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import (
     Finding,
@@ -38,7 +38,7 @@ from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _fi
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
-from pytest_llminvariance.models.protocol import AnyModel, Readout, request_for, resolve_readout
+from pytest_llminvariance.models.protocol import AnyModel, Model, Readout, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.references import OnReference
@@ -246,8 +246,15 @@ def assert_same_answer(model: AnyModel, a: Presentation, b: Presentation, *, rea
             raise UsageError(f"{shown!r} is a {type(shown).__name__}, but must be a Presentation")
     if not same_contents(a.question, b.question):
         raise UsageError("the two presentations show different options, so their answers cannot be compared")
-    model, run = model_of(model), current_run.get()
-    way = resolve_readout(readout, model)
+    subject, run = model_of(model), current_run.get()
+    way = resolve_readout(readout, subject)
+    with run.turn:
+        _compare(run, subject, a, b, way)
+
+
+def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str) -> None:
+    """Ask for two presentations, and raise if their answers differ."""
+    __tracebackhide__ = True
     if run.on_plan is not None:
         announce(run, search_estimate(model, [request_for(shown, way) for shown in (a, b)]))
     memo = {} if run.memo is None else run.memo
@@ -264,7 +271,7 @@ def assert_same_answer(model: AnyModel, a: Presentation, b: Presentation, *, rea
             example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
         else:
             example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
-        raise InvarianceError(same_answer_message(example, model.name, way, run.replay), example=example)
+        raise InvarianceError(same_answer_message(example, model.name, way, run.replay), example=example, readout=way)
 
 
 def _assert(

@@ -1,4 +1,7 @@
-"""Files of this package: where its own lie, whether that place is on a network, and writing one whole or not at all."""
+"""Files of this package: where its own lie, how text becomes bytes, and writing one whole or not at all.
+
+Loaded at the start of every session, so it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,22 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_llminvariance.errors import UsageError
 
+
+class _Disk(NamedTuple):
+    """The system's own functions, kept from the start: a test that fakes or mocks files hides nothing from a record."""
+
+    makedirs: Any = os.makedirs
+    open: Any = os.open
+    write: Any = os.write
+    close: Any = os.close
+    path: type[Path] = type(Path())
+
+
+DISK = _Disk()
 NETWORK_TYPES = frozenset(
     [
         "9p",
@@ -37,29 +52,65 @@ NETWORK_TYPES = frozenset(
 
 
 def cache_folder() -> Path:
-    """Return this package's folder in the user's cache; LLMINVARIANCE_CACHE overrides it."""
+    """Return this package's folder in the user's cache; LLMINVARIANCE_CACHE overrides it.
+
+    Raises:
+        UsageError: where the user has no home.
+    """
     named = os.environ.get("LLMINVARIANCE_CACHE")
     if named:
         return Path(named)
+    try:
+        return _user_cache() / "pytest-llminvariance"
+    except RuntimeError as error:
+        raise UsageError(
+            "this user has no home, so there is no cache folder. Set LLMINVARIANCE_CACHE to one"
+        ) from error
+
+
+def _user_cache() -> Path:
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "pytest-llminvariance"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def answers_folder(setting: str = "auto") -> Path | None:
     """Return the folder that keeps answers between sessions, or `None` where they are not kept.
 
-    `auto` is what LLMINVARIANCE_ANSWERS says (off or a folder), else `answers` in `cache_folder`.
+    `auto` is what LLMINVARIANCE_ANSWERS says (off or a folder), else `answers` in `cache_folder`, where there is one.
+
+    Raises:
+        UsageError: for a folder in a home that is not there.
     """
     if setting == "auto":
         setting = os.environ.get("LLMINVARIANCE_ANSWERS") or "auto"
     if setting == "off":
         return None
-    return cache_folder() / "answers" if setting == "auto" else Path(setting).expanduser()
+    if setting == "auto":
+        with contextlib.suppress(UsageError):
+            return cache_folder() / "answers"
+        return None
+    try:
+        return Path(setting).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"answers are to be kept in {setting!r}, but there is no such home. Name a folder, or off"
+        ) from error
+
+
+def temporary_folder() -> Path:
+    """Return the system's folder for temporary files, without settling it for everybody else in this process.
+
+    Raises:
+        OSError: where there is none.
+    """
+    settled = tempfile.tempdir
+    try:
+        return Path(tempfile.gettempdir())
+    finally:
+        tempfile.tempdir = settled
 
 
 def on_network(folder: Path) -> bool:
@@ -88,6 +139,31 @@ def file_system_type(path: str, mountinfo: str) -> str:
 def is_network_type(kind: str) -> bool:
     """Return whether files of this type may be shared between machines, so that memory-mapped files are not."""
     return kind in NETWORK_TYPES or kind.startswith("fuse.")
+
+
+def encoded(text: str) -> bytes:
+    r"""Return text as UTF-8; half a surrogate pair, which UTF-8 cannot hold, as `\udcff`: in JSON the same character."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def json_line(data: Any) -> bytes:
+    """Return plain data as one line of a JSONL file; what JSON does not know as its text."""
+    return encoded(json.dumps(data, allow_nan=False, default=str) + "\n")
+
+
+def append(file: Path, data: bytes) -> None:
+    """Put lines at the end of a file in one write, so that a process that is killed leaves whole ones.
+
+    Raises:
+        OSError: where the system refuses.
+    """
+    DISK.makedirs(str(file.parent), exist_ok=True)
+    handle = DISK.open(str(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        while data:
+            data = data[DISK.write(handle, data) :]
+    finally:
+        DISK.close(handle)
 
 
 def write_whole(target: Path, data: bytes) -> None:
@@ -137,7 +213,7 @@ def write_committed(path: Path, what: str, data: Mapping[str, Any]) -> None:
         UsageError: where it cannot be written.
     """
     with writing(path, what):
-        write_whole(path, (json.dumps(data, indent=1) + "\n").encode())
+        write_whole(path, encoded(json.dumps(data, indent=1) + "\n"))
 
 
 def read_committed(path: Path, what: str, version: int, way_out: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 from hypothesis import settings
 
-from pytest_llminvariance.checks.run import Run, current_run
+from pytest_llminvariance.checks.run import Run, surrounded
 
 pytest_plugins = ["pytester"]
 
@@ -31,6 +31,5 @@ def pytest_report_header() -> str:
 @pytest.fixture(autouse=True)
 def no_session() -> Iterator[None]:
     """Checks of these tests are about the package, so they stay out of the session's own findings."""
-    token = current_run.set(Run())
-    yield
-    current_run.reset(token)
+    with surrounded(Run()):
+        yield

@@ -101,7 +101,9 @@ def write_run(
         for n, item in enumerate(found)
     ]
     (directory / "findings.json").write_text(json.dumps({"schema_version": 1, "findings": rows}))
-    (directory / "run.json").write_text(json.dumps(RUN if run is None else run))
+    failed = any(row["verdict"] != "HOLDS" and row["level"] == "block" for row in rows)
+    facts = {**RUN, "exit": int(failed)} if run is None else run
+    (directory / "run.json").write_text(json.dumps(facts))
     with (directory / "answers.jsonl").open("w") as file:
         for n, item in enumerate(found):
             file.writelines(json.dumps(row) + "\n" for row in answer_rows(f"{n:016x}", item.finding, item.evidence))

@@ -67,6 +67,7 @@ def make_example(
         before=written,
         after=other,
         source="" if twice or first.readout != second.readout else question_source(question),
+        context=question.context or "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -266,12 +267,15 @@ def majority(item: Evidence, samples: int) -> Evidence:
     return dataclasses.replace(item, plan=plan, answers=tuple(answers), repeats=frozenset())
 
 
+_version = functools.cache(importlib.metadata.version)  # a file is read for each
+
+
 def package_versions(*more: str) -> dict[str, str]:
     """Return the versions of what determines answers and numbers, and of packages that are named beside them."""
     found = {}
     for name in ("pytest-llminvariance", "torch", "transformers", *more):
         try:
-            found[name] = importlib.metadata.version(name)
+            found[name] = _version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found

@@ -2,13 +2,19 @@
 
 Imports nothing heavy: the plugin needs it at the start of every session.
 
-One `ContextVar` carries it, set by the plugin around each test, by the command line, and by `with run(...)`
-in a notebook. The default records nothing and remembers nothing.
+Checks are made in lanes: a test of a pytest session while it runs, the session around its tests, a `with run(...)` in
+a notebook, the command line. A context knows its lane; a thread, an executor or an event loop that knows of none, or of
+one that has ended, uses the one that is open in this process. Where several are open it is refused to guess. Outside of
+all lanes nothing is recorded and nothing remembered.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -60,6 +66,8 @@ class Run(NamedTuple):
     """Of the current test; at `warn` and `ignore` no check fails it."""
     baseline: Path | None = None
     """The record of the run to compare with."""
+    turn: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    """Around each check and search: one at a time, also where a test has threads; it refuses those of no test."""
 
     wrap: Callable[..., Model] | None = None
     """Makes a model of what a check is given, as `as_model` does, with the settings of the session; `None`: with none."""
@@ -70,7 +78,108 @@ class Run(NamedTuple):
         return self.memory() if self.memory else None
 
 
-current_run: ContextVar[Run] = ContextVar("llminvariance_run", default=Run())  # noqa: B039 - frozen
+class refused(contextlib.AbstractContextManager[None]):  # noqa: N801 - used like a function
+    """The turn of checks that belong to no test: an error that says why, before anything is asked."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __enter__(self) -> None:
+        raise UsageError(self._why)
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing: it is never entered."""
+
+
+class Lane:
+    """Where one check follows the other: a test, a `with run(...)`, or a whole session around its tests.
+
+    Open between `enter` and `leave`. What it gives changes while a fixture of wider scope has it (`give`).
+    """
+
+    def __init__(self, run: Callable[[], Run], *, holds_tests: bool = False) -> None:
+        self._runs = [run]
+        self.holds_tests = holds_tests
+        """True for a session: the lanes of its tests are inside it, and a check outside of them is refused."""
+        self.around: Lane | None = None
+        self._before: Lane | None = None
+
+    @property
+    def run(self) -> Run:
+        """What checks are given here now."""
+        return self._runs[-1]()
+
+    def give(self, change: Callable[[Run], Run]) -> Callable[[], None]:
+        """Give checks what `change` makes of it until what is returned is called."""
+        below = self._runs[-1]
+        changed = functools.cache(lambda: change(below()))
+        self._runs.append(changed)
+        return lambda: self._runs.remove(changed)
+
+    def enter(self, around: Lane | None) -> None:
+        """Open it inside the lane `around`."""
+        self.around, self._before = around, _known.get()
+        _OPEN.append(self)
+        _known.set(self)
+
+    def leave(self) -> None:
+        """Close it."""
+        _OPEN.remove(self)
+        _known.set(self._before)
+
+
+_known: ContextVar[Lane | None] = ContextVar("llminvariance_lane", default=None)
+_OPEN: list[Lane] = []  # of this process: a new thread's context knows nothing
+NOTHING = Run()
+SEVERAL = (
+    "several tests run at once in this process, and this thread does not say to which of them its check belongs. "
+    "Start it with contextvars.copy_context().run, or asyncio.to_thread"
+)
+ELSEWHERE = (
+    "this check runs in another process than its test, so its finding would be lost. Make it in the test's own process, "
+    "in threads if it must be, or say that it stands alone: with llminvariance's run(recorder=...)"
+)
+
+
+class _Current:
+    """What surrounds the check that is made now."""
+
+    def lane(self) -> Lane | None:
+        """Return the lane that this context knows, or else the one that is open; `None` outside of all."""
+        known = _known.get()
+        if known is not None and known in _OPEN and not known.holds_tests:
+            return known
+        around = {id(lane.around) for lane in _OPEN}
+        inmost = [lane for lane in _OPEN if id(lane) not in around]
+        return inmost[0] if len(inmost) == 1 else _SEVERAL if inmost else None
+
+    def get(self) -> Run:
+        """Return what checks are given here."""
+        lane = self.lane()
+        if lane is not None:
+            return lane.run
+        return Run(turn=refused(ELSEWHERE)) if _is_child_of_a_test() else NOTHING
+
+
+_SEVERAL = Lane(lambda: Run(turn=refused(SEVERAL)))
+current_run = _Current()
+
+
+def _is_child_of_a_test() -> bool:
+    """Return whether this process was started by multiprocessing in a test."""
+    module = sys.modules.get("multiprocessing")
+    return "PYTEST_CURRENT_TEST" in os.environ and module is not None and module.parent_process() is not None
+
+
+@contextlib.contextmanager
+def surrounded(made: Run) -> Iterator[Run]:
+    """Give the checks inside `made`."""
+    lane = Lane(lambda: made)
+    lane.enter(current_run.lane())
+    try:
+        yield made
+    finally:
+        lane.leave()
 
 
 @contextlib.contextmanager
@@ -102,12 +211,11 @@ def run(
     limit, memo = as_risk_limit(risk_limit), _memo(cache)
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
     seeds = SeedLedger(getattr(memo, "folder", None))
-    made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {})
-    token = current_run.set(made)
+    made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
     try:
-        yield made
+        with surrounded(made):
+            yield made
     finally:
-        current_run.reset(token)
         close = getattr(memo, "close", None)
         if close is not None:
             close()
@@ -124,16 +232,10 @@ def _memo(cache: bool | str | Path) -> Memo:  # noqa: FBT001
 
 
 class recorded:  # noqa: N801 - used like a function
-    """Around one check: says that it starts, and stores its finding or its error."""
+    """Around one check: waits for its turn, says that it starts, and stores its finding or its error."""
 
     def __init__(self, title: str) -> None:
-        run = current_run.get()
-        self._recorder = None if run.on_plan else run.recorder  # what is only planned is no check
-        self._answers = run.answers
-        self._id = self._recorder.started(title) if self._recorder else ""
-        self._done = False
-        if self._answers is not None:
-            self._answers.begin(self._id)
+        self._title, self._done = title, False
 
     def store(self, finding: Finding) -> Finding:
         """Store the finding and return it with its id."""
@@ -141,10 +243,18 @@ class recorded:  # noqa: N801 - used like a function
         return self._recorder.finished(self._id, finding) if self._recorder else finding
 
     def __enter__(self) -> recorded:
+        run = current_run.get()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(run.turn)
+            self._recorder = None if run.on_plan else run.recorder  # what is only planned is no check
+            self._id = self._recorder.started(self._title) if self._recorder else ""
+            if run.answers is not None:
+                run.answers.begin(self._id)
+                stack.callback(run.answers.end)
+            self._exit = stack.pop_all()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._answers is not None:
-            self._answers.end()
-        if self._recorder and not self._done:
-            self._recorder.failed(self._id, f"{type(error).__name__}: {error}")
+        with self._exit:
+            if self._recorder and not self._done:
+                self._recorder.failed(self._id, f"{type(error).__name__}: {error}")

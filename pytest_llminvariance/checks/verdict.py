@@ -76,6 +76,8 @@ class Example:
     """Which single changes are enough, and which are not."""
     caveat: str = ""
     """Why a nearer example is not ruled out; empty where everything nearer was asked."""
+    context: str = ""
+    """What the question is about, as both presentations show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,10 +204,13 @@ class Finding:
 
 
 class InvarianceError(LLMInvarianceError, AssertionError):
-    """A property is broken. `finding` is the record that says so, `example` what the message shows."""
+    """A property is broken. `finding` is the record that says so, `example` what the message shows, read by `readout`."""
 
-    def __init__(self, message: str, finding: Finding | None = None, example: Example | None = None) -> None:
+    def __init__(
+        self, message: str, finding: Finding | None = None, example: Example | None = None, readout: str = ""
+    ) -> None:
         super().__init__(message)
+        self.readout = readout if finding is None else finding.readout
         self.finding = finding
         self.example = example if finding is None else finding.example
 

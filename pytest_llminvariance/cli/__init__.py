@@ -11,8 +11,10 @@ from pytest_llminvariance.cli.compare import compare
 from pytest_llminvariance.cli.gate import gate
 from pytest_llminvariance.cli.holdout import holdout
 from pytest_llminvariance.cli.judge import judge_command
+from pytest_llminvariance.cli.new import new_command
 from pytest_llminvariance.cli.paraphrase import paraphrase_app
 from pytest_llminvariance.cli.plan import plan
+from pytest_llminvariance.cli.properties import properties_command
 from pytest_llminvariance.cli.report import report_command
 from pytest_llminvariance.cli.usage import bad_usage
 
@@ -27,16 +29,28 @@ app = typer.Typer(
     add_completion=False,
 )
 
+app.command(name="new")(new_command)
+app.command(name="properties")(properties_command)
 app.command(name="report")(report_command)
-
-
 app.command(name="judge")(judge_command)
 app.command(name="audit")(audit_command)
 
 
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"pytest-llminvariance {version('pytest-llminvariance')}")
+        raise typer.Exit
+
+
+VersionFlag = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+
+
 @app.callback()
-def _root() -> None:
+def _root(*, version: VersionFlag = False) -> None:
     """Invariance properties of language models as tests."""
+    del version  # its callback has said it
 
 
 @app.command("selftest")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_llminvariance.checks.properties import default_audits
+from pytest_llminvariance.cli.usage import bad_usage
 from pytest_llminvariance.models.load_settings import LoadSettings, help_of
 
 if TYPE_CHECKING:
@@ -69,23 +70,20 @@ def audit_command(
     where it was. Exits 0 if everything holds, 1 if something is BROKEN or UNDECIDED, 2 for bad usage.
     """
     from pytest_llminvariance.cli.auditing import AuditPlan, read_bank, run_audit
-    from pytest_llminvariance.errors import LLMInvarianceError
     from pytest_llminvariance.questions.references import check_on_reference
 
     directory = Path(out or default_directory(spec))
     try:
-        names = tuple(name.strip() for name in properties.split(",") if name.strip())
-        bank = read_bank(
-            questions, fields=fields or (), answers=answers, preset=preset, bad_rows=bad_rows, encoding=encoding
-        )
-        plan = AuditPlan(
-            spec=spec, questions=bank, properties=names, tolerances=_tolerances(tolerance or [], names),
-            readout=readout, template=template, on_reference=check_on_reference(on_reference), seed=seed, device=device, dtype=dtype, revision=revision,
-        )  # fmt: skip
-        record = run_audit(plan, directory, lambda text: typer.echo(text, err=True))
-    except LLMInvarianceError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        with bad_usage():
+            names = tuple(name.strip() for name in properties.split(",") if name.strip())
+            bank = read_bank(
+                questions, fields=fields or (), answers=answers, preset=preset, bad_rows=bad_rows, encoding=encoding
+            )
+            plan = AuditPlan(
+                spec=spec, questions=bank, properties=names, tolerances=_tolerances(tolerance or [], names),
+                readout=readout, template=template, on_reference=check_on_reference(on_reference), seed=seed, device=device, dtype=dtype, revision=revision,
+            )  # fmt: skip
+            record = run_audit(plan, directory, lambda text: typer.echo(text, err=True))
     except KeyboardInterrupt:
         typer.echo(_stopped(directory), err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -178,10 +176,10 @@ def _notes(row: StoredFinding) -> Iterator[str]:
 
 def _page(directory: Path) -> Path:
     """Write the page and return where it is."""
-    from pytest_llminvariance.files import write_whole
+    from pytest_llminvariance.files import encoded, write_whole
     from pytest_llminvariance.report.formats import FORMATS, report_text
 
     html = FORMATS["html"]
     file = Path(html.place(directory))
-    write_whole(file, report_text(html, directory).encode())
+    write_whole(file, encoded(report_text(html, directory)))
     return file

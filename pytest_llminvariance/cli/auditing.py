@@ -6,13 +6,12 @@ keep their findings, and answers that are there are not asked again.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import inspect
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.properties import audits, default_audits
-from pytest_llminvariance.checks.run import Run, current_run
+from pytest_llminvariance.checks.run import Run, surrounded
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor
@@ -40,7 +39,7 @@ from pytest_llminvariance.records.directory import (
     versions_of,
     write_json,
 )
-from pytest_llminvariance.records.events import SessionRecorder, read_records
+from pytest_llminvariance.records.events import EventLog, PlaceRecorder, read_records
 from pytest_llminvariance.records.record import Record, load
 from pytest_llminvariance.records.redaction import redacted, redacted_data
 
@@ -120,17 +119,19 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
     try:
         resolve_readout(plan.readout, model)
         log = AnswerLog(directory, earlier=earlier_of(load(directory).answers()))
-        recorder = SessionRecorder(directory / "events", "main")
+        events = EventLog(directory / "events", "main")
         ended = _same_model(directory, model)
-        recorder.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
+        events.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
         if resumed:
             say(f"going on with {directory}: {len(ended)} of {len(plan.properties)} properties have a finding")
-        with _recorded_run(plan, recorder, log, directory):
-            for name in plan.properties:
-                recorder.begin(f"audit::{name}", 1, [])
-                if f"audit::{name}" not in ended:
-                    say(f"{name}: asking {len(plan.questions):,} questions")
+        made = _run(plan, events, log, directory)
+        for name in plan.properties:
+            if f"audit::{name}" not in ended:
+                say(f"{name}: asking {len(plan.questions):,} questions")
+                with surrounded(made._replace(recorder=PlaceRecorder(events, f"audit::{name}"))):
                     _check(plan, name, model)
+                if trouble := events.trouble or log.trouble:
+                    raise UsageError(f"{str(directory)!r} cannot be written: {trouble}. Make room and start it again")
     finally:
         getattr(model, "release", lambda: None)()
     status = int(any(found.verdict is not Verdict.HOLDS for found in load(directory).findings))
@@ -182,27 +183,21 @@ def _same_model(directory: Path, model: Model) -> set[str]:
 class _NoiseLog(dict[tuple[str, str, str], NoiseFloor]):
     """Measured noise, written down so that an audit that goes on need not measure again."""
 
-    def __init__(self, recorder: SessionRecorder) -> None:
+    def __init__(self, events: EventLog) -> None:
         super().__init__()
-        self._recorder = recorder
+        self._events = events
 
     def __setitem__(self, key: tuple[str, str, str], found: NoiseFloor) -> None:
         super().__setitem__(key, found)
-        self._recorder.noise(key, dataclasses.asdict(found))
+        self._events.noise(key, dataclasses.asdict(found))
 
 
-@contextlib.contextmanager
-def _recorded_run(plan: AuditPlan, recorder: SessionRecorder, log: AnswerLog, directory: Path) -> Iterator[None]:
-    memo, noise = RecordedMemo({}, log), _NoiseLog(recorder)
+def _run(plan: AuditPlan, events: EventLog, log: AnswerLog, directory: Path) -> Run:
+    memo, noise = RecordedMemo({}, log), _NoiseLog(events)
     for record in read_records(directory / "events", remove=False):
         if record["kind"] == "noise":
             dict.__setitem__(noise, tuple(record["key"]), _noise_from(record["floor"]))
-    made = Run(seed=plan.seed, recorder=recorder, memory=lambda: memo, noise=noise, answers=log)
-    token = current_run.set(made)
-    try:
-        yield
-    finally:
-        current_run.reset(token)
+    return Run(seed=plan.seed, memory=lambda: memo, noise=noise, answers=log)
 
 
 def _noise_from(data: Mapping[str, Any]) -> NoiseFloor:

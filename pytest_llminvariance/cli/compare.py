@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli.usage import bad_usage
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
@@ -42,27 +44,23 @@ def compare(
     from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.release import comparison_lines
 
-    try:
+    with bad_usage():
         unknown = [name for name in allow or () if name not in ENGINE]
         if unknown:
             raise UsageError(f"--allow is {unknown[0]!r}, but must be one of {', '.join(ENGINE)}")
         limit = as_tolerance(margin)
-        runs = load(old), load(new)
-        comparison = _ratcheted(compare_runs(*runs, margin=limit, allowed=allow or ()), runs[1], ratchet, limit, accept)
-        answers = _answers(*runs)
-    except RecordError as error:
-        typer.echo(f"compare: NO EVIDENCE - {error}", err=True)
-        raise typer.Exit(3) from error
-    except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    for line, colour in comparison_lines(comparison):
-        typer.secho(line, fg=colour or None)
-    for line in answers:
-        typer.echo(line)
-    verdict = comparison.outcome
-    if ratchet is not None and accept:
-        typer.echo(_accepted(ratchet, runs[1]) if verdict is Verdict.HOLDS else f"{ratchet} was left as it is")
+        try:
+            runs = load(old), load(new)
+            comparison = compare_runs(*runs, margin=limit, allowed=allow or ())
+        except RecordError as error:
+            typer.echo(f"compare: NO EVIDENCE - {error}", err=True)
+            raise typer.Exit(3) from error
+        comparison = _ratcheted(comparison, runs[1], ratchet, limit, accept)
+        for line, colour in comparison_lines(comparison):
+            typer.secho(line, fg=colour or None)
+        verdict = comparison.outcome
+        if ratchet is not None and accept:
+            typer.echo(_accepted(ratchet, runs[1]) if verdict is Verdict.HOLDS else f"{ratchet} was left as it is")
     raise typer.Exit({Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: 3}[verdict])
 
 
@@ -80,24 +78,15 @@ def _ratcheted(
         if accept:
             raise UsageError("--accept needs --ratchet FILE, which it writes to")
         return comparison
-    bests = {} if accept and not ratchet.exists() else read_ratchet(ratchet)
-    return under_ratchet(comparison, new.findings, bests, margin)
+    return under_ratchet(comparison, new.findings, read_ratchet(ratchet, begins=accept), margin)
 
 
 def _accepted(ratchet: Path, new: Record) -> str:
     from pytest_llminvariance.gate.ratchet import accept, read_ratchet, write_ratchet
 
-    before = read_ratchet(ratchet) if ratchet.exists() else {}
+    before = read_ratchet(ratchet, begins=True)
     after = accept(before, new.findings)
     if after != before or not ratchet.exists():
         write_ratchet(ratchet, after)
     moved = sum(before.get(key) != best for key, best in after.items())
     return f"{ratchet}: {moved} of {len(after)} bests moved. Commit it"
-
-
-def _answers(old: Record, new: Record) -> list[str]:
-    """Return what changed from right to wrong, for checks of which both runs hold the answers."""
-    from pytest_llminvariance.gate.flips import flips_between
-    from pytest_llminvariance.report.release import flip_lines
-
-    return [line for key, flips in flips_between(old, new) for line in flip_lines(key, flips)]

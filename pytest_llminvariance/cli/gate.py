@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from pytest_llminvariance.cli.usage import bad_usage
+
 
 def gate(
     directories: Annotated[
@@ -27,23 +29,22 @@ def gate(
     Exits 0 where it passes, 1 where something blocks it, 2 on wrong usage, 3 where there is no or not enough
     evidence.
     """
-    from pytest_llminvariance.errors import RecordError, UsageError
+    from pytest_llminvariance.errors import RecordError
     from pytest_llminvariance.gate.decision import NO_EVIDENCE, decide_gate
     from pytest_llminvariance.gate.policy import read_policy
     from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.release import gate_lines
 
-    try:
+    with bad_usage():
         day = _day(today)
         rules = read_policy(policy, Path())
         _refuse_twice(directories)
-        decision = decide_gate([load(directory) for directory in directories], rules, day)
-    except RecordError as error:
-        typer.echo(f"gate: NO EVIDENCE - {error}", err=True)
-        raise typer.Exit(NO_EVIDENCE) from error
-    except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        try:
+            runs = [load(directory) for directory in directories]
+        except RecordError as error:
+            typer.echo(f"gate: NO EVIDENCE - {error}", err=True)
+            raise typer.Exit(NO_EVIDENCE) from error
+    decision = decide_gate(runs, rules, day)
     for line, colour in gate_lines(decision):
         typer.secho(line, fg=colour or None)
     raise typer.Exit(decision.exit_code)
@@ -63,7 +64,8 @@ def _day(today: str | None) -> datetime.date:
 def _refuse_twice(directories: list[Path]) -> None:
     from pytest_llminvariance.errors import UsageError
 
-    places = [directory.resolve() for directory in directories]
+    resolved = [directory.resolve() for directory in directories]
+    places = [place.parent if place.is_file() else place for place in resolved]
     twice = next((str(place) for place in places if places.count(place) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is given twice. Give each run once")

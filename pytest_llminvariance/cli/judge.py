@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli.usage import bad_usage
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,18 +37,14 @@ def judge_command(
     Exits 0 if everything holds, 1 if something is BROKEN or UNDECIDED, 2 for bad usage, and 3 where the record is
     too thin.
     """
-    from pytest_llminvariance.errors import LLMInvarianceError
     from pytest_llminvariance.records.directory import findings_text
     from pytest_llminvariance.records.judge import judge, parse_changes
     from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.text import visible
 
-    try:
+    with bad_usage():
         record = load(directory)
         found = judge(record, parse_changes(tolerance or [], metric or []))
-    except LLMInvarianceError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
     if as_json:
         typer.echo(
             findings_text([item.row.to_json() for item in found if item.row], [lost.to_json() for lost in record.lost]),

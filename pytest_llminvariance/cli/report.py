@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_llminvariance.cli.usage import bad_usage
 from pytest_llminvariance.report.formats import FORMATS, TERMINAL
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.gate.policy import Policy
 
 NAMES = "|".join(FORMATS)
 WHAT = "; ".join(f"{form.name}: {form.about}" for form in FORMATS.values())
@@ -33,34 +37,52 @@ def report_command(
     out: Annotated[
         str | None, typer.Option("--out", metavar="FILE", help=f"Where to (- is the terminal). {WHERE}")
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Policy that decides, as for the gate (default: the run's own, else [tool.llminvariance.gate] of ./pyproject.toml).",
+        ),
+    ] = None,
 ) -> None:
-    """Write a report of a run.
+    """Write a report of a run. Its headline is what the gate decides.
 
     Exits 0 whatever the verdicts are, and 2 if the directory cannot be read: to block a release use the gate.
     """
-    from pytest_llminvariance.errors import LLMInvarianceError
+    from pytest_llminvariance.files import encoded, writing
     from pytest_llminvariance.report.formats import report_text
 
     form = FORMATS[format]
     target = out or form.place(directory)
-    try:
-        text = report_text(form, directory, target)
+    with bad_usage():
+        text = encoded(report_text(form, directory, target, _policy_of(directory, policy)))
         if target == TERMINAL:
-            sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.write(text)
             sys.stdout.flush()
-        else:
+            return
+        with writing(Path(target), "report"):
             _write(Path(target), text)
-            typer.echo(f"{target}: {len(text.encode()):,} bytes", err=True)
-    except (LLMInvarianceError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+    typer.echo(f"{target}: {len(text):,} bytes", err=True)
 
 
-def _write(file: Path, text: str) -> None:
+def _policy_of(directory: Path, given: Path | None) -> Policy:
+    """Return the policy that was named, else the one that the run was given, else what the gate takes by itself."""
+    from pytest_llminvariance.gate.policy import read_policy
+    from pytest_llminvariance.records.directory import RUN
+    from pytest_llminvariance.records.shapes import read_json
+
+    if given is None and (directory / RUN).is_file():
+        settings = read_json(directory / RUN).get("settings")
+        named = settings.get("policy") if isinstance(settings, dict) else None
+        given = Path(named) if isinstance(named, str) and Path(named).is_file() else None
+    return read_policy(given, Path())
+
+
+def _write(file: Path, text: bytes) -> None:
     """Write a file whole or not at all, except where it is no plain file (a pipe, a CI system's summary)."""
     from pytest_llminvariance.files import write_whole
 
     if file.exists() and not file.is_file():
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(text)
         return
-    write_whole(file, text.encode())
+    write_whole(file, text)

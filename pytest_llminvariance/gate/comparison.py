@@ -14,7 +14,9 @@ from typing import Any, get_args
 
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import QuestionEffect, Verdict, decide
+from pytest_llminvariance.measures.flips import Flips, Pair, count_flips
 from pytest_llminvariance.measures.metrics import METRICS, Interval, mean_interval
+from pytest_llminvariance.records.answers import as_written
 from pytest_llminvariance.records.record import Record, StoredFinding
 
 ENGINE = ("torch", "transformers", "device", "dtype")
@@ -47,6 +49,8 @@ class Compared:
     worse: tuple[str, ...] = ()
     """Questions that are certainly worse now, largest difference first."""
     better: tuple[str, ...] = ()
+    flips: Flips | None = None
+    """Right and wrong answers to the questions as written; `None` where they are not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +180,9 @@ def _compare(
     margin: Fraction,
     allowed: Sequence[str],
 ) -> Compared:
+    flips = _flips(old_run, old.id, new_run, new.id)
     known: dict[str, Any] = {"key": key, "title": new.title, "metric": new.metric, "new": new.effect, "margin": margin}
-    known["level"] = min(old.level, new.level, key=get_args(Level).index)
+    known |= {"level": min(old.level, new.level, key=get_args(Level).index), "flips": flips}
     facts = {name: (_engine(old_run, name), _engine(new_run, name)) for name in ("device", "dtype")}
     why = tuple(_refusals(old, new, facts, allowed))
     if why:
@@ -185,8 +190,7 @@ def _compare(
     pooled = new.metric in METRICS and METRICS[new.metric].pooled
     pairs = [] if pooled else _paired(old, new)
     difference = mean_interval([value for _, value in pairs]) if pairs else _minus(new.effect, old.effect)
-    doubts = (*_doubts(old, "baseline"), *_doubts(new, "new run"))
-    verdict, reasons = (Verdict.UNDECIDED, doubts) if doubts else audit_difference(difference, margin)
+    verdict, reasons = _decided(old, new, difference, flips, margin)
     ranked = sorted(pairs, key=lambda pair: abs(float(pair[1].low + pair[1].high)), reverse=True)
     return Compared(
         **known,
@@ -199,6 +203,64 @@ def _compare(
         worse=tuple(name for name, value in ranked if value.low > 0),
         better=tuple(name for name, value in ranked if value.high < 0),
     )
+
+
+def _decided(
+    old: StoredFinding, new: StoredFinding, difference: Interval, flips: Flips | None, margin: Fraction
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the worst of what metric, accuracy and guards say: an answer that never changes may be no answer at all."""
+    if doubts := (*_doubts(old, "baseline"), *_doubts(new, "new run")):
+        return Verdict.UNDECIDED, doubts
+    said = [audit_difference(difference, margin), *([] if flips is None else [_audit_accuracy(flips, margin)])]
+    if lost := tuple(_lost_guards(old, new)):
+        said.append((Verdict.UNDECIDED, lost))
+    ranks = (Verdict.BROKEN, Verdict.UNDECIDED, Verdict.HOLDS)
+    verdict = min((one for one, _ in said), key=ranks.index)
+    return verdict, tuple(reason for one, reasons in said for reason in reasons if one is not Verdict.HOLDS)
+
+
+def _audit_accuracy(flips: Flips, margin: Fraction) -> tuple[Verdict, tuple[str, ...]]:
+    verdict, _ = audit_difference(flips.accuracy_loss, margin)
+    how = {
+        Verdict.BROKEN: "fell by more than the margin",
+        Verdict.UNDECIDED: "may have fallen by more than the margin (ties and missing answers)",
+        Verdict.HOLDS: "",
+    }[verdict]
+    return verdict, (
+        f"accuracy as written {how}: right {flips.right_before} -> {flips.right_now} of {flips.n}",
+    ) if how else ()
+
+
+def _lost_guards(old: StoredFinding, new: StoredFinding) -> Iterable[str]:
+    """Yield the conditions of HOLDS that the baseline met, and that the new run does not meet or did not check."""
+    before = {guard.name: guard.passed for guard in old.guards}
+    for guard in new.guards:
+        if guard.passed is False and before.get(guard.name) is not False and guard.blocks == "HOLDS":
+            yield f"the new run: {guard.text}; that was not so in the baseline"
+    now = {guard.name for guard in new.guards if guard.passed is not None}
+    gone = [guard.name for guard in old.guards if guard.passed and guard.blocks != "nothing" and guard.name not in now]
+    if gone:
+        yield f"the new run does not check what the baseline has shown: {', '.join(gone)}"
+
+
+def _flips(old: Record, old_id: str, new: Record, new_id: str) -> Flips | None:
+    """Return what changed between right and wrong; only questions with the same content and correct answer count.
+
+    Raises:
+        RecordError: where answers are there and damaged.
+    """
+    first, second = as_written(old.answers(old_id)), as_written(new.answers(new_id))
+    pairs = [
+        Pair(
+            answer.question_id or digest[:12],
+            frozenset(first[digest].outcomes),
+            frozenset(answer.outcomes),
+            answer.correct,
+        )
+        for digest, answer in second.items()
+        if digest in first and answer.correct is not None and first[digest].correct == answer.correct
+    ]
+    return count_flips(pairs) if pairs else None
 
 
 def audit_difference(difference: Interval, margin: Fraction) -> tuple[Verdict, tuple[str, ...]]:

@@ -8,13 +8,25 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
+from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import Guard, Verdict, decide
+from pytest_llminvariance.gate.evidence import distrusted, insufficient, weights
 from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver
+from pytest_llminvariance.gate.presence import (
+    function_of,
+    is_within,
+    named,
+    nearest,
+    nodes,
+    not_run,
+    of_the_model,
+    same_letters,
+)
 from pytest_llminvariance.records.record import Record, StoredFinding
 
 PASSED, BLOCKED, NO_EVIDENCE = 0, 1, 3
@@ -34,8 +46,11 @@ class Decided:
     outcome: Outcome
     verdict: Verdict
     tolerance: Fraction
+    level: Level = "block"
     reasons: tuple[str, ...] = ()
     waiver: Waiver | None = None
+    is_foreign: bool = False
+    """True where it was made on another model than the policy is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +89,18 @@ def decide_gate(runs: Sequence[Record], policy: Policy, today: datetime.date) ->
 
     The strictest of the rules that name a check counts; where none gives a level, the test's own level does.
     """
-    judged = tuple(_judge(finding, run.name, policy, today) for run in runs for finding in run.findings)
+    judged = tuple(_judge(finding, run, policy, today) for run in runs for finding in run.findings)
     alphas = [item.finding.alpha for item in judged]
     spent = math.fsum(alpha for alpha in alphas if alpha is not None)
+    absent = tuple(_absent(runs))
+    unmet = {"block": tuple(_missing(judged, policy, runs)), "insufficient": tuple(insufficient(runs, policy.models))}
+    unmet[policy.left_out] = (*unmet.get(policy.left_out, ()), *absent)
     return GateDecision(
         judged=judged,
-        missing=tuple(_missing(judged, policy)),
-        distrusted=tuple(_distrusted(runs, spent, policy)),
-        insufficient=tuple(_insufficient(runs, judged, policy)),
-        notes=tuple(_notes(judged, policy, today, runs)),
+        missing=unmet["block"],
+        distrusted=tuple(distrusted(runs, spent, policy, today)),
+        insufficient=(*unmet["insufficient"], *_unheeded(judged, policy, runs)),
+        notes=(*unmet.get("warn", ()), *_notes(judged, policy, today, runs)),
         spent=spent,
         risk_limit=policy.risk_limit,
         n_runs=len(runs),
@@ -90,27 +108,47 @@ def decide_gate(runs: Sequence[Record], policy: Policy, today: datetime.date) ->
     )
 
 
-def _judge(finding: StoredFinding, run: str, policy: Policy, today: datetime.date) -> Decided:
+def _judge(finding: StoredFinding, run: Record, policy: Policy, today: datetime.date) -> Decided:
     rules = _rules(finding, policy)
     levels = [rule.level for rule in rules if rule.level is not None]
     level = min(levels, key=SEVERITY.index) if levels else finding.level
     tolerances = [rule.tolerance for rule in rules if rule.tolerance is not None]
     tolerance = min(tolerances, default=finding.tolerance)
     verdict, reasons = under_tolerance(finding, tolerance)
-    needed = max((rule.min_questions or 0 for rule in rules), default=0)
-    if finding.questions_asked < needed and verdict is Verdict.HOLDS:
-        verdict = Verdict.UNDECIDED
-        reasons = (f"{finding.questions_asked} questions were asked, but the policy wants at least {needed}",)
-    judged = Decided(finding, run, "passes", verdict, tolerance, reasons)
+    lacking = tuple(_lacking(finding, rules))
+    if lacking and verdict is Verdict.HOLDS:
+        verdict, reasons = Verdict.UNDECIDED, lacking
+    judged = Decided(finding, run.name, "passes", verdict, tolerance, level, reasons)
+    if policy.models and finding.fingerprint != weights(run):
+        why = f"it was made on another model than the run's ({finding.model:.60}), so it is no evidence here"
+        return replace(judged, outcome="ignored", reasons=(why,), is_foreign=True)
     if level == "ignore":
-        return _with(judged, "ignored")
+        return replace(judged, outcome="ignored")
     if verdict is Verdict.HOLDS:
         return judged
     if level == "warn":
-        return _with(judged, "warns")
+        return replace(judged, outcome="warns")
     wanted = [rule.undecided for rule in rules if rule.undecided is not None]
     undecided = min(wanted, key=UNDECIDED_SEVERITY.index) if wanted else policy.undecided
     return _waived_or(judged, _blocking(verdict, undecided), policy, today)
+
+
+def _lacking(finding: StoredFinding, rules: Sequence[Rule]) -> Iterable[str]:
+    """Yield what rules ask for and a finding does not have: questions enough, and the metric."""
+    needed = max((rule.min_questions or 0 for rule in rules), default=0)
+    if (n := _n_questions(finding)) < needed:
+        yield f"{n} questions were asked, but the policy wants at least {needed}"
+    if metrics := _other_metrics(finding, rules):
+        yield f"it is measured by {finding.metric}, but the policy wants {metrics}"
+
+
+def _other_metrics(finding: StoredFinding, rules: Sequence[Rule]) -> str:
+    return " and ".join(sorted({rule.metric for rule in rules if rule.metric is not None} - {finding.metric}))
+
+
+def _n_questions(finding: StoredFinding) -> int:
+    """Return how many questions a verdict is about: those asked, or where it stopped early those planned."""
+    return finding.questions_asked if finding.is_exhaustive else finding.questions_planned
 
 
 def _blocking(verdict: Verdict, undecided: Undecided) -> Outcome:
@@ -125,7 +163,7 @@ def _blocking(verdict: Verdict, undecided: Undecided) -> Outcome:
 def _waived_or(judged: Decided, outcome: Outcome, policy: Policy, today: datetime.date) -> Decided:
     """Return the finding as waived by the first waiver that counts, else with its outcome and why none counts."""
     if outcome not in ("blocks", "open"):
-        return _with(judged, outcome)
+        return replace(judged, outcome=outcome)
     why: list[str] = []
     for waiver in policy.waivers:
         if not waiver.covers(judged.finding.property, judged.finding.where):
@@ -135,14 +173,10 @@ def _waived_or(judged: Decided, outcome: Outcome, policy: Policy, today: datetim
         elif waiver.up_to is not None and judged.finding.effect.high > waiver.up_to:
             why.append(f"{waiver} covers effects up to {float(waiver.up_to):g} only")
         else:
-            return _with(judged, "waived", waiver)
+            return replace(judged, outcome="waived", waiver=waiver)
     if why:  # once waived, and now open: that blocks
-        return Decided(judged.finding, judged.run, "blocks", judged.verdict, judged.tolerance, (*judged.reasons, *why))
-    return _with(judged, outcome)
-
-
-def _with(judged: Decided, outcome: Outcome, waiver: Waiver | None = None) -> Decided:
-    return Decided(judged.finding, judged.run, outcome, judged.verdict, judged.tolerance, judged.reasons, waiver)
+        return replace(judged, outcome="blocks", reasons=(*judged.reasons, *why))
+    return replace(judged, outcome=outcome)
 
 
 def _rules(finding: StoredFinding, policy: Policy) -> list[Rule]:
@@ -181,92 +215,112 @@ def _asks_for_more(guards: Iterable[Guard], before: Fraction, now: Fraction) -> 
     )
 
 
-def _missing(judged: Sequence[Decided], policy: Policy) -> Iterable[str]:
+def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) -> Iterable[str]:
+    """Yield why required checks are not there: every instance must be, at the least level, on the policy's model."""
+    absent = not_run(runs)
+    asking = {node for run in runs for node in nodes(run, "with_model")}
     for name in policy.required:
-        asked = [item for item in judged if _is(item.finding, name)]
-        if not asked:
-            yield f"{name}: required, but no run has checked it"
-        elif all(item.outcome == "ignored" for item in asked):
-            yield f"{name}: required, but every check of it is ignored"
+        is_place = "::" in name or "/" in name or name.endswith(".py")
+        found = [item for item in judged if _is(item.finding, name)]
+        if not is_place:  # of what a control was asked only tests count that were given the model
+            found = [item for item in found if not item.is_foreign or item.finding.where in asking]
+        functions = {function_of(item.finding.where) for item in found}
+        known = "::" in name, set(of_the_model(absent, runs))
+        gone = [
+            node
+            for node in absent
+            if (
+                is_within(node, name) and (known[0] or node in known[1]) if is_place else function_of(node) in functions
+            )
+        ]
+        if gone:
+            yield f"{name}: required, but no run has run {named(gone)}, which was skipped or left out"
+        elif not found:
+            hint = nearest(name, [text for item in judged for text in (item.finding.property, item.finding.where)])
+            yield f"{name}: required, but no run has checked it{hint}"
+        yield from (f"{name}: required, but {why}" for why in _too_little(found, policy))
+
+
+def _too_little(found: Sequence[Decided], policy: Policy) -> Iterable[str]:
+    """Yield why checks that are there do not count as required ones."""
+    if low := [item for item in found if SEVERITY.index(item.level) > SEVERITY.index(policy.min_level)]:
+        yield (
+            f"{_places(low)} has the level {low[0].level}, and at least {policy.min_level} is asked for "
+            "(min_level; or name the tests that must hold)"
+        )
+    if foreign := [item for item in found if item.is_foreign]:
+        yield f"{_places(foreign)} checked another model than the run's"
+    if other := [
+        (item, metrics) for item in found if (metrics := _other_metrics(item.finding, _rules(item.finding, policy)))
+    ]:
+        item, metrics = other[0]
+        yield f"{_places([one for one, _ in other])} is measured by {item.finding.metric}, and the policy wants {metrics}"
+    if silent := [item for item in found if item.outcome == "ignored" and item not in (*low, *foreign)]:
+        yield f"{_places(silent)} is ignored"
+
+
+def _places(items: Sequence[Decided]) -> str:
+    return named(list(dict.fromkeys(item.finding.where or item.finding.title for item in items)), limit=1)
 
 
 def _is(finding: StoredFinding, name: str) -> bool:
-    if "::" in name:
-        return finding.where == name or finding.where.startswith((f"{name}::", f"{name}["))
-    return finding.property == name
+    return same_letters(finding.property) == same_letters(name) or is_within(finding.where, name)
 
 
-def _distrusted(runs: Sequence[Record], spent: float, policy: Policy) -> Iterable[str]:
-    if not runs:
-        yield "no run was given"
-    if spent > policy.risk_limit + Fraction(1, 10**12):
+def _absent(runs: Sequence[Record]) -> Iterable[str]:
+    """Yield which part of the suite no run has run, as far as it is about the model."""
+    if gone := of_the_model(not_run(runs), runs):
         yield (
-            f"the risk spent over {len(runs)} runs is {spent:.3g}, above the limit of {float(policy.risk_limit):g}: "
-            "ask everything (exhaustive), or give each run a share of the limit"
+            f"{len(gone)} tests of the model were skipped or left out (-k, -m, --deselect, ...) and run nowhere: {named(gone)}. "
+            "Run them, or say in the policy what that means (left_out)"
         )
     for run in runs:
-        if policy.models and run.fact("model") not in policy.models:
-            yield f"{run.name} is of the model {run.fact('model')!r:.80}, and the policy is for {', '.join(policy.models)}"
-        unknown = sum(finding.alpha is None for finding in run.findings)
-        if unknown:
-            yield f"{run.name}: {unknown} sampled findings do not say what risk they spent"
-    for name in ("model", "fingerprint", "commit"):
-        values = sorted({str(run.fact(name)) for run in runs if run.fact(name)})
-        if len(values) > 1:
-            yield f"the runs differ in {name}: {', '.join(value[:40] for value in values)}. Gate each on its own"
+        if tests := run.fact("named"):
+            yield (
+                f"{run.name} ran only what was named on the command line: {named(tests)}. "
+                "Run the suite, or say in the policy what that means (left_out)"
+            )
 
 
-def _insufficient(runs: Sequence[Record], judged: Sequence[Decided], policy: Policy) -> Iterable[str]:
-    for run in runs:
-        if policy.markers and any(finding.markers is None for finding in run.findings):
-            yield f"{run.name} does not hold the markers of tests, which the policy has rules for"
-        yield from _unended(run)
-        yield from (f"{run.name}: {what}" for what in run.lost)
+def _unheeded(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) -> Iterable[str]:
+    """Yield demands of the policy that met no check: they may be misspelt."""
+    if policy.markers:
+        unknown = [run.name for run in runs if any(finding.markers is None for finding in run.findings)]
+        yield from (f"{name} does not hold the markers of tests, which the policy has rules for" for name in unknown)
     if all(item.outcome == "ignored" for item in judged):
         yield "no finding counts" if judged else "there is no finding"
+    yield from (text for is_open, text in _unmatched(judged, policy) if is_open)
 
 
-def _unended(run: Record) -> Iterable[str]:
-    if run.facts is None:
-        yield f"{run.name} holds no run.json, so it is not known whether the run ended"
-        return
-    status = run.fact("exit")
-    if status is None:
-        yield f"{run.name}: the run did not end"
-    elif run.fact("stopped"):
-        yield f"{run.name}: the run left tests out ({str(run.fact('stopped'))[:100]}): run it without -x or --maxfail"
-    elif status not in (0, 1):
-        yield f"{run.name}: the run ended with exit status {status}, not with a result"
-    elif status == 1 and not any(f.verdict is not Verdict.HOLDS and f.level == "block" for f in run.findings):
-        yield f"{run.name}: the run failed (exit status 1), and no finding says why"
-    else:
-        unexplained = [node for node in run.fact("failed") or () if not _explains(run, node)]
-        more = f" and {len(unexplained) - 1} more" if len(unexplained) > 1 else ""
-        if unexplained:
-            yield f"{run.name}: {unexplained[0]}{more} failed, and no finding there says why"
-
-
-def _explains(run: Record, node: str) -> bool:
-    """Return whether a finding that does not hold was made in a test, or in a fixture of wider scope."""
-    return any(
-        finding.verdict is not Verdict.HOLDS and (finding.where == node or finding.where.endswith(" fixture)"))
-        for finding in run.findings
-    )
+def _unmatched(judged: Sequence[Decided], policy: Policy) -> Iterable[tuple[bool, str]]:
+    """Yield rules that match no check, and whether one is a demand that may be misspelt."""
+    found = {item.finding.property for item in judged}
+    markers = {name for item in judged for name in item.finding.markers or ()}
+    for name in policy.properties:
+        if name not in found:
+            is_open = policy.properties[name].demands and name not in {*PROPERTIES, "negative_flips"}
+            hint = nearest(name, {*found, *PROPERTIES})
+            yield is_open, f"the rule for the property {name!r} matches no check{hint}"
+    for name in policy.markers:
+        if name not in markers:
+            is_open = policy.markers[name].demands and all(item.finding.markers is not None for item in judged)
+            yield is_open, f"the rule for the marker {name!r} matches no check{nearest(name, markers)}"
 
 
 def _notes(judged: Sequence[Decided], policy: Policy, today: datetime.date, runs: Sequence[Record]) -> Iterable[str]:
     for run in runs:
         if number := run.fact("deselected"):
-            yield f"{run.name} left {number} collected tests out (-k, -m): only `required` says what must be there"
+            yield f"{run.name} left {number} collected tests out (-k, -m, ...)"
+        others = {finding.model for finding in run.findings if weights(run) not in (None, finding.fingerprint)}
+        if others and not policy.models:
+            yield (
+                f"{run.name}: some checks were made on another model than the run's ({named(sorted(others))}): "
+                "with `models` in the policy they are no evidence"
+            )
     for waiver in policy.waivers:
         covered = [item for item in judged if waiver.covers(item.finding.property, item.finding.where)]
         if not covered:
             yield f"{waiver} matches no check: remove it"
         elif today <= waiver.expires and all(item.outcome == "passes" for item in covered):
             yield f"{waiver} is not needed: what it covers holds. Remove it"
-    for name in policy.properties:
-        if not any(item.finding.property == name for item in judged):
-            yield f"the rule for the property {name!r} matches no check"
-    for name in policy.markers:
-        if not any(name in (item.finding.markers or ()) for item in judged):
-            yield f"the rule for the marker {name!r} matches no check"
+    yield from (text for is_open, text in _unmatched(judged, policy) if not is_open)

@@ -15,9 +15,13 @@ from typing import Any, Literal, get_args
 from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.gate.presence import is_within
+from pytest_llminvariance.measures.metrics import METRICS
 
 Undecided = Literal["block", "insufficient", "warn", "ignore"]
 TABLE = "tool.llminvariance.gate"
+KEYS = ("risk_limit", "undecided", "left_out", "models", "required", "min_level", "properties", "markers", "waivers")
+METRICS_OF_FINDINGS = (*METRICS, "negative_flips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,13 @@ class Rule:
     tolerance: Fraction | None = None
     undecided: Undecided | None = None
     min_questions: int | None = None
+    metric: str | None = None
+
+    @property
+    def demands(self) -> bool:
+        """Return whether it asks for more than a check does by itself."""
+        strict = self.level == "block" or self.undecided in ("block", "insufficient")
+        return strict or any(part is not None for part in (self.tolerance, self.min_questions, self.metric))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +47,7 @@ class Waiver:
 
     property: str | None
     where: str | None
-    """Node id of the test, or the beginning of one up to a `::` or `[`."""
+    """Node id of a test or of one instance of it, a class, a file or a folder."""
     owner: str
     reason: str
     expires: datetime.date
@@ -48,7 +59,7 @@ class Waiver:
         """Return whether it speaks of a check."""
         if self.property is not None and self.property != property:
             return False
-        return self.where is None or where == self.where or where.startswith((f"{self.where}::", f"{self.where}["))
+        return self.where is None or is_within(where, self.where)
 
     def __str__(self) -> str:
         about = " in ".join(part for part in (self.property, self.where) if part)
@@ -66,7 +77,11 @@ class Policy:
     models: tuple[str, ...] = ()
     """Specs of the models that the policy is for; empty: any."""
     required: tuple[str, ...] = ()
-    """Properties, or node ids of tests, that must have been checked."""
+    """Properties, or node ids of tests, classes, files or folders, of which every instance must have been checked."""
+    min_level: Level = "block"
+    """The lowest level at which a required check counts."""
+    left_out: Undecided = "insufficient"
+    """What tests of the model do that were skipped or left out, and that no run has run."""
     properties: Mapping[str, Rule] = field(default_factory=lambda: MappingProxyType({}))
     markers: Mapping[str, Rule] = field(default_factory=lambda: MappingProxyType({}))
     waivers: tuple[Waiver, ...] = ()
@@ -110,12 +125,13 @@ def policy_from(data: Any, source: str) -> Policy:
     """
     at = f"{source}: "
     table = _table(data, source)
-    _known(table, ("risk_limit", "undecided", "models", "required", "properties", "markers", "waivers"), at)
+    _known(table, KEYS, at)
     made: dict[str, Any] = {"source": source}
     if "risk_limit" in table:
         made["risk_limit"] = _share(table["risk_limit"], f"{at}risk_limit")
-    if "undecided" in table:
-        made["undecided"] = _choice(table["undecided"], Undecided, f"{at}undecided")
+    for name, choices in (("undecided", Undecided), ("left_out", Undecided), ("min_level", Level)):
+        if name in table:
+            made[name] = _choice(table[name], choices, f"{at}{name}")
     for kind, what in (("models", "specs of models"), ("required", "properties or node ids of tests")):
         if kind in table:
             made[kind] = _named(table[kind], f"{at}{kind}", what)
@@ -131,7 +147,7 @@ def policy_from(data: Any, source: str) -> Policy:
 
 def _rule(data: Any, at: str) -> Rule:
     table = _table(data, at)
-    _known(table, ("level", "tolerance", "undecided", "min_questions"), f"{at}.")
+    _known(table, ("level", "tolerance", "undecided", "min_questions", "metric"), f"{at}.")
     made: dict[str, Any] = {}
     if "level" in table:
         made["level"] = _choice(table["level"], Level, f"{at}.level")
@@ -144,6 +160,8 @@ def _rule(data: Any, at: str) -> Rule:
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise UsageError(f"{at}.min_questions is {number!r}, but must be a whole number from 1")
         made["min_questions"] = number
+    if "metric" in table:
+        made["metric"] = _metric(table["metric"], f"{at}.metric")
     return Rule(**made)
 
 
@@ -186,6 +204,14 @@ def _choice(value: Any, kind: Any, at: str) -> Any:
     if value not in get_args(kind):
         raise UsageError(f"{at} is {value!r:.80}, but must be one of {', '.join(get_args(kind))}")
     return value
+
+
+def _metric(value: Any, at: str) -> str:
+    if value not in METRICS_OF_FINDINGS:
+        near = difflib.get_close_matches(str(value), METRICS_OF_FINDINGS, n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"{at} is {value!r:.80}, but must be one of {', '.join(METRICS_OF_FINDINGS)}{hint}")
+    return str(value)
 
 
 def _share(value: Any, at: str) -> Fraction:

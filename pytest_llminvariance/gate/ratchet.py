@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +17,7 @@ from typing import Any
 from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.verdict import Verdict, decide
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import write_whole
+from pytest_llminvariance.files import read_committed, write_committed
 from pytest_llminvariance.gate.comparison import Compared, Comparison, keyed, suite_digest
 from pytest_llminvariance.records.record import StoredFinding
 
@@ -39,20 +38,18 @@ class Best:
     """SHA-256 over the content hashes of the questions."""
 
 
-def read_ratchet(file: Path) -> Mapping[str, Best]:
-    """Read a ratchet file.
+def read_ratchet(file: Path, *, begins: bool = False) -> Mapping[str, Best]:
+    """Read a ratchet file; one that `begins` may be missing, and then holds nothing.
 
     Raises:
         UsageError: where it is missing or damaged; names file, check and rule.
     """
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{file} does not exist. Make it from an accepted run with --accept") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{file} cannot be read as JSON: {error}") from error
-    if not isinstance(stored, Mapping) or stored.get("schema_version") != VERSION:
-        raise UsageError(f"{file} is no ratchet: expected an object with schema_version {VERSION} and checks")
+        stored = read_committed(file, "ratchet", VERSION, "Make it from an accepted run with --accept")
+    except UsageError as error:
+        if begins and isinstance(error.__cause__, FileNotFoundError):
+            return {}
+        raise
     checks = stored.get("checks")
     if not isinstance(checks, Mapping):
         raise UsageError(f"{file}: checks is {checks!r:.80}, but must be an object")
@@ -73,9 +70,13 @@ def _best(row: Any, at: str) -> Best:
 
 
 def write_ratchet(file: Path, bests: Mapping[str, Best]) -> None:
-    """Write a ratchet file whole or not at all; equal ratchets give equal bytes, one line a value for reviews."""
+    """Write a ratchet file whole or not at all; equal ratchets give equal bytes, one line a value for reviews.
+
+    Raises:
+        UsageError: where it cannot be written.
+    """
     checks = {key: {**dataclasses.asdict(best), "best": float(best.best)} for key, best in sorted(bests.items())}
-    write_whole(file, (json.dumps({"schema_version": VERSION, "checks": checks}, indent=2) + "\n").encode())
+    write_committed(file, "ratchet", {"schema_version": VERSION, "checks": checks})
 
 
 def accept(bests: Mapping[str, Best], findings: Iterable[StoredFinding]) -> Mapping[str, Best]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pytest_llminvariance.measures.metrics import Interval
+from pytest_llminvariance.measures.metrics import Interval, mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,14 @@ class Pair:
     def value(self) -> Interval:
         """1 where it was right before and is wrong now."""
         return negative_flip(self.before, self.now, self.correct)
+
+    @property
+    def loss(self) -> Interval:
+        """Right before minus right now: 1 where it was taken away, -1 where it is new; open where answers are."""
+        if self.before == self.now:
+            return Interval(0, 0)
+        gained = negative_flip(self.now, self.before, self.correct)
+        return Interval(self.value.low - gained.high, self.value.high - gained.low)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +47,8 @@ class Flips:
     """Wrong both times, and another answer now."""
     unclear: tuple[str, ...]
     """Ties and answers that could not be read."""
+    accuracy_loss: Interval
+    """Accuracy before minus accuracy now, in [-1, 1]."""
     mcnemar_p: float | None
     """McNemar's exact test on negative against positive flips; `None` where an answer is open. Report only."""
 
@@ -69,6 +79,7 @@ def count_flips(pairs: Iterable[Pair]) -> Flips:
         positive=positive,
         both_wrong=tuple(p.name for p in rows if changed_while_wrong(p.before, p.now, p.correct)),
         unclear=unclear,
+        accuracy_loss=mean_interval([pair.loss for pair in rows]),
         mcnemar_p=None if unclear else mcnemar_exact(len(negative), len(positive)),
     )
 

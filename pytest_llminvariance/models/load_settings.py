@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -57,6 +58,7 @@ class LoadSettings:
         default=False, metadata={"help": "run the code that a model's repository brings; only for those that you trust"}
     )
     weights: bool = True
+    beside: str | None = None
 
     def __post_init__(self) -> None:
         problems = {"device": device_problem(self.device), "dtype": dtype_problem(self.dtype)}
@@ -72,9 +74,14 @@ class LoadSettings:
             if problem is not None:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, but {problem}")
 
+    def place(self, path: str) -> str:
+        """Return where a path of a spec is."""
+        path = os.path.expanduser(path)
+        return path if self.beside is None else os.path.join(self.beside, path)
+
     def for_others(self) -> dict[str, Any]:
         """Return what a backend of another package is given: what is newer than the first backends only where it is told."""
-        ours, newer = ("trust_remote_code", "weights"), ("max_new_tokens", "chat_arg")
+        ours, newer = ("trust_remote_code", "weights", "beside"), ("max_new_tokens", "chat_arg")
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ours}
         return {name: value for name, value in given.items() if name not in newer or value is not None}
 

@@ -53,7 +53,8 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     `device_map` (`auto`, or a mapping as transformers takes it) spreads a model over several GPUs. `worker` is
     (index, count) of processes that share this machine: they take the CUDA devices in turn. `max_new_tokens` bounds
     every text, whatever its request says. `chat_arg` maps names to values for the chat template; `enable_thinking`
-    is False where the template knows it and nothing else is told. Code from a hub repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
+    is False where the template knows it and nothing else is told. Relative paths in `spec` start `beside` this folder
+    (by default the current one). Code from a hub repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
     tokens and nothing else.
 
     Raises:
@@ -61,7 +62,7 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
         ModelError: if the model cannot be loaded; `MissingExtraError` where a package is missing.
     """
     parsed = parse_spec(spec)
-    local = parsed.scheme != "hf" or os.path.isdir(os.path.expanduser(parsed.target))
+    local = parsed.scheme != "hf" or os.path.isdir(settings.place(parsed.target))
     if settings.revision is not None and local:
         raise UsageError(f"revision={settings.revision!r} goes with a hub id, not with {str(spec)!r}")
     if parsed.scheme in ("hf", "demo"):
@@ -73,9 +74,9 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     if parsed.scheme == "replay":
         from pytest_llminvariance.models.replay import load_replay
 
-        return load_replay(parsed.target)
+        return load_replay(settings.place(parsed.target))
     if parsed.scheme == "python":
-        made = _from_factory(parsed.target)
+        made = _from_factory(parsed.target, settings.beside or os.getcwd())
     else:
         made = registered_schemes()[parsed.scheme].load()(parsed.target, **settings.for_others())
     return as_model(made, settings=vars(settings))
@@ -85,7 +86,7 @@ def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
     from pytest_llminvariance.models.local.hub import load_transformers
 
     if parsed.scheme == "hf":
-        return load_transformers(_existing(parsed.target), parsed.target, settings)
+        return load_transformers(_existing(parsed.target, settings), parsed.target, settings)
     from pytest_llminvariance.models.local.demo import DEMO_NAME, demo_folder
 
     if settings.dtype == "auto":
@@ -93,9 +94,9 @@ def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
     return load_transformers(str(demo_folder()), DEMO_NAME, settings)
 
 
-def _existing(target: str) -> str:
-    """Return a hub id as it is, and a path expanded, if there is a folder."""
-    path = os.path.expanduser(target)
+def _existing(target: str, settings: LoadSettings) -> str:
+    """Return where a folder is, and a hub id as it is."""
+    path = settings.place(target)
     if path.endswith(".gguf") and os.path.isfile(path):
         raise ModelError(
             f"{target} is a GGUF file, which is not read here. Give the folder or hub id of the model that it was made "
@@ -103,17 +104,18 @@ def _existing(target: str) -> str:
         )
     if target.startswith((".", "/", "~")) and not os.path.isdir(path):
         raise ModelError(
-            f"there is no folder {target}. Give a folder with config.json, tokenizer and weights, or a hub id"
+            f"there is no folder {target} (looked at {os.path.abspath(path)}). "
+            "Give a folder with config.json, tokenizer and weights, or a hub id"
         )
-    return path
+    return path if os.path.isdir(path) else target
 
 
-def _from_factory(target: str) -> object:
+def _from_factory(target: str, folder: str) -> object:
     module_name, colon, attribute = target.partition(":")
     if not colon or not attribute:
         raise UsageError(f"python:{target} names no factory. Write python:MODULE:FACTORY")
-    if os.getcwd() not in sys.path and Path(module_name.replace(".", "/") + ".py").exists():
-        sys.path.insert(0, os.getcwd())
+    if folder not in sys.path and Path(folder, module_name.replace(".", "/") + ".py").exists():
+        sys.path.insert(0, folder)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # the module is the user's too

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import QuestionError, UsageError
-from pytest_llminvariance.files import write_whole
+from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.paraphrases.lock import STATUSES, Lock, LockEntry, Wording, comparable, visible
 from pytest_llminvariance.questions.question import Question
 
@@ -252,7 +252,7 @@ def write_lock(path: Path, lock: Lock, *, expected: str | None) -> str:
         UsageError: if somebody else wrote the file meanwhile, or it cannot be written; it stays as it is.
     """
     target = Path(os.path.realpath(path))
-    data = render_lock(lock).encode()
+    data = encoded(render_lock(lock))
     if digest_of(target) != expected:
         raise UsageError(
             f"{str(path)!r} was changed by somebody else meanwhile; nothing was overwritten. Run this again"

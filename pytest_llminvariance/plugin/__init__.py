@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.run import Lane, Run, current_run, refused
 from pytest_llminvariance.plugin.options import add_options
+from pytest_llminvariance.plugin.places import FIXTURES, MARKER, PLACE, let_pass_by_level, show_test_to_copy
 from pytest_llminvariance.plugin.scopes import NARROWER, FixtureScope, ScopeSwitch, fit_scope
-from pytest_llminvariance.plugin.session import FIXTURES, MARKER, SESSION, Session, let_pass_by_level
+from pytest_llminvariance.plugin.session import OUTSIDE, SESSION, Session
 
 if TYPE_CHECKING:
     from pytest_llminvariance.models.protocol import AnyModel, Model
@@ -29,22 +30,48 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
+    """Refuse checks that a conftest makes while it is imported."""
+    lane = Lane(lambda: Run(turn=refused(OUTSIDE)), holds_tests=True)
+    lane.enter(current_run.lane())
+    try:
+        return (yield)
+    finally:
+        lane.leave()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and prepare the recorder; nothing is written yet."""
     config.addinivalue_line("markers", MARKER)
-    config.stash[SESSION] = Session(config)
+    ours = config.stash[SESSION] = Session(config)
+    config.pluginmanager.register(Ending(ours))
+    ours.lane.enter(current_run.lane())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close the session to checks."""
+    if SESSION in config.stash:
+        config.stash[SESSION].lane.leave()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Give every xdist worker the same directories."""
-    node.workerinput.update(node.config.stash[SESSION].for_worker())
+    node.workerinput.update(node.config.stash[SESSION].written.for_worker())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker found and could not write."""
+    node.config.stash[SESSION].written.take(getattr(node, "workeroutput", {}))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin the record, where one is wanted."""
-    session.config.stash[SESSION].begin_record()
+    ours = session.config.stash[SESSION]
+    ours.written.begin(ours.settings, session.config.rootpath)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -69,20 +96,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give checks inside the test the session's seed, policy, memory and recorder."""
-    ours = item.config.stash[SESSION]
-    ours.recorder.test = item.nodeid
-    token = current_run.set(ours.run_of(item))
+    place = item.config.stash[SESSION].begin_item(item)
     try:
         return (yield)
     finally:
-        ours.recorder.end()
-        current_run.reset(token)
+        place.recorder.end()
+        place.lane.leave()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin a test, or another attempt at it."""
-    item.config.stash[SESSION].begin_test(item, current_run.get().risk)
+    if PLACE in item.stash:
+        item.stash[PLACE].begin()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,7 +117,8 @@ def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, 
     request.config.stash[SESSION].free_memory()  # before another model is loaded
     if fixturedef.scope == "function":
         return (yield)
-    switch = ScopeSwitch(FixtureScope.of(fixturedef, request), request.config.stash[SESSION].recorder)
+    ours = request.config.stash[SESSION]
+    switch = ScopeSwitch(ours.begin_fixture(FixtureScope.of(fixturedef, request)))
     fixturedef.addfinalizer(switch.leave)  # finalizers run last in, first out: around the fixture's own
     switch.enter()
     try:
@@ -121,6 +148,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Let a test pass whose level says so, and skip one with an UNDECIDED check under the policy `skip`."""
     report, ours = (yield), item.config.stash[SESSION]
+    show_test_to_copy(item, call, report)
     let_pass_by_level(item, call, report)
     undecided = ours.undecided_of(item)
     if call.when == "call" and report.outcome == "passed" and undecided and ours.settings.undecided == "skip":
@@ -132,20 +160,33 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
-    """Collect all workers' records; a check that never finished fails the session, in one last red line."""
-    ours = session.config.stash[SESSION]
-    ours.close()
-    if ours.is_worker:
-        return (yield)
-    reasons = ours.judge(session)
-    if reasons and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    result = yield
+    """Finish the record, and say in one last red line why the session fails."""
+    result, ours = (yield), session.config.stash[SESSION]
     ours.finish_record(session)
+    reasons = ours.reasons
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reasons and reporter is not None:
         reporter.write_line(f"invariance: {'; '.join(reasons)}; the session fails", red=True)
     return result
+
+
+class Ending:
+    """What is done at the end, after the last fixtures are torn down and before anything is summed up."""
+
+    def __init__(self, ours: Session) -> None:
+        self._ours = ours
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Collect all workers' records; a check that never finished fails the session."""
+        try:
+            return (yield)
+        finally:
+            self._ours.close()
+            if self._ours.is_worker:
+                session.config.workeroutput.update(self._ours.written.of_worker())  # type: ignore[attr-defined] # from xdist
+            elif self._ours.judge(session):
+                self._ours.fail(session)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

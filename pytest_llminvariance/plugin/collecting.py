@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llminvariance.plugin.places import beside_ini
 from pytest_llminvariance.plugin.risk import MANIFEST_NAME, Collected, write_manifest
 from pytest_llminvariance.plugin.session import collected
 
@@ -43,7 +44,7 @@ class _Collector:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep what the shares depend on."""
-        self.tests, self.root = list(collected(items)), config.rootpath
+        self.tests, self.root = list(collected(items)), beside_ini(config)
 
 
 def collect_tests(arguments: list[str]) -> Found | None:

@@ -13,6 +13,7 @@ from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.gate.comparison import Comparison, compare_runs
 from pytest_llminvariance.gate.decision import PASSED, decide_gate
 from pytest_llminvariance.gate.policy import Policy, read_policy
+from pytest_llminvariance.records.directory import model_facts
 from pytest_llminvariance.records.record import Record, from_events, load
 from pytest_llminvariance.report.release import comparison_lines, gate_lines, headline
 
@@ -52,10 +53,10 @@ class SessionGate:
         )
 
     def judge(
-        self, records: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], today: datetime.date
+        self, records: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], model: str | None, today: datetime.date
     ) -> SessionResult:
         """Return what policy and baseline say about what a session recorded; `facts` are as in `run.json`."""
-        run = _session_run(records, facts)
+        run = _session_run(records, facts, model)
         lines: list[tuple[str, str]] = []
         failures: list[str] = []
         if self.policy is not None:
@@ -79,10 +80,5 @@ class SessionGate:
         return []
 
 
-def _session_run(records: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> Record:
-    models = [record for record in records if record["kind"] == "model"]
-    facts = dict(known)
-    for name in ("device", "dtype"):
-        values = {record[name] for record in models if record.get(name)}
-        facts |= {name: values.pop()} if len(values) == 1 else {}
-    return from_events("this session", records, facts)
+def _session_run(records: Sequence[Mapping[str, Any]], known: Mapping[str, Any], model: str | None) -> Record:
+    return from_events("this session", records, {"model": model, **known, **model_facts(records, model)})

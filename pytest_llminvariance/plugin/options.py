@@ -181,6 +181,11 @@ class Settings:
     )
     margin: str = _setting("0.02", _share, "SHARE", "how much worse than the baseline a check's mean may be (0.02)")
 
+    @property
+    def is_told(self) -> bool:
+        """Whether anything is not as it is by itself: no unrelated suite."""
+        return any(getattr(self, item.name) != item.default for item in _fields())
+
 
 # what changes no verdict, or is in the replay line anyway
 NOT_REPEATED = ("seed", "cache", "plan", "manifest", "report", "policy", "margin")

@@ -91,15 +91,15 @@ class SessionRisk:
         return f"partial: {self.n_collected:,} of the manifest's {len(self.manifest):,} tests were collected; their shares are kept"
 
 
-def read_risk(settings: Settings, started_in: Path, root: Path) -> SessionRisk:
-    """Return the risk that settings allow, with the manifest that they name, or that lies beside the ini file.
+def read_risk(settings: Settings, manifest: Path | None, beside: Path) -> SessionRisk:
+    """Return the risk that settings allow, with the `manifest` that they name, or that lies `beside` the ini file.
 
     Raises:
         UsageError: for a file that is no manifest.
     """
     limit = None if settings.exhaustive else settings.risk_limit
-    path = root / MANIFEST_NAME if settings.manifest is None else started_in / settings.manifest
-    is_read = settings.manifest is not None or (limit is not None and path.is_file())
+    path = manifest or beside / MANIFEST_NAME
+    is_read = manifest is not None or (limit is not None and path.is_file())
     check_risk = None if settings.exhaustive else settings.check_risk
     return SessionRisk(limit, check_risk, read_manifest(path) if is_read else None)
 

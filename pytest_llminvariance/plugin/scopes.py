@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.records.events import SessionRecorder
+from pytest_llminvariance.checks.run import Run, current_run
 
 
 class FixtureScope(NamedTuple):
@@ -66,17 +65,15 @@ def fit_scope(item: Any) -> None:
 class ScopeSwitch:
     """Attributes checks to a fixture while it is set up and torn down, and to the test otherwise."""
 
-    def __init__(self, scope: FixtureScope, recorder: SessionRecorder) -> None:
-        self._scope, self._recorder = scope, recorder
-        self._back: list[Callable[[], object]] = []
-        self._is_set_up = False
+    def __init__(self, change: Callable[[Run], Run]) -> None:
+        self._change = change
+        self._back: list[Callable[[], None]] = []
 
     def enter(self) -> None:
-        """Attribute checks to the fixture: it has no share of the risk, and no test's level."""
-        before, run = self._recorder.enter_scope(self._scope, again=self._is_set_up), current_run.get()
-        self._is_set_up = True
-        current_run.set(run._replace(risk=None, level="block"))
-        self._back += [lambda: self._recorder.leave_scope(before), lambda: current_run.set(run)]
+        """Attribute checks to the fixture."""
+        lane = current_run.lane()
+        if lane is not None:
+            self._back.append(lane.give(self._change))
 
     def leave(self) -> None:
         """Attribute checks to what they were attributed to before."""

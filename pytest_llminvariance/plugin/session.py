@@ -6,18 +6,30 @@ Each thing is made when it is first asked for, so that an unrelated suite pays f
 from __future__ import annotations
 
 import os
+import threading
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llminvariance.checks.run import Level, Run
+from pytest_llminvariance.checks.run import Lane, Run, refused
 from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
-from pytest_llminvariance.records.events import SessionRecorder, new_run_directory, read_records, unfinished
+from pytest_llminvariance.plugin.places import (
+    FIXTURES,
+    PLACE,
+    TestPlace,
+    beside_ini,
+    level_of,
+    path_from,
+    plain_id,
+    uses_fixture,
+)
+from pytest_llminvariance.plugin.written import Written
+from pytest_llminvariance.records.events import PlaceRecorder, unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_llminvariance.checks.holdout import Holdout
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
@@ -26,14 +38,13 @@ if TYPE_CHECKING:
     from pytest_llminvariance.plugin.gate import SessionGate, SessionResult
     from pytest_llminvariance.plugin.own_models import OwnModels
     from pytest_llminvariance.plugin.risk import Collected, SessionRisk
-    from pytest_llminvariance.records.answer_log import AnswerLog
+    from pytest_llminvariance.plugin.scopes import FixtureScope
+    from pytest_llminvariance.plugin.selection import Selection
 
-MARKER = (
-    "invariance(level='block', weight=1.0, exhaustive=False): block, warn or ignore: what a check in this test that does not "
-    "hold does; the test's weight when the risk limit is shared; exhaustive tests ask everything"
+OUTSIDE = (
+    "this check is made outside of every test, so its finding would belong to none. Make it in a test or in a fixture, "
+    "or say that it stands alone: with pytest_llminvariance.run(recorder=...)"
 )
-MARKER_TAKES = {"level", "weight", "exhaustive"}
-FIXTURES = ("invariance_model", "invariance")
 
 
 class Session:
@@ -49,39 +60,34 @@ class Session:
         self.settings = read_settings(config)
         self._given: dict[str, Any] = getattr(config, "workerinput", {})
         self.is_worker = hasattr(config, "workerinput")
-        given = self._given.get("invariance_report_directory")
-        self.report = Path(given) if given is not None else self._place("report")
-        """The directory of the record; `None`: none is wanted."""
-        given = self._given.get("invariance_run_directory")
-        directory = Path(given or (self.report / "events" if self.report else new_run_directory()))
-        self.recorder = SessionRecorder(directory, self._given.get("workerid", "main"))
+        self.written = Written(config, self._place("report"))
+        self.log = self.written.log
+        self.lane = Lane(self._outside, holds_tests=True)
+        self.fixtures: dict[FixtureScope, PlaceRecorder] = {}
+        """Of fixtures of wider scope, by their set-up."""
+        self._turn = threading.RLock()
+        self._collected: list[pytest.Item] = []
         self.risk: SessionRisk | None = None
         self.holdout: Holdout | None = None
         self.records: list[dict[str, Any]] = []
         self.result: SessionResult | None = None
+        self.reasons: list[str] = []
+        """Why the session fails."""
         self._noise: dict[Any, Any] = {}
-        self._began: float | None = None
         self._gate = self._read_gate()
+        self.selection: Selection | None = None
+        if self.settings.policy or self.settings.baseline or self.written.report is not None:
+            self.selection = self._watch_selection()
 
-    def for_worker(self) -> dict[str, str]:
-        """Return what a worker must know, as its `workerinput` takes it."""
-        places = {"run": self.recorder.directory, "report": self.report}
-        return {f"invariance_{name}_directory": str(place) for name, place in places.items() if place is not None}
+    def _watch_selection(self) -> Selection | None:
+        """Note what of the suite is run, where a record or a gate depends on it."""
+        if self.config.option.collectonly:
+            return None
+        from pytest_llminvariance.plugin.selection import Selection
 
-    def begin_record(self) -> None:
-        """Begin the record, where one is wanted."""
-        if self.report is None or self.is_worker or self.config.option.collectonly:
-            return
-        from time import time
-
-        from pytest_llminvariance.errors import UsageError
-        from pytest_llminvariance.records.directory import begin_session
-
-        self._began = time()
-        try:
-            begin_session(self.report, self.settings, self.config.rootpath, self._began)
-        except UsageError as error:
-            raise pytest.UsageError(f"--invariance-report: {error}") from error
+        selection = Selection(self.log, FIXTURES)
+        self.config.pluginmanager.register(selection, "invariance-selection")
+        return selection
 
     def header(self) -> str | None:
         """Say which model is configured; nothing where none is."""
@@ -99,54 +105,76 @@ class Session:
 
         for item in items:
             level_of(item)
+        self._collected = list(items)
         using = [item for item in items if uses_fixture(item)]
-        if using or self.settings.model is not None:
-            try:
-                self._read_risk().collect(collected(items))
-                self.holdout = self._read_holdout()
-            except UsageError as error:
-                raise pytest.UsageError(str(error)) from error
+        try:
+            self.holdout = self._read_holdout()
+            if using or self.settings.is_told:
+                self._shared_risk()
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
         return using
 
-    def run_of(self, item: pytest.Item) -> Run:
+    def begin_item(self, item: pytest.Item) -> TestPlace:
+        """Return the place of a test that begins; its checks belong there until its lane is left."""
+        place = item.stash[PLACE] = TestPlace(item, self.log, self._run_of)
+        place.lane.enter(self.lane)
+        return place
+
+    def _run_of(self, item: pytest.Item, recorder: PlaceRecorder) -> Run:
         """Return what the checks of a test are given: seed, policy, memory, recorder, and its share of the risk."""
-        risk = None if self.risk is None else self.risk.of(item.nodeid)
+        risk = self._shared_risk().of(plain_id(item))
         return Run(
             seed=self.settings.seed,
             undecided=self.settings.undecided,
-            recorder=self.recorder,
+            recorder=recorder,
             memory=lambda: self._memo,
             replay=self._replay(item, risk),
             risk=risk,
             seeds=lambda: self._seeds,
             noise=self._noise,
-            answers=self._answers,
-            on_plan=self._on_plan if self.settings.plan else None,
+            answers=self.written.answers,
+            on_plan=self._on_plan(recorder),
             holdout=self.holdout,
             level=level_of(item),
             baseline=self._place("baseline"),
             wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
+            turn=self._turn,
         )
 
-    def begin_test(self, item: pytest.Item, risk: ItemRisk | None) -> None:
-        """Begin a test, or another attempt at it."""
-        if risk is not None:
-            risk.begin()
-        path, line, _ = item.location
-        markers = sorted({marker.name for marker in item.iter_markers()})
-        spot = {"file": path, "line": None if line is None else line + 1, "level": level_of(item), "markers": markers}
-        self.recorder.begin(item.nodeid, getattr(item, "execution_count", 1), item.user_properties, spot)
+    def _outside(self) -> Run:
+        """Return what checks outside of tests are given: a refusal; a fixture that is torn down there has its own."""
+        return Run(
+            seed=self.settings.seed,
+            undecided=self.settings.undecided,
+            memory=lambda: self._memo,
+            seeds=lambda: self._seeds,
+            noise=self._noise,
+            answers=self.written.answers,
+            holdout=self.holdout,
+            baseline=self._place("baseline"),
+            turn=refused(OUTSIDE),
+        )
+
+    def begin_fixture(self, scope: FixtureScope) -> Callable[[Run], Run]:
+        """Return what makes of a test's run that of a fixture of wider scope: no share of the risk, and no level.
+
+        What is found when it is set up once more, as for another attempt, takes the place of what was found before.
+        """
+        recorder = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
+        plan = self._on_plan(recorder)
+        return lambda run: run._replace(risk=None, level="block", recorder=recorder, on_plan=plan, turn=self._turn)
 
     def checked_nothing(self, item: pytest.Item) -> bool:
         """Return whether a test asked for the model and checked nothing."""
-        recorder = self.recorder
-        checked = recorder.checks_in_test or recorder.compared_in_test or recorder.session_checks
-        return uses_fixture(item) and not checked
+        own = [item.stash[PLACE].recorder] if PLACE in item.stash else []
+        return uses_fixture(item) and not any(one.n_checks or one.n_pairs for one in (*own, *self.fixtures.values()))
 
     def undecided_of(self, item: pytest.Item) -> str | None:
         """Return why a check of a test, or of a fixture that it uses, is UNDECIDED."""
-        in_fixtures = [said for scope, said in self.recorder.undecided_fixtures.items() if scope.reaches(item)]
-        return next(iter(self.recorder.undecided_in_test + in_fixtures), None)
+        own = [item.stash[PLACE].recorder] if PLACE in item.stash else []
+        used = [recorder for scope, recorder in self.fixtures.items() if scope.reaches(item)]
+        return next((said for recorder in (*own, *used) for said in recorder.undecided), None)
 
     @cached_property
     def own_models(self) -> OwnModels:
@@ -173,18 +201,18 @@ class Session:
         if count:
             index = int(self._given["workerid"].removeprefix("gw"))
             more |= {"worker": (index, count), "threads": max(1, (os.cpu_count() or 1) // count)}
-        return load_settings(self.settings) | more
+        return load_settings(self.settings) | more | {"beside": str(self._base("model"))}
 
     def note_model(self, model: Model) -> None:
         """Write down which model was loaded; its fingerprint only where it will be asked."""
         fingerprint = "" if self.settings.plan else model.fingerprint
-        self.recorder.model(model.name, fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
+        self.log.model(model.name, fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
 
     def note_engine(self, model: Model) -> None:
         """Write down how prompts were sent, and what was remembered."""
         told = {name: getattr(getattr(model, "usage", None), name, 0) for name in ("sent_tokens", "asked_tokens")}
         told["path"] = model.describe_path() if hasattr(model, "describe_path") else ""
-        self.recorder.engine(model.name, "" if self.settings.plan else model.fingerprint, told)
+        self.log.engine(model.name, "" if self.settings.plan else model.fingerprint, told)
 
     def close(self) -> None:
         """Write down what the cache holds back, what it did, and what concerns the whole session.
@@ -197,31 +225,42 @@ class Session:
         if hasattr(memo, "close"):
             memo.close()
             if memo.recalled or memo.asked:
-                self.recorder.answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
+                self.log.answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
+        if not self.log.is_begun:
+            return
         lines = [self.risk.partial_words() if self.risk else None, self.holdout.words() if self.holdout else None]
+        if self.log.trouble and self.written.report is None:
+            lines.append(f"findings of this session were kept in memory only: {self.log.trouble}")
         for line in filter(None, lines):
-            self.recorder.note(line)
+            self.log.note(line)
 
     def judge(self, session: pytest.Session) -> list[str]:
         """Collect all workers' records and return why the session fails: lost checks, policy, baseline."""
-        self.records = read_records(self.recorder.directory, remove=self.report is None)
+        self.records = self.written.read()
         lost = len(unfinished(self.records))
         reasons = [f"{lost} check(s) started and did not finish"] if lost else []
         if self._gate is not None:
             from datetime import date
 
-            facts = {**self._how_it_ended(session), "model": self.settings.model}
-            self.result = self._gate.judge(self.records, facts, date.today())
+            self.result = self._gate.judge(self.records, self._facts(session), self.settings.model, date.today())
             reasons += self.result.failures
+        self.reasons = reasons
         return reasons
 
-    def finish_record(self, session: pytest.Session) -> None:
-        """Finish the record, where one was begun."""
-        if self.report is None or self._began is None:
-            return
-        from pytest_llminvariance.records.directory import finish_session
+    def fail(self, session: pytest.Session) -> None:
+        """Let a session that is green fail."""
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-        finish_session(self.report, self._how_it_ended(session), self._began)
+    def finish_record(self, session: pytest.Session) -> None:
+        """Finish the record, where one was begun; one that is not whole fails the session."""
+        if (trouble := self.written.finish(self._facts(session))) is not None:
+            self.reasons.append(trouble)
+            self.fail(session)
+
+    def _facts(self, session: pytest.Session) -> dict[str, Any]:
+        """Return how it ended, as `run.json` holds it."""
+        return {} if self.selection is None else self.selection.facts(session, self.records)
 
     def summary(self) -> list[tuple[str, str]]:
         """Return the lines of the terminal section with their colours; none where nothing was checked."""
@@ -241,20 +280,11 @@ class Session:
             from pytest_llminvariance.models.cache import AnswerCache
 
             memo = AnswerCache(self._base("cache") / folder, worker=self._given.get("workerid"))
-        if self._answers is not None:
+        if self.written.answers is not None:
             from pytest_llminvariance.records.answer_log import RecordedMemo
 
-            memo = RecordedMemo(memo, self._answers)
+            memo = RecordedMemo(memo, self.written.answers)
         return memo
-
-    @cached_property
-    def _answers(self) -> AnswerLog | None:
-        """What writes answers down; `None` where no record is wanted."""
-        if self.report is None:
-            return None
-        from pytest_llminvariance.records.answer_log import AnswerLog
-
-        return AnswerLog(self.report, self._given.get("workerid", "main"))
 
     @cached_property
     def _seeds(self) -> SeedLedger:
@@ -270,21 +300,29 @@ class Session:
             from pytest_llminvariance.plugin.risk import read_risk
 
             try:
-                self.risk = read_risk(self.settings, self.config.invocation_params.dir, self.config.rootpath)
+                self.risk = read_risk(self.settings, self._place("manifest"), beside_ini(self.config))
             except UsageError as error:
                 raise pytest.UsageError(str(error)) from error
         return self.risk
 
+    def _shared_risk(self) -> SessionRisk:
+        """Return the session's risk, shared by what was collected."""
+        risk = self._read_risk()
+        if self._collected:
+            risk.collect(collected(self._collected))
+            self._collected = []
+        return risk
+
     def _read_holdout(self) -> Holdout | None:
         """Return the questions that are set aside, where a file beside the ini file says so."""
-        path, is_open = self.config.rootpath / "invariance-holdout.json", self.settings.holdout
+        path, is_open = beside_ini(self.config) / "invariance-holdout.json", self.settings.holdout
         if not is_open and not path.is_file():
             return None
         from datetime import date
 
         from pytest_llminvariance.checks.holdout import read_holdout
 
-        return read_holdout(path, is_open=is_open, session=self.recorder.directory.name, today=str(date.today()))
+        return read_holdout(path, is_open=is_open, session=self.written.session, today=str(date.today()))
 
     def _read_gate(self) -> SessionGate | None:
         """Read policy and baseline before anything is asked; only where the session ends, not in workers."""
@@ -294,9 +332,13 @@ class Session:
         from pytest_llminvariance.plugin.gate import SessionGate
 
         policy, baseline = self._place("policy"), self._place("baseline")
-        if self.report is not None and baseline is not None and self.report.resolve() == baseline.resolve():
+        if (
+            self.written.report is not None
+            and baseline is not None
+            and self.written.report.resolve() == baseline.resolve()
+        ):
             raise pytest.UsageError(
-                f"--invariance-report and --invariance-baseline are both {str(self.report)!r}, so the baseline would be replaced "
+                f"--invariance-report and --invariance-baseline are both {str(self.written.report)!r}, so the baseline would be replaced "
                 "by this run before it is compared. Name another directory for one of them"
             )
         try:
@@ -304,42 +346,25 @@ class Session:
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def _on_plan(self, found: dict[str, Any]) -> None:
-        """Note a check's cost and end the test, so that nothing is asked."""
-        self.recorder.planned(found)
-        pytest.skip("planned, nothing was asked (--invariance-plan)")
+    def _on_plan(self, recorder: PlaceRecorder) -> Callable[[dict[str, Any]], None] | None:
+        """Return what notes a check's cost and ends the test, so that nothing is asked."""
+
+        def planned(found: dict[str, Any]) -> None:
+            recorder.planned(found)
+            pytest.skip("planned, nothing was asked (--invariance-plan)")
+
+        return planned if self.settings.plan else None
 
     def _replay(self, item: pytest.Item, risk: ItemRisk | None) -> str:
         """Return the command that repeats a test, for a shell in the folder where pytest was started."""
         from shlex import join
 
-        _, colons, rest = item.nodeid.partition("::")
-        file = os.path.relpath(item.path, self.config.invocation_params.dir)
+        _, colons, rest = plain_id(item).partition("::")
+        file = path_from(item.path, self.config.invocation_params.dir)
         flags = repeated_flags(self.config)
         if risk is not None and risk.limit is not None and risk.share and self.settings.check_risk is None:
             flags.append(f"--invariance-check-risk={risk.share!r}")  # its share depends on what else was collected
         return join(["pytest", f"{file}{colons}{rest}", f"--invariance-seed={self.settings.seed}", *flags])
-
-    def _how_it_ended(self, session: pytest.Session) -> dict[str, Any]:
-        """Return how it ended, as `run.json` holds it: exit status, tests that failed, why tests were left out."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        stats = {} if reporter is None else reporter.stats
-        failed = {report.nodeid for kind in ("failed", "error") for report in stats.get(kind, ())}
-        return {
-            "exit": int(session.exitstatus),
-            "stopped": self._left_out(session),
-            "failed": None if reporter is None else sorted(failed),
-            "deselected": len(stats.get("deselected", ())),
-        }
-
-    def _left_out(self, session: pytest.Session) -> str | None:
-        last = session.items[-1].nodeid if session.items else ""
-        again = self.config.pluginmanager.get_plugin("lfplugin")
-        if self.config.getoption("lf", default=False) and getattr(again, "_previously_failed_count", 1):
-            return "--lf runs what failed before"
-        if self.recorder.test == last or self.config.option.collectonly:
-            return None
-        return str(session.shouldfail or session.shouldstop or (last and "not all tests were begun")) or None
 
     def _place(self, name: str) -> Path | None:
         """Return a place from the settings."""
@@ -349,7 +374,7 @@ class Session:
     def _base(self, name: str) -> Path:
         """Return what a place is relative to: where pytest was started, or the ini file's folder if it stands there."""
         in_ini = self.config.getoption(f"invariance_{name}") is None
-        return self.config.rootpath if in_ini else self.config.invocation_params.dir
+        return beside_ini(self.config) if in_ini else self.config.invocation_params.dir
 
 
 SESSION = pytest.StashKey[Session]()
@@ -362,38 +387,4 @@ def collected(items: list[pytest.Item]) -> Iterator[Collected]:
     for item in items:
         marker = item.get_closest_marker("invariance")
         told = marker.kwargs if marker else {}
-        yield Collected(item.nodeid, uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
-
-
-def uses_fixture(item: pytest.Item) -> bool:
-    """Return whether a test asks for the model."""
-    return any(name in getattr(item, "fixturenames", ()) for name in FIXTURES)
-
-
-def level_of(item: pytest.Item) -> Level:
-    """Return the level that a test's marker gives its checks.
-
-    Raises:
-        pytest.UsageError: for a marker with other arguments; the message names the test and the rule.
-    """
-    marker = item.get_closest_marker("invariance")
-    if marker is None:
-        return "block"
-    level = marker.kwargs.get("level", "block")
-    if marker.args or not set(marker.kwargs) <= MARKER_TAKES or level not in get_args(Level):
-        given = ", ".join([*map(repr, marker.args), *(f"{name}={value!r}" for name, value in marker.kwargs.items())])
-        raise pytest.UsageError(
-            f"{item.nodeid}: the marker is invariance({given}), but takes level= (one of {', '.join(get_args(Level))}), weight= and exhaustive="
-        )
-    return cast("Level", level)
-
-
-def let_pass_by_level(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Turn a failure by an invariance alone into a pass with its message kept, where the level is not `block`."""
-    if call.when != "call" or call.excinfo is None or level_of(item) == "block":
-        return
-    from pytest_llminvariance.checks.verdict import InvarianceError
-
-    if report.outcome == "failed" and isinstance(call.excinfo.value, InvarianceError):
-        report.sections.append((f"invariance, level {level_of(item)}: let pass", report.longreprtext))
-        report.outcome, report.longrepr = "passed", None
+        yield Collected(plain_id(item), uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))

@@ -8,7 +8,6 @@ when it enters a check.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.files import append, json_line
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.reading import read_reply
@@ -88,6 +88,8 @@ class AnswerLog:
         self._expected: dict[Request, list[Place]] = {}
         self._written: set[Place] = set()
         self._counted = 0
+        self.trouble: str | None = None
+        """Why not every line could be written, where that is so."""
         self._mask = lru_cache(maxsize=64)(redacted)  # the same few names in every line
 
     def begin(self, check: str) -> None:
@@ -122,7 +124,7 @@ class AnswerLog:
                 self._expected.setdefault(request, []).append(Place("foreign", number, index))
         data = sheet_data(sheet)
         data["model"], data["fingerprint"] = redacted(sheet.model), redacted(sheet.fingerprint)
-        _append(self._sheets, [{"check": self._check, **data}])
+        self._append(self._sheets, [{"check": self._check, **data}])
 
     def answered(self, items: Mapping[Key, Reply]) -> None:
         """Write answers down that the model has just given."""
@@ -134,7 +136,7 @@ class AnswerLog:
                     lines.append(self._line(place, key, reply, remembered=False))
         if lines:
             lines[0]["sent_tokens"] = self._passed(items.values())
-        _append(self._answers, lines)
+        self._append(self._answers, lines)
 
     def entered(self, role: AnswerRole, first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
         """Write down what entered the check; answers that were remembered only if they have no line yet.
@@ -151,7 +153,7 @@ class AnswerLog:
                 if not remembered or place not in self._written:
                     key = key_of(model, _request(sheet, place))
                     lines.append(self._line(place, key, reply, remembered=remembered))
-        _append(self._answers, lines)
+        self._append(self._answers, lines)
 
     def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
         """Write down prompts that were asked again at the end."""
@@ -162,7 +164,16 @@ class AnswerLog:
         for number, (request, reply) in enumerate(zip(requests, replies, strict=True)):
             key = key_of(model, request)
             lines.append(self._line(Place("sentinel", 0, number), key, reply, remembered=False))
-        _append(self._answers, lines)
+        self._append(self._answers, lines)
+
+    def _append(self, file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Write lines down; after the first that cannot be none is written, and `trouble` says why."""
+        if not lines or self.trouble:
+            return
+        try:
+            append(file, b"".join(map(json_line, lines)))
+        except OSError as error:
+            self.trouble = str(error)
 
     def recall(self, key: Key) -> Reply | None:
         """Return what an interrupted run was answered, or `None`."""
@@ -274,17 +285,6 @@ def _request(sheet: Sheet, place: Place) -> Request:
 def _sent(model: Model | None) -> int:
     usage = getattr(model, "usage", None)
     return 0 if usage is None else int(usage.sent_tokens)
-
-
-def _append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Append lines in one write, so that a process that is killed leaves whole lines."""
-    if not lines:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    rest = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines).encode()
-    with file.open("ab", buffering=0) as out:
-        while rest:
-            rest = rest[out.write(rest) :]
 
 
 def described(shown: Presentation, answer: AnswerDistribution, readout: str, delta_nats: float) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import write_whole
+from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.records.events import read_records, unfinished
 from pytest_llminvariance.records.lines import PARTS, line_files, lines_of, read_line
 from pytest_llminvariance.records.redaction import redacted_data
@@ -93,7 +93,12 @@ def run_facts(
         "exit": None,
         "stopped": None,
         "failed": None,
+        "failures": None,
+        "skipped": None,
         "deselected": None,
+        "left_out": None,
+        "with_model": None,
+        "named": None,
     }
 
 
@@ -145,17 +150,37 @@ def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: floa
     records = read_records(directory / EVENTS, remove=False)
     _write_findings(directory, records)
     run = read_json(directory / RUN)
-    models = [record for record in records if record["kind"] == "model"]
     engines = [record for record in records if record["kind"] == "engine"]
     findings = [record["finding"] for record in records if record["kind"] == "finding"]
     sent = sum(record["sent_tokens"] for record in engines) or sum(finding["tokens"] for finding in findings)
-    facts = {name: models[0][name] or None for name in ("fingerprint", "device", "dtype")} if models else {}
-    if models:
-        facts["model"] = run.get("model") or models[0]["name"]
-    if not models and findings:
-        facts = {"model": run.get("model") or findings[0]["model"], "fingerprint": findings[0]["fingerprint"]}
-    changed = {**facts, "tokens": sent, **redacted_data(ended), "duration_s": round(duration_s, 3)}
+    changed = {
+        **model_facts(records, run.get("model")),
+        "tokens": sent,
+        **redacted_data(ended),
+        "duration_s": round(duration_s, 3),
+    }
     write_json(directory / RUN, {**run, **changed})
+
+
+def model_facts(records: Sequence[Mapping[str, Any]], model: str | None) -> dict[str, Any]:
+    """Return what `run.json` says of the model: of those that were loaded or handed in, else of the only one checked.
+
+    What processes of a run do not agree on stays unknown.
+    """
+    loaded = [record for record in records if record["kind"] == "model"]
+    if loaded:
+        values = {name: {record[name] for record in loaded} for name in ("name", "fingerprint", "device", "dtype")}
+        agreed = {name: found.pop() or None if len(found) == 1 else None for name, found in values.items()}
+        name = agreed.pop("name")
+        return {"model": model or name, **agreed}
+    checked = {
+        tuple(record["finding"][name] for name in ("model", "fingerprint"))
+        for record in records
+        if record["kind"] == "finding"
+    }
+    if model is not None or len(checked) != 1:
+        return {}
+    return dict(zip(("model", "fingerprint"), checked.pop(), strict=True))
 
 
 def repair(directory: Path) -> None:
@@ -189,7 +214,7 @@ def _fold(directory: Path) -> None:
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    write_whole(directory / FINDINGS, findings_text(finding_rows(records), lost_rows(records)).encode())
+    write_whole(directory / FINDINGS, encoded(findings_text(finding_rows(records), lost_rows(records))))
 
 
 def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -223,7 +248,7 @@ def _spot(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_json(file: Path, data: Any) -> None:
     """Write a JSON file whole or not at all; equal data give equal bytes."""
-    write_whole(file, _json_text(data).encode())
+    write_whole(file, encoded(_json_text(data)))
 
 
 def _json_text(data: Any) -> str:

@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from pytest_llminvariance.files import DISK, append, json_line
 
 if TYPE_CHECKING:
     from pytest_llminvariance.checks.verdict import Finding
@@ -25,170 +26,163 @@ PROPERTY_NAME = "invariance_finding"
 MAX_PROPERTY_BYTES = 16_000
 
 
-def new_run_directory() -> Path:
-    """Return the name of a fresh directory; it is made when the first check starts."""
-    return Path(tempfile.gettempdir()) / f"pytest-llminvariance-{os.urandom(16).hex()}"
+class EventLog:
+    """What one process writes down, in a file of its own in `directory`.
 
+    The directory is made when the first check starts. Where nothing can be written, all goes on in memory.
+    """
 
-class Scope(Protocol):
-    """Where checks of a fixture of wider scope belong."""
-
-    @property
-    def where(self) -> str:
-        """What stands in records in the place of a test's node id."""
-        ...
-
-    def reaches(self, item: Any) -> bool:
-        """Return whether a test uses it."""
-        ...
-
-
-class SessionRecorder:
-    """The recorder of one process; `begin` tells it which test runs."""
-
-    def __init__(self, directory: Path, worker: str) -> None:
-        self.directory, self._worker = directory, worker
-        self._where, self._attempt = "", 1
-        self.test = ""
-        """Node id of the test that was begun last."""
-        self._scope: Scope | None = None
-        self._spot: dict[str, Any] = {}
-        self._titles: dict[str, str] = {}
-        self.undecided_fixtures: dict[Scope, str] = {}
-        self._properties: list[tuple[str, object]] = []
-        self._calls: dict[str, int] = {}
-        self._pairs, self._found = 0, False
-        self.checks_in_test = 0
-        self.undecided_in_test: list[str] = []
-        self.session_checks = 0
-
-    def begin(
-        self, where: str, attempt: int, properties: list[tuple[str, object]], spot: Mapping[str, Any] | None = None
-    ) -> None:
-        """Start a test, or another attempt at it, whose user properties are `properties`.
-
-        `spot` says more about the place: file, line (from 1), its level and markers, for a gate.
-        """
-        self._where, self._attempt, self._properties = where, attempt, properties
-        self._spot = dict(spot or {})
-        properties[:] = [entry for entry in properties if entry[0] != PROPERTY_NAME]
-        self._calls.pop(where, None)
-        self._pairs, self._found = 0, False
-        self.checks_in_test = 0
-        self.undecided_in_test = []
-
-    def end(self) -> None:
-        """End a test: write down what its searches compared."""
-        if self._pairs:
-            self._write({"kind": "search", **self._place(), "pairs": self._pairs, "found": self._found})
-        self._pairs = 0
-
-    def enter_scope(self, scope: Scope, *, again: bool) -> tuple[str, Scope | None, int]:
-        """Attribute checks to a fixture of wider scope; return what to give to `leave_scope`.
-
-        What is found when it is set up once more, as for another attempt, takes the place of what was found before.
-        """
-        before = (self._where, self._scope, self._attempt)
-        if not again:
-            self._calls.pop(scope.where, None)
-        self._where, self._scope, self._attempt = scope.where, scope, 1
-        return before
-
-    def leave_scope(self, before: tuple[str, Scope | None, int]) -> None:
-        """Attribute checks to the test again."""
-        self._where, self._scope, self._attempt = before
+    def __init__(self, directory: Path | Callable[[], Path], worker: str) -> None:
+        self._directory, self.worker = directory, worker
+        self._pid = os.getpid()
+        self.kept: list[str] = []
+        """Lines that could not be written."""
+        self.trouble: str | None = None
+        """Why not, where that is so."""
 
     @property
-    def compared_in_test(self) -> int:
-        """Pairs that searches of the current test compared."""
-        return self._pairs
+    def directory(self) -> Path:
+        """Where it is.
+
+        Raises:
+            OSError: where it would be a temporary folder, and the system has none.
+        """
+        if callable(self._directory):
+            self._directory = DISK.path(str(self._directory()))  # no path of a faked file system
+        return self._directory
+
+    @property
+    def place(self) -> Path | None:
+        """Where it is, as far as anything asked for it."""
+        return None if callable(self._directory) else self._directory
+
+    @property
+    def is_begun(self) -> bool:
+        """Return whether anything was written, here or in another process of the session."""
+        return bool(self.kept) or (self.place is not None and self.place.is_dir())
+
+    @property
+    def process(self) -> str:
+        """Tells the ids of this process from those of another: a fork of it makes its checks itself."""
+        return self.worker if os.getpid() == self._pid else f"{self.worker}-forked"
 
     def model(self, name: str, fingerprint: str, device: str, dtype: str) -> None:
         """Note a model that was used."""
         facts = {"name": name, "fingerprint": fingerprint, "device": device, "dtype": dtype}
-        self._write({"kind": "model", "id": f"{name} {fingerprint}", **facts})
+        self.write({"kind": "model", "id": f"{name} {fingerprint}", **facts})
 
     def noise(self, key: Sequence[str], floor: Mapping[str, Any]) -> None:
         """Note how noisy a model's engine was found to be."""
         plain = {name: str(value) if value != value else value for name, value in floor.items()}
-        self._write({"kind": "noise", "id": " ".join(key), "key": list(key), "floor": plain})
+        self.write({"kind": "noise", "id": " ".join(key), "key": list(key), "floor": plain})
 
     def engine(self, model: str, fingerprint: str, facts: Mapping[str, Any]) -> None:
         """Note what the engine of a model did in this process."""
-        self._write({"kind": "engine", "id": f"{self._worker} {model} {fingerprint}", "model": model, **facts})
+        self.write({"kind": "engine", "id": f"{self.worker} {model} {fingerprint}", "model": model, **facts})
+
+    def collected(self, facts: Mapping[str, Any]) -> None:
+        """Note what this process collected, and what of it was left out."""
+        self.write({"kind": "collected", "id": self.worker, **facts})
 
     def answers(self, recalled: int, asked: int, place: str, trouble: str | None) -> None:
         """Note how many answers came from the cache, and how many were asked."""
-        self._write({"kind": "cache", "recalled": recalled, "asked": asked, "place": place, "trouble": trouble})
+        self.write({"kind": "cache", "recalled": recalled, "asked": asked, "place": place, "trouble": trouble})
 
     def note(self, line: str) -> None:
-        """Note a line about the whole session, the same in every worker; nothing where no check was made."""
-        if self.directory.is_dir():
-            self._write({"kind": "note", "id": line, "line": line})
+        """Note a line about the whole session, the same in every worker."""
+        self.write({"kind": "note", "id": line, "line": line})
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write one line; keep it in memory where that cannot be done, and all that come after it."""
+        from pytest_llminvariance.records.redaction import redacted_data
+
+        finding = record.pop("finding", None)
+        line = json_line(redacted_data(record) | ({} if finding is None else {"finding": finding}))
+        if self.trouble is None:
+            name = self.worker if os.getpid() == self._pid else f"{self.worker}-{os.getpid()}"
+            try:
+                append(self.directory / f"{name}.jsonl", line)
+                return
+            except OSError as error:
+                self.trouble = str(error)
+        self.kept.append(line.decode())
+
+
+class PlaceRecorder:
+    """The recorder of one place: a test, or one set-up of a fixture of wider scope (`is_fixture`).
+
+    `spot` says more about a test when it is asked: file, line (from 1), its level and markers, for a gate.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        where: str,
+        *,
+        spot: Callable[[], Mapping[str, Any]] = dict,
+        properties: list[tuple[str, object]] | None = None,
+        is_fixture: bool = False,
+    ) -> None:
+        self._log, self._where, self._spot, self._is_fixture = log, where, spot, is_fixture
+        self._properties = [] if properties is None else properties
+        self._titles: dict[str, str] = {}
+        self.begin(1)
+
+    def begin(self, attempt: int) -> None:
+        """Begin, or begin another attempt at a test."""
+        self._attempt = attempt
+        self._properties[:] = [entry for entry in self._properties if entry[0] != PROPERTY_NAME]
+        self.n_checks, self.n_pairs, self._found = 0, 0, False
+        self.undecided: list[str] = []
+
+    def end(self) -> None:
+        """End: write down what searches compared."""
+        if self.n_pairs:
+            self._log.write({"kind": "search", **self._place(), "pairs": self.n_pairs, "found": self._found})
 
     def planned(self, found: dict[str, Any]) -> None:
         """Note what a check would cost, where nothing is asked."""
-        self._write({"kind": "planned", **self._place(), **found})
+        self._log.write({"kind": "planned", **self._place(), **found})
 
     def started(self, title: str) -> str:
-        """Note that a check starts and return its id, made of node id, call index, attempt and worker."""
-        index = self._calls[self._where] = self._calls.get(self._where, 0) + 1
+        """Note that a check starts and return its id, made of node id, call index, attempt and process."""
+        place = self._place()
+        self.n_checks += 1
         # a fixture of wider scope runs once in each worker and finds the same there: one finding
-        worker = self._worker if self._scope is None else ""
-        identity = json.dumps([self._where, index, self._attempt, worker])
+        process = self._log.process if not self._is_fixture else ""
+        identity = json.dumps([self._where, self.n_checks, self._attempt, process])
         finding_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        self._count()
         self._titles[finding_id] = title
-        self._write({"kind": "started", "id": finding_id, "title": title, **self._place()})
+        self._log.write({"kind": "started", "id": finding_id, "title": title, **place})
         return finding_id
 
     def finished(self, finding_id: str, finding: Finding) -> Finding:
         """Store a finding in full, and its summary with the test for JUnit."""
         from pytest_llminvariance.records.redaction import without_secrets
 
-        scope: Any = "test" if self._scope is None else "session"
+        scope: Any = "test" if not self._is_fixture else "session"
         finding = dataclasses.replace(without_secrets(finding), id=finding_id, scope=scope)
-        self._write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})
-        if self._scope is None:
+        self._log.write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})
+        if not self._is_fixture:
             self._properties.append((PROPERTY_NAME, _bounded(finding.summary())))
         return finding
 
     def let_pass(self, finding: Finding) -> None:
         """Note that an assertion was UNDECIDED and did not raise; what is let pass by its level is in the record."""
-        if self._spot.get("level", "block") != "block" and self._scope is None:
-            return
-        text = f"{finding.title}: {'; '.join(finding.reasons)}"
-        if self._scope is None:
-            self.undecided_in_test.append(text)
-        else:
-            self.undecided_fixtures[self._scope] = text
+        if self._is_fixture or self._spot().get("level", "block") == "block":
+            self.undecided.append(f"{finding.title}: {'; '.join(finding.reasons)}")
 
     def failed(self, finding_id: str, reason: str) -> None:
         """Note that a check ended in an error of its own."""
         title = self._titles.get(finding_id, "check")
-        self._write({"kind": "failed", "id": finding_id, **self._place(), "title": title, "reason": reason})
-
-    def _place(self) -> dict[str, Any]:
-        return {"where": self._where, "attempt": self._attempt, **(self._spot if self._scope is None else {})}
+        self._log.write({"kind": "failed", "id": finding_id, **self._place(), "title": title, "reason": reason})
 
     def searched(self, found: bool) -> None:  # noqa: FBT001
         """Count a pair that a search compared."""
-        self._pairs, self._found = self._pairs + 1, self._found or found
+        self.n_pairs, self._found = self.n_pairs + 1, self._found or found
 
-    def _count(self) -> None:
-        if self._scope is None:
-            self.checks_in_test += 1
-        else:
-            self.session_checks += 1
-
-    def _write(self, record: dict[str, Any]) -> None:
-        from pytest_llminvariance.records.redaction import redacted_data
-
-        finding = record.pop("finding", None)
-        record = redacted_data(record) | ({} if finding is None else {"finding": finding})
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / f"{self._worker}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False, default=str) + "\n")
+    def _place(self) -> dict[str, Any]:
+        return {"where": self._where, "attempt": self._attempt, **self._spot()}
 
 
 def _bounded(summary: dict[str, Any]) -> str:
@@ -201,28 +195,31 @@ def _bounded(summary: dict[str, Any]) -> str:
     return text
 
 
-def read_records(directory: Path, *, remove: bool) -> list[dict[str, Any]]:
+def read_records(directory: Path | None, *, remove: bool, kept: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Return the union of all workers' records, each id and kind once; a line cut off by a crash is left out.
 
+    `kept` are lines that could not be written.
     Only the last attempt at a test counts. Where workers differ in what a fixture of wider scope found, the worse counts.
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    origin: dict[str, Path] = {}
-    for file in sorted(directory.glob("*.jsonl")) if directory.is_dir() else ():
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+    origin: dict[str, str] = {}
+    files = sorted(directory.glob("*.jsonl")) if directory and directory.is_dir() else []
+    parts = [(file.name, file.read_text(encoding="utf-8", errors="replace").splitlines()) for file in files]
+    for name, lines in (*parts, ("", kept)):
+        for number, line in enumerate(lines):
             try:
                 record = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            key = record["kind"], record.get("id", f"{file.name}:{number}")
+            key = record["kind"], record.get("id", f"{name}:{number}")
             if record["kind"] == "finding":  # the check was taken up again, and ended
                 found.pop(("failed", record["id"]), None)
-                elsewhere = origin.get(key[1]) not in (None, file) and _is_worse(found[key], record)
+                elsewhere = origin.get(key[1]) not in (None, name) and _is_worse(found[key], record)
                 if elsewhere:
                     continue
-                origin[key[1]] = file
+                origin[key[1]] = name
             found[key] = record
-    if remove:
+    if remove and directory:
         shutil.rmtree(directory, ignore_errors=True)
     return _last_attempts(list(found.values()))
 

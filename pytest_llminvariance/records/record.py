@@ -206,6 +206,11 @@ def _finding(row: Any, at: str) -> StoredFinding:
             f"{at} says {found.verdict}, but its effect of {float(low):g} to {float(high):g} against the tolerance "
             f"{float(limit):g} does not. The record is damaged or was edited; run the checks again"
         )
+    failed = [guard.text for guard in found.guards if guard.passed is False and guard.blocks != "nothing"]
+    if found.verdict is Verdict.HOLDS and failed:
+        raise RecordError(
+            f"{at} says HOLDS, although: {failed[0]}. The record is damaged or was edited; run the checks again"
+        )
     if found.question_hashes is not None and len(found.question_hashes) != len(found.per_question):
         raise RecordError(f"{at}: {len(found.question_hashes)} question hashes for {len(found.per_question)} questions")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +12,14 @@ from typing import Any
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.errors import RecordError
+from pytest_llminvariance.gate.decision import Decided, GateDecision, Outcome, decide_gate
+from pytest_llminvariance.gate.policy import Policy
 from pytest_llminvariance.records.record import LostCheck, StoredFinding, load
 from pytest_llminvariance.records.redaction import MASK
 
 VERDICTS = ("BROKEN", "UNDECIDED", "HOLDS")
 LEVELS: tuple[Level, ...] = ("block", "warn", "ignore")
+UNFINISHED_OUTCOME: Mapping[Level, Outcome] = {"block": "open", "warn": "warns", "ignore": "ignored"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,12 @@ class ReportEntry:
     """The command that runs its test again; empty where pytest did not run it."""
     is_lost: bool = False
     """True for a check that ended without a finding; its numbers mean nothing then."""
+    outcome: Outcome = "open"
+    """What the gate made of it."""
+    waived: str = ""
+    """Who lets it pass, until when and why; empty where nobody does."""
+    gate_reasons: tuple[str, ...] = ()
+    """Why the gate judges it otherwise than the test did."""
 
     @property
     def id(self) -> str:
@@ -50,11 +60,6 @@ class ReportEntry:
     def excess(self) -> float:
         """How far the certain part of the effect lies above the tolerance; negative below it."""
         return self.low - self.tolerance
-
-    @property
-    def must_hold(self) -> bool:
-        """True where this finding stands in the way of a release unless it holds."""
-        return self.level == "block"
 
     def text(self, name: str) -> str:
         """Return a stored text, or nothing where it is not there."""
@@ -78,8 +83,9 @@ class ReportEntry:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is UNDECIDED."""
-        return tuple(str(reason) for reason in self.rows("reasons"))
+        """Why it is UNDECIDED, and why the gate says otherwise than the test did."""
+        own = tuple(str(reason) for reason in self.rows("reasons"))
+        return own + tuple(reason for reason in self.gate_reasons if reason not in own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +97,19 @@ class Report:
     """Worst first: verdict, level, then how far above the tolerance."""
     run: Mapping[str, Any]
     notes: tuple[str, ...]
-    """What this report could not be made from."""
+    """What is missing in the run, and what its gate says of it as a whole."""
+    decision: GateDecision
+    """What the gate says of this run: headline, weights and colours of every format follow it."""
 
     def of(self, verdict: str) -> tuple[ReportEntry, ...]:
         """Return the findings with a verdict."""
         return tuple(entry for entry in self.entries if entry.verdict == verdict)
 
 
-def read_report(directory: Path) -> Report:
-    """Read a run directory, of which only `findings.json` must be there.
+def read_report(directory: Path, policy: Policy | None = None, today: datetime.date | None = None) -> Report:
+    """Read a run directory, of which only `findings.json` must be there, and decide it as the gate does.
+
+    Without a policy the levels of the tests decide, as in a gate without one; `today` is for waivers.
 
     Raises:
         RecordError: as `records.load`.
@@ -109,31 +119,39 @@ def read_report(directory: Path) -> Report:
     stored = load(directory)
     settings = stored.fact("settings")
     model = settings.get("model") if isinstance(settings, Mapping) else None
-    entries = [_entry(found, model) for found in stored.findings] + [_without_finding(check) for check in stored.lost]
-    notes: tuple[str, ...] = ()
-    if stored.facts is None:
-        notes = ("There is no run.json: when and where it ran is not known.",)
-    elif stored.fact("exit") is None:
-        notes = ("The run did not end. This is what it had found until then.",)
-    return Report(directory, tuple(sorted(entries, key=_rank)), stored.facts or {}, notes)
+    decision = decide_gate([stored], policy or Policy(), today or datetime.date.today())
+    entries = [_entry(decided, model) for decided in decision.judged] + [_without_finding(lost) for lost in stored.lost]
+    notes = [] if stored.facts is not None else ["There is no run.json: when and where it ran is not known."]
+    if stored.facts is not None and stored.fact("exit") is None:
+        notes = ["The run did not end. This is what it had found until then."]
+    else:
+        known = {str(lost) for lost in stored.lost}
+        said = (*decision.distrusted, *decision.missing, *decision.insufficient)
+        plain = (text.removeprefix(f"{stored.name}: ").removeprefix(f"{stored.name} ") for text in said)
+        notes += [text[0].upper() + text[1:] + "." for text in plain if text not in known and "run.json" not in text]
+    return Report(directory, tuple(sorted(entries, key=_rank)), stored.facts or {}, tuple(notes), decision)
 
 
-def _entry(found: StoredFinding, model: object) -> ReportEntry:
+def _entry(decided: Decided, model: object) -> ReportEntry:
+    found, waiver = decided.finding, decided.waiver
     return ReportEntry(
         raw=found.to_json(),
         title=found.title,
         name=found.property,
         metric=found.metric,
-        verdict=str(found.verdict),
+        verdict=str(decided.verdict),
         low=float(found.effect.low),
         high=float(found.effect.high),
-        tolerance=float(found.tolerance),
+        tolerance=float(decided.tolerance),
         level=found.level,
         where=found.where,
         file=found.file or _file_of(found.where),
         line=found.line or None,
         effects=found.per_question,
         replay=_replay(found, model),
+        outcome=decided.outcome,
+        waived="" if waiver is None else f"waived by {waiver.owner} until {waiver.expires}: {waiver.reason}",
+        gate_reasons=decided.reasons,
     )
 
 
@@ -160,6 +178,7 @@ def _without_finding(check: LostCheck) -> ReportEntry:
         high=1.0,
         tolerance=0.0,
         level=check.level,
+        outcome=UNFINISHED_OUTCOME[check.level],
         where=check.where,
         file=check.file or _file_of(check.where),
         line=check.line or None,

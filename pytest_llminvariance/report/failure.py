@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, UNFINISHED, Example, Finding, Shown, Verdict
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.questions.conversation import Said
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.report.paste import paste_lines
 from pytest_llminvariance.report.text import joined, one_line, visible
 from pytest_llminvariance.report.words import (
     SAID,
@@ -52,10 +52,22 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     if finding.verdict is Verdict.BROKEN:
         yield from (f"  without: {names(row)}; they {why}" for why, row in finding.details.get("left_out", {}).items())
     yield f"  model:   {finding.model}, read by {finding.readout}"
+    if finding.verdict is Verdict.BROKEN:
+        yield f"  do:      {_advice(finding.property)}"
+    yield from _again(replay, finding.example if finding.verdict is Verdict.BROKEN else None)
+
+
+def _advice(property: str) -> str:
+    kind = PROPERTIES.get(property)
+    return (kind.advice if kind else "") or "change the model or what it is asked with; docs/broken.md says how"
+
+
+def _again(replay: str | None, example: Example | None) -> Iterator[str]:
+    """Yield how to see it again; nothing outside of pytest."""
     if replay:
         yield f"  replay:  {replay}"
-    if finding.verdict is Verdict.BROKEN and finding.example is not None:
-        yield from paste_lines(finding.example, finding.readout)
+    if replay and example is not None and example.source:
+        yield "  copy:    pytest -v shows the example as a test to copy"
 
 
 def _unfinished(finding: Finding) -> Iterator[str]:
@@ -82,6 +94,8 @@ def example_lines(example: Example) -> Iterator[str]:
     cut_off = example.question.endswith("…") and example.stem.startswith(example.question[:-1])
     named = "" if cut_off or example.question == example.stem else f"{example.question}: "
     yield f"  example: {named}{joined(before.stem, 90)} - {example.change}:"
+    if example.context:
+        yield f"             context: {joined(example.context, 110)}"
     for shown in (before, after):
         asked = "" if before.stem == after.stem else f"{joined(shown.stem, 90)}  "
         yield f"             {asked}{joined(shown.options, 110)}  ->  {_answer(shown)}"
@@ -97,9 +111,7 @@ def same_answer_message(example: Example, model: str, readout: str, replay: str 
         "same answer is broken: two presentations are answered differently.",
         *example_lines(example),
     ]
-    lines.append(f"  model:   {model}, read by {readout}")
-    lines += [f"  replay:  {replay}"] if replay else []
-    return _text([*lines, *paste_lines(example, readout)])
+    return _text([*lines, f"  model:   {model}, read by {readout}", *_again(replay, example)])
 
 
 def conversation_message(now: Presentation, said: Shown, model: str, readout: str, replay: str | None) -> str:
@@ -119,7 +131,7 @@ def conversation_message(now: Presentation, said: Shown, model: str, readout: st
 
 
 def _answer(shown: Shown) -> str:
-    answer = joined(shown.answer)
+    answer = joined(shown.answer, 110)
     return answer if shown.answer_label is None else f"{answer} ({shown.answer_label})"
 
 

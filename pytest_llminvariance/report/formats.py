@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_llminvariance.gate.policy import Policy
     from pytest_llminvariance.records.answers import RecordedAnswer
     from pytest_llminvariance.report.entries import Report
 
@@ -107,8 +108,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 
 
-def report_text(form: Format, directory: Path, target: str = TERMINAL) -> str:
-    """Return the report of a run as it will be written to `target`.
+def report_text(form: Format, directory: Path, target: str = TERMINAL, policy: Policy | None = None) -> str:
+    """Return the report of a run as it will be written to `target`, decided by a policy or by the tests' levels.
 
     Raises:
         RecordError: where the directory cannot be read.
@@ -116,7 +117,7 @@ def report_text(form: Format, directory: Path, target: str = TERMINAL) -> str:
     from pytest_llminvariance.records.answers import readable_answers
     from pytest_llminvariance.report.entries import read_report
 
-    record = read_report(directory)
+    record = read_report(directory, policy)
     answers, notes = readable_answers(directory) if form.needs_answers else ((), ())
     is_there = form.in_place and target != TERMINAL and Path(target).is_file()
     existing = Path(target).read_text(encoding="utf-8") if is_there else None

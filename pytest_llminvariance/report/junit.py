@@ -54,7 +54,7 @@ def _case(suite: ET.Element, entry: ReportEntry, record: Report, seen: Counter[t
         kind = "error" if entry.is_lost else "failure"
         ET.SubElement(case, kind, message=said, type=entry.verdict).text = said
     elif weight is not None:
-        ET.SubElement(case, "skipped", message=f"level {entry.level}: {said}", type=entry.verdict)
+        ET.SubElement(case, "skipped", message=f"{entry.waived or f'level {entry.level}'}: {said}", type=entry.verdict)
 
 
 def _properties(entry: ReportEntry) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_llminvariance.report.entries import Report, ReportEntry
-from pytest_llminvariance.report.summary import MARKS, amount, certainty, headline, place, sentence, tolerated
+from pytest_llminvariance.report.summary import (
+    MARKS,
+    amount,
+    certainty,
+    headline,
+    level_words,
+    place,
+    sentence,
+    tolerated,
+)
 from pytest_llminvariance.report.text import cut, one_line
 from pytest_llminvariance.report.words import plural
 
@@ -53,7 +62,7 @@ def table_lines(entries: Sequence[ReportEntry], limit: int) -> list[str]:
     lines = ["| verdict | check | effect | tolerated | where |", "|---|---|---|---|---|"]
     used = 0
     for number, entry in enumerate(entries):
-        level = "" if entry.must_hold else f" (level {entry.level})"
+        level = f" ({said})" if (said := level_words(entry)) else ""
         cells = (entry.title, amount(entry), tolerated(entry), place(entry))
         title, effect, limit_words, where = (as_text(cell, 160) for cell in cells)
         line = f"| {MARKS[entry.verdict]} {entry.verdict}{level} | {title} | {effect} | {limit_words} | <code>{where}</code> |"
@@ -76,6 +85,8 @@ def _block(entry: ReportEntry) -> Iterator[str]:
     yield ""
     for reason in entry.reasons[:10]:
         yield f"- because: {as_text(reason, 400)}"
+    if entry.waived:
+        yield f"- {as_text(entry.waived, 400)}"
     yield from _example(entry.part("example"))
     if entry.replay:
         yield f"- see it again: <code>{as_text(entry.replay)}</code>"

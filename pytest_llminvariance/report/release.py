@@ -42,7 +42,7 @@ def gate_lines(decision: GateDecision) -> Iterator[tuple[str, str]]:
     colour = {PASSED: "green", BLOCKED: "red"}.get(decision.exit_code, "yellow")
     yield headline(decision), colour
     yield from ((f"  UNSOUND  {one_line(text, 300)}", "red") for text in decision.distrusted)
-    yield from ((f"  MISSING  {one_line(text, 160)}", "red") for text in decision.missing)
+    yield from ((f"  MISSING  {one_line(text, 400)}", "red") for text in decision.missing)
     for outcome, word in GATE_WORDS:
         for item in decision.of(outcome):
             yield f"  {word:<8} {_said(item)}", "red" if outcome == "blocks" else "yellow"
@@ -57,7 +57,7 @@ def _said(item: Decided) -> str:
     say = unit_words(is_share=bool(finding.count))
     effect = f"{low_to_high(finding.effect.low, finding.effect.high, say)}, tolerated {say(item.tolerance)}"
     text = f"{one_line(finding.title, 60)} {item.verdict}: {one_line(finding.metric, 40)} {effect}"
-    if item.verdict is not Verdict.HOLDS and item.reasons:
+    if item.reasons:
         text += f" - {one_line('; '.join(item.reasons), 300)}"
     if item.waiver is not None:
         waiver = item.waiver
@@ -78,6 +78,9 @@ def comparison_lines(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield from ((f"  OPEN       {one_line(doubt, 300)}", "yellow") for doubt in comparison.doubts)
     yield from ((f"  NEW        {one_line(key, 160)}: not in the baseline", "") for key in comparison.only_new)
     yield from ((f"  NOTE       {one_line(text, 300)}", "") for text in comparison.notes)
+    for item in comparison.checks:
+        if item.flips is not None:
+            yield from ((line, "") for line in _flip_lines(item.key, item.flips))
 
 
 def _check_lines(item: Compared) -> Iterator[str]:
@@ -97,8 +100,8 @@ def _check_lines(item: Compared) -> Iterator[str]:
         yield f"             worse {names(item.worse)}; better {names(item.better)}"
 
 
-def flip_lines(key: str, flips: Flips) -> Iterator[str]:
-    """Yield the report on right and wrong answers of one check; it decides nothing."""
+def _flip_lines(key: str, flips: Flips) -> Iterator[str]:
+    """Yield the report on right and wrong answers of one check."""
     yield f"  ANSWERS    {one_line(key, 160)}: right {flips.right_before} -> {flips.right_now} of {flips.n} as written"
     yield f"             right before, wrong now {names(flips.negative)}; wrong before, right now {names(flips.positive)}"
     p = "" if flips.mcnemar_p is None else f"; McNemar exact p = {flips.mcnemar_p:.2g} (decides nothing)"

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pytest_llminvariance.checks.verdict import Decision
+from pytest_llminvariance.gate.decision import BLOCKED, Outcome
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.text import cut, one_line
-from pytest_llminvariance.report.words import SAID, certainty_words, low_to_high, plural, unit_words
+from pytest_llminvariance.report.words import SAID, certainty_words, counted, low_to_high, plural, unit_words
 
-MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?"}
+MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?", "WAIVED": "!"}
+COUNT = re.compile(r"[\d,]+ of [\d,]+ ")
 UNITS = {metric.name: metric.unit for metric in METRICS.values()}
 WORDS = {metric.name: metric.words for metric in METRICS.values()}
 
 
+Kind = Literal["HOLDS", "BROKEN", "UNDECIDED", "WAIVED"]
+
+
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The verdict of a whole run."""
+    """The verdict of a whole run: what its gate decides."""
 
-    kind: Literal["HOLDS", "BROKEN", "UNDECIDED"]
+    kind: Kind
     text: str
     rest: str
     """What else there is, in one sentence; may be empty."""
@@ -29,27 +35,47 @@ class Headline:
 
 def headline(record: Report) -> Headline:
     """Return what a reader must know first. A run without findings shows nothing, so it does not hold."""
+    if not record.entries:
+        said = "Required checks are missing" if record.decision.missing else "Nothing was checked"
+        return Headline("UNDECIDED", said, "The record holds no finding, so it says nothing.")
+    kind, text = _decided(record)
     total = len(record.entries)
-    if not total:
-        return Headline("UNDECIDED", "Nothing was checked", "The record holds no finding, so it says nothing.")
-    blocking = [entry for entry in record.entries if entry.must_hold]
-    counts = {verdict: sum(entry.verdict == verdict for entry in blocking) for verdict in SAID}
     counted = [f"{len(record.of(verdict))} {said}" for verdict, said in _PLURALS.items() if record.of(verdict)]
     below = [f"{_checks(total)}: {', '.join(counted)}."] if len(counted) > 1 else []
-    lenient = [entry for entry in record.entries if not entry.must_hold and entry.verdict != "HOLDS"]
+    lenient = [entry for entry in record.entries if entry.outcome in ("warns", "ignored") and entry.verdict != "HOLDS"]
     if lenient:
         below.append(f"{plural(len(lenient), 'check')} of level {_levels(lenient)} did not hold and blocks nothing.")
-    rest = " ".join(below)
-    if counts["BROKEN"]:
-        return Headline("BROKEN", f"{_part(counts['BROKEN'], total)} broken", rest)
-    if counts["UNDECIDED"]:
-        return Headline("UNDECIDED", f"{_part(counts['UNDECIDED'], total)} undecided", rest)
-    if not blocking:
-        return Headline("UNDECIDED", "No check of this run can block", rest)
-    if lenient:
-        n = len(blocking)
-        return Headline("HOLDS", "The blocking check holds" if n == 1 else f"All {n:,} blocking checks hold", rest)
-    return Headline("HOLDS", "The check holds" if total == 1 else f"All {total:,} checks hold", rest)
+    return Headline(kind, text, " ".join(below))
+
+
+def _decided(record: Report) -> tuple[Kind, str]:
+    decision, total = record.decision, len(record.entries)
+    count = {name: sum(entry.outcome == name for entry in record.entries) for name in get_args(Outcome)}
+    blocks = [entry for entry in record.entries if entry.outcome == "blocks"]
+    missing = f"{plural(len(decision.missing), 'required check')} missing" if decision.missing else ""
+    if decision.distrusted:
+        return "UNDECIDED", "The evidence cannot be trusted"
+    if decision.exit_code == BLOCKED:
+        word = "broken" if any(entry.verdict == "BROKEN" for entry in blocks) else "undecided"
+        n = sum(entry.verdict == word.upper() for entry in blocks)
+        return "BROKEN", "; ".join(part for part in (f"{_part(n, total)} {word}" if n else "", missing) if part)
+    if count["open"]:
+        return "UNDECIDED", f"{_part(count['open'], total)} undecided"
+    if decision.insufficient:
+        return "UNDECIDED", "Not everything that happened is explained by a check"
+    if not count["passes"] + count["waived"]:
+        return "UNDECIDED", "No check of this run can block"
+    if count["waived"]:
+        held = (
+            f", {_part(count['passes'], total).removesuffix(' is').removesuffix(' are')} hold"
+            if count["passes"]
+            else ""
+        )
+        return "WAIVED", f"Passes with {plural(count['waived'], 'waived check')}{held}"
+    if count["passes"] < total:
+        one = count["passes"] == 1
+        return "HOLDS", "The blocking check holds" if one else f"All {count['passes']:,} blocking checks hold"
+    return "HOLDS", "The check holds" if total == 1 else f"All {total:,} checks hold"
 
 
 _PLURALS = {"BROKEN": "broken", "UNDECIDED": "undecided", "HOLDS": "held"}
@@ -64,7 +90,10 @@ def _part(n: int, total: int) -> str:
 
 
 def _levels(entries: list[ReportEntry]) -> str:
-    return " and ".join(sorted({entry.level for entry in entries}, reverse=True))
+    return " and ".join(sorted({_LEVEL[entry.outcome] for entry in entries}, reverse=True))
+
+
+_LEVEL: Mapping[str, str] = {"warns": "warn", "ignored": "ignore"}
 
 
 def is_share(entry: ReportEntry) -> bool:
@@ -91,9 +120,12 @@ def sentence(entry: ReportEntry) -> str:
     if entry.is_lost:
         return "The check ended without a finding."
     words = WORDS.get(entry.metric, f"{one_line(entry.metric)} is")
-    count = one_line(entry.text("count"))
-    found = f"{count} ({amount(entry)}, tolerated {tolerated(entry)})" if count and is_share(entry) else ""
-    said = f"{words} {found or f'{amount(entry)} (tolerated {tolerated(entry)})'}."
+    count, more = one_line(entry.text("count")), f"tolerated {tolerated(entry)}"
+    if is_share(entry) and COUNT.match(count):
+        found = counted(count, entry.low, entry.high, entry.number("questions_asked"), more)
+    else:
+        found = f"{amount(entry)} ({more})"
+    said = f"{words} {found}."
     return said[0].upper() + said[1:]
 
 
@@ -130,24 +162,30 @@ Severity = Literal["error", "warning", "note"]
 
 
 def severity(entry: ReportEntry, record: Report) -> Severity | None:
-    """Return how a finding weighs, or `None` where the property holds.
+    """Return how a finding weighs, or `None` where nothing is to be said: what blocks is an error.
 
     UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`).
     """
-    if entry.verdict == "HOLDS":
+    if entry.outcome == "passes":
         return None
-    if entry.level == "ignore":
+    if entry.outcome == "ignored":
         return "note"
     settings = record.run.get("settings")
     policy = settings.get("undecided", "fail") if isinstance(settings, Mapping) else "fail"
-    lets_pass = entry.verdict == "UNDECIDED" and not entry.is_lost and policy != "fail"
-    return "warning" if entry.level == "warn" or lets_pass else "error"
+    lets_pass = entry.outcome == "open" and not entry.is_lost and policy != "fail"
+    return "warning" if entry.outcome in ("warns", "waived") or lets_pass else "error"
+
+
+def level_words(entry: ReportEntry) -> str:
+    """Return what lets a check pass that does not hold; nothing where it blocks or holds."""
+    return {"warns": "level warn", "ignored": "level ignore", "waived": "waived"}.get(entry.outcome, "")
 
 
 def one_paragraph(entry: ReportEntry) -> str:
     """Return a finding as one line of plain text: verdict, numbers, reasons, the smallest example."""
     parts = [f"{one_line(entry.title)} {SAID[entry.verdict]}: {sentence(entry)}"]
     parts += [f"Because: {cut(one_line(reason), 300)}." for reason in entry.reasons]
+    parts += [f"{cut(one_line(entry.waived), 300)}."] if entry.waived else []
     example = entry.part("example")
     before, after = (example.get(side) for side in ("before", "after"))
     if isinstance(before, Mapping) and isinstance(after, Mapping):

@@ -8,14 +8,14 @@ from typing import Any
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS
 from pytest_llminvariance.records.events import unfinished
 from pytest_llminvariance.report.text import visible
-from pytest_llminvariance.report.words import COLOURS, low_to_high, unit_words
+from pytest_llminvariance.report.words import COLOURS, counted, low_to_high, unit_words
 
 
 def finding_line(summary: Mapping[str, Any]) -> str:
     """Return one line: verdict, property, what was counted, tolerance, questions; the reason where undecided."""
-    say = unit_words(is_share=bool(summary["count"]))
-    effect = low_to_high(summary["effect"]["low"], summary["effect"]["high"], say)
-    effect = f"{summary['count']} ({effect})" if summary["count"] else effect
+    say, count = unit_words(is_share=bool(summary["count"])), summary["count"]
+    low, high = summary["effect"]["low"], summary["effect"]["high"]
+    effect = counted(count, low, high, summary["questions_asked"]) if count else low_to_high(low, high, say)
     tolerance = say(summary["tolerance"])
     n, planned = summary["questions_asked"], summary["questions_planned"]
     asked = f"{n:,}" if n == planned else f"{n:,} of {planned:,}"

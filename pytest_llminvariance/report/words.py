@@ -42,13 +42,28 @@ def plural(n: int, one: str) -> str:
     return f"{n:,} {one}" if n == 1 else f"{n:,} {one}s"
 
 
+def counted(count: str, low: Number, high: Number, questions: int, more: str = "") -> str:
+    """Return a count with its share: `9 of 23 other presentations (39%)`.
+
+    The effect is a mean over questions. Where these have unequal numbers of presentations it is not the share of the
+    count, and stands apart: `442 of 558 other presentations; 83% averaged over 40 questions`.
+    """
+    effect = low_to_high(low, high, percent)
+    part, _, rest = count.partition(" of ")
+    changed, whole = (int(text.split(" ")[0].replace(",", "")) for text in (part, rest))
+    if not whole or percent(changed / whole) == percent(low):
+        return f"{count} ({effect}{f', {more}' if more else ''})"
+    return f"{count}; {effect} averaged over {plural(questions, 'question')}{f' ({more})' if more else ''}"
+
+
 def effect_words(finding: Finding) -> str:
     """Return the effect against its tolerance: `9 of 23 other presentations (39%, tolerated 5%)`."""
     is_share = bool(METRICS[finding.metric].unit)
     say = unit_words(is_share=is_share)
-    effect = low_to_high(finding.effect.low, finding.effect.high, say)
-    tolerated = f"tolerated {say(finding.tolerance)}"
-    return f"{finding.count} ({effect}, {tolerated})" if is_share else f"{effect} ({tolerated})"
+    low, high, tolerated = finding.effect.low, finding.effect.high, f"tolerated {say(finding.tolerance)}"
+    if is_share:
+        return counted(finding.count, low, high, finding.questions_asked, tolerated)
+    return f"{low_to_high(low, high, say)} ({tolerated})"
 
 
 def is_one_number(finding: Finding) -> bool:

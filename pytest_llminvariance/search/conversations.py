@@ -159,7 +159,8 @@ class Conversation(RuleBasedStateMachine):
         """Ask the model what comes now."""
         setting, now = self.setting, self.shown
         assert now is not None  # noqa: S101 - set where the conversation begins
-        asked = ask(setting.model, [request_for(now, setting.readout)], setting.memo)
+        with current_run.get().turn:
+            asked = ask(setting.model, [request_for(now, setting.readout)], setting.memo)
         setting.answers, setting.model_calls = setting.answers + 1, setting.model_calls + asked.fresh
         reply = asked.replies[0]
         answer = read_reply(reply, now, setting.readout)

@@ -29,7 +29,7 @@ from pytest_llminvariance import (
     run,
     symmetrized,
 )
-from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.run import surrounded
 from pytest_llminvariance.models.protocol import Capability, LabelReply, MissingReply, Reply, Request, TextReply
 from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, Layout
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo
@@ -303,9 +303,8 @@ def recorded_and_judged(directory: Path, limit: float | None, *arguments: Any, *
     with run(risk_limit=limit, recorder=Kept()) as current:  # type: ignore[arg-type]
         log = AnswerLog(directory)
         memo = RecordedMemo({}, log)
-        token = current_run.set(current._replace(answers=log, memory=lambda: memo))
-        finding = held(*arguments, **settings)
-        current_run.reset(token)
+        with surrounded(current._replace(answers=log, memory=lambda: memo)):
+            finding = held(*arguments, **settings)
     for name in ("answers", "sheets"):
         assert (directory / f"{name}.jsonl").is_file()
     write_run(directory, [finding])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pytest_llminvariance import Finding, Question, check, controls
+from pytest_llminvariance import Finding, Question, check, controls, run
 from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
@@ -27,7 +27,8 @@ TODAY = datetime.date(2026, 2, 1)
 
 
 def found(model: Control, property: str = "option_order", tolerance: float = 0.05) -> Finding:
-    return check(property, model, BANK, tolerance=tolerance)
+    with run():  # at import, of no test
+        return check(property, model, BANK, tolerance=tolerance)
 
 
 HOLDS, BROKEN, OPEN = found(controls.oracle()), found(controls.always_first()), found(controls.uniform())
@@ -112,7 +113,9 @@ def test_a_required_check_cannot_be_ignored_away_by_its_test(recorded: Callable[
     run = recorded(HOLDS, LABELS, level="ignore")
     decision = decided(run, required=["labels"], properties={"option_order": {"level": "block"}})
     assert decision.exit_code == 1
-    assert decision.missing == ("labels: required, but every check of it is ignored",)
+    assert decision.missing == (
+        f"labels: required, but {ANY}1 has the level ignore, and at least block is asked for (min_level; or name the tests that must hold)",
+    )
 
 
 def test_a_waiver_lets_pass_and_is_shown_until_it_expires(recorded: Callable[..., Record]) -> None:
@@ -149,12 +152,13 @@ def test_a_waiver_does_not_stand_in_for_a_missing_check(recorded: Callable[..., 
 
 
 def test_a_waiver_or_rule_that_matches_nothing_is_said(recorded: Callable[..., Record]) -> None:
-    decision = decided(recorded(HOLDS), waivers=waiver(property="labels"), properties={"promt": {"level": "warn"}})
+    run = recorded(HOLDS, fingerprint=HOLDS.fingerprint)
+    decision = decided(run, waivers=waiver(property="labels"), properties={"promt": {"level": "warn"}})
     assert decision.notes == (
         "the waiver of ana for labels matches no check: remove it",
-        "the rule for the property 'promt' matches no check",
+        "the rule for the property 'promt' matches no check. Did you mean 'prompt'?",
     )
-    needless = decided(recorded(HOLDS), waivers=waiver(), markers={"slow": {"level": "warn"}})
+    needless = decided(run, waivers=waiver(), markers={"slow": {"level": "warn"}})
     assert needless.notes == (
         "the waiver of ana for option_order is not needed: what it covers holds. Remove it",
         "the rule for the marker 'slow' matches no check",
@@ -251,12 +255,9 @@ def test_runs_of_different_things_are_not_gated_together(recorded: Callable[...,
     assert f"the runs differ in {name}" in text(decision)
 
 
-NOISY = check(
-    "option_order",
-    controls.noisy(0.1),
-    [Question(f"s {n}?", ["elm", "oak", "ash", "fir"], answer=n % 4) for n in range(40)],
-    tolerance=0.2,
-)
+FORTY = [Question(f"s {n}?", ["elm", "oak", "ash", "fir"], answer=n % 4) for n in range(40)]
+with run():
+    NOISY = check("option_order", controls.noisy(0.1), FORTY, tolerance=0.2)
 
 
 @pytest.mark.parametrize("steps", range(-3, 4))

@@ -22,7 +22,7 @@ from pytest_llminvariance import (
     controls,
     run,
 )
-from pytest_llminvariance.checks.run import Run, current_run
+from pytest_llminvariance.checks.run import Run, surrounded
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import request_for
@@ -136,11 +136,8 @@ def test_a_run_directory_is_a_baseline(baseline: Path) -> None:
 def test_the_sessions_baseline_is_the_default(baseline: Path) -> None:
     with pytest.raises(UsageError, match="there is no baseline to compare with"):
         assert_no_negative_flips(knows(), BANK)
-    token = current_run.set(Run(baseline=baseline))
-    try:
+    with surrounded(Run(baseline=baseline)):
         assert assert_no_negative_flips(knows(), BANK).details["baseline"] == str(baseline)
-    finally:
-        current_run.reset(token)
 
 
 CHANGED = Question("another stem?", ["elm", "oak", "ash", "fir"], id="q0", answer=0)

@@ -17,6 +17,7 @@ from tests.house.test_layers import ROOMS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+SETTINGS, READING = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("settings", "reading"))
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 
 
@@ -30,7 +31,7 @@ def test_settings_table_equals_the_settings() -> None:
         f"| {item.metadata['help']} |"
         for item in dataclasses.fields(Settings)
     ]
-    table = README.split("<!-- settings: kept equal to --help by a test -->")[1].split("<!-- end of settings -->")[0]
+    table = SETTINGS.split("<!-- settings: kept equal to --help by a test -->")[1].split("<!-- end of settings -->")[0]
     assert [line for line in table.splitlines() if line.startswith("| `--")] == rows
 
 
@@ -41,11 +42,33 @@ def test_every_assertion_is_in_the_table_and_the_other_way_round() -> None:
 
 def test_every_metric_that_can_be_chosen_is_named() -> None:
     for name in METRICS:
-        assert name == "unchanged" or f"`{name}`" in README, name
+        assert name == "unchanged" or f"`{name}`" in READING, name
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) < 170
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    dead = [
+        (page.name, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert not dead
+
+
+def test_each_threat_has_a_test_that_exists() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    named = [re.findall(r"`(tests/\S+)::(\w+)`", row) for row in rows]
+    assert len(rows) > 5
+    assert all(named)
+    gone = [name for row in named for file, name in row if f"def {name}(" not in (ROOT / file).read_text()]
+    assert not gone
 
 
 def test_selftest_has_the_size_that_is_told() -> None:
-    assert f"runs {len(selftest.CONTROLS)} fake models of known truth under {len(selftest.columns())} checks" in README
+    assert f"runs {len(selftest.CONTROLS)} fake models of known truth under {len(selftest.columns())} checks" in READING
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))

@@ -19,6 +19,7 @@ from pytest_llminvariance import (
     run,
 )
 from pytest_llminvariance import strategies as inv
+from pytest_llminvariance.report.paste import pasted_test
 
 pytestmark = pytest.mark.real_model
 
@@ -56,8 +57,7 @@ def test_inside_given_it_is_one_swap_and_the_pasted_test_fails(demo_model: Model
     error = caught.value
     assert error.example is not None
     assert error.example.distance == (1, 1)
-    code = str(error).partition("  paste:   ")[2]
     namespace: dict[str, object] = {}
-    exec("\n".join(line.removeprefix(" " * 11) for line in code.splitlines()), namespace)
+    exec(pasted_test(error.example, error.readout), namespace)
     with pytest.raises(InvarianceError, match="same answer is broken"):
         namespace["test_counterexample"](demo_model)  # type: ignore[operator]

@@ -13,6 +13,7 @@ import torch
 
 from pytest_llminvariance import Presentation, Question, load_model
 from pytest_llminvariance.models.local import generation
+from pytest_llminvariance.models.local.continuations import Encoder
 from pytest_llminvariance.models.local.generation import Written, answer_part, text_batches
 from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import Draw, TextReply, TextRequest
@@ -110,7 +111,13 @@ class Script:
 
 
 class Letters:
+    """Counts the letters that it is asked for."""
+
+    def __init__(self) -> None:
+        self.n_decoded = 0
+
     def batch_decode(self, rows: Sequence[Any], skip_special_tokens: bool) -> list[str]:
+        self.n_decoded += sum(map(len, rows))
         return ["".join(map(chr, row)) for row in rows]
 
 
@@ -125,6 +132,48 @@ def test_a_batch_ends_with_its_last_row(monkeypatch: pytest.MonkeyPatch) -> None
     texts, _ = generation.generate(network, Letters(), [(1,), (2,)], 20, pad=0, share=False)
     assert texts == [Written("A\n", ran_out=False), Written("B\n", ran_out=False)]
     assert network.steps == len("A\nQuestion:")
+
+
+def test_a_text_is_not_decoded_again_at_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where a next question could begin: 400 letters, 8 of which could, and not 400 times all before."""
+    monkeypatch.setattr(generation, "reset_rotary", lambda network: None)
+    text = ("and so it went on for a while, as was said before." * 8)[:400]
+    tokenizer, network = Letters(), Script([text, text.upper()])
+    texts, _ = generation.generate(network, tokenizer, [(1,), (2,)], 400, pad=0, share=False)
+    assert [made.text for made in texts] == [text, text.upper()]
+    assert tokenizer.n_decoded < 2 * (8 * 400 + 400 + 128) < 2 * 400 * 400 / 20
+
+
+@pytest.mark.parametrize("question", ["Question:", "Q.", "user 12:", "Human :", "q٣."])
+@pytest.mark.parametrize("late", [0, 1])
+def test_tokens_looked_at_a_step_late_end_a_text_at_the_same_place(
+    question: str, late: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on CUDA: the batch may end a step later, the answers are the same; also where it is the last token."""
+    monkeypatch.setattr(generation, "reset_rotary", lambda network: None)
+    usual = generation._NextQuestion.__init__
+
+    def init(self: Any, *args: Any) -> None:
+        usual(self, *args)
+        self._late = late
+
+    monkeypatch.setattr(generation._NextQuestion, "__init__", init)
+    begun = f"A: yes.\n{question}"
+    for n_new in (len(begun), len(begun) + 1, 40):
+        network = Script([begun + "[THINK] and so on. " * 9, "x" * 40, "No.\nQ2: z" + "y" * 40])
+        texts, _ = generation.generate(network, Letters(), [(1,), (2,), (3,)], n_new, pad=0, share=False)
+        assert texts[0] == Written("A: yes.\n", ran_out=False)
+        assert texts[1] == Written("x" * n_new, ran_out=True)
+        assert texts[2] == Written("No.\n", ran_out=False)
+
+
+def test_nothing_on_the_device_is_float64() -> None:
+    sampler = generation._Sampler([Draw(1, 0, 0.5), None], [(1, 2), (3, 4)])
+    scores = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
+    drawn = sampler(torch.zeros(2, 1), scores)
+    assert drawn.dtype == torch.float32
+    assert torch.equal(drawn[1], scores[1])
+    assert sampler(torch.zeros(2, 1), scores.bfloat16()).dtype == torch.float32
 
 
 class Marked:
@@ -175,3 +224,32 @@ def test_draws_follow_the_distribution(temperature: float) -> None:
     assert chisquare(*pooled).pvalue > 1e-3
     again = sampler(torch.zeros(4000, 1), logits.expand(4000, -1)).argmax(dim=1)
     assert (again != chosen).float().mean() > 0.5, "the next token has noise of its own"
+
+
+class Once:
+    """A fast tokenizer that counts its calls."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer, self.calls = tokenizer, list[Any]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def __call__(self, text: Any, **more: Any) -> Any:
+        self.calls.append(text)
+        return self._tokenizer(text, **more)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_prompts_are_tokenised_at_once(fast: bool, tiny_tokenizer: Any) -> None:
+    tokenizer = Once(tiny_tokenizer)
+    if not fast:
+        tokenizer.is_fast = False  # type: ignore[attr-defined]
+    encoder = Encoder(tokenizer, chat=True)
+    texts = ["Answer: A", " stem\n", "", "option é 語", "Answer: A"]
+    for given in (texts, [text for text in texts if text], texts[:1], []):
+        tokenizer.calls.clear()
+        assert encoder.prompts(given) == [encoder.prompt(text) for text in given]
+    tokenizer.calls.clear()
+    encoder.prompts(texts[:2] * 50)
+    assert len(tokenizer.calls) == (1 if fast else 100)

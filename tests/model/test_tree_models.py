@@ -127,8 +127,8 @@ def test_a_long_window_is_proven_before_the_first_longer_prompt_and_not_earlier(
 
 @pytest.fixture
 def ignoring_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = tree_attention._Part.mask
-    monkeypatch.setattr(tree_attention._Part, "mask", lambda self, window, times: right(self, None, times))
+    right = tree_attention._Part.looks
+    monkeypatch.setattr(tree_attention._Part, "looks", lambda self, window: right(self, None))
 
 
 @pytest.mark.usefixtures("ignoring_windows")
@@ -149,9 +149,8 @@ def test_a_short_window_that_is_ignored_closes_the_gate_at_once() -> None:
 
 
 def test_wrong_attention_closes_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        tree_attention._Part, "mask", lambda self, window, times: torch.ones_like(self.distance).bool().repeat(times, 1)
-    )
+    right = tree_attention._Part.looks
+    monkeypatch.setattr(tree_attention._Part, "looks", lambda self, window: torch.ones_like(right(self, window)))
     scorer = Scorer(network_of(TREE["llama"]()), pad=0, batch_tokens=2_048)
     assert largest_difference(scorer, network_of(TREE["llama"]()), PROMPTS[:8]) <= 1e-4
     assert "no prefix tree: its numbers differ by" in scorer.describe()
@@ -208,9 +207,9 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Passes of more than 400 tokens run out of memory; the list gets the tokens of every pass."""
     sent: list[int] = []
     for path in (TreePath, PrefixPath, PaddedPath):
-        usual = path.send
+        usual = path.start
 
-        def send(self: Any, readings: Sequence[Reading], usual: Any = usual) -> Any:
+        def start(self: Any, readings: Sequence[Reading], usual: Any = usual) -> Any:
             n = len({r.tokens[: n + 1] for r in readings for n in range(len(r.tokens))})
             if self.name != "prefix tree":
                 n = sum(len(r.tokens) for r in readings)
@@ -219,7 +218,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
             return usual(self, readings)
 
-        monkeypatch.setattr(path, "send", send)
+        monkeypatch.setattr(path, "start", start)
     return sent
 
 

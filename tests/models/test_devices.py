@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
 from pytest_llminvariance import ModelError, UsageError
 from pytest_llminvariance.models.local import devices
-from pytest_llminvariance.models.local.devices import Worker, batch_tokens_for, choose_device, fit_workers
+from pytest_llminvariance.models.local.devices import (
+    Worker,
+    batch_tokens_for,
+    choose_device,
+    entrance,
+    fit_workers,
+    out_of_memory,
+    rows_at,
+)
 
 GIB = 2**30
 
@@ -70,6 +81,10 @@ class _Network:
     dtype = torch.bfloat16
     device = torch.device("cuda", 0)
 
+    @classmethod
+    def parameters(cls) -> list[Any]:
+        return [SimpleNamespace(device=cls.device)]
+
 
 @pytest.mark.parametrize("free_gib", [0.5, 2, 8, 20, 70])
 def test_the_tokens_of_a_pass_grow_with_free_memory(free_gib: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +102,73 @@ def test_a_cpu_has_a_constant() -> None:
         device = torch.device("cpu")
 
     assert batch_tokens_for(OnCpu) == devices.CPU_BATCH_TOKENS
+
+
+def test_the_fullest_of_several_devices_sets_the_tokens_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnTwo(_Network):
+        @classmethod
+        def parameters(cls) -> list[Any]:
+            return [SimpleNamespace(device=torch.device("cuda", n)) for n in (0, 1)]
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda place: ((70, 2)[place.index] * GIB, 80 * GIB))
+    assert batch_tokens_for(OnTwo) <= 2_048
+
+
+@pytest.mark.parametrize(
+    ("hook", "where"),
+    [
+        (None, "meta"),
+        (SimpleNamespace(execution_device=1), "cuda:1"),
+        (SimpleNamespace(execution_device="cpu"), "cpu"),
+        (SimpleNamespace(execution_device=None), "meta"),
+        (SimpleNamespace(hooks=[SimpleNamespace(), SimpleNamespace(execution_device="cuda:0")]), "cuda:0"),
+    ],
+)
+def test_tokens_go_where_the_first_layer_computes(hook: Any, where: str) -> None:
+    first = torch.nn.Embedding(3, 2)
+    if hook is not None:
+        first._hf_hook = hook
+    network = SimpleNamespace(get_input_embeddings=lambda: first, device=torch.device("meta"))
+    assert str(entrance(network)) == where
+
+
+def test_rows_of_a_model_on_several_devices_lie_in_main_memory() -> None:
+    class Of:
+        def __init__(self, *places: str) -> None:
+            self.places, self.device = places, torch.device("meta")
+
+        def parameters(self) -> list[Any]:
+            return [SimpleNamespace(device=torch.device(place)) for place in self.places]
+
+    assert rows_at(Of("meta", "meta"), [1, 2]).device.type == "meta"
+    assert rows_at(Of("cuda:0", "cuda:1"), [1, 2]).tolist() == [1, 2]
+
+
+def caused(error: Exception, by: BaseException) -> Exception:
+    error.__cause__ = by
+    return error
+
+
+MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    MemoryError(),
+    MemoryError("Unable to allocate 3 GiB for an array"),
+    OSError(12, "Cannot allocate memory"),
+    caused(ValueError("a layer failed"), RuntimeError("HIP out of memory")),
+]
+OTHER = [
+    RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+    ValueError("out of memory"),
+    OSError(2, "No such file"),
+    RuntimeError("out of resource: shared memory, Required: 1, Hardware limit: 2"),
+    caused(ValueError("a layer failed"), RuntimeError("shapes differ")),
+]
+
+
+@pytest.mark.parametrize(("errors", "is_memory"), [(MEMORY, True), (OTHER, False)])
+def test_what_is_memory_is_told_from_what_is_not(errors: list[Exception], is_memory: bool) -> None:
+    assert [out_of_memory(error) for error in errors] == [is_memory] * len(errors)

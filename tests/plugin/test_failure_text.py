@@ -18,7 +18,9 @@ option order is broken: the answer changed in 216 of 276 other presentations (78
              A. b0  B. a0  C. c0  D. d0  ->  b0 (A)
   pattern: share chosen by position shown, first to last: 100%, 0%, 0%, 0% (even would be 25%)
   model:   always_first, read by label
-  replay:  pytest test_it.py::test_order --invariance-seed=7"""
+  do:      average over orders with symmetrized(model), or train on permuted options; docs/broken.md
+  replay:  pytest test_it.py::test_order --invariance-seed=7
+  copy:    pytest -v shows the example as a test to copy"""
 UNDECIDED = """\
 option order is undecided: the answer changed in 0 of 276 other presentations (0% to 100%, tolerated 5%).
   because: the effect lies between 0 and 1, on both sides of the tolerance: tie 100% of answers
@@ -43,9 +45,7 @@ def order(model: Model, questions: list[Question] | Question = BANK) -> Finding:
     ids=["BROKEN", "UNDECIDED", "HOLDS"],
 )
 def test_every_verdict_word_for_word(model: Model, text: str) -> None:
-    said, _, paste = failure_message(order(model), REPLAY).partition("\n  paste:")
-    assert said == text
-    assert ("assert_same_answer" in paste) is (model.name == "always_first" or "broken" in text)
+    assert failure_message(order(model), REPLAY) == text
 
 
 def test_without_a_replay_the_line_is_left_out() -> None:
@@ -65,9 +65,8 @@ def test_a_change_of_wording_shows_both_names_once() -> None:
 def test_long_text_is_cut_and_stays_on_its_line() -> None:
     question = Question("long stem\nin lines " + "x" * 500, ["y" * 500, "z" * 500], id="long")
     lines = failure_message(order(controls.always_first(), question), REPLAY).splitlines()
-    lines = lines[: next(n for n, line in enumerate(lines) if line.startswith("  paste:"))]  # which holds texts whole
     assert [line[:11] for line in lines[1:]] == [
-        "  sure:    ", "  example: ", " " * 11, " " * 11, "  pattern: ", "  model:   ", "  replay:  "
+        "  sure:    ", "  example: ", " " * 11, " " * 11, "  pattern: ", "  model:   ", "  do:      ", "  replay:  ", "  copy:    "
     ]  # fmt: skip
     assert max(map(len, lines)) < 650
 

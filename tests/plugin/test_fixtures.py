@@ -45,8 +45,8 @@ def test_no_model_is_an_error_that_says_what_to_give(suite: pytest.Pytester) -> 
     ("spec", "says"),
     [
         ("control:nobody", "UsageError: there is no control 'nobody'; *"),
-        ("replay:nothing.jsonl", "ModelError: replay: 'nothing.jsonl' cannot be read: *"),
-        ("./nowhere", "ModelError: there is no folder ./nowhere*"),
+        ("replay:nothing.jsonl", "ModelError: replay: '*/nothing.jsonl' cannot be read: *"),
+        ("./nowhere", "ModelError: there is no folder ./nowhere (looked at */nowhere). *"),
         ("openai:gpt@http://127.0.0.1:1/v1", "UsageError: *not supported by this version yet*"),
         ("python:no_such_module:make", "ModelError: *cannot be imported*"),
     ],
@@ -270,7 +270,6 @@ def test_a_factory_module_that_raises_is_a_short_error(body: str, suite: pytest.
     result.stdout.fnmatch_lines(["ModelError: python:raises:make: *"])
 
 
-@pytest.mark.xfail(reason="a ContextVar does not reach new threads: nothing is recorded, and the test is warned about")
 def test_a_check_in_a_thread_is_recorded(suite: pytest.Pytester) -> None:
     text = (suite.path / "test_suite.py").read_text()
     call = "assert_order_symmetric(invariance_model, BANK)"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_llminvariance.checks.holdout import new_holdout
 from pytest_llminvariance.plugin.options import Settings, _chat_arguments
 from tests.run_directories import write_run
 
@@ -140,6 +141,9 @@ def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester:
         (pytester.path / place).touch()
     for place in ("before", "earlier"):
         write_run(pytester.path / place, [])
+    for place in ("plan.json", "other.json"):
+        (pytester.path / place).write_text('{"schema_version": 1, "weights": {"test.py::test": 1}}')
+    new_holdout(pytester.path / "invariance-holdout.json", 0.2, "salt")
     default = getattr(Settings(), name)
     numbers = dict.fromkeys(("seed", "batch_tokens", "max_new_tokens"), int)
     kinds: dict[str, Callable[[str], Any]] = {

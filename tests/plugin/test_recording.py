@@ -150,11 +150,11 @@ def test_a_check_that_never_finished_fails_a_session_that_is_green_otherwise(sui
     suite.makeconftest(
         """
         import pytest
-        from pytest_llminvariance.plugin import SESSION
+        from pytest_llminvariance.checks.run import current_run
 
         @pytest.fixture(autouse=True)
         def lost(request):
-            request.config.stash[SESSION].recorder.started("option order")
+            current_run.get().recorder.started("option order")
         """
     )
     result = suite.runpytest("--invariance-model=control:oracle")

@@ -138,16 +138,11 @@ SUITE = """
 @pytest.mark.parametrize("name", ["test_search", "test_order"])
 def test_what_is_copied_from_the_terminal_fails_by_itself(name: str, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=SUITE)
-    first = pytester.runpytest("--invariance-model=control:always_first", "-k", name, "test_it.py")
+    first = pytester.runpytest("--invariance-model=control:always_first", "-v", "-k", name, "test_it.py")
     first.assert_outcomes(failed=1)
-    lines = [line.removeprefix("E").rstrip() for line in first.outlines if line.startswith("E")]
-    start = next(number for number, line in enumerate(lines) if "  paste:   " in line)
-    indent = lines[start].index("paste:") + len("paste:   ")
-    copied = [lines[start][indent:]]
-    for line in lines[start + 1 :]:
-        if line[:indent].strip():
-            break
-        copied.append(line[indent:])
+    start = next(n for n, line in enumerate(first.outlines) if "invariance: test to copy" in line)
+    rest = first.outlines[start + 1 :]
+    copied = rest[: next(n for n, line in enumerate(rest) if line.startswith(("---", "===")))]
     pytester.makepyfile(test_pasted="\n".join(copied))
     again = pytester.runpytest("--invariance-model=control:always_first", "test_pasted.py")
     again.assert_outcomes(failed=1)
@@ -157,6 +152,9 @@ def test_what_is_copied_from_the_terminal_fails_by_itself(name: str, pytester: p
 
 def test_with_xdist_the_message_is_whole(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=SUITE)
-    result = pytester.runpytest_subprocess("--invariance-model=control:always_first", "-n1")
+    result = pytester.runpytest_subprocess("--invariance-model=control:always_first", "-n1", "-v")
     result.assert_outcomes(failed=2)
-    assert len(re.findall(r"^E +paste:   from pytest_llminvariance import", result.stdout.str(), re.MULTILINE)) == 2
+    assert len(re.findall(r"^from pytest_llminvariance import", result.stdout.str(), re.MULTILINE)) == 2
+    quiet = pytester.runpytest_subprocess("--invariance-model=control:always_first", "-n1")
+    quiet.stdout.no_fnmatch_line("from pytest_llminvariance import*")
+    quiet.stdout.fnmatch_lines(["*copy:    pytest -v shows the example as a test to copy"])

@@ -23,7 +23,7 @@ from pytest_llminvariance import (
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import Capability, Reply, Request
 from pytest_llminvariance.questions.source import presentation_source, question_source
-from pytest_llminvariance.report.paste import MAX_CHARACTERS
+from pytest_llminvariance.report.paste import pasted_test
 
 PLAIN = Question("Who?", ["Ann", "Bob", "Cy"])
 NASTY = Question(
@@ -58,11 +58,10 @@ PAIRS: dict[str, tuple[Presentation, Presentation]] = {
 }  # fmt: skip
 
 
-def pasted(message: str) -> str:
-    """What a user copies from a message: everything after `paste:`, without what stands before the lines."""
-    lines = message.partition("  paste:   ")[2].splitlines()
-    assert all(line[:11].strip() == "" for line in lines[1:])
-    return "\n".join([lines[0], *(line[11:] for line in lines[1:])]) + "\n"
+def pasted(error: InvarianceError) -> str:
+    """What a user copies."""
+    assert error.example is not None
+    return pasted_test(error.example, error.readout)
 
 
 def disliking(shown: Presentation) -> Control:
@@ -86,7 +85,7 @@ def test_the_pasted_test_fails_in_the_same_way(name: str) -> None:
     a, b = PAIRS[name]
     model = disliking(b)
     error = failure(lambda: assert_same_answer(model, a, b))
-    code = pasted(str(error))
+    code = pasted(error)
     namespace: dict[str, object] = {}
     exec(compile(code, "pasted.py", "exec"), namespace)
     again = failure(lambda: namespace["test_counterexample"](model))  # type: ignore[operator]
@@ -118,7 +117,7 @@ def test_attributes_without_a_literal_are_left_out() -> None:
 
 def test_word_for_word() -> None:
     error = failure(lambda: assert_order_symmetric(controls.always_first(), [PLAIN]))
-    assert pasted(str(error)) == (
+    assert pasted(error) == (
         "from pytest_llminvariance import Presentation, Question, assert_same_answer\n"
         "\n"
         "def test_counterexample(invariance_model):\n"
@@ -131,7 +130,7 @@ def test_word_for_word() -> None:
 
 def test_only_what_is_used_is_imported() -> None:
     a, b = PAIRS["own labels"]
-    tree = ast.parse(pasted(str(failure(lambda: assert_same_answer(disliking(b), a, b)))))
+    tree = ast.parse(pasted(failure(lambda: assert_same_answer(disliking(b), a, b))))
     (line,) = (node for node in tree.body if isinstance(node, ast.ImportFrom))
     assert [alias.name for alias in line.names] == [
         "Layout",
@@ -142,17 +141,15 @@ def test_only_what_is_used_is_imported() -> None:
     ]
 
 
-def test_what_is_too_long_for_a_terminal_is_not_printed_but_can_be_had() -> None:
-    from pytest_llminvariance.report.paste import pasted_test
-
-    long = Question("x" * MAX_CHARACTERS, ["yes", "no"])
-    error = failure(lambda: assert_order_symmetric(controls.always_first(), long))
-    assert "characters of source, so not printed: pasted_test(example, 'label') gives it" in str(error)
-    assert len(str(error)) < 2_000
-    assert error.example is not None
-    namespace: dict[str, object] = {}
-    exec(pasted_test(error.example, "label"), namespace)
-    failure(lambda: namespace["test_counterexample"](controls.always_first()))  # type: ignore[operator]
+def test_a_failure_is_a_short_report_however_long_the_question_is() -> None:
+    long = Question("x\n" * 5_000, [f"{c}\n" * 400 for c in "abcdefgh"], context="y\n" * 5_000)
+    for error in (
+        failure(lambda: assert_order_symmetric(controls.always_first(), [long], orders="cyclic")),
+        failure(lambda: assert_same_answer(controls.always_first(), Presentation(long), Presentation(long, order=range(7, -1, -1)))),
+    ):  # fmt: skip
+        assert len(str(error).splitlines()) <= 25
+        assert len(str(error)) < 2_000
+        compile(pasted(error), "pasted.py", "exec")
 
 
 @pytest.mark.parametrize("assertion", ["tracks", "readouts", "batch"])
@@ -177,4 +174,4 @@ def test_where_two_presentations_alone_show_nothing_there_is_no_test_to_copy(ass
     error = failure(run)
     assert error.finding is not None
     assert error.finding.verdict == "BROKEN"
-    assert "paste:" not in str(error)
+    assert pasted(error) == ""

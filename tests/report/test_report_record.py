@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
+import html
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.gate.decision import decide_gate
+from pytest_llminvariance.gate.policy import policy_from
 from pytest_llminvariance.records.answers import readable_answers
+from pytest_llminvariance.records.record import load
 from pytest_llminvariance.report.entries import read_report
-from pytest_llminvariance.report.summary import certainty, headline, sentence, severity
+from pytest_llminvariance.report.github import github_commands
+from pytest_llminvariance.report.html.page import page
+from pytest_llminvariance.report.junit import junit
+from pytest_llminvariance.report.markdown import markdown
+from pytest_llminvariance.report.summary import MARKS, certainty, headline, sentence, severity
 from pytest_llminvariance.report.text import one_line, visible
 from tests.run_records import RUN, bank, measured, write_run
 
@@ -160,3 +170,62 @@ def test_the_command_that_repeats_a_check(run: Path, model: str | None, changes:
     (run / "run.json").write_text(json.dumps({**RUN, "settings": {"model": model}}))
     rewritten(run, **{"where": "tests/t.py::test_a[x y]", "seed": 3, "title": "mine", **changes})
     assert [entry.replay for entry in read_report(run).entries if entry.title == "mine"] == [command]
+
+
+WAIVED = {"property": "option_order", "owner": "ann", "reason": "known", "expires": "2026-12-31"}
+DAY = datetime.date(2026, 11, 30)
+
+
+@pytest.mark.parametrize(
+    ("models", "level", "policy", "exit", "kind", "says"),
+    [
+        (["oracle"], "block", {}, 0, "HOLDS", "The check holds"),
+        (["oracle", "always_first"], "block", {}, 1, "BROKEN", "1 of 2 checks is broken"),
+        (["oracle", "always_first"], "warn", {}, 0, "HOLDS", "The blocking check holds"),
+        (["oracle", "always_first"], "block", {"waivers": [WAIVED]}, 0, "WAIVED", "Passes with 1 waived check"),
+        (["oracle", "always_first"], "warn", {"properties": {"option_order": {"level": "block"}}}, 1, "BROKEN", "broken"),
+        (["oracle"], "block", {"required": ["option_order", "labels"]}, 1, "BROKEN", "1 required check missing"),
+        (["uniform"], "block", {}, 3, "UNDECIDED", "The check is undecided"),
+        (["uniform"], "block", {"undecided": "block"}, 1, "BROKEN", "The check is undecided"),
+        (["oracle"], "block", {"models": ["other"]}, 3, "UNDECIDED", "cannot be trusted"),
+    ],
+)  # fmt: skip
+def test_every_format_says_what_the_gate_decides(
+    tmp_path: Path, models: list[str], level: str, policy: dict[str, Any], exit: int, kind: str, says: str
+) -> None:
+    places = [{"level": "block" if name == "oracle" else level} for name in models]
+    directory = write_run(tmp_path / "run", [measured(name, bank(12)) for name in models], places=places)
+    rules = policy_from(policy, "policy")
+    assert decide_gate([load(directory)], rules, DAY).exit_code == exit
+    record = read_report(directory, rules, DAY)
+    said = headline(record)
+    assert said.kind == kind
+    assert says in said.text
+    assert f"{MARKS[kind]} Invariance: {said.text}" in html.unescape(markdown(record))
+    assert f'class="top {kind}"' in page(record, ())
+    suite = ET.fromstring(junit(record))[0]
+    stopped = int(suite.attrib["failures"]) + int(suite.attrib["errors"])
+    assert bool(stopped) == ("::error" in github_commands(record))
+    if not (record.decision.missing or record.decision.distrusted):
+        assert bool(stopped) == (exit != 0)
+    else:
+        assert record.notes
+
+
+def test_a_run_that_failed_without_a_finding_is_green_nowhere(run: Path, tmp_path: Path) -> None:
+    facts = {**RUN, "failed": ["tests/test_model.py::test_crashed"]}
+    held = read_report(write_run(tmp_path / "held", [measured("oracle", bank(12))], run=facts))
+    assert headline(held).kind == "UNDECIDED"
+    assert "no finding says why" in held.notes[0]
+    assert "no finding says why" in page(held, ())
+
+
+UNEVEN = {"count": "442 of 558 other presentations", "effect": {"low": 0.83, "high": 0.83}}
+
+
+def test_a_mean_over_questions_is_not_told_as_the_share_of_the_count(run: Path) -> None:
+    uneven = read_report(rewritten(run, verdict="BROKEN", **UNEVEN))
+    said = [sentence(entry) for entry in uneven.entries]
+    assert (
+        "The answer changed in 442 of 558 other presentations; 83% averaged over 12 questions (tolerated 5%)." in said
+    )

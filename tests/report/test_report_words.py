@@ -49,9 +49,10 @@ def test_low_to_high(low: float, high: float, say: object, words: str) -> None:
 
 
 def test_two_ends_that_are_said_alike_are_said_once_everywhere(broken: Finding) -> None:
-    near = dataclasses.replace(broken, effect=Interval(0.3912, 0.3931))
+    count = "9 of 23 other presentations"
+    near = dataclasses.replace(broken, effect=Interval(0.3912, 0.3931), count=count)
     assert "(39%, tolerated 5%)" in effect_words(near)  # was: 39% to 39%
-    line = finding_line({**near.to_json(), "effect": {"low": 0.3912, "high": 0.3931}})
+    line = finding_line({**near.to_json(), "count": count, "effect": {"low": 0.3912, "high": 0.3931}})
     assert "(39%), tolerance 5%" in line  # was: 39% to 39%, where reports said 39%
 
 

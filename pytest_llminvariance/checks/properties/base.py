@@ -78,6 +78,8 @@ class Property(ABC):
     """In messages: `option order`."""
     says: str = ""
     """What must be so, for the table of properties."""
+    advice: str = ""
+    """What helps where it is broken, in one line."""
     assertion: str = ""
     """The function of `assertions` that checks it."""
     source: str = ""

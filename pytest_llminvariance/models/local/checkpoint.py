@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from pytest_llminvariance.errors import ModelError, missing_extra
+from pytest_llminvariance.models.load_settings import LoadSettings
 
 UNUSED_BUFFERS = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|attn\.bias|attention\.bias)$")
 """What old checkpoints store and transformers computes anew: rotary frequencies, causal masks, positions."""
@@ -147,7 +148,7 @@ def check_vocabulary(network: Any, tokenizer: Any, name: str) -> None:
         )
 
 
-def why_not_loaded(error: Exception, target: str) -> ModelError:
+def why_not_loaded(error: Exception, target: str, settings: LoadSettings) -> ModelError:
     """Return what is wrong, in one sentence; nobody sees the rest of a reader's own message."""
     told = str(error).strip()
     if "trust_remote_code" in told:
@@ -156,4 +157,5 @@ def why_not_loaded(error: Exception, target: str) -> ModelError:
             "--invariance-trust-remote-code, or load_model(..., trust_remote_code=True)"
         )
     reason = (told.splitlines() or [type(error).__name__])[0].rstrip(".")
-    return ModelError(f"the model {target!r} cannot be loaded: {reason}. {FOLDER_RULE}")
+    looked = "" if os.path.isdir(target) else f"; nor is there a folder {os.path.abspath(settings.place(target))}"
+    return ModelError(f"the model {target!r} cannot be loaded: {reason}{looked}. {FOLDER_RULE}")

@@ -52,6 +52,13 @@ class Encoder:
         """Return the tokens of a prompt."""
         return self.before + self.encode(text)
 
+    def prompts(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the tokens of many prompts; a tokenizer that takes them at once, and in parallel, gets them so."""
+        if not getattr(self._tokenizer, "is_fast", False) or len(texts) < 2 or not all(texts):
+            return [self.prompt(text) for text in texts]
+        found = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return [self.before + tuple(tokens) for tokens in found]
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens."""
         return str(self._tokenizer.decode(list(tokens)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +66,68 @@ def fit_workers(name: str, model_bytes: int, worker: Worker, devices: int, devic
         )
 
 
+def entrance(network: Any) -> torch.device:
+    """Return where a model takes its tokens: where its first layer computes, whatever its weights wait on."""
+    first = network.get_input_embeddings() if hasattr(network, "get_input_embeddings") else None
+    hook = getattr(first, "_hf_hook", None)
+    for each in getattr(hook, "hooks", (hook,)):
+        place = getattr(each, "execution_device", None)
+        if place is not None:
+            return torch.device("cuda", place) if isinstance(place, int) else torch.device(place)
+    device: torch.device = network.device
+    return device
+
+
+def rows_at(network: Any, rows: Sequence[int]) -> torch.Tensor:
+    """Return the rows whose logits are computed, as an index.
+
+    Of a model on several devices the last layer's output may lie anywhere; an index in main memory fits it all.
+    """
+    several = len({weight.device for weight in network.parameters()}) > 1
+    return placed(rows, torch.device("cpu") if several else entrance(network))
+
+
+def placed(numbers: Any, place: torch.device, dtype: torch.dtype = torch.long) -> torch.Tensor:
+    """Return numbers as a tensor on a device; on CUDA without waiting for what the device is doing."""
+    made = torch.as_tensor(numbers, dtype=dtype)
+    return made.pin_memory().to(place, non_blocking=True) if place.type == "cuda" else made.to(place)
+
+
+class Coming:
+    """Numbers on their way from a device; whoever wants them waits for them, and for nothing begun later."""
+
+    def __init__(self, numbers: torch.Tensor) -> None:
+        self._event = None
+        self._here = numbers.to("cpu", non_blocking=numbers.is_cuda)
+        if numbers.is_cuda:
+            with torch.cuda.device(numbers.device):
+                self._event = torch.cuda.Event()
+                self._event.record()
+
+    def tolist(self) -> list[Any]:
+        """Return the numbers."""
+        if self._event is not None:
+            self._event.synchronize()
+        told: list[Any] = self._here.tolist()
+        return told
+
+
+MEMORY_WORDS = ("out of memory", "out_of_memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc")
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error says that memory ran out, on a GPU or on the CPU, itself or by its cause."""
+    while error is not None:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            return True
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return True
+        if isinstance(error, RuntimeError) and any(word in str(error).lower() for word in MEMORY_WORDS):
+            return True
+        error = error.__cause__
+    return False
+
+
 def weight_bytes(network: Any) -> int:
     """Return the bytes of all parameters and buffers."""
     return sum(tensor.numel() * tensor.element_size() for tensor in (*network.parameters(), *network.buffers()))
@@ -75,12 +139,12 @@ def batch_tokens_for(network: Any) -> int:
     On a CPU too much memory ends the process instead of raising, so nothing can be tried there. On a GPU the
     estimate counts a layer's activations, and is halved when memory runs out nevertheless.
     """
-    place = network.device
-    if place.type != "cuda":
+    places = {weight.device for weight in network.parameters() if weight.device.type == "cuda"}
+    if not places:
         return CPU_BATCH_TOKENS
     text = network.config.get_text_config()
     width = 12 * text.hidden_size + 4 * (getattr(text, "intermediate_size", None) or 4 * text.hidden_size)
-    free = torch.cuda.mem_get_info(place)[0] - KEPT_FREE_BYTES
+    free = min(torch.cuda.mem_get_info(place)[0] for place in places) - KEPT_FREE_BYTES
     size = torch.finfo(network.dtype).bits // 8
     return max(CPU_BATCH_TOKENS, min(MOST_BATCH_TOKENS, int(free // (4 * width * size))))
 

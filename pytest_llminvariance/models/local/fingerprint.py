@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import transformers
 
+from pytest_llminvariance.models.local.devices import entrance
+
 THREADS = 2
 CHUNK_BYTES = 1 << 26
 """Weights that are not in main memory are copied there piece by piece."""
@@ -40,7 +42,7 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
         "said": dict(says),
         "attention": network.config._attn_implementation,
         "arithmetic": [torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()],
-        "device": _device_name(network.device),
+        "device": _device_name(entrance(network)),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
@@ -108,7 +110,7 @@ def is_quantised(network: Any) -> bool:
     """Return whether any arithmetic of a model is other than float32: quantised weights, 16 bits, TF32."""
     if getattr(network, "hf_quantizer", None) is not None or getattr(network.config, "quantization_config", None):
         return True
-    if network.device.type == "cuda" and torch.get_float32_matmul_precision() != "highest":
+    if entrance(network).type == "cuda" and torch.get_float32_matmul_precision() != "highest":
         return True
     return any(
         _is_subclass(tensor) or (tensor.dtype != torch.float32 and not _counts(tensor))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from pytest_llminvariance.models.local.devices import Coming, entrance, placed
 from pytest_llminvariance.models.local.gates import probe_readings
 from pytest_llminvariance.models.local.passes import GateClosedError, remembered, state_argument
 from pytest_llminvariance.models.local.rotary import depends_on_length, reset_rotary
@@ -113,7 +115,7 @@ def prove_generation(network: Any, pad: int, tolerance: float, trunk: int) -> No
     prompts = [item.tokens for item in probe_readings(vocabulary, trunk=trunk, branches=3, twigs=1)][:3]
     settings = _greedy(PROBE_TOKENS, pad, ())
     settings.update(return_dict_in_generate=True, output_logits=True)
-    ids = torch.tensor(prompts, device=network.device)
+    ids = placed(prompts, entrance(network))
     shared = continued(network, ids, settings, trunk)
     for row in range(len(prompts)):
         alone = continued(network, ids[row : row + 1], settings, 0)
@@ -144,25 +146,27 @@ def generate(
     The prompts have one length. A row ends at the end-of-text token, at `n_new` tokens, or where a next
     question begins; the batch ends with its last row.
     """
-    ids = torch.tensor(prompts, device=network.device)
+    ids = placed(prompts, entrance(network))
     common = shared_beginning([Reading(prompt, (len(prompt) - 1,), ()) for prompt in prompts])
     if not share or len(prompts) < 2 or common < SHARE_FROM_TOKENS or depends_on_length(network.config):
         common = 0
-    ended = _NextQuestion(tokenizer, ids.shape[1])
+    ended = _NextQuestion(tokenizer, ids)
     more: dict[str, Any] = {"stopping_criteria": StoppingCriteriaList([ended])}
     if any(draws):
         more["logits_processor"] = LogitsProcessorList([_Sampler(draws, prompts)])
     ends = end_tokens(network, tokenizer)
     out = continued(network, ids, _greedy(n_new, pad, ends), common, **more)
-    rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(out[:, ids.shape[1] :])]
+    lines: list[list[int]] = out[:, ids.shape[1] :].tolist()
+    ended.end(lines)
+    rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(lines)]
     texts = [answer_part(text) for text in _decoded(tokenizer, rows)]
     cut = [number not in ended.length and _ran_out(row, n_new, ends) for number, row in enumerate(rows)]
     return [Written(*item) for item in zip(texts, cut, strict=True)], common + len(prompts) * (ids.shape[1] - common)
 
 
-def _ran_out(row: torch.Tensor, n_new: int, ends: Sequence[int]) -> bool:
+def _ran_out(row: Sequence[int], n_new: int, ends: Sequence[int]) -> bool:
     """Return whether a row holds all tokens that it may have, and none that ends a text."""
-    return len(row) >= n_new and set(ends).isdisjoint(row.tolist())
+    return len(row) >= n_new and set(ends).isdisjoint(row)
 
 
 def _decoded(tokenizer: Any, rows: Any) -> list[str]:
@@ -187,14 +191,12 @@ class _Sampler(LogitsProcessor):  # type: ignore[misc] # transformers is not fol
         self.sources = [draw and _source(draw, prompt) for draw, prompt in zip(draws, prompts, strict=True)]
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        rows = []
-        for row, draw, source in zip(scores, self.draws, self.sources, strict=True):
-            if draw is None:
-                rows.append(row.double())
-                continue
-            uniform = torch.rand(row.shape, generator=source, dtype=torch.float64).clamp_min(1e-300)
-            rows.append(row.double() / draw.temperature - (-uniform.log()).log().to(row.device))
-        return torch.stack(rows)
+        noise = torch.zeros(scores.shape)  # made in main memory, and sent at once
+        for row, (draw, source) in enumerate(zip(self.draws, self.sources, strict=True)):
+            if draw is not None:
+                uniform = torch.rand(scores.shape[1:], generator=source, dtype=torch.float64).clamp_min(1e-300)
+                noise[row] = draw.temperature * -(-uniform.log()).log()
+        return scores.float() + placed(noise, scores.device, torch.float32)
 
 
 def _source(draw: Draw, prompt: tuple[int, ...]) -> torch.Generator:
@@ -204,17 +206,46 @@ def _source(draw: Draw, prompt: tuple[int, ...]) -> torch.Generator:
 
 
 class _NextQuestion(StoppingCriteria):  # type: ignore[misc] # transformers is not followed by the type checker
-    """Ends a row that has begun a next question; nothing after it is read."""
+    """Ends a row that has begun a next question; nothing after it is read.
 
-    def __init__(self, tokenizer: Any, start: int) -> None:
+    What begins a question ends in a colon or a full stop, so a text is looked at only when its newest token holds one.
+    On CUDA tokens are looked at one step later than they are made, while the device is busy with the next.
+    """
+
+    def __init__(self, tokenizer: Any, ids: torch.Tensor) -> None:
         self.tokenizer = tokenizer
-        self.start = start
         self.length: dict[int, int] = {}
         """Tokens after which a row ended, by row."""
+        self._written: list[list[int]] = [[] for _ in ids]
+        self._late = int(ids.is_cuda)
+        self._coming: deque[Coming] = deque()
+        self._may_end: dict[int, bool] = {}
+        """By token whether a next question can begin with it."""
+        self._done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
 
     def __call__(self, ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:  # noqa: ARG002
-        texts = _decoded(self.tokenizer, ids[:, self.start :])
-        for row, text in enumerate(texts):
-            if row not in self.length and answer_part(text) != text:
-                self.length[row] = ids.shape[1] - self.start
-        return torch.tensor([row in self.length for row in range(len(texts))], device=ids.device)
+        self._coming.append(Coming(ids[:, -1]))
+        known = len(self.length)
+        if len(self._coming) > self._late:
+            self._look(self._coming.popleft().tolist())
+        if len(self.length) > known:
+            self._done = placed([row in self.length for row in range(len(ids))], ids.device, torch.bool)
+        return self._done
+
+    def end(self, lines: Sequence[Sequence[int]]) -> None:
+        """Look at the tokens that were not looked at yet, of all that were made."""
+        for newest in list(zip(*lines, strict=True))[len(self._written[0]) :]:
+            self._look(newest)
+
+    def _look(self, newest: Sequence[int]) -> None:
+        new = [token for token in dict.fromkeys(newest) if token not in self._may_end]
+        for token, text in zip(new, _decoded(self.tokenizer, [[token] for token in new]) if new else (), strict=True):
+            self._may_end[token] = "." in text or ":" in text
+        for row, token in enumerate(newest):
+            self._written[row].append(token)
+        rows = [row for row, token in enumerate(newest) if self._may_end[token] and row not in self.length]
+        for row, text in zip(
+            rows, _decoded(self.tokenizer, [self._written[r] for r in rows]) if rows else (), strict=True
+        ):
+            if answer_part(text) != text:
+                self.length[row] = len(self._written[row])

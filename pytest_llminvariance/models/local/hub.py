@@ -17,6 +17,7 @@ from pytest_llminvariance.models.local.devices import (
     batch_tokens_for,
     be_deterministic,
     choose_device,
+    entrance,
     fit_workers,
     weight_bytes,
 )
@@ -53,7 +54,7 @@ def _without_weights(target: str, name: str, settings: LoadSettings, where: dict
     except LLMInvarianceError:
         raise
     except Exception as error:  # files of any shape are read here, and each reader raises its own kind
-        raise why_not_loaded(error, target) from error
+        raise why_not_loaded(error, target, settings) from error
     with torch.device("meta"):
         network = found.made_by.from_config(found.config)
     return made_of(TransformersModel, network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
@@ -110,7 +111,7 @@ def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any])
     except LLMInvarianceError:
         raise
     except Exception as error:  # as above
-        raise why_not_loaded(error, target) from error
+        raise why_not_loaded(error, target, settings) from error
     check_read(info, found.config, name)
     check_vocabulary(network, found.tokenizer, name)
     if found.adapted and not getattr(network, "peft_config", None):
@@ -123,7 +124,7 @@ def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any])
 @torch.inference_mode()
 def check_causal(network: Any, name: str) -> None:
     """Raise where a later token changes what was said of earlier ones: such a model is no causal one."""
-    tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]], device=network.device)
+    tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]], device=entrance(network))
     logits = network(input_ids=tokens, use_cache=False).logits[:, :5].float()
     if not torch.allclose(logits[0], logits[1], atol=1e-2, rtol=1e-2):
         raise ModelError(

@@ -14,9 +14,18 @@ from typing import Any, Protocol
 import torch
 
 from pytest_llminvariance.models.local.batching import absorbed, padded_batches
+from pytest_llminvariance.models.local.devices import Coming, entrance, placed, rows_at
+from pytest_llminvariance.models.local.flex import Flex
 from pytest_llminvariance.models.local.rotary import reset_rotary
-from pytest_llminvariance.models.local.tree import Reading, families, grow, packs, shared_beginning
-from pytest_llminvariance.models.local.tree_attention import BLOCK_NODES, TreePass, attending
+from pytest_llminvariance.models.local.tree import Reading, Tree, families, grow, packs, shared_beginning
+from pytest_llminvariance.models.local.tree_attention import (
+    Attention,
+    Blocks,
+    TreePass,
+    attending,
+    block_nodes_for,
+)
+from pytest_llminvariance.models.local.tree_attention import GateClosedError as GateClosedError
 
 Values = list[list[float]]
 """Log-probabilities in nats, one list a row of a reading, one number a column."""
@@ -37,8 +46,19 @@ class Sent:
     """Tokens that went through the model, padding not counted."""
 
 
-class GateClosedError(Exception):
-    """A pass showed that its numbers cannot be trusted; they are thrown away."""
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A pass that was handed to the device, which may still be busy with it."""
+
+    numbers: Coming
+    readings: Sequence[Reading]
+    n_tokens: int
+
+    def sent(self) -> Sent:
+        """Wait for the pass and return what came back."""
+        values = iter(self.numbers.tolist())
+        told = [[[next(values) for _ in columns] for columns in item.columns] for item in self.readings]
+        return Sent(told, self.n_tokens)
 
 
 class Path(Protocol):
@@ -50,8 +70,12 @@ class Path(Protocol):
         """Yield the indices that go together in one pass."""
         ...
 
+    def start(self, readings: Sequence[Reading]) -> UnderWay:
+        """Hand one pass to the device."""
+        ...
+
     def send(self, readings: Sequence[Reading]) -> Sent:
-        """Send one pass."""
+        """Send one pass and wait for it."""
         ...
 
 
@@ -71,20 +95,25 @@ class PaddedPath:
         for batch in padded_batches([len(readings[index].tokens) for index in keys], limit_tokens):
             yield [held for number in batch for held in carriers[keys[number]]]
 
-    @torch.inference_mode()
     def send(self, readings: Sequence[Reading]) -> Sent:
-        """Send one batch."""
+        """Send one batch and wait for it."""
+        under_way: UnderWay = self.start(readings)
+        return under_way.sent()
+
+    @torch.inference_mode()
+    def start(self, readings: Sequence[Reading]) -> UnderWay:
+        """Hand one batch to the device."""
         lines = absorbed([item.tokens for item in readings])
         rows = sorted({row for item in readings for row in item.rows})
         ids, mask = padded([readings[index].tokens for index in lines], self.pad)
         reset_rotary(self.network)
-        logits = forward(self.network, ids, rows, attention_mask=mask.to(self.network.device))
+        logits = forward(self.network, ids, rows, attention_mask=placed(mask, entrance(self.network)))
         place = {row: number for number, row in enumerate(rows)}
         at: list[list[int]] = [[] for _ in readings]
         for line, held in enumerate(lines.values()):
             for index in held:
                 at[index] = [line * len(rows) + place[row] for row in readings[index].rows]
-        return Sent(read(logits.flatten(0, 1), at, readings), int(mask.sum()))
+        return UnderWay(read(logits.flatten(0, 1), at, readings), readings, int(mask.sum()))
 
 
 class PrefixPath(PaddedPath):
@@ -101,24 +130,24 @@ class PrefixPath(PaddedPath):
             yield [alone[number] for number in batch]
 
     @torch.inference_mode()
-    def send(self, readings: Sequence[Reading]) -> Sent:
-        """Send one family, or one padded batch."""
+    def start(self, readings: Sequence[Reading]) -> UnderWay:
+        """Hand one family, or one padded batch, to the device."""
         shared = shared_beginning(readings)
         if len(readings) < 2 or shared < 1:
-            plain: Sent = super().send(readings)
+            plain: UnderWay = super().start(readings)
             return plain
         rows = sorted({row - shared for item in readings for row in item.rows})
-        begin = torch.tensor([readings[0].tokens[:shared]], device=self.network.device)
+        begin = placed([readings[0].tokens[:shared]], entrance(self.network))
         state = remembered(self.network, begin, len(readings))
         ids, mask = padded([item.tokens[shared:] for item in readings], self.pad)
         seen = torch.cat([torch.ones(len(readings), shared, dtype=torch.long), mask], dim=1)
         taken = {state_argument(self.network.forward): state}
-        logits = forward(self.network, ids, rows, attention_mask=seen.to(self.network.device), use_cache=True, **taken)
+        logits = forward(self.network, ids, rows, attention_mask=placed(seen, begin.device), use_cache=True, **taken)
         place = {row: number for number, row in enumerate(rows)}
         at = [
             [line * len(rows) + place[row - shared] for row in item.rows] for line, item in enumerate(readings)
         ]  # fmt: skip
-        return Sent(read(logits.flatten(0, 1), at, readings), shared + int(mask.sum()))
+        return UnderWay(read(logits.flatten(0, 1), at, readings), readings, shared + int(mask.sum()))
 
 
 class TreePath:
@@ -126,34 +155,52 @@ class TreePath:
 
     name = "prefix tree"
 
-    def __init__(self, network: Any, block_nodes: int = BLOCK_NODES) -> None:
+    def __init__(self, network: Any, block_nodes: int | None = None) -> None:
         self.network = network
-        self.block_nodes = block_nodes
+        self.block_nodes = block_nodes or block_nodes_for(entrance(network))
         self.layers = getattr(network.config.get_text_config(), "num_hidden_layers", None)
         self.windows: set[int] = set()
+
+    @property
+    def says(self) -> str:
+        """How attention is computed, for people."""
+        return f"attention in blocks of {self.block_nodes}"
+
+    def attention(self, tree: Tree, place: torch.device) -> Attention:
+        """Return the attention inside a tree on a device."""
+        return Blocks(tree, place, self.block_nodes)
 
     def plan(self, readings: Sequence[Reading], limit_tokens: int) -> Iterator[list[int]]:
         """Yield groups of neighbours; their logits stay within `LOGIT_ELEMENTS`."""
         vocabulary = int(self.network.config.get_text_config().vocab_size)
         yield from packs(readings, limit_tokens, limit_rows=max(1, LOGIT_ELEMENTS // vocabulary))
 
-    def send(self, readings: Sequence[Reading]) -> Sent:
-        """Send one tree.
+    def start(self, readings: Sequence[Reading]) -> UnderWay:
+        """Hand one tree to the device.
 
         Raises:
             GateClosedError: if a layer did not call the attention function once, or asked something else of it.
         """
-        sent: Sent = self.send_tree(readings, grow(readings))
-        return sent
+        under_way: UnderWay = self.start_tree(readings, grow(readings))
+        return under_way
+
+    def send(self, readings: Sequence[Reading]) -> Sent:
+        """Send one tree and wait for it; raises as `start`."""
+        return self.start(readings).sent()
+
+    def send_tree(self, readings: Sequence[Reading], tree: Tree) -> Sent:
+        """Send a tree that was grown from the readings; raises as `start`."""
+        under_way: UnderWay = self.start_tree(readings, tree)
+        return under_way.sent()
 
     @torch.inference_mode()
-    def send_tree(self, readings: Sequence[Reading], tree: Any) -> Sent:
-        """Send a tree that was grown from the readings."""
+    def start_tree(self, readings: Sequence[Reading], tree: Tree) -> UnderWay:
+        """Hand a tree that was grown from the readings to the device; raises as `start`."""
         rows = sorted({node for nodes in tree.reads for node in nodes})
-        current = TreePass(tree, self.network.device, self.block_nodes)
+        current = TreePass(tree, self.attention)
         reset_rotary(self.network)
         with attending(self.network, current):
-            positions = torch.tensor([tree.depth], device=self.network.device)
+            positions = placed([tree.depth], entrance(self.network))
             logits = forward(self.network, torch.tensor([tree.tokens]), rows, position_ids=positions)
         if current.refusal is not None:
             raise GateClosedError(current.refusal)
@@ -162,7 +209,18 @@ class TreePath:
         self.windows |= current.windows
         place = {node: number for number, node in enumerate(rows)}
         at = [[place[node] for node in nodes] for nodes in tree.reads]
-        return Sent(read(logits[0], at, readings), len(tree.tokens))
+        return UnderWay(read(logits[0], at, readings), readings, len(tree.tokens))
+
+
+class FlexPath(TreePath):
+    """The same tree, with attention by FlexAttention."""
+
+    name = "prefix tree by FlexAttention"
+    says = "attention compiled"
+
+    def attention(self, tree: Tree, place: torch.device) -> Attention:
+        """Return the attention inside a tree on a device."""
+        return Flex(tree, place)
 
 
 def padded(sequences: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -202,16 +260,16 @@ def remembered(network: Any, ids: torch.Tensor, n_rows: int) -> Any:
 
 def forward(network: Any, ids: torch.Tensor, rows: Sequence[int], **more: Any) -> torch.Tensor:
     """Return logits (sequences, rows, vocabulary); the model's own head, so that its caps and scales hold."""
-    keep = torch.tensor(rows, device=network.device)
+    keep = rows_at(network, rows)
     more.setdefault("use_cache", False)
     taken = inspect.signature(network.forward).parameters.values()
     if any(part.name == "logits_to_keep" or part.kind is part.VAR_KEYWORD for part in taken):
         more["logits_to_keep"] = keep
-    logits: torch.Tensor = network(input_ids=ids.to(network.device), **more).logits
+    logits: torch.Tensor = network(input_ids=placed(ids, entrance(network)), **more).logits
     return logits if logits.shape[1] == len(rows) else logits[:, keep]  # some models give all rows whatever they get
 
 
-def read(logits: torch.Tensor, at: Sequence[Sequence[int]], readings: Sequence[Reading]) -> list[Values]:
+def read(logits: torch.Tensor, at: Sequence[Sequence[int]], readings: Sequence[Reading]) -> Coming:
     """Return the log-probabilities that the readings want; `logits` is (places, vocabulary), `at` gives places."""
     norms = torch.cat([torch.logsumexp(part.float(), -1) for part in logits.split(ROWS_AT_ONCE)])
     wanted = [
@@ -220,6 +278,5 @@ def read(logits: torch.Tensor, at: Sequence[Sequence[int]], readings: Sequence[R
         for place, columns in zip(places, item.columns, strict=True)
         for column in columns
     ]
-    places, columns = (torch.tensor(part, device=logits.device) for part in zip(*wanted, strict=True))
-    values = iter((logits[places, columns].float() - norms[places]).tolist())
-    return [[[next(values) for _ in columns] for columns in item.columns] for item in readings]
+    places, columns = (placed(part, logits.device) for part in zip(*wanted, strict=True))
+    return Coming(logits[places, columns].float() - norms[places])

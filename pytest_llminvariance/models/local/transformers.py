@@ -13,26 +13,37 @@ from typing import Any
 
 from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.models.local.continuations import Encoder
-from pytest_llminvariance.models.local.devices import free_memory
+from pytest_llminvariance.models.local.devices import entrance, free_memory, out_of_memory
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.generation import end_tokens, generate, text_batches
 from pytest_llminvariance.models.local.label_tokens import LabelTokens
 from pytest_llminvariance.models.local.passes import Values
 from pytest_llminvariance.models.local.prompts import Prompts
 from pytest_llminvariance.models.local.rotary import rotary_settings
-from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, out_of_memory
+from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage
 from pytest_llminvariance.models.local.tree import Reading, grow, packs
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
     LabelRequest,
     OptionReply,
-    OptionRequest,
     Reply,
     Request,
     TextReply,
     TextRequest,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as text and tokens."""
+
+    index: int
+    request: Request
+    text: str
+    tokens: tuple[int, ...]
+    n_new: int
+    """Tokens that may be generated after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ class TransformersModel:
         self._encoder = Encoder(tokenizer, chat=chat)
         self._labels = LabelTokens(tokenizer, chat=chat)
         self._scorer = Scorer(network, pad=self._pad(), batch_tokens=batch_tokens, shared=packed)
-        self.device = str(network.device)
+        self.device = str(entrance(network))
         self.dtype = str(network.dtype).removeprefix("torch.")
         self._fingerprint: str | None = None
         self._noisy: bool | None = None
@@ -154,14 +165,13 @@ class TransformersModel:
 
         Texts count with all tokens that they may have. Needs tokenizer and configuration, no weights.
         """
-        jobs = [self._label_job(n, item) for n, item in enumerate(requests) if isinstance(item, LabelRequest)]
-        jobs += [self._option_job(n, item) for n, item in enumerate(requests) if isinstance(item, OptionRequest)]
+        asked = self._asked(requests)
+        jobs = [self._job(item) for item in asked if not isinstance(item.request, TextRequest)]
         readings = [reading for job in jobs for reading in job.readings]
         prompt, sent = sum(len(item.tokens) for item in readings), 0
         for group in packs(readings, self.batch_tokens, limit_rows=self.batch_tokens):
             sent += len(grow([readings[index] for index in group]).tokens)
-        texts = [item for item in requests if isinstance(item, TextRequest)]
-        written = sum(len(self._prompt(item)[1]) + self._n_new(item) for item in texts)
+        written = sum(len(item.tokens) + item.n_new for item in asked if isinstance(item.request, TextRequest))
         return prompt + written, sent + written
 
     def release(self) -> None:
@@ -181,15 +191,10 @@ class TransformersModel:
         """Yield (index, reply) pairs after every pass, each request once, in any order."""
         if self.device == "meta":
             raise ModelError(f"{self.name} was loaded without weights: it can count tokens, but cannot answer")
-        jobs: list[_Job] = []
-        for index, request in enumerate(requests):
-            if isinstance(request, LabelRequest):
-                jobs.append(self._label_job(index, request))
-            elif isinstance(request, OptionRequest):
-                jobs.append(self._option_job(index, request))
-        texts = [(index, request) for index, request in enumerate(requests) if isinstance(request, TextRequest)]
+        asked = self._asked(requests)
+        jobs = [self._job(item) for item in asked if not isinstance(item.request, TextRequest)]
         yield from self._scored(jobs, requests)
-        yield from self._texts(texts)
+        yield from self._texts([item for item in asked if isinstance(item.request, TextRequest)])
 
     def _scored(self, jobs: Sequence[_Job], requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         owners = [(job, part) for job in jobs for part in range(len(job.readings))]
@@ -209,8 +214,23 @@ class TransformersModel:
             job, part = owners[error.args[0]]
             raise self._too_large(requests[job.index], len(job.readings[part].tokens)) from error
 
-    def _label_job(self, index: int, request: LabelRequest) -> _Job:
-        text, prompt = self._prompt(request)
+    def _asked(self, requests: Sequence[Request]) -> list[_Asked]:
+        """Return requests as texts and tokens, all tokenised at once."""
+        texts = [self._prompts.text(request) for request in requests]
+        found = []
+        for index, (request, text, tokens) in enumerate(
+            zip(requests, texts, self._encoder.prompts(texts), strict=True)
+        ):
+            n_new = (self.max_new_tokens or request.max_new_tokens) if isinstance(request, TextRequest) else 0
+            self._check_length(len(tokens) + n_new, request)
+            found.append(_Asked(index, request, text, tokens, n_new))
+        return found
+
+    def _job(self, asked: _Asked) -> _Job:
+        return self._label_job(asked) if isinstance(asked.request, LabelRequest) else self._option_job(asked)
+
+    def _label_job(self, asked: _Asked) -> _Job:
+        index, request, text, prompt = asked.index, asked.request, asked.text, asked.tokens
         spelled = self._labels.spelled(text, prompt, request.presentation.labels)
         start = spelled.start
         self._check_start(start, request)
@@ -235,10 +255,10 @@ class TransformersModel:
 
         return _Job(index, readings, reply)
 
-    def _option_job(self, index: int, request: OptionRequest) -> _Job:
+    def _option_job(self, asked: _Asked) -> _Job:
+        index, request, text, prompt = asked.index, asked.request, asked.text, asked.tokens
         blank = "" if self.chat else " "
         options = request.presentation.shown_options
-        text, prompt = self._prompt(request)
         endings = self._encoder.endings(text, prompt, [blank + option for option in options])
         for option, ending in zip(options, endings, strict=True):
             if not ending.tokens:
@@ -261,9 +281,8 @@ class TransformersModel:
 
         return _Job(index, readings, reply)
 
-    def _texts(self, requests: Sequence[tuple[int, TextRequest]]) -> Iterator[list[tuple[int, Reply]]]:
-        news = [self._n_new(request) for _, request in requests]
-        prompts = [self._prompt(request, reserve=n)[1] for (_, request), n in zip(requests, news, strict=True)]
+    def _texts(self, asked: Sequence[_Asked]) -> Iterator[list[tuple[int, Reply]]]:
+        prompts, news = [item.tokens for item in asked], [item.n_new for item in asked]
         groups = text_batches(prompts, news, self.batch_tokens)
         while groups:
             group = groups.pop(0)
@@ -271,19 +290,19 @@ class TransformersModel:
                 texts, sent = generate(
                     self._live(), self._tokenizer, [prompts[n] for n in group], news[group[0]],
                     pad=self._pad(), share=self._scorer.shares_beginnings(len(prompts[group[0]])),
-                    draws=[requests[n][1].draw for n in group],
+                    draws=[getattr(asked[n].request, "draw", None) for n in group],
                 )  # fmt: skip
-            except RuntimeError as error:
+            except Exception as error:
                 if not out_of_memory(error):
                     raise
                 if len(group) == 1:
-                    raise self._too_large(requests[group[0]][1], len(prompts[group[0]])) from error
+                    raise self._too_large(asked[group[0]].request, len(prompts[group[0]])) from error
                 self._scorer.shrink(len(group) * len(prompts[group[0]]))
                 groups[:0] = [group[: len(group) // 2], group[len(group) // 2 :]]
                 continue
             self._scorer.count(sum(len(prompts[n]) for n in group), sent)
             yield [
-                (requests[n][0], TextReply(made.text, _digest(prompts[n]), len(prompts[n]), made.ran_out))
+                (asked[n].index, TextReply(made.text, _digest(prompts[n]), len(prompts[n]), made.ran_out))
                 for n, made in zip(group, texts, strict=True)
             ]
 
@@ -292,13 +311,6 @@ class TransformersModel:
             f"{self.name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, and memory on "
             f"{self.device} does not suffice for this one prompt. Shorten it, or use dtype='bfloat16' or another device"
         )
-
-    def _prompt(self, request: Request, reserve: int = 0) -> tuple[str, tuple[int, ...]]:
-        """Return the text that is sent, and its tokens."""
-        text = self._prompts.text(request)
-        tokens = self._encoder.prompt(text)
-        self._check_length(len(tokens) + reserve, request)
-        return text, tokens
 
     def _check_length(self, n_tokens: int, request: Request) -> None:
         limit = self.context_tokens
@@ -314,9 +326,6 @@ class TransformersModel:
                 f"{self.name}: nothing of the prompt of question {request.presentation.question.name!r} is left before "
                 "its answers, as the tokenizer writes them together with it. Use a longer prompt or readout='text'"
             )
-
-    def _n_new(self, request: TextRequest) -> int:
-        return self.max_new_tokens or request.max_new_tokens
 
     def _pad(self) -> int:
         for value in (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, 0):

@@ -11,19 +11,23 @@ Knows nothing of models: whether the numbers are right is for the gates to show.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import AttentionInterface
 from transformers.utils import logging
 
-from pytest_llminvariance.models.local.tree import Block, Tree, blocks
+from pytest_llminvariance.models.local.devices import placed
+from pytest_llminvariance.models.local.tree import Tree, blocks
 
 NAME = "llminvariance_tree"
-BLOCK_NODES = 128
+BLOCK_NODES = {"cpu": 128, "cuda": 1_024}
+"""Nodes of a block by kind of device: small ones save work, and a GPU wants few and large ones."""
+ALIGNED = 16
+"""Rows of an additive mask begin at multiples of so many numbers: CUDA kernels copy every other mask at every call."""
 HARMLESS = frozenset({
     "cache_position", "is_causal", "num_items_in_batch", "output_attentions", "output_hidden_states",
     "output_router_logits", "position_ids", "return_dict", "use_cache",
@@ -31,23 +35,51 @@ HARMLESS = frozenset({
 """Arguments that layers pass on and that change nothing in attention."""
 
 
+class GateClosedError(Exception):
+    """A pass showed that its numbers cannot be trusted; they are thrown away."""
+
+
+class Attention(Protocol):
+    """Attention inside one tree, on one device."""
+
+    def attend(self, query: Any, key: Any, value: Any, scale: float | None, layer: Layer) -> Any:
+        """Return the attention output (1, heads, nodes, head size)."""
+        ...
+
+
 @dataclass(slots=True)
 class TreePass:
     """One pass of a tree through a model, and what its layers asked of the attention function."""
 
     tree: Tree
-    device: torch.device
-    block_nodes: int = BLOCK_NODES
+    made: Callable[[Tree, torch.device], Attention]
+    """Makes the attention on a device: indices and masks lie where the layer does."""
     calls: int = 0
     refusal: str | None = None
     """Why the numbers of this pass cannot be trusted."""
     windows: set[int] = field(default_factory=set)
-    _parts: list[_Part] = field(default_factory=list)
+    _at: dict[torch.device, Attention] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._parts = [_Part.of(self.tree, block, self.device) for block in blocks(self.tree, self.block_nodes)]
+    def attend(self, query: Any, key: Any, value: Any, scale: float | None, layer: Layer) -> Any:
+        """Return the attention output (1, heads, nodes, head size)."""
+        if query.device not in self._at:
+            self._at[query.device] = self.made(self.tree, query.device)
+        return self._at[query.device].attend(query, key, value, scale, layer)
 
-    def attend(self, query: Any, key: Any, value: Any, scale: float | None, layer: _Layer) -> Any:
+
+class Blocks:
+    """Blocks of neighbouring nodes over only those nodes that they look at."""
+
+    def __init__(self, tree: Tree, place: torch.device, block_nodes: int | None = None) -> None:
+        cut = blocks(tree, block_nodes or block_nodes_for(place))
+        self.additive = place.type == "cuda"
+        """Whether masks are numbers that are added, made once a pass; else they are booleans."""
+        depth, end = (placed(numbers, place, torch.int32) for numbers in (tree.depth, tree.end))
+        ancestors = placed([node for block in cut for node in block.ancestors], place, torch.int32)
+        ways = ancestors.split([len(block.ancestors) for block in cut])
+        self.parts = [_Part(block.start, block.stop, way, depth, end) for block, way in zip(cut, ways, strict=True)]
+
+    def attend(self, query: Any, key: Any, value: Any, scale: float | None, layer: Layer) -> Any:
         """Return the attention output (1, heads, nodes, head size).
 
         Query heads that share keys are laid end to end as queries of one head, so that keys and values need
@@ -55,13 +87,19 @@ class TreePass:
         """
         _, heads, _, size = query.shape
         shared = heads // key.shape[1]
+        kind = query.dtype if self.additive and layer.is_plain else torch.bool
         out = torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device=query.device)
-        for part in self._parts:
+        for part in self.parts:
             n = part.stop - part.start
             q = query[:, :, part.start : part.stop].reshape(1, key.shape[1], shared * n, size)
-            got = layer.attention(q, part.seen(key), part.seen(value), part.mask(layer.window, shared), scale)
+            got = layer.attention(q, part.seen(key), part.seen(value), part.mask(layer.window, shared, kind), scale)
             out[:, :, part.start : part.stop] = got.reshape(1, heads, n, value.shape[-1])
         return out
+
+
+def block_nodes_for(place: torch.device) -> int:
+    """Return how many nodes a block has on a device."""
+    return BLOCK_NODES.get(place.type, BLOCK_NODES["cpu"])
 
 
 @dataclass(slots=True)
@@ -70,39 +108,51 @@ class _Part:
 
     start: int
     stop: int
-    keys: torch.Tensor | None
-    """Nodes looked at; `None` where they are simply all nodes up to `stop`."""
-    distance: torch.Tensor
-    """Depth of the query less depth of the key, (queries, keys); negative where the key is no ancestor."""
-    _masks: dict[tuple[int | None, int], torch.Tensor] = field(default_factory=dict)
+    way: torch.Tensor
+    """The nodes before the block that it looks at."""
+    depth: torch.Tensor
+    end: torch.Tensor
+    """Of all nodes of the tree."""
+    _masks: dict[tuple[int | None, int, torch.dtype], torch.Tensor] = field(default_factory=dict)
+    _keys: torch.Tensor | None = None
 
-    @classmethod
-    def of(cls, tree: Tree, block: Block, device: torch.device) -> _Part:
-        keys = (*block.ancestors, *range(block.start, block.stop))
-        at = torch.tensor(keys, dtype=torch.int32)
-        nodes = torch.arange(block.start, block.stop, dtype=torch.int32)
-        depth = torch.tensor(tree.depth, dtype=torch.int32)
-        end = torch.tensor([tree.end[node] for node in keys], dtype=torch.int32)
-        seen = (at <= nodes[:, None]) & (nodes[:, None] < end)
-        distance = torch.where(seen, depth[nodes][:, None] - depth[at], -1)
-        everything = len(keys) == block.stop
-        return cls(block.start, block.stop, None if everything else at.to(device), distance.to(device))
+    def keys(self) -> torch.Tensor:
+        """Return the nodes looked at."""
+        if self._keys is None:
+            block = torch.arange(self.start, self.stop, dtype=torch.int32, device=self.way.device)
+            self._keys = torch.cat([self.way, block])
+        return self._keys
 
     def seen(self, tensor: Any) -> Any:
         """Return the keys or values that the block looks at, (1, heads, keys, size)."""
-        return tensor[:, :, : self.stop] if self.keys is None else tensor.index_select(2, self.keys)
+        everything = len(self.way) == self.start
+        return tensor[:, :, : self.stop] if everything else tensor.index_select(2, self.keys())
 
-    def mask(self, window: int | None, times: int) -> torch.Tensor:
-        """Return who sees whom, True where seen, (queries, keys), the queries repeated as often as heads share keys."""
-        if (window, times) not in self._masks:
-            seen = self.distance >= 0
-            seen = seen if window is None else seen & (self.distance < window)
-            self._masks[window, times] = seen.repeat(times, 1)
-        return self._masks[window, times]
+    def mask(self, window: int | None, times: int, kind: torch.dtype) -> torch.Tensor:
+        """Return who sees whom, (queries, keys), the queries repeated as often as heads share keys."""
+        if (window, times, kind) not in self._masks:
+            seen = self.looks(window).repeat(times, 1)
+            self._masks[window, times, kind] = seen if kind == torch.bool else added(seen, kind)
+        return self._masks[window, times, kind]
+
+    def looks(self, window: int | None) -> torch.Tensor:
+        """Return who sees whom, True where seen, (queries, keys)."""
+        keys, nodes = self.keys(), torch.arange(self.start, self.stop, dtype=torch.int32, device=self.way.device)
+        seen = (keys <= nodes[:, None]) & (nodes[:, None] < self.end[keys])
+        if window is None:
+            return seen
+        return seen & (self.depth[self.start : self.stop, None] - self.depth[keys] < window)
+
+
+def added(seen: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
+    """Return a mask that is added to scores, its rows padded to where a kernel reads them without a copy."""
+    rows, keys = seen.shape
+    room = torch.full((rows, -(-keys // ALIGNED) * ALIGNED), float("-inf"), dtype=kind, device=seen.device)
+    return room[:, :keys].masked_fill_(seen, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class Layer:
     """What a layer wants of its attention."""
 
     window: int | None
@@ -110,8 +160,14 @@ class _Layer:
     sinks: Any
     """One learned logit a head that takes attention away from all tokens; `None` in most models."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is what torch's own function computes."""
+        return self.softcap is None and self.sinks is None
+
     def attention(self, query: Any, key: Any, value: Any, mask: torch.Tensor, scale: float | None) -> Any:
-        if self.softcap is None and self.sinks is None:
+        """Return the attention output; where the layer is not plain, the mask is True where seen."""
+        if self.is_plain:
             return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         scores = (query @ key.transpose(2, 3)) * scale
@@ -160,7 +216,7 @@ def _tree_attention(
         return query.transpose(1, 2).contiguous(), None
     if sliding_window is not None:
         current.windows.add(sliding_window)
-    out = current.attend(query, key, value, scaling, _Layer(sliding_window, softcap, s_aux))
+    out = current.attend(query, key, value, scaling, Layer(sliding_window, softcap, s_aux))
     return out.transpose(1, 2).contiguous(), None
 
 

@@ -24,7 +24,17 @@ from pytest_llminvariance.report.patterns import (
     position_shares,
     spread,
 )
-from pytest_llminvariance.report.summary import MARKS, amount, certainty, headline, is_share, place, sentence, tolerated
+from pytest_llminvariance.report.summary import (
+    MARKS,
+    amount,
+    certainty,
+    headline,
+    is_share,
+    level_words,
+    place,
+    sentence,
+    tolerated,
+)
 from pytest_llminvariance.report.text import cut, one_line, visible
 from pytest_llminvariance.report.words import percent, plural
 
@@ -103,7 +113,8 @@ def _listed(entry: ReportEntry, number: int) -> Mapping[str, Any]:
         "tolerated": tolerated(entry),
         "place": cut(place(entry), 200),
         "model": cut(one_line(entry.text("model")), 100),
-        "level": "" if entry.level == "block" else entry.level,
+        "level": level_words(entry),
+        "waived": cut(one_line(entry.waived), 300),
     }
 
 
@@ -163,7 +174,8 @@ def _detail(entry: ReportEntry, number: int, index: Index) -> Mapping[str, Any]:
 
 
 def _example(example: Mapping[str, Any]) -> Mapping[str, str]:
-    return {name: cut(one_line(example.get(name, "")), 200) for name in ("question", "change")}
+    short = {name: cut(one_line(example.get(name, "")), 200) for name in ("question", "change")}
+    return {**short, "context": cut(visible(example.get("context", "")), MAX_PROMPT)}
 
 
 def _sides(example: Mapping[str, Any]) -> list[Side]:
