@@ -90,6 +90,8 @@ def with_left_out(finding: Finding, left: LeftOut) -> Finding:
     passed = Fraction(len(names), whole) <= MAX_LEFT_OUT
     told = "; ".join(f"{len(row)} {why}: {_named(row)}" for why, row in left.items())
     text = f"{len(names):,} of {whole:,} questions are left out (at most {float(MAX_LEFT_OUT):.0%}): {told}"
+    if not passed and CLASHES in left:
+        text += ". Use labels that are no option's text (labels= of a template), or readout='option'"
     guard = Guard(name="left out", passed=passed, text=text, blocks="both")
     details = {**finding.details, "left_out": {why: tuple(row) for why, row in left.items()}}
     finding = dataclasses.replace(finding, guards=(*finding.guards, guard), details=details)

@@ -1,6 +1,6 @@
 """Which verdict fakes of known truth get on the suites that people have: the table of docs/statistics.md.
 
-`python -m tests.calibration.kinds` prints it, in about a minute. Fakes see what is shown; the perfect and the good one
+`python -m tests.calibration.kinds` prints it, in two to five minutes. Fakes see what is shown; the perfect and the good one
 know the suite by heart and follow an instruction to choose an option, as a language model does.
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from pytest_llminvariance import Presentation, Question, check, controls
+from pytest_llminvariance import Presentation, Question, Template, check, controls
 from pytest_llminvariance.checks.run import run
 from pytest_llminvariance.checks.verdict import Finding, Guard
 
@@ -173,6 +173,48 @@ def test_a_model_that_never_reads_the_stem_is_believed_nowhere(kind: str) -> Non
         assert finding.verdict != "HOLDS"
 
 
+@pytest.mark.parametrize("limit", [None, 0.05])
+@pytest.mark.parametrize(("n", "n_yes"), [(24, 1), (50, 1), (50, 2), (200, 10)])
+def test_few_positives(n: int, n_yes: int, limit: float | None) -> None:
+    """At 2 to 5% positives a perfect classifier holds, also one that follows no instruction; the commonest class does not."""
+    suite = classes(n, n_yes)
+    known = {q.stem: q.options[q.answer or 0] for q in suite}
+    knowing = controls.Control(
+        "classifier", saying(lambda p: p.question.options.index(known.get(p.question.stem, "no")))
+    )
+    commonest = controls.Control("commonest", saying(lambda p: p.question.options.index("no")))
+    for model, tolerance in ((perfect(suite, steady), 0.05), (knowing, 0.25)):
+        with run(risk_limit=limit):
+            held = found(model, suite, tolerance)
+            assert held.verdict == "HOLDS", held.reasons
+            assert found(commonest, suite, tolerance).verdict == "UNDECIDED"
+
+
+@pytest.mark.parametrize("kind", SUITES)
+def test_a_guard_that_may_stop_early_believes_no_blind_model_either(kind: str) -> None:
+    suite = SUITES[kind]
+    for seed, (name, rule) in enumerate(BLIND.items()):
+        with run(risk_limit=0.05, seed=seed):
+            model = controls.Control(name, saying(rule))
+            assert found(model, suite, (0.05, 0.4)[seed % 2]).verdict != "HOLDS"
+
+
+def test_no_question_costs_more_than_one_stem_more() -> None:
+    """And where another question as written is the stem, nothing."""
+    for kind, suite in SUITES.items():
+        seen: list[str] = []
+
+        def listening(p: Presentation, seen: list[str] = seen) -> Sequence[float]:
+            seen.append(p.question.stem)
+            return [1.0 if place == 0 else 0.0 for place in range(len(p.order))]
+
+        found(controls.Control("listening", listening), suite)
+        sentinels, most = 3, max(12 + len(suite) - 1, len(suite))
+        assert len(seen) <= 2 * len(suite) + most + sentinels, kind
+        if kind in ("balanced binary", "2% positives", "ticket router"):
+            assert len(seen) == 2 * len(suite) + sentinels, kind
+
+
 @pytest.mark.parametrize("kind", ["balanced binary", "all no", "likert", "40 paraphrases", "own options"])
 def test_ties_and_noise_are_no_movement(kind: str) -> None:
     for model in (controls.uniform(), controls.tie_maker(), controls.jitter(), controls.refuser()):
@@ -222,7 +264,7 @@ def test_stems_are_the_same_for_the_same_suite_and_seed_and_ask_for_another_answ
 
 def test_early_stopping_waits_for_movement_on_the_same_scale() -> None:
     suite = classes(400, 12)
-    for tolerance in (0.05, 0.3):
+    for tolerance in (0.05, 0.3, 0.6):
         with run(risk_limit=0.05):
             held = found(perfect(suite, steady), suite, tolerance)
         assert held.decision is not None
@@ -241,6 +283,13 @@ def test_options_that_are_letters_are_asked_by_digit() -> None:
     assert found(controls.always_first(), letters).verdict == "BROKEN"
     assert found(controls.oracle(), letters, readout="label").verdict == "UNDECIDED"  # asked as it was told
     mixed = [Question(f"Which is {n}?", ["A", "B", "1", "2"], answer=n % 4) for n in range(12)]
-    assert found(controls.oracle(), mixed).verdict == "UNDECIDED"
+    neither = found(controls.oracle(), mixed)
+    assert neither.verdict == "UNDECIDED"
+    assert neither.reasons[0].endswith(
+        ". Use labels that are no option's text (labels= of a template), or readout='option'"
+    )
+    other = Template("{stem}\n{options}\nAnswer:", labels=("P", "Q", "R", "S"))
+    assert found(controls.oracle(), mixed, template=other).verdict == "HOLDS"
+    assert found(controls.oracle(), mixed, readout="option").verdict == "HOLDS"
     few = [*letters[:1], *SUITES["ticket router"]]
     assert found(controls.oracle(), few).template == found(controls.oracle(), SUITES["ticket router"]).template
