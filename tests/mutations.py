@@ -21,7 +21,7 @@ BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
 NOISY = "test_noisy_models.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
-READER = "test_record_reader.py"
+READER, RESPONSIVE = "test_record_reader.py", "test_responsiveness.py"
 READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
 REPLIES, REACHED, ACCURACY, SCORES = "test_replies.py", "test_reached.py", "test_accuracy.py", "test_open_scores.py"
@@ -123,10 +123,14 @@ MUTATIONS = [
     Mutation("an average believed outside its frame", "checks/sheet.py",
              "inside = set(frame(len(first.order)))", "inside = {first.order, *(other.order for other in others)}",
              ("test_symmetrized.py", VACUOUS)),
-    Mutation("HOLDS without a responsive model", "checks/guards.py", "passed=moved > bound)", "passed=True)",
-             (VACUOUS,)),
-    Mutation("ties count as movement", "checks/guards.py", "mean_interval(answers.moves).low", "mean_interval(answers.moves).high",
-             (VACUOUS,)),
+    Mutation("HOLDS without a responsive model", "checks/guards.py", "passed=moved.low > need,", "passed=True,", (VACUOUS,)),
+    Mutation("ties count as movement", "checks/guards.py", "passed=moved.low > need,", "passed=moved.high > need,", (VACUOUS,)),
+    Mutation("movement that a perfect model cannot make", "measures/movement.py", "return min(most, could / 2)", "return most",
+             (RESPONSIVE,)),
+    Mutation("foreign stems with the same right answer", "questions/foreign_stems.py", "if text != own for question", "for question",
+             (RESPONSIVE,)),
+    Mutation("told to choose what is right anyway", "questions/foreign_stems.py", "if place != question.answer]", "]", (RESPONSIVE,)),
+    Mutation("called blind for one hard question", "checks/guards.py", "MIN_TELLING = 4", "MIN_TELLING = 0", (RESPONSIVE,)),
     Mutation("mass on options ignored", "checks/guards.py", "passed=mean >= MIN_MASS", "passed=True", (VACUOUS,)),
     Mutation("low mass still lets BROKEN through", "checks/guards.py",
              'text=says if mean >= MIN_MASS else bad, blocks="both"', "text=says if mean >= MIN_MASS else bad", (VACUOUS,)),

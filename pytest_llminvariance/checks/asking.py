@@ -13,7 +13,7 @@ from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noi
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
+from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
@@ -21,6 +21,7 @@ from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
+from pytest_llminvariance.questions.foreign_stems import ForeignStems
 
 N_SENTINELS = 3
 """Prompts of a deterministic model that are asked again at the end."""

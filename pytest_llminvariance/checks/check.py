@@ -60,8 +60,8 @@ def check(
     `options`, or a property or transform object. `metric` and `tolerance` say how much the answers may
     differ: the mean of the metric over the questions must not exceed the tolerance.
 
-    Costs one prompt per planned presentation and at least 12 for the responsiveness guard; prompts asked
-    before in the same session cost nothing.
+    Costs one prompt per planned presentation and for the responsiveness guard one a question, at least 12; prompts
+    asked before in the same session, other questions as written among them, cost nothing.
 
     Raises:
         UsageError: for bad arguments, before anything is asked.
@@ -109,7 +109,7 @@ def measure(
         "model": terms.model.name,
         "fingerprint": terms.model.fingerprint,
         "readout": " and ".join(property.readouts) or terms.readout,
-        "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
+        "template": DEFAULT_TEMPLATE.shown_name if terms.template is None else as_template(terms.template).shown_name,
         "seed": run.seed,
         "claim": terms.claim,
         "risk_limit": None if answers.decision.method == "exhaustive" else terms.risk.limit or DEFAULT_RISK,

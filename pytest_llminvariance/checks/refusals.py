@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
-from pytest_llminvariance.checks.left_out import LeftOut, leave_out
+from pytest_llminvariance.checks.left_out import LeftOut, leave_out, other_labels
 from pytest_llminvariance.checks.properties.base import Plan, Property
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
+from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
 from pytest_llminvariance.models.wrapping import as_model
 from pytest_llminvariance.questions.question import Question, Questions, as_questions, known_answers
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
-MIN_MOVEMENT = Fraction(1, 10)
 ORBIT_METRICS = ("flip_rate", "disagreement", "tv", "score_gap")
 
 
@@ -54,7 +54,7 @@ class Terms:
     must_test: bool
     """Whether not even everything planned would make the verdict exact."""
     least_movement: Fraction | None
-    """What foreign stems must move the answer by; `None` where no response is needed."""
+    """What foreign stems must move the answer by, at most; `None` where no response is needed."""
     n_known: int
     """Questions with a known answer, or clusters of them."""
 
@@ -95,7 +95,10 @@ def settle(
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
     draws = samples > 1 or about == "orbit"
     why_all, least = _why_all(property, chosen, risk), movement_bound(property, limit)
-    asked_for, left = leave_out(property, asked_for, template, ways[0])
+    given = asked_for
+    asked_for, left = leave_out(property, given, template, ways[0])
+    if template is None and readout == "auto" and (found := other_labels(property, given, left, ways[0])):
+        asked_for, left, template = found
     return Terms(
         property=property, model=subject, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
@@ -113,8 +116,8 @@ def _why_all(property: Property, metric: Metric, risk: ItemRisk) -> str:
 
 
 def movement_bound(property: Property, tolerance: Fraction) -> Fraction | None:
-    """Return what another stem must move the answer by: more than max(0.10, twice the tolerance)."""
-    return max(MIN_MOVEMENT, 2 * tolerance) if property.needs_response else None
+    """Return what another stem must move the answer by, at most; `None` where no response is needed."""
+    return bound_of_movement(tolerance) if property.needs_response else None
 
 
 def as_tolerance(tolerance: object) -> Fraction:

@@ -34,7 +34,7 @@ Outcome = Literal["blocks", "open", "waived", "warns", "ignored", "passes"]
 SEVERITY: tuple[Level, ...] = ("block", "warn", "ignore")
 UNDECIDED_SEVERITY: tuple[Undecided, ...] = ("block", "insufficient", "warn", "ignore")
 MOVEMENT_FREE = Fraction(1, 20)
-"""Up to this tolerance the responsiveness guard asks for the same movement, max(0.10, twice the tolerance)."""
+"""Up to this tolerance the responsiveness guard asks for the same movement: .10, or half of what a perfect model moves."""
 
 
 @dataclass(frozen=True, slots=True)

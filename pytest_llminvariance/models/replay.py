@@ -82,7 +82,8 @@ class ReplayModel:
             self.matched.update(row.line for row in found)
             if not found and not is_under_another(request.presentation.question):
                 missing.append(request.presentation)
-        unused = [row for group in self.rows.values() for row in group if row.line not in self.matched]
+        rows = (row for group in self.rows.values() for row in group)
+        unused = [row for row in rows if row.line not in self.matched and "under" not in row.key]
         if missing and unused:
             raise UsageError(self._mismatch(list(dict.fromkeys(missing)), unused))
 

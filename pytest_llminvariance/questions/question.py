@@ -109,12 +109,17 @@ class Question:
         return tuple(total - score for score in self.scores)
 
     def under(self, donor: Question) -> Question:
-        """Return these options under the stem and context of `donor`; nothing is known of its answer.
+        """Return these options under the stem and context of `donor`.
 
-        Its attributes `options_of` and `stem_of` name both, so that a recorded answer can be found.
+        The answer is known where the donor's is and has the same options. The attributes `options_of` and `stem_of` name
+        both questions, so that a recorded answer can be found.
         """
         names = {OPTIONS_OF: self.id or self.stem, STEM_OF: donor.id or donor.stem}
-        return Question(donor.stem, self.options, context=donor.context, scores=self.scores, attributes=names)
+        is_known = donor.answer is not None and set(donor.options) == set(self.options)
+        return Question(
+            donor.stem, self.options, context=donor.context, scores=self.scores, attributes=names,
+            answer=donor.options[donor.answer] if is_known and donor.answer is not None else None,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         parts = [repr(self.stem), repr(list(self.options))]
