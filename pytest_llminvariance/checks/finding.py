@@ -15,7 +15,7 @@ from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import guards_of
 from pytest_llminvariance.checks.properties.base import Property
-from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict, decide
+from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
     DELTA_NATS,
@@ -51,6 +51,8 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     ends, noise = _ends(answers, metric, limit, known), str(answers.noise or "")
     guards = guards_of(answers, property, limit)
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
+    if verdict is Verdict.UNDECIDED and causes[WITHIN_NOISE]:
+        reasons = (*reasons, _what_noise_decides(evidence))
     if verdict is Verdict.UNDECIDED:
         reasons = (*answers.reasons, *reasons)
     return Finding(
@@ -66,6 +68,15 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         guards=tuple(guards),
         decision=answers.decision,
     )
+
+
+def _what_noise_decides(evidence: Sequence[Evidence]) -> str:
+    names = list(dict.fromkeys(item.plan.question.name for item in evidence if WITHIN_NOISE in causes_of(item)))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    nats = max(item.delta_nats for item in evidence)
+    return (
+        f"noise of {nats:.2g} nat decides {', '.join(names[:5])}{more}: float32 is less noisy than 16 bits (--invariance-dtype=float32)"
+    )  # fmt: skip
 
 
 def _ends(answers: Answers, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Limits | None:
@@ -141,7 +152,13 @@ def causes_of(item: Evidence) -> tuple[str, ...]:
     if not item.reached:
         return ("not reached",) * len(item.answers)
     open_answers = [answer for answer in item.compared if len(answer.outcomes(item.delta_nats)) > 1]
-    return tuple(answer.contradiction or ("tie" if answer.is_known else answer.status) for answer in open_answers)
+    return tuple(
+        answer.contradiction or (_tie(answer) if answer.is_known else answer.status) for answer in open_answers
+    )
+
+
+def _tie(answer: AnswerDistribution) -> str:
+    return "tie" if len(answer.outcomes(DELTA_NATS)) > 1 else WITHIN_NOISE
 
 
 def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tuple[QuestionEffect, ...]:

@@ -90,7 +90,7 @@ class QuestionEffect:
     high: float
     presentations: int
     causes: tuple[str, ...] = ()
-    """Why the value is not exact: `tie`, `unfinished`, `unparsed`, `number and words disagree`, `missing`, `not reached`."""
+    """Why the value is not exact: `tie`, `tie within the noise`, `unfinished`, `unparsed`, `number and words disagree`, `missing`, `not reached`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +229,8 @@ UNFINISHED = (
 )
 
 
+WITHIN_NOISE = "tie within the noise"
+"""The cause of an answer that would be certain if equal prompts got equal numbers."""
 QUIETER = (
     "Ask more pairs (noise_floor(model, questions, pairs=500)) or more questions, or take the majority of several answers "
     "(repeated(model, 3)); a model whose answers never change by themselves can say so (deterministic = True)"

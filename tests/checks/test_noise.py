@@ -123,7 +123,11 @@ def test_measured_noise_counts_as_a_tie_from_then_on() -> None:
         after = check("option_order", engine, QUESTIONS, tolerance=0.05)
     assert before.verdict is Verdict.HOLDS
     assert after.verdict is Verdict.UNDECIDED
-    assert "tie 100%" in after.reasons[0]
+    assert "tie within the noise 100%" in after.reasons[0]
+    named = ", ".join(question.name for question in QUESTIONS[:5])
+    more = f" and {len(QUESTIONS) - 5} more" if len(QUESTIONS) > 5 else ""
+    assert after.reasons[-1].startswith(f"noise of 0.015 nat decides {named}{more}: float32 is less noisy")
+    assert not any("decides" in reason for reason in before.reasons)
     assert delta_nats(engine, "label") == DELTA_NATS  # the session is over
 
 
