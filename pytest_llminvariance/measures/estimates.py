@@ -1,0 +1,92 @@
+"""Numbers with two ends: means over clusters, shares, slopes. What they say is about questions like these.
+
+Each takes the level that its two ends hold at together; a bound for one side is the end of an interval of level 1 - 2 alpha.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LEVEL = 0.99
+"""Of the intervals that stand beside a verdict and decide nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number, and between which ends it lies at a level; `None` for an end that the data do not give."""
+
+    value: float
+    low: float | None
+    high: float | None
+    level: float = LEVEL
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+def mean_estimate(values: Sequence[float], clusters: Sequence[str] = (), level: float = LEVEL) -> Estimate:
+    """Return the mean of values with the interval of Student's t over clusters, one value each where none are given.
+
+    The mean weighs values alike. Its variance is the cluster-robust one, m / (m - 1) times the sum of squared cluster
+    totals of residuals over n squared, with m - 1 degrees of freedom (Liang and Zeger 1986).
+    """
+    from scipy.stats import t
+
+    mean = math.fsum(values) / len(values)
+    totals: dict[object, float] = {}
+    for place, value in enumerate(values):
+        name = clusters[place] if clusters else place
+        totals[name] = totals.get(name, 0.0) + value - mean
+    m = len(totals)
+    if m < 2:
+        return Estimate(mean, None, None, level)
+    variance = m / (m - 1) * math.fsum(total * total for total in totals.values()) / len(values) ** 2
+    half = float(t.ppf((1 + level) / 2, m - 1)) * math.sqrt(variance)
+    return Estimate(mean, mean - half, mean + half, level)
+
+
+def share_bounds(n_low: int, n_high: int, n: int, risk: float) -> tuple[float, float]:
+    """Return the exact lower bound of a share of which at least `n_low` of `n` were seen, and the upper one of at most `n_high`.
+
+    Each is wrong with probability at most `risk` (Clopper and Pearson 1934): 0 of 100 gives 2.95% at 5%.
+    """
+    from scipy.stats import beta
+
+    low = float(beta.ppf(risk, n_low, n - n_low + 1)) if n_low else 0.0
+    high = float(beta.ppf(1 - risk, n_high + 1, n - n_high)) if n_high < n else 1.0
+    return low, high
+
+
+def share_estimate(n_hits: int, n: int, level: float = LEVEL) -> Estimate:
+    """Return a share with its exact interval."""
+    return Estimate(n_hits / n, *share_bounds(n_hits, n_hits, n, (1 - level) / 2), level)
+
+
+def line_estimate(x: Sequence[float], y: Sequence[float], level: float = LEVEL) -> tuple[Estimate, Estimate] | None:
+    """Return intercept and slope of the least-squares line; `None` where x takes one value only or there are below 3 points.
+
+    Variances are those of HC3 (MacKinnon and White 1985), which unequal spreads do not mislead, with n - 2 degrees of freedom.
+    """
+    from scipy.stats import t
+
+    n = len(x)
+    middle = math.fsum(x) / n
+    spread = math.fsum((one - middle) ** 2 for one in x)
+    if n < 3 or spread < 1e-12:
+        return None
+    slope = math.fsum((a - middle) * b for a, b in zip(x, y, strict=True)) / spread
+    start = math.fsum(y) / n - slope * middle
+    widths = []
+    for weights in ([1 / n - middle * (a - middle) / spread for a in x], [(a - middle) / spread for a in x]):
+        parts = []
+        for weight, a, b in zip(weights, x, y, strict=True):
+            leverage = 1 / n + (a - middle) ** 2 / spread
+            residual = b - start - slope * a
+            parts.append((weight * residual / max(1e-9, 1 - leverage)) ** 2)
+        widths.append(float(t.ppf((1 + level) / 2, n - 2)) * math.sqrt(math.fsum(parts)))
+    found = [Estimate(value, value - half, value + half, level) for value, half in zip((start, slope), widths, strict=True)]
+    return found[0], found[1]
