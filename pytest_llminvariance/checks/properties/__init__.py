@@ -22,6 +22,7 @@ from pytest_llminvariance.checks.properties.base import (
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
+from pytest_llminvariance.checks.properties.refusing import Refusals
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import add_metric, own_metric
@@ -59,6 +60,7 @@ def register(kind: type[Property]) -> type[Property]:
 
 for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
     register(_kind)
+register(Refusals)
 
 
 def audits() -> dict[str, tuple[type[Property], Audited]]:
