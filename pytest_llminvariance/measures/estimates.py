@@ -49,6 +49,22 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[str] = (), level: 
     return Estimate(mean, mean - half, mean + half, level)
 
 
+def mean_bounds(
+    values: Sequence[float], clusters: Sequence[str], risk: float, *, signed: bool = True, claims: int = 1
+) -> tuple[float, float]:
+    """Return between which ends the size of a mean lies, for questions like these; 0 and 1 where nothing is known.
+
+    The upper end is wrong with probability at most `risk` (two one-sided tests where the mean has a sign). So is the lower
+    one where it is the largest of the lower ends of `claims` means, of which any can break a property: each gets its
+    part, and half of that a side where the mean has a sign.
+    """
+    wide = mean_estimate(values, clusters, 1 - (1 if signed else 2) * risk / claims)
+    narrow = mean_estimate(values, clusters, 1 - 2 * risk)
+    if wide.low is None or wide.high is None or narrow.low is None or narrow.high is None:
+        return 0.0, 1.0
+    return max(0.0, wide.low, -wide.high), max(abs(narrow.low), abs(narrow.high))
+
+
 def share_bounds(n_low: int, n_high: int, n: int, risk: float) -> tuple[float, float]:
     """Return the exact lower bound of a share of which at least `n_low` of `n` were seen, and the upper one of at most `n_high`.
 

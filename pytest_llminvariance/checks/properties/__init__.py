@@ -21,6 +21,7 @@ from pytest_llminvariance.checks.properties.base import (
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
+from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.refusing import Refusals
 from pytest_llminvariance.checks.properties.tracks import Tracking
@@ -60,7 +61,8 @@ def register(kind: type[Property]) -> type[Property]:
 
 for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
     register(_kind)
-register(Refusals)
+for _kind in (Refusals, JudgeSymmetry):
+    register(_kind)
 
 
 def audits() -> dict[str, tuple[type[Property], Audited]]:

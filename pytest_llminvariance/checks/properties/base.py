@@ -152,6 +152,8 @@ class Property(ABC):
     """The only claim that it makes; `None` where the caller chooses."""
     needs_probabilities: bool = False
     """Whether it cannot be told from texts."""
+    way: Template | None = None
+    """How it asks unless another template is given; `None` is the usual one."""
     donors: tuple[Question, ...] = ()
     """Questions whose stems show that the model reads, where those of the suite could not."""
     audits: Mapping[str, Audited] = MappingProxyType({})
