@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pytest_llminvariance.measures.betting import bounds
+
+ROUNDING = 1e-9
 LEVEL = 0.99
 """Of the intervals that stand beside a verdict and decide nothing."""
 
@@ -25,11 +28,15 @@ class Estimate:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return asdict(self)
+        return {name: part if part is None else round(part, 12) for name, part in asdict(self).items()}
 
 
-def mean_estimate(values: Sequence[float], clusters: Sequence[str] = (), level: float = LEVEL) -> Estimate:
+def mean_estimate(
+    values: Sequence[float], clusters: Sequence[str] = (), level: float = LEVEL, *, bounded: bool = True
+) -> Estimate:
     """Return the mean of values with the interval of Student's t over clusters, one value each where none are given.
+
+    Values that are `bounded` by -1 and 1 and all equal have no spread to go by: their ends come from betting.
 
     The mean weighs values alike. Its variance is the cluster-robust one, m / (m - 1) times the sum of squared cluster
     totals of residuals over n squared, with m - 1 degrees of freedom (Liang and Zeger 1986).
@@ -44,25 +51,45 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[str] = (), level: 
     m = len(totals)
     if m < 2:
         return Estimate(mean, None, None, level)
+    if bounded and max(values) - min(values) < ROUNDING:
+        return Estimate(mean, *_betting_ends(list(values), (1 - level) / 2, signed=min(values) < 0), level)
     variance = m / (m - 1) * math.fsum(total * total for total in totals.values()) / len(values) ** 2
     half = float(t.ppf((1 + level) / 2, m - 1)) * math.sqrt(variance)
     return Estimate(mean, mean - half, mean + half, level)
 
 
 def mean_bounds(
-    values: Sequence[float], clusters: Sequence[str], risk: float, *, signed: bool = True, claims: int = 1
+    values: Sequence[float], clusters: Sequence[str], risk: float, *, signed: bool = True, claims: int = 1, bounded: bool = True
 ) -> tuple[float, float]:
-    """Return between which ends the size of a mean lies, for questions like these; 0 and 1 where nothing is known.
+    """Return between which ends the size of a mean lies, for units like these; 0 and 1 where nothing is known.
 
-    The upper end is wrong with probability at most `risk` (two one-sided tests where the mean has a sign). So is the lower
-    one where it is the largest of the lower ends of `claims` means, of which any can break a property: each gets its
-    part, and half of that a side where the mean has a sign.
+    A unit is a cluster, and counts by the mean of its values. The upper end is wrong with probability at most `risk` (two
+    one-sided tests where the mean has a sign). So is the lower one where it is the largest of the lower ends of `claims`
+    means, of which any can break a property: each gets its part, and half of that a side where the mean has a sign.
+    Values that cannot leave [-1, 1] are `bounded`: their ends come from betting, which is right for any number of units and
+    also where all are equal. Those of others come from Student's t.
     """
-    wide = mean_estimate(values, clusters, 1 - (1 if signed else 2) * risk / claims)
-    narrow = mean_estimate(values, clusters, 1 - 2 * risk)
-    if wide.low is None or wide.high is None or narrow.low is None or narrow.high is None:
-        return 0.0, 1.0
-    return max(0.0, wide.low, -wide.high), max(abs(narrow.low), abs(narrow.high))
+    rows: dict[str, list[float]] = {}
+    for value, name in zip(values, clusters, strict=True):
+        rows.setdefault(name, []).append(value)
+    units = [math.fsum(row) / len(row) for row in rows.values()]
+    part = risk / claims / (2 if signed else 1)
+    ends = _betting_ends if bounded else _student_ends
+    (low, high), (least, most) = ends(units, part, signed=signed), ends(units, risk, signed=signed)
+    return max(0.0, low, -high), max(abs(least), abs(most)) if signed else most
+
+
+def _betting_ends(units: Sequence[float], risk: float, *, signed: bool) -> tuple[float, float]:
+    scaled = [(value + 1) / 2 for value in units] if signed else list(units)
+    found = bounds(scaled, scaled, None, risk)
+    return (2 * found.lower - 1, 2 * found.upper - 1) if signed else (found.lower, found.upper)
+
+
+def _student_ends(units: Sequence[float], risk: float, *, signed: bool) -> tuple[float, float]:
+    found = mean_estimate(units, (), 1 - 2 * risk, bounded=False)
+    if found.low is None or found.high is None:
+        return -1.0 if signed else 0.0, 1.0
+    return found.low, found.high
 
 
 def share_bounds(n_low: int, n_high: int, n: int, risk: float) -> tuple[float, float]:

@@ -20,6 +20,10 @@ from pytest_llminvariance.checks.properties.base import (
     SelfTest,
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
+from pytest_llminvariance.checks.properties.firm import Firmness
+from pytest_llminvariance.checks.properties.groups import GroupSwap
+from pytest_llminvariance.checks.properties.instances import InstancesEqual
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
@@ -61,7 +65,7 @@ def register(kind: type[Property]) -> type[Property]:
 
 for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
     register(_kind)
-for _kind in (Refusals, JudgeSymmetry):
+for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder):
     register(_kind)
 
 
