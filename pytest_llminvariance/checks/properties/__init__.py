@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_llminvariance.checks.properties.asides import Distractors, OutputFormats, Tiers
 from pytest_llminvariance.checks.properties.base import (
     Audited,
     Case,
@@ -28,6 +29,7 @@ from pytest_llminvariance.checks.properties.invariance import Invariance, Labels
 from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.refusing import Refusals
+from pytest_llminvariance.checks.properties.stances import Languages, OpenAndClosed
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import add_metric, own_metric
@@ -66,6 +68,8 @@ def register(kind: type[Property]) -> type[Property]:
 for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
     register(_kind)
 for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder):
+    register(_kind)
+for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed):
     register(_kind)
 
 

@@ -121,7 +121,9 @@ class EvidenceOrder(Property):
             estimates["Jensen gap in nats"] = mean_estimate([one.jensen_gap_nats for one in rows], names)
             estimates["bound"] = mean_estimate([one.bound for one in rows], names)
         orders = max((one.orders_to_average(TOLERATED) for _, one, _ in known), default=None)
-        return Pooled(effect=effect, values=values, estimates=estimates, details={"orders_to_average": orders})
+        if orders is not None:
+            estimates["orders to average"] = Estimate(orders, None, None)
+        return Pooled(effect=effect, values=values, estimates=estimates)
 
 
 TOLERATED = 0.05
