@@ -21,6 +21,7 @@ from pytest_llminvariance.checks.properties.base import (
     SelfTest,
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
 from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
 from pytest_llminvariance.checks.properties.firm import Firmness
 from pytest_llminvariance.checks.properties.groups import GroupSwap
@@ -69,7 +70,7 @@ for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Trackin
     register(_kind)
 for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder):
     register(_kind)
-for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed):
+for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder):
     register(_kind)
 
 
