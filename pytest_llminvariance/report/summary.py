@@ -12,7 +12,15 @@ from pytest_llminvariance.gate.decision import BLOCKED, Outcome
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.text import cut, one_line
-from pytest_llminvariance.report.words import SAID, certainty_words, counted, estimate_words, low_to_high, plural, unit_words
+from pytest_llminvariance.report.words import (
+    SAID,
+    certainty_words,
+    counted,
+    estimate_words,
+    low_to_high,
+    plural,
+    unit_words,
+)
 
 MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?", "WAIVED": "!"}
 COUNT = re.compile(r"[\d,]+ of [\d,]+ ")

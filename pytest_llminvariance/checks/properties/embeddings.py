@@ -145,14 +145,18 @@ class EmbeddingOrder(Property):
             gap = math.fsum(-one[0] for one in near[1:]) / (len(near) - 1)
             values.append(Interval(min(1.0, gap), min(1.0, gap)))
             if len(near[0]) > NEIGHBOURS + 1:
-                first, *others = [set(sorted(range(1, len(one)), key=lambda n, one=one: -one[n])[:NEIGHBOURS]) for one in near]
+                first, *others = [
+                    set(sorted(range(1, len(one)), key=lambda n, one=one: -one[n])[:NEIGHBOURS]) for one in near
+                ]
                 overlaps.append(math.fsum(len(first & other) / NEIGHBOURS for other in others) / len(others))
         effect, names = mean_interval(values), [str(place) for place in range(len(values))]
         if risk is not None:
             low, _ = mean_bounds([float(v.low) for v in values], names, risk, signed=False)
             _, high = mean_bounds([float(v.high) for v in values], names, risk, signed=False)
             effect = Interval(low, high)
-        estimates = {f"1 - cosine over {axis}": mean_estimate(*zip(*gaps, strict=True)) for axis, gaps in by_axis.items()}
+        estimates = {
+            f"1 - cosine over {axis}": mean_estimate(*zip(*gaps, strict=True)) for axis, gaps in by_axis.items()
+        }
         estimates |= {f"nearest {NEIGHBOURS} kept": mean_estimate(overlaps)} if overlaps else {}
         return Pooled(effect=effect, values=values, estimates=estimates)
 
@@ -163,11 +167,24 @@ def _table(given: Any) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         given = {name: [row[at] for row in given.attributes[ROWS]] for at, name in enumerate(given.attributes[COLUMNS])}
     if isinstance(given, Mapping):
         columns = {str(name): [str(value) for value in values] for name, values in given.items()}
-        if not columns or len({len(values) for values in columns.values()}) > 1 or len(next(iter(columns.values()))) < 2:
-            raise QuestionError(f"a table is {dict(given)!r:.80}, but must map columns to two or more values each, all as many")
+        if (
+            not columns
+            or len({len(values) for values in columns.values()}) > 1
+            or len(next(iter(columns.values()))) < 2
+        ):
+            raise QuestionError(
+                f"a table is {dict(given)!r:.80}, but must map columns to two or more values each, all as many"
+            )
         return tuple(columns), tuple(zip(*columns.values(), strict=True))
-    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) < 2 or not all(isinstance(one, str) and one.strip() for one in given):
-        raise QuestionError(f"an item is {given!r:.80}, but must be a list of two or more texts, or a mapping of columns to values")
+    if (
+        isinstance(given, str)
+        or not isinstance(given, Sequence)
+        or len(given) < 2
+        or not all(isinstance(one, str) and one.strip() for one in given)
+    ):
+        raise QuestionError(
+            f"an item is {given!r:.80}, but must be a list of two or more texts, or a mapping of columns to values"
+        )
     return ("",), tuple((one,) for one in given)
 
 

@@ -87,7 +87,9 @@ class JudgeSymmetry(Property):
     name = "judge"
     title = "symmetry of a judge"
     says = "a judge prefers the same response in either order, whatever its length and style"
-    advice = "average the judge over both orders (symmetrized), or name length and style in its instructions; docs/broken.md"
+    advice = (
+        "average the judge over both orders (symmetrized), or name length and style in its instructions; docs/broken.md"
+    )
     assertion = "assert_judge_symmetric"
     source = "On Reward (In-)consistency; ODIN: Disentangled Reward Mitigates Hacking in RLHF"
     metric = "judge_bias"
@@ -169,7 +171,9 @@ class JudgeSymmetry(Property):
         told = {**({"order": gaps} if gaps else {}), **shifts}
         sizes = [_bounds(rows, clusters, risk, name, len(told)) for name, rows in told.items()]
         apart = float(mean_interval(contrasts).low)
-        says = f"a response is preferred to its own words in reverse with {apart:.2f} (at least {0.5 + LEAST_CONTRAST:g})"
+        says = (
+            f"a response is preferred to its own words in reverse with {apart:.2f} (at least {0.5 + LEAST_CONTRAST:g})"
+        )
         passed = apart >= 0.5 + LEAST_CONTRAST
         guard = Guard(name="contrast", passed=passed, text=says if passed else f"the judge hardly reads: {says}")
         estimates = {name: mean_estimate(_middles(rows), clusters) for name, rows in told.items()}
