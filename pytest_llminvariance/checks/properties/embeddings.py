@@ -135,8 +135,8 @@ class EmbeddingOrder(Property):
         by_axis: dict[str, list[tuple[float, str]]] = {}
         values, overlaps = [], []
         for item in evidence:
-            near = [answer.log_weights for answer in item.answers]
-            if any(one is None for one in near):
+            near = [answer.log_weights for answer in item.answers if answer.log_weights is not None]
+            if len(near) < len(item.answers):
                 values.append(UNKNOWN)
                 continue
             for probe, one in zip(item.plan.probes[1:], near[1:], strict=True):
@@ -145,9 +145,7 @@ class EmbeddingOrder(Property):
             gap = math.fsum(-one[0] for one in near[1:]) / (len(near) - 1)
             values.append(Interval(min(1.0, gap), min(1.0, gap)))
             if len(near[0]) > NEIGHBOURS + 1:
-                first, *others = [
-                    set(sorted(range(1, len(one)), key=lambda n, one=one: -one[n])[:NEIGHBOURS]) for one in near
-                ]
+                first, *others = map(_nearest, near)
                 overlaps.append(math.fsum(len(first & other) / NEIGHBOURS for other in others) / len(others))
         effect, names = mean_interval(values), [str(place) for place in range(len(values))]
         if risk is not None:
@@ -155,10 +153,16 @@ class EmbeddingOrder(Property):
             _, high = mean_bounds([float(v.high) for v in values], names, risk, signed=False)
             effect = Interval(low, high)
         estimates = {
-            f"1 - cosine over {axis}": mean_estimate(*zip(*gaps, strict=True)) for axis, gaps in by_axis.items()
+            f"1 - cosine over {axis}": mean_estimate([gap for gap, _ in gaps], [name for _, name in gaps])
+            for axis, gaps in by_axis.items()
         }
         estimates |= {f"nearest {NEIGHBOURS} kept": mean_estimate(overlaps)} if overlaps else {}
         return Pooled(effect=effect, values=values, estimates=estimates)
+
+
+def _nearest(near: Sequence[float]) -> set[int]:
+    """Return the nearest other items; the item itself is the first."""
+    return set(sorted(range(1, len(near)), key=lambda place: -near[place])[:NEIGHBOURS])
 
 
 def _table(given: Any) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

@@ -158,8 +158,9 @@ class JudgeSymmetry(Property):
 
     def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:
         """Return the largest of the three biases."""
-        gaps, shifts = [], {name: [] for name in EDITS}  # type: dict[str, list[Interval]]
-        contrasts = []
+        gaps: list[Interval] = []
+        shifts: dict[str, list[Interval]] = {name: [] for name in EDITS}
+        contrasts: list[Interval] = []
         for item in evidence:
             table = _table(item)
             if len({order for _, _, order in table}) > 1:

@@ -145,8 +145,13 @@ class Refusals(Property):
         names = (question.id, question.stem)
         texts = next((self.paraphrases[name] for name in names if name is not None and name in self.paraphrases), ())
         ways = self.wordings if template is None else (as_template(template), *self.wordings)
-        known = {"context": question.context, "answer": question.answer}
-        stems = [question, *(Question(text, OUTCOMES, id=question.id, **known) for text in texts)]
+        stems = [
+            question,
+            *(
+                Question(text, OUTCOMES, id=question.id, context=question.context, answer=question.answer)
+                for text in texts
+            ),
+        ]
         shown = dict.fromkeys(Presentation(one, template=way) for one in stems for way in ways)
         design = f"{len(ways)} wordings" + (f" of {len(stems)} texts" if texts else "")
         return Plan(question, tuple(map(Probe, shown)), design, self.spec())
