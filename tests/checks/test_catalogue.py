@@ -396,3 +396,11 @@ def test_sets_and_tables_are_written_in_other_orders() -> None:
 def test_bad_items_are_refused(bad: Any) -> None:
     with pytest.raises(QuestionError, match="but must"):
         check("embedding_order", lambda texts: [[1.0] for _ in texts], [bad], tolerance=0.1)
+
+
+# examples
+
+
+def test_the_examples_pass(pytester: pytest.Pytester) -> None:
+    example = Path(__file__).parents[2] / "examples" / "test_beyond_order.py"
+    pytester.runpytest("-p", "no:cacheprovider", example).assert_outcomes(passed=10)

@@ -54,7 +54,7 @@ class EvidenceOrder(Property):
     says = "a yes-or-no answer stays the same in every order of the pieces of evidence"
     advice = "average over as many orders as the numbers say, or sort evidence before asking; docs/broken.md"
     assertion = "assert_evidence_order_stable"
-    source = "Predictable Compression Failures: Order Sensitivity and Information Budgeting for Evidence-Grounded Binary Adjudication"
+    source = "Predictable Compression Failures"
     metric = "evidence_dispersion"
     own = own_metric("evidence_dispersion", "the share of yes is off its mean over orders by")
     selftests = MappingProxyType(

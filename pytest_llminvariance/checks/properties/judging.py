@@ -91,7 +91,7 @@ class JudgeSymmetry(Property):
         "average the judge over both orders (symmetrized), or name length and style in its instructions; docs/broken.md"
     )
     assertion = "assert_judge_symmetric"
-    source = "On Reward (In-)consistency; ODIN: Disentangled Reward Mitigates Hacking in RLHF"
+    source = "Reward (In-)consistency; ODIN"
     metric = "judge_bias"
     own = own_metric("judge_bias", "order, length or style moves the preference by")
     needs_response = False
