@@ -170,7 +170,9 @@ def _claim(claim: object, samples: object, property: Property, metric: str) -> C
 def metric_for(name: str, property: Property, questions: Sequence[Question], samples: int, claim: str) -> Metric:
     """Return the metric as a check uses it, or raise where property, questions or samples do not go with it."""
     if not isinstance(name, str) or name not in METRICS:
-        raise UsageError(f"there is no metric {name!r}; the metrics are {', '.join(METRICS)}")
+        raise UsageError(
+            f"there is no metric {name!r}; the metrics are {', '.join(n for n, one in METRICS.items() if not one.own)}"
+        )
     metric = METRICS[name] if samples == 1 else excess_disagreement(samples)
     if claim == "orbit":
         metric = of_all_orders(metric)
