@@ -11,8 +11,11 @@ from typing import Any
 
 _NAMES = {
     "assertions": (
-        "assert_batch_invariant assert_invariant assert_no_negative_flips assert_order_symmetric "
-        "assert_prompt_insensitive assert_readouts_agree assert_same_answer assert_tracks"
+        "assert_batch_invariant assert_distractors_ignored assert_embedding_order_insignificant "
+        "assert_evidence_order_stable assert_firm assert_group_swap_invariant assert_instances_equal assert_invariant "
+        "assert_judge_symmetric assert_languages_agree assert_no_negative_flips assert_open_and_closed_agree "
+        "assert_order_symmetric assert_output_formats_agree assert_prompt_insensitive assert_readouts_agree "
+        "assert_refusals_stable assert_same_answer assert_tiers_ignored assert_tracks"
     ),
     "checks.check": "check",
     "checks.noise": "noise_floor",
@@ -48,11 +51,15 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are in one table
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOMES and not name.startswith("assert_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    value = module if name in _MODULES else getattr(module, name)
-    globals()[name] = value
+    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'assertions')}")
+    try:
+        value = module if name in _MODULES else getattr(module, name)
+    except AttributeError as error:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from error
+    if name in _HOMES:  # what others register may be taken away again
+        globals()[name] = value
     return value
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import guards_of
-from pytest_llminvariance.checks.properties.base import Property
+from pytest_llminvariance.checks.properties.base import Pooled, Property
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
@@ -37,19 +37,28 @@ from pytest_llminvariance.questions.presentation import Presentation
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
     evidence, values = answers.evidence, answers.values
-    effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
+    risk = answers.decision.alpha if answers.decision.is_interval else None
+    own = property.pool(evidence, risk) if metric.own and property.own is not None else None
+    if own is not None:
+        effect, values = own.effect, tuple(own.values)
+    else:
+        effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
     causes = Counter(cause for item in evidence for cause in causes_of(item))
     n_answers = sum(len(item.answers) for item in evidence)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
     numbers: dict[str, Any] = {
-        "count": count_words(evidence, metric),
+        "count": count_words(evidence, metric) if own is None else own.count,
         "per_question": per_question(*_by_question(evidence, values)),
-        "details": {**_details(evidence, seen, effect, answers.samples), **_noise_details(answers)},
+        "details": {
+            **_details(evidence, seen, effect, answers.samples),
+            **_own_details(own),
+            **_noise_details(answers),
+        },
         "versions": package_versions(),
     }
     sure, shown = _told(answers, effect)
     ends, noise = _ends(answers, metric, limit, known), str(answers.noise or "")
-    guards = guards_of(answers, property, limit)
+    guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
     if verdict is Verdict.UNDECIDED and causes[WITHIN_NOISE]:
         reasons = (*reasons, _what_noise_decides(evidence))
@@ -68,6 +77,13 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         guards=tuple(guards),
         decision=answers.decision,
     )
+
+
+def _own_details(own: Pooled | None) -> Mapping[str, Any]:
+    """Return what a property's own number says besides its effect."""
+    if own is None:
+        return {}
+    return {"estimates": {name: found.to_json() for name, found in own.estimates.items()}, **own.details}
 
 
 def _what_noise_decides(evidence: Sequence[Evidence]) -> str:

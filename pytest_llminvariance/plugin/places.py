@@ -121,10 +121,12 @@ def let_pass_by_level(item: pytest.Item, call: pytest.CallInfo[None], report: py
 
 def show_test_to_copy(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """With -v, add the example of a failure to its report as a test that fails by itself."""
+    if call.excinfo is None or item.config.get_verbosity() < 1:
+        return
     from pytest_llminvariance.checks.verdict import InvarianceError
 
-    error = None if call.excinfo is None else call.excinfo.value
-    if isinstance(error, InvarianceError) and error.example is not None and item.config.get_verbosity() > 0:
+    error = call.excinfo.value
+    if isinstance(error, InvarianceError) and error.example is not None:
         from pytest_llminvariance.report.paste import pasted_test
 
         if text := pasted_test(error.example, error.readout):

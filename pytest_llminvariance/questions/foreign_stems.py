@@ -40,9 +40,13 @@ INSTRUCTIONS = (
 
 
 class ForeignStems:
-    """The stems to ask each question's options under: at least 12 over the suite, the same for the same suite and seed."""
+    """The stems to ask each question's options under: at least 12 over the suite, the same for the same suite and seed.
 
-    def __init__(self, questions: Sequence[Question], seed: int) -> None:
+    A property that brings `donors` takes these alone.
+    """
+
+    def __init__(self, questions: Sequence[Question], seed: int, donors: Sequence[Question] = ()) -> None:
+        self._donors = tuple(donors)
         self._cycle = sorted(questions, key=lambda q: hashlib.sha256(f"{seed}|{q.content_hash}".encode()).digest())
         self._place = {question.content_hash: index for index, question in enumerate(self._cycle)}
         self._each = math.ceil(MIN_FOREIGN / len(questions))
@@ -55,6 +59,9 @@ class ForeignStems:
     def under(self, asked: Question, shown: Presentation) -> tuple[Presentation, ...]:
         """Return a question's presentation as written under foreign stems."""
         place = self._place[asked.content_hash]
+        if self._donors:
+            own = (self._donors[(place + step) % len(self._donors)] for step in range(len(self._donors)))
+            return tuple(_under(shown, donor) for donor in itertools.islice(own, self._each))
         told = (_instruction(shown, place // 2 + step) for step in itertools.count())
         contrasts = list(itertools.islice(self._contrasts(asked, place), self._each))
         if contrasts:

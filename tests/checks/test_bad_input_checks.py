@@ -26,6 +26,7 @@ from pytest_llminvariance import (
     run,
     symmetrized,
 )
+from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.errors import CapabilityError, QuestionError
 from tests.questions.bad_input import Misuse, assert_refused, of
 
@@ -124,7 +125,7 @@ ARGUMENTS = [
         lambda _: assert_order_symmetric(ORACLE, RED, metric=of("flips")),
         UsageError,
         "there is no metric 'flips'; the metrics are flip_rate, disagreement, tv, js_distance, score_gap, score_shift, "
-        "position_bias, trait_shift, excess_disagreement, unchanged",
+        "position_bias, trait_shift, excess_disagreement",
     ),
     Misuse(
         "metric needs scores",
@@ -168,7 +169,7 @@ ARGUMENTS = [
         "property unknown",
         lambda _: check("order", ORACLE, RED, tolerance=0.1),
         UsageError,
-        "there is no property 'order'; the properties are option_order, prompt, labels, layout, readouts, tracks, batch",
+        f"there is no property 'order'; the properties are {', '.join(PROPERTIES)}",
     ),
     Misuse(
         "options for an object",
