@@ -157,15 +157,17 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
     )
 
 
-PAIRWISE = {"position_bias": "flip_rate", "unchanged": "flip_rate", "trait_shift": "score_gap"}
-"""What compares two answers in the units of a metric that pools, or turns round, what it compares."""
+PAIRWISE = {"unchanged": "flip_rate", "trait_shift": "score_gap"}
+"""What compares two answers in the units of a metric that pools, or turns round, what it compares; of others that pool flip_rate."""
 
 
 def movements(
     evidence: Sequence[Evidence], metric: Metric, samples: int
 ) -> tuple[tuple[Interval, ...], tuple[Number, ...]]:
     """Return how far each question's answer moves under foreign stems, and how far that of a perfect model would."""
-    pairwise = METRICS[PAIRWISE[metric.name]] if metric.name in PAIRWISE else metric
+    pairwise = metric
+    if metric.pooled or metric.name in PAIRWISE:
+        pairwise = METRICS[PAIRWISE.get(metric.name, "flip_rate")]
     moves = tuple(
         mean_interval(
             [
