@@ -33,6 +33,7 @@ _NAMES = {
     "questions.reading": "load_questionnaire load_questions",
     "questions.references": "fix_references",
     "questions.template": "Layout Template",
+    "report.instrument": "instrument",
     "search.breadth_first": "find_counterexample",
     "search.conversations": "Conversation run_machine",
     "search.spaces": "Choices",

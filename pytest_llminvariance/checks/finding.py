@@ -16,6 +16,7 @@ from pytest_llminvariance.checks.guards import guards_of
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.likert import KEPT, kept
 from pytest_llminvariance.measures.metrics import (
     UNKNOWN,
     Ends,
@@ -28,7 +29,6 @@ from pytest_llminvariance.measures.metrics import (
     score_ends,
     trait_shift,
 )
-from pytest_llminvariance.questions.presentation import Presentation
 
 
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
@@ -209,24 +209,16 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     The middle of an odd scale keeps both, so it says nothing about either; open answers are `other`.
     `None` where no presentation is the reverse of another.
     """
-    counts = dict.fromkeys(("content", "position", "both", "other"), 0)
+    counts = dict.fromkeys(KEPT, 0)
     for item in evidence:
         probes = [(n, item.plan.probes[n]) for n in item.counted]
         by_presentation = {probe.presentation: n for n, probe in probes if probe.readout is None}
         for shown, index in by_presentation.items():
             turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
             if turned is not None and index < turned:
-                counts[_kept(shown, item, index, turned)] += 1
+                first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
+                counts[kept(shown, first, second)] += 1
     return counts if any(counts.values()) else None
-
-
-def _kept(shown: Presentation, item: Evidence, index: int, turned: int) -> str:
-    first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
-    if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
-        return "other"
-    (a,), (b,) = first, second
-    content, position = a == b, shown.position_of(a) == len(shown.order) - 1 - shown.position_of(b)
-    return "both" if content and position else "content" if content else "position" if position else "other"
 
 
 def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
