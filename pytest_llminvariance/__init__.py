@@ -49,11 +49,15 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are in one table
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOMES and not name.startswith("assert_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    value = module if name in _MODULES else getattr(module, name)
-    globals()[name] = value
+    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'assertions')}")
+    try:
+        value = module if name in _MODULES else getattr(module, name)
+    except AttributeError as error:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from error
+    if name in _HOMES:  # what others register may be taken away again
+        globals()[name] = value
     return value
 
 

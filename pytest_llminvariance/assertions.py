@@ -6,8 +6,9 @@ default); under `skip` and `warn` it is recorded and the test goes on.
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,9 @@ from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties import as_property
+from pytest_llminvariance.checks.properties import as_property, by_assertion
 from pytest_llminvariance.checks.properties.base import Probe, Property
-from pytest_llminvariance.checks.properties.batch import BatchAgreement
 from pytest_llminvariance.checks.properties.invariance import OptionOrder, Prompt
-from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
 from pytest_llminvariance.checks.run import Run, current_run, recorded
@@ -158,29 +157,6 @@ def assert_invariant(
     )
 
 
-def assert_readouts_agree(
-    model: AnyModel,
-    questions: Questions,
-    *,
-    readouts: Sequence[str] = ("label", "text"),
-    tolerance: float = 0.05,
-    template: str | Template | None = None,
-) -> Finding:
-    """Assert that one prompt gives the same answer however it is read: the first token, the options' texts, generated text.
-
-    Raises:
-        InvarianceError: if the share of questions whose readouts differ exceeds the tolerance.
-        UndecidedError: if it is undecided and the policy is `fail`.
-        CapabilityError: if the model lacks a readout.
-    """
-    __tracebackhide__ = True
-    if isinstance(readouts, str):
-        raise UsageError(f"readouts is {readouts!r}, but must be a list of two or more, such as ('label', 'text')")
-    return _assert(
-        partial(ReadoutAgreement, readouts=readouts), model, questions, tolerance, None, "auto", template, "suite", 1
-    )
-
-
 def assert_tracks(
     model: AnyModel,
     edits: Sequence[tuple[Question, Question]],
@@ -203,28 +179,47 @@ def assert_tracks(
     return _assert(lambda: made, model, [pair[0] for pair in edits], tolerance, None, readout, template, "suite", 1)
 
 
-def assert_batch_invariant(
-    model: AnyModel,
-    questions: Questions,
-    *,
-    tolerance: float = 0.05,
-    batches: int = 3,
-    readout: Readout = "auto",
-    template: str | Template | None = None,
-) -> Finding:
-    """Assert that a prompt gets the same answer alone and in the company of others.
+def __getattr__(name: str) -> Callable[..., Finding]:
+    """Return the assertion that is made of a property: those that are not written out here."""
+    kind = by_assertion().get(name)
+    if kind is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _made(kind)
 
-    Each question is asked alone and in `batches` different batches, the first of them all questions together.
-    The guard `replicates` wants 59 pairs in all, so 20 questions with three batches are enough.
 
-    Raises:
-        InvarianceError: if the share of batches after which the answer changed exceeds the tolerance.
-        UndecidedError: if it is undecided and the policy is `fail`.
-    """
-    __tracebackhide__ = True
-    return _assert(
-        partial(BatchAgreement, batches=batches), model, questions, tolerance, None, readout, template, "suite", 1
+def _made(kind: type[Property]) -> Callable[..., Finding]:
+    """Return a function that checks a property, made with its options, and raises."""
+    options, how = inspect.signature(kind).parameters, list(_settings(kind))
+    by_keyword = [*(p.replace(kind=p.KEYWORD_ONLY) for p in options.values()), *how]
+    first = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("model", "questions")]
+    signature = inspect.Signature([*first, *by_keyword])
+
+    def assertion(*args: Any, **given: Any) -> Finding:
+        __tracebackhide__ = True
+        told = signature.bind(*args, **given).arguments
+        usual = {p.name: p.default for p in how} | {name: told[name] for name in told if name not in options}
+        make = partial(kind, **{name: told[name] for name in options if name in told})
+        model, questions, tolerance = usual["model"], usual["questions"], usual["tolerance"]
+        readout, template, claim = usual.get("readout", "auto"), usual.get("template"), usual.get("claim", "suite")
+        return _assert(make, model, questions, tolerance, None, readout, template, claim, 1)
+
+    vars(assertion).update(__signature__=signature, __module__=__name__)
+    assertion.__name__ = assertion.__qualname__ = kind.assertion
+    assertion.__doc__ = (
+        f"Assert that {kind.says}.\n\n    {inspect.getdoc(kind)}\n\n    Raises:\n        InvarianceError: if the property is broken.\n"
+        "        UndecidedError: if it is undecided and the policy is `fail`.\n        UsageError: for bad arguments."
     )
+    return assertion
+
+
+def _settings(kind: type[Property]) -> Iterator[inspect.Parameter]:
+    """Yield what the assertion of a property takes beside its options, with defaults."""
+    fixed = bool(kind.readouts) or "readouts" in inspect.signature(kind).parameters
+    usual = {"tolerance": 0.05, "readout": None if fixed else "auto", "template": None}
+    usual |= {} if kind.claim or kind.asks_everything or fixed else {"claim": "suite"}
+    for name, default in usual.items():
+        if default is not None or name == "template":
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
 
 
 def assert_same_answer(model: AnyModel, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:

@@ -87,7 +87,7 @@ class Asking:
 
     def _grown(self, sheet: Sheet, plans: Sequence[Plan]) -> Sheet:
         if self._stems is None and self.terms.property.needs_response:
-            self._stems = ForeignStems(self.terms.questions, sheet.seed)
+            self._stems = ForeignStems(self.terms.questions, sheet.seed, self.terms.property.donors)
         return sheet.grown(plans, self._stems, self.terms.model)
 
     def requests(self, plan: Plan) -> list[Request]:

@@ -90,6 +90,7 @@ def measure(
 ) -> Measured:
     """Do what `check` says, without storing the finding."""
     began, run = time.perf_counter(), current_run.get()
+    template = property.way if template is None else template
     terms = settle(
         property, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
         samples=samples,

@@ -10,8 +10,10 @@ from pytest_llminvariance.checks.asking import Asking
 from pytest_llminvariance.checks.evidence import Answers, all_answers
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.refusals import check_plans, no_share
+from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
+from pytest_llminvariance.checks.verdict import Decision
 
 
 def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
@@ -27,6 +29,8 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         answers = all_answers(
             asking.evidence(plans), terms.metric, why_all, needs_response=terms.property.needs_response
         )
+        if terms.claim == "population" and terms.metric.own:
+            answers = dataclasses.replace(answers, decision=_at_risk(answers.decision, terms.risk, alpha))
     else:
         if not alpha:
             raise no_share(terms.risk)
@@ -40,6 +44,13 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
     # prompts asked again at the end are counted by a check that may stop, and not by one that asks everything
     return dataclasses.replace(answers, runtime=runtime, tokens=tokens if asks_all else asking.tokens)
+
+
+def _at_risk(decision: Decision, risk: ItemRisk, alpha: float) -> Decision:
+    """Return how an interval decides that is about questions like these: without a session's limit at the usual risk."""
+    if risk.limit is not None and not alpha:
+        raise no_share(risk)
+    return dataclasses.replace(decision, alpha=DEFAULT_RISK if risk.limit is None else alpha, is_interval=True)
 
 
 def _why_everything(asking: Asking, planner: Planner) -> str:

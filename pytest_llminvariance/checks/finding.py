@@ -13,7 +13,7 @@ from typing import Any
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import guards_of
-from pytest_llminvariance.checks.properties.base import Property
+from pytest_llminvariance.checks.properties.base import Pooled, Property
 from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.likert import KEPT, kept
@@ -34,17 +34,22 @@ from pytest_llminvariance.measures.metrics import (
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
     evidence, values = answers.evidence, answers.values
-    effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
+    risk = answers.decision.alpha if answers.decision.is_interval else None
+    own = property.pool(evidence, risk) if metric.own and property.own is not None else None
+    if own is not None:
+        effect, values = own.effect, tuple(own.values)
+    else:
+        effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
     causes = Counter(cause for item in evidence for cause in causes_of(item))
     n_answers = sum(len(item.answers) for item in evidence)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
     numbers: dict[str, Any] = {
-        "count": count_words(evidence, metric),
+        "count": count_words(evidence, metric) if own is None else own.count,
         "per_question": per_question(*_by_question(evidence, values)),
-        "details": _details(evidence, seen, effect, answers.samples),
+        "details": {**_details(evidence, seen, effect, answers.samples), **_own_details(own)},
         "versions": package_versions(),
     }
-    guards = guards_of(answers, property, limit)
+    guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
     verdict, reasons = decide(effect, limit, guards, causes, n_answers, answers.verdict)
     if verdict is Verdict.UNDECIDED:
         reasons = (*answers.reasons, *reasons)
@@ -61,6 +66,13 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         guards=tuple(guards),
         decision=answers.decision,
     )
+
+
+def _own_details(own: Pooled | None) -> Mapping[str, Any]:
+    """Return what a property's own number says besides its effect."""
+    if own is None:
+        return {}
+    return {"estimates": {name: found.to_json() for name, found in own.estimates.items()}, **own.details}
 
 
 def _by_question(

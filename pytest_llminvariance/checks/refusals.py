@@ -82,9 +82,9 @@ def settle(
             "Use assert_same_answer(model, a, b) here, or move the check out of @given"
         )
     name = metric or ("excess_disagreement" if samples != 1 else property.metric)
-    about, limit = _claim(claim, samples, property, name), as_tolerance(tolerance)
-    run, asked_for = current_run.get(), as_questions(questions)
-    subject = (run.wrap or as_model)(model)
+    about, limit = _claim(property.claim or claim, samples, property, name), as_tolerance(tolerance)
+    run, asked_for = current_run.get(), as_questions(property.asked(questions))
+    subject = (run.wrap or as_model)(property.subject(model))
     set_aside = run.holdout
     if set_aside is not None:
         asked_for = set_aside.select(asked_for, subject.fingerprint)
@@ -93,13 +93,18 @@ def settle(
     ways = [resolve_readout(one, subject) for one in wanted]
     # a session that records gives nothing to a check outside of tests
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
+    if property.needs_probabilities and ways[0] == "text":
+        raise UsageError(
+            f"{property.title} compares probabilities, which readout='text' does not give. Use readout='label' or 'option', "
+            "and a model that has them"
+        )
     draws = samples > 1 or about == "orbit"
     why_all, least = _why_all(property, chosen, risk), movement_bound(property, limit)
     asked_for, left = leave_out(property, asked_for, template, ways[0])
     return Terms(
         property=property, model=subject, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
-        must_test=draws or about == "population", least_movement=least,
+        must_test=draws or (about == "population" and not chosen.pooled), least_movement=least,
         n_known=known_answers(asked_for, by_cluster=about == "population"),
     )  # fmt: skip
 
@@ -155,7 +160,7 @@ def _claim(claim: object, samples: object, property: Property, metric: str) -> C
             "claim='orbit' is about all orders, from fresh samples of them: it goes with orders='sample', n=..., and "
             "flip_rate, disagreement, tv or score_gap. Other designs are asked whole: use claim='suite'"
         )
-    if claim == "population" and metric in ("position_bias", "trait_shift"):
+    if claim == "population" and (known := METRICS.get(metric)) and known.pooled and not known.own:
         raise UsageError(
             f"{metric!r} pools all questions, so claim='population' is not known for it. Use claim='suite'"
         )
@@ -169,7 +174,7 @@ def metric_for(name: str, property: Property, questions: Sequence[Question], sam
     metric = METRICS[name] if samples == 1 else excess_disagreement(samples)
     if claim == "orbit":
         metric = of_all_orders(metric)
-    if (name == "unchanged") != (property.metric == "unchanged"):
+    if name != property.metric and (metric.own or METRICS[property.metric].own):
         raise UsageError(f"metric {name!r} cannot be used for {property.title}. Use {property.metric!r}")
     if metric.needs_full_design and property.samples_the_orbit:
         raise UsageError(

@@ -47,10 +47,11 @@ class ForeignStems:
     """The stems of other questions, to ask each question's options under.
 
     Others are the next in a seeded cycle through the suite (a derangement), then packaged donors where the
-    suite is small; together at least 12 over the suite.
+    suite is small; together at least 12 over the suite. A property that brings `donors` takes these alone.
     """
 
-    def __init__(self, questions: Sequence[Question], seed: int) -> None:
+    def __init__(self, questions: Sequence[Question], seed: int, donors: Sequence[Question] = ()) -> None:
+        self._donors = tuple(donors)
         self._cycle = sorted(questions, key=lambda q: hashlib.sha256(f"{seed}|{q.content_hash}".encode()).digest())
         self._place = {question.content_hash: index for index, question in enumerate(self._cycle)}
         self._each = math.ceil(MIN_FOREIGN / len(questions))
@@ -68,6 +69,9 @@ class ForeignStems:
 
     def _others(self, start: int) -> Iterator[Question]:
         n = len(self._cycle)
+        if self._donors:
+            yield from (self._donors[(start + step) % len(self._donors)] for step in range(len(self._donors)))
+            return
         yield from (self._cycle[(start + step) % n] for step in range(1, n))
         yield from DONORS
 

@@ -113,6 +113,8 @@ class Decision:
     """Upper end of the mean, wrong with probability at most alpha."""
     note: str = ""
     """Why it is exhaustive, or what would probably decide."""
+    is_interval: bool = False
+    """Whether the effect is an interval for questions like these, each end of it wrong with at most the risk alpha."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_llminvariance.checks.properties import default_audits
+from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.cli.usage import bad_usage
 from pytest_llminvariance.models.load_settings import LoadSettings, help_of
 
@@ -38,7 +38,7 @@ def audit_command(
     ] = None,
     bad_rows: Annotated[str, typer.Option(metavar="error|skip", help="What bad rows of the file are.")] = "error",
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of the file, such as cp1252.")] = None,
-    properties: Annotated[str, typer.Option(help="Which properties, separated by commas.")] = ",".join(
+    properties: Annotated[str, typer.Option(help=f"Which properties, separated by commas, of: {', '.join(audits())}.")] = ",".join(
         default_audits()
     ),
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the record goes, and is gone on with.")] = None,

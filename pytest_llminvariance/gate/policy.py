@@ -21,7 +21,6 @@ from pytest_llminvariance.measures.metrics import METRICS
 Undecided = Literal["block", "insufficient", "warn", "ignore"]
 TABLE = "tool.llminvariance.gate"
 KEYS = ("risk_limit", "undecided", "left_out", "models", "required", "min_level", "properties", "markers", "waivers")
-METRICS_OF_FINDINGS = (*METRICS, "negative_flips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +206,11 @@ def _choice(value: Any, kind: Any, at: str) -> Any:
 
 
 def _metric(value: Any, at: str) -> str:
-    if value not in METRICS_OF_FINDINGS:
-        near = difflib.get_close_matches(str(value), METRICS_OF_FINDINGS, n=1)
+    known = (*METRICS, "negative_flips")
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
         hint = f". Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"{at} is {value!r:.80}, but must be one of {', '.join(METRICS_OF_FINDINGS)}{hint}")
+        raise UsageError(f"{at} is {value!r:.80}, but must be one of {', '.join(known)}{hint}")
     return str(value)
 
 

@@ -119,6 +119,14 @@ class AnswerDistribution:
         return (*self.probabilities, self.other)
 
 
+def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[float, float]:
+    """Return the probability of a content among two, as its smallest and largest value: all where nothing is known."""
+    p, q = answer.probabilities[one], answer.probabilities[other]
+    if not answer.is_known or p + q == 0:
+        return 0.0, 1.0
+    return p / (p + q), p / (p + q)
+
+
 def _is_known(weight: float) -> bool:
     """Return whether it is a logarithm: NaN and plus infinity are none."""
     return weight < math.inf

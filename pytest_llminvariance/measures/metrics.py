@@ -62,6 +62,8 @@ class Metric:
     pooled: bool = False
     least: float = 0.0
     """The smallest value that it can take; the largest is 1."""
+    own: bool = False
+    """Whether one property alone is measured by it, and by nothing else."""
 
 
 def flip(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
@@ -232,42 +234,52 @@ def _pooled(answers: Answers, scores: Sequence[float] | None, delta_nats: float)
     return UNKNOWN
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        metric.name: metric
-        for metric in (
-            Metric("flip_rate", "the answer changed in", "other presentations", _flip_rate),
-            Metric("disagreement", "answers differ in", "pairs of presentations", _disagreement),
-            Metric("tv", "total variation distance between answers is", "", _tv),
-            Metric(
-                "js_distance", "Jensen-Shannon distance to the mean answer is", "", _js_distance, needs_full_design=True
-            ),
-            Metric("score_gap", "expected scores differ by", "", _score_gap, needs_scores=True),
-            Metric(
-                "score_shift", "expected scores range over", "", _score_shift, needs_scores=True, needs_full_design=True
-            ),
-            Metric(
-                "position_bias",
-                "choices by position are off balance by",
-                "",
-                _pooled,
-                pooled=True,
-                needs_full_design=True,
-            ),
-            Metric(
-                "trait_shift",
-                "a trait score moved by",
-                "",
-                _pooled,
-                pooled=True,
-                needs_scores=True,
-                needs_full_design=True,
-            ),
-            excess_disagreement(2),
-            Metric("unchanged", "the answer stayed the same in", "answer-changing edits", _unchanged),
-        )
-    }
-)
+_METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("flip_rate", "the answer changed in", "other presentations", _flip_rate),
+        Metric("disagreement", "answers differ in", "pairs of presentations", _disagreement),
+        Metric("tv", "total variation distance between answers is", "", _tv),
+        Metric(
+            "js_distance", "Jensen-Shannon distance to the mean answer is", "", _js_distance, needs_full_design=True
+        ),
+        Metric("score_gap", "expected scores differ by", "", _score_gap, needs_scores=True),
+        Metric(
+            "score_shift", "expected scores range over", "", _score_shift, needs_scores=True, needs_full_design=True
+        ),
+        Metric(
+            "position_bias",
+            "choices by position are off balance by",
+            "",
+            _pooled,
+            pooled=True,
+            needs_full_design=True,
+        ),
+        Metric(
+            "trait_shift",
+            "a trait score moved by",
+            "",
+            _pooled,
+            pooled=True,
+            needs_scores=True,
+            needs_full_design=True,
+        ),
+        excess_disagreement(2),
+        Metric("unchanged", "the answer stayed the same in", "answer-changing edits", _unchanged, own=True),
+    )
+}
+METRICS: Mapping[str, Metric] = MappingProxyType(_METRICS)
+"""By name; what a property brings of its own is added when it is registered."""
+
+
+def own_metric(name: str, words: str, unit: str = "") -> Metric:
+    """Return the metric of one property, which pools its evidence itself (`Property.pool`)."""
+    return Metric(name, words, unit, _pooled, pooled=True, own=True)
+
+
+def add_metric(metric: Metric) -> None:
+    """Add the metric that a property brings."""
+    _METRICS[metric.name] = metric
 
 
 def position_shares(shown: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -20,6 +20,8 @@ from pytest_llminvariance.questions.presentation import Presentation
 Capability = Literal["label", "option", "text"]
 Readout = Literal["auto", "label", "option", "option_sum", "text"]
 READOUTS: tuple[str, ...] = ("label", "option", "option_sum", "text")
+REFUSAL = "refusal"
+"""The readout of prompts without options: whether a generated text answers or refuses. Only properties ask by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +186,17 @@ def resolve_readout(readout: str, model: Model) -> str:
             if candidate in model.capabilities:
                 return candidate
         raise CapabilityError(f"{model.name} has none of the capabilities {', '.join(READOUTS)}")
-    if readout not in READOUTS:
+    if readout not in (*READOUTS, REFUSAL):
         raise UsageError(f"readout is {readout!r}, but must be one of auto, {', '.join(READOUTS)}")
-    if readout.removesuffix("_sum") not in model.capabilities:
+    if capability_of(readout) not in model.capabilities:
         works = ", ".join(repr(name) for name in READOUTS if name.removesuffix("_sum") in model.capabilities)
         raise CapabilityError(f"{model.name} cannot give readout={readout!r}. These work: {works}")
     return readout
+
+
+def capability_of(readout: str) -> str:
+    """Return the kind of request that a readout needs."""
+    return "text" if readout == REFUSAL else readout.removesuffix("_sum")
 
 
 def request_for(presentation: Presentation, readout: str, draw: Draw | None = None) -> Request:
@@ -207,7 +214,7 @@ def request_for(presentation: Presentation, readout: str, draw: Draw | None = No
                 "Use readout='option', 'option_sum' or 'text', or an enumerator with {label}"
             )
         return LabelRequest(presentation)
-    if readout == "text":
+    if readout in ("text", REFUSAL):
         return TextRequest(presentation, draw=draw)
     if readout not in ("option", "option_sum"):
         raise UsageError(f"readout is {readout!r}, but a request needs one of {', '.join(READOUTS)}")

@@ -98,7 +98,7 @@ class Presentation:
     @property
     def shows_labels(self) -> bool:
         """False where options are listed without labels, so that no answer can name one."""
-        return "{label}" in self.layout.enumerator or self.template.names_ends_only
+        return ("{label}" in self.layout.enumerator or self.template.names_ends_only) and not self.template.open
 
     def __repr__(self) -> str:
         k = len(self.order)

@@ -190,6 +190,7 @@ def _template_data(template: Template) -> dict[str, Any]:
         "layout": None if template.layout is None else dataclasses.asdict(template.layout),
         **({} if template.options is None else {"options": list(template.options)}),
         **({"reverse": True} if template.reverse else {}),
+        **({"open": True} if template.open else {}),
     }
 
 
@@ -199,7 +200,7 @@ def _template_from(row: Mapping[str, Any]) -> Template:
     options = tuple(row["options"]) if "options" in row else None
     return Template(
         row["text"], name=row["name"], system=row["system"], labels=labels, layout=layout, options=options,
-        reverse=row.get("reverse", False),
+        reverse=row.get("reverse", False), open=row.get("open", False),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pytest_llminvariance.report.words import (
     SAID,
     certainty_words,
     effect_words,
+    estimate_words,
     is_one_number,
     low_to_high,
     names,
@@ -39,6 +40,8 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     yield f"  sure:    {_sure(finding)}"
     if finding.verdict is Verdict.BROKEN and finding.example is not None:
         yield from example_lines(finding.example)
+    if numbers := estimate_words(finding.details):
+        yield f"  numbers: {numbers}"
     yield from _unfinished(finding)
     yield from (f"  unread:  {guard.text}" for guard in finding.guards if guard.name == CONTRADICTIONS)
     shares = finding.details.get("position_shares")

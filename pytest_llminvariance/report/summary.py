@@ -12,12 +12,10 @@ from pytest_llminvariance.gate.decision import BLOCKED, Outcome
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.text import cut, one_line
-from pytest_llminvariance.report.words import SAID, certainty_words, counted, low_to_high, plural, unit_words
+from pytest_llminvariance.report.words import SAID, certainty_words, counted, estimate_words, low_to_high, plural, unit_words
 
 MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?", "WAIVED": "!"}
 COUNT = re.compile(r"[\d,]+ of [\d,]+ ")
-UNITS = {metric.name: metric.unit for metric in METRICS.values()}
-WORDS = {metric.name: metric.words for metric in METRICS.values()}
 
 
 Kind = Literal["HOLDS", "BROKEN", "UNDECIDED", "WAIVED"]
@@ -98,7 +96,7 @@ _LEVEL: Mapping[str, str] = {"warns": "warn", "ignored": "ignore"}
 
 def is_share(entry: ReportEntry) -> bool:
     """Return whether the metric counts something, so that it is told in percent."""
-    return bool(UNITS.get(entry.metric))
+    return entry.metric in METRICS and bool(METRICS[entry.metric].unit)
 
 
 def amount(entry: ReportEntry) -> str:
@@ -119,13 +117,14 @@ def sentence(entry: ReportEntry) -> str:
     """Return what was found, as a sentence: the answer changed in 9 of 23 other presentations (39%, tolerated 5%)."""
     if entry.is_lost:
         return "The check ended without a finding."
-    words = WORDS.get(entry.metric, f"{one_line(entry.metric)} is")
+    words = METRICS[entry.metric].words if entry.metric in METRICS else f"{one_line(entry.metric)} is"
     count, more = one_line(entry.text("count")), f"tolerated {tolerated(entry)}"
     if is_share(entry) and COUNT.match(count):
         found = counted(count, entry.low, entry.high, entry.number("questions_asked"), more)
     else:
         found = f"{amount(entry)} ({more})"
-    said = f"{words} {found}."
+    numbers = estimate_words(entry.part("details"))
+    said = f"{words} {found}.{f' Numbers: {one_line(numbers)}.' if numbers else ''}"
     return said[0].upper() + said[1:]
 
 
@@ -143,9 +142,11 @@ def certainty(entry: ReportEntry) -> str:
 
 
 def _decision(stored: Mapping[str, Any]) -> Decision | None:
-    """Return a stored decision of a test that stopped early; `None` where everything was asked."""
+    """Return a stored decision of a test that stopped early, or of an interval; `None` where everything was asked."""
     if stored.get("method") != "sequential":
-        return None
+        alpha, is_interval = stored.get("alpha"), stored.get("is_interval") is True
+        known = is_interval and isinstance(alpha, int | float)
+        return Decision(method="exhaustive", alpha=alpha, n=0, n_planned=0, is_interval=True) if known else None
     names = ("alpha", "n", "n_planned", "log_e_holds", "log_e_broken", "lower", "upper")
     numbers: dict[str, Any] = {name: stored[name] for name in names if isinstance(stored.get(name), int | float)}
     return Decision(method="sequential", **{"alpha": 0.0, "n": 0, "n_planned": 0, **numbers})

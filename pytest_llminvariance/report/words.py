@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Finding, Verdict
 from pytest_llminvariance.measures.metrics import METRICS, Number
@@ -81,6 +82,8 @@ def certainty_words(decision: Decision | None, *, asked: int, planned: int, desi
     if decision is not None and decision.method == "sequential":
         return _tested(decision, planned, design)
     everything = f"{plural(asked, 'question')}{f', {design} each' if design else ''}, all asked"
+    if decision is not None and decision.is_interval:
+        return f"risk {decision.alpha:.2g}: {everything}; each end for questions like these is wrong with at most that risk"
     return f"exact: {everything}" if is_exact else f"{everything}; ties and missing answers leave the range"
 
 
@@ -96,6 +99,18 @@ def _tested(decision: Decision, planned: int, design: str) -> str:
         f"risk {decision.alpha:.2g}: {decision.n:,} {of} {plural(decision.n_planned, unit)}{each}; "
         f"the mean is {ends}, each end wrong with at most that risk"
     )
+
+
+def estimate_words(details: Mapping[str, Any]) -> str:
+    """Return the numbers beside an effect: `length 0.2 (0.1 to 0.3 at 99%)`; empty where there are none."""
+    rows = details.get("estimates")
+    return "; ".join(_estimated(*item) for item in rows.items()) if isinstance(rows, Mapping) else ""
+
+
+def _estimated(name: str, row: Mapping[str, Any]) -> str:
+    low, high, level = row.get("low"), row.get("high"), row.get("level")
+    ends = "" if low is None or high is None else f" ({number(low)} to {number(high)} at {level:.0%})"
+    return f"{name} {number(row.get('value', 0.0))}{ends}"
 
 
 def names(found: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The properties that can be checked, one table: `check`, audits, the selftest, judging and the docs read it.
+"""The properties that can be checked, one table: `check`, assertions, audits, the selftest, judging and the docs read it.
 
 To add one, write its class in a file of its own and add it to the table below (or call `register`).
 """
@@ -9,15 +9,34 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, RecordedProperty, SelfTest
+from pytest_llminvariance.checks.properties.asides import Distractors, OutputFormats, Tiers
+from pytest_llminvariance.checks.properties.base import (
+    Audited,
+    Case,
+    Plan,
+    Pooled,
+    Probe,
+    Property,
+    RecordedProperty,
+    SelfTest,
+)
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
+from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
+from pytest_llminvariance.checks.properties.firm import Firmness
+from pytest_llminvariance.checks.properties.groups import GroupSwap
+from pytest_llminvariance.checks.properties.instances import InstancesEqual
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
+from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
+from pytest_llminvariance.checks.properties.refusing import Refusals
+from pytest_llminvariance.checks.properties.stances import Languages, OpenAndClosed
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.metrics import add_metric, own_metric
 from pytest_llminvariance.transforms.base import Transform
 
-__all__ = ["Audited", "Plan", "Probe", "Property", "SelfTest"]
+__all__ = ["Audited", "Case", "Plan", "Pooled", "Probe", "Property", "SelfTest", "own_metric"]
 
 PROPERTIES: dict[str, type[Property]] = {}
 """By name."""
@@ -42,10 +61,16 @@ def register(kind: type[Property]) -> type[Property]:
                 f"property {kind.__name__} uses {min(taken)!r}, which is taken by {other.__name__}. Use another"
             )
     PROPERTIES[kind.name] = kind
+    if kind.own is not None:
+        add_metric(kind.own)
     return kind
 
 
 for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
+    register(_kind)
+for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder):
+    register(_kind)
+for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder):
     register(_kind)
 
 
@@ -58,6 +83,11 @@ def audits() -> dict[str, tuple[type[Property], Audited]]:
 def default_audits() -> tuple[str, ...]:
     """Return what an audit checks unless told otherwise, by name in the audit."""
     return tuple(name for name, (_, how) in audits().items() if how.by_default)
+
+
+def by_assertion() -> dict[str, type[Property]]:
+    """Return properties by the name of the assertion that is made of them; several may share one that is written out."""
+    return {kind.assertion: kind for kind in PROPERTIES.values() if kind.assertion}
 
 
 def short_names() -> dict[str, str]:

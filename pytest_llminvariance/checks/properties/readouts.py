@@ -34,6 +34,8 @@ class ReadoutAgreement(Property):
     )
 
     def __init__(self, *, readouts: Sequence[str] = ("label", "text")) -> None:
+        if isinstance(readouts, str):
+            raise UsageError(f"readouts is {readouts!r}, but must be a list of two or more, such as ('label', 'text')")
         self.readouts = tuple(readouts)
         if len(set(self.readouts)) < 2 or len(set(self.readouts)) < len(self.readouts) or "auto" in self.readouts:
             raise UsageError(
