@@ -350,6 +350,14 @@ def _warnings(
                 f"{OPPOSED}: {item.id or item.stem!r} ({item.trait}, key {key}) is answered {score:.2g}, the other items of its key "
                 f"{statistics.median(others):.2g}"
             )
+    for trait in items.traits:
+        for is_minus in (False, True):
+            row = [mean for item, mean in zip(items.items, means, strict=True) if (item.trait, item.reverse_keyed) == (trait, is_minus)]
+            if found := likert.camps([mean for mean in row if mean is not None], scale):
+                yield (
+                    f"{OPPOSED}: items of {trait} with key {'-' if is_minus else '+'} are answered at both ends of the scale "
+                    f"({found[0]:.2g} and {found[1]:.2g}); or the answers do not hang together"
+                )
     for one in consistency:
         if len(sheets) > 2 and one.before is not None and one.after is not None and one.after < min(one.before, 0):
             yield f"{OPPOSED}: alpha of {one.trait} falls from {one.before:.2g} to {one.after:.2g} when its - items are mirrored"

@@ -128,6 +128,21 @@ def looks_mistyped(score: float, others: Sequence[float], ends: Ends) -> bool:
     return abs(score - middle) - abs(ends[0] + ends[1] - score - middle) >= span / 2
 
 
+def camps(scores: Sequence[float], ends: Ends) -> tuple[float, float] | None:
+    """Return the means of two camps that items of one key fall into, one at each end of the scale; `None` for any other picture.
+
+    Items that measure one thing cannot be answered at both ends: half of them are keyed the other way. A quarter of the
+    items at least must stand in each camp, none in the middle, and each camp within an eighth of the range.
+    """
+    middle, span = (ends[0] + ends[1]) / 2, ends[1] - ends[0]
+    low, high = [score for score in scores if score < middle], [score for score in scores if score >= middle]
+    if min(len(low), len(high)) < max(2, len(scores) / 4) or any(abs(score - middle) < span / 8 for score in scores):
+        return None
+    means = _mean(low), _mean(high)
+    close = all(_mean([abs(one - mean) for one in camp]) <= span / 8 for camp, mean in zip((low, high), means, strict=True))
+    return means if close and means[1] - means[0] >= span * 5 / 8 else None
+
+
 def kept(shown: Presentation, first: frozenset[int], second: frozenset[int]) -> str:
     """Return what stayed when the options of `shown` were reversed: the content, the position, both, or neither (other).
 

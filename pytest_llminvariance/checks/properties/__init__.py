@@ -28,6 +28,7 @@ from pytest_llminvariance.checks.properties.groups import GroupSwap
 from pytest_llminvariance.checks.properties.instances import InstancesEqual
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
+from pytest_llminvariance.checks.properties.places import PlaceBias
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.refusing import Refusals
 from pytest_llminvariance.checks.properties.stances import Languages, OpenAndClosed
@@ -71,6 +72,8 @@ for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Trackin
 for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder):
     register(_kind)
 for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder):
+    register(_kind)
+for _kind in (PlaceBias,):
     register(_kind)
 
 
