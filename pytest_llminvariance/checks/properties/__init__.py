@@ -21,6 +21,7 @@ from pytest_llminvariance.checks.properties.base import (
     SelfTest,
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.complementary import Complementary
 from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
 from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
 from pytest_llminvariance.checks.properties.firm import Firmness
@@ -73,7 +74,7 @@ for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, Evid
     register(_kind)
 for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder):
     register(_kind)
-for _kind in (PlaceBias,):
+for _kind in (PlaceBias, Complementary):
     register(_kind)
 
 
