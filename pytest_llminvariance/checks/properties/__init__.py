@@ -29,6 +29,7 @@ from pytest_llminvariance.checks.properties.groups import GroupSwap
 from pytest_llminvariance.checks.properties.instances import InstancesEqual
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
+from pytest_llminvariance.checks.properties.paraphrase import ParaphraseConsistency
 from pytest_llminvariance.checks.properties.places import PlaceBias
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.refusing import Refusals
@@ -74,7 +75,7 @@ for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, Evid
     register(_kind)
 for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder):
     register(_kind)
-for _kind in (PlaceBias, Complementary):
+for _kind in (PlaceBias, Complementary, ParaphraseConsistency):
     register(_kind)
 
 
