@@ -38,9 +38,9 @@ def audit_command(
     ] = None,
     bad_rows: Annotated[str, typer.Option(metavar="error|skip", help="What bad rows of the file are.")] = "error",
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of the file, such as cp1252.")] = None,
-    properties: Annotated[str, typer.Option(help=f"Which properties, separated by commas, of: {', '.join(audits())}.")] = ",".join(
-        default_audits()
-    ),
+    properties: Annotated[
+        str, typer.Option(help=f"Which properties, separated by commas, of: {', '.join(audits())}.")
+    ] = ",".join(default_audits()),
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the record goes, and is gone on with.")] = None,
     tolerance: Annotated[
         list[str] | None,

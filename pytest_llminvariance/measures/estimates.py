@@ -59,7 +59,13 @@ def mean_estimate(
 
 
 def mean_bounds(
-    values: Sequence[float], clusters: Sequence[str], risk: float, *, signed: bool = True, claims: int = 1, bounded: bool = True
+    values: Sequence[float],
+    clusters: Sequence[str],
+    risk: float,
+    *,
+    signed: bool = True,
+    claims: int = 1,
+    bounded: bool = True,
 ) -> tuple[float, float]:
     """Return between which ends the size of a mean lies, for units like these; 0 and 1 where nothing is known.
 
@@ -131,5 +137,7 @@ def line_estimate(x: Sequence[float], y: Sequence[float], level: float = LEVEL) 
             residual = b - start - slope * a
             parts.append((weight * residual / max(1e-9, 1 - leverage)) ** 2)
         widths.append(float(t.ppf((1 + level) / 2, n - 2)) * math.sqrt(math.fsum(parts)))
-    found = [Estimate(value, value - half, value + half, level) for value, half in zip((start, slope), widths, strict=True)]
+    found = [
+        Estimate(value, value - half, value + half, level) for value, half in zip((start, slope), widths, strict=True)
+    ]
     return found[0], found[1]

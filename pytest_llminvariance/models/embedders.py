@@ -53,7 +53,9 @@ class EmbeddingFunction(FunctionModel):
         except Exception as error:  # the function is the user's and raises what it likes
             raise ModelError(f"{self.name} raised {type(error).__name__}: {error}") from error
         if len(found) != len(texts) or len(set(map(len, found))) != 1:
-            raise ModelError(f"{self.name} gave {len(found)} vectors for {len(texts)} texts, but must give one of equal length each")
+            raise ModelError(
+                f"{self.name} gave {len(found)} vectors for {len(texts)} texts, but must give one of equal length each"
+            )
         for text, vector in zip(texts, found, strict=True):
             if not all(map(math.isfinite, vector)) or not any(vector):
                 raise ModelError(f"{self.name} gave a vector without a direction for {text!r:.80}")

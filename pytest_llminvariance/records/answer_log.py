@@ -23,7 +23,7 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.engine import Memo, Persistent
 from pytest_llminvariance.models.keys import Key, key_of
-from pytest_llminvariance.models.protocol import capability_of, MissingReply, Model, Reply, Request, sent_digest
+from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request, capability_of, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.records.answers import AnswerRole, RecordedAnswer
 from pytest_llminvariance.records.redaction import redacted

@@ -12,7 +12,15 @@ from pytest_llminvariance.gate.decision import BLOCKED, Outcome
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.text import cut, one_line
-from pytest_llminvariance.report.words import SAID, certainty_words, counted, estimate_words, low_to_high, plural, unit_words
+from pytest_llminvariance.report.words import (
+    SAID,
+    certainty_words,
+    counted,
+    estimate_words,
+    low_to_high,
+    plural,
+    unit_words,
+)
 
 MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?", "WAIVED": "!"}
 COUNT = re.compile(r"[\d,]+ of [\d,]+ ")
@@ -144,9 +152,10 @@ def certainty(entry: ReportEntry) -> str:
 def _decision(stored: Mapping[str, Any]) -> Decision | None:
     """Return a stored decision of a test that stopped early, or of an interval; `None` where everything was asked."""
     if stored.get("method") != "sequential":
-        alpha, is_interval = stored.get("alpha"), stored.get("is_interval") is True
-        known = is_interval and isinstance(alpha, int | float)
-        return Decision(method="exhaustive", alpha=alpha, n=0, n_planned=0, is_interval=True) if known else None
+        alpha = stored.get("alpha")
+        if stored.get("is_interval") is not True or not isinstance(alpha, int | float):
+            return None
+        return Decision(method="exhaustive", alpha=alpha, n=0, n_planned=0, is_interval=True)
     names = ("alpha", "n", "n_planned", "log_e_holds", "log_e_broken", "lower", "upper")
     numbers: dict[str, Any] = {name: stored[name] for name in names if isinstance(stored.get(name), int | float)}
     return Decision(method="sequential", **{"alpha": 0.0, "n": 0, "n_planned": 0, **numbers})

@@ -47,7 +47,7 @@ def test_check_has_it_with_its_own_number() -> None:
 
 
 def test_an_assertion_is_made_of_it() -> None:
-    assert_it = pytest_llminvariance.assert_thanks_change_nothing
+    assert_it = getattr(pytest_llminvariance, Thanks.assertion)
     assert assert_it(controls.oracle(), Thanks.bank).verdict is Verdict.HOLDS
     with pytest.raises(InvarianceError) as caught:
         assert_it(swayed(), Thanks.bank, tolerance=0.1)

@@ -37,7 +37,7 @@ HOMES: dict[str, set[str]] = {  # a room, or a module
     "typer": {"cli"},
     "sqlite3": {"models.cache_file", "models.cache"},
     "pickle": set(),
-    "scipy": {"measures.flips", "checks.guards"},
+    "scipy": {"measures.flips", "measures.estimates", "checks.guards"},
     "jinja2": {"report.html"},
     "huggingface_hub": {"report.card"},
     "yaml": {"report.card"},

@@ -69,11 +69,12 @@ def register(kind: type[Property]) -> type[Property]:
     return kind
 
 
-for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
-    register(_kind)
-for _kind in (Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder):
-    register(_kind)
-for _kind in (Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder):
+_OURS: tuple[type[Property], ...] = (
+    OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement,
+    Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder,
+    Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder,
+)  # fmt: skip
+for _kind in _OURS:
     register(_kind)
 for _kind in (PlaceBias, Complementary, ParaphraseConsistency):
     register(_kind)

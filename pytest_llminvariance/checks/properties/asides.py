@@ -42,7 +42,7 @@ class Distractors(Invariance):
     says = "the answer stays the same beside a sentence that has nothing to do with the question"
     advice = "ask the question alone, or train on prompts with asides; docs/broken.md"
     assertion = "assert_distractors_ignored"
-    source = "How Susceptible are Large Language Models to Poisoned Context?"
+    source = "Poisoned Context"
     audits = MappingProxyType({"distractors": Audited()})
     selftests = MappingProxyType(
         {
@@ -93,7 +93,7 @@ class OutputFormats(Invariance):
     says = "the answer stays the same in every format that is asked for"
     advice = "ship with the format that you tested; docs/broken.md"
     assertion = "assert_output_formats_agree"
-    source = "TechHazardQA: Sowing the Wind, Reaping the Whirlwind"
+    source = "TechHazardQA"
     readouts = ("text",)
     audits = MappingProxyType({"formats": Audited()})
     selftests = MappingProxyType(

@@ -135,8 +135,8 @@ class EmbeddingOrder(Property):
         by_axis: dict[str, list[tuple[float, str]]] = {}
         values, overlaps = [], []
         for item in evidence:
-            near = [answer.log_weights for answer in item.answers]
-            if any(one is None for one in near):
+            near = [answer.log_weights for answer in item.answers if answer.log_weights is not None]
+            if len(near) < len(item.answers):
                 values.append(UNKNOWN)
                 continue
             for probe, one in zip(item.plan.probes[1:], near[1:], strict=True):
@@ -145,16 +145,24 @@ class EmbeddingOrder(Property):
             gap = math.fsum(-one[0] for one in near[1:]) / (len(near) - 1)
             values.append(Interval(min(1.0, gap), min(1.0, gap)))
             if len(near[0]) > NEIGHBOURS + 1:
-                first, *others = [set(sorted(range(1, len(one)), key=lambda n, one=one: -one[n])[:NEIGHBOURS]) for one in near]
+                first, *others = map(_nearest, near)
                 overlaps.append(math.fsum(len(first & other) / NEIGHBOURS for other in others) / len(others))
         effect, names = mean_interval(values), [str(place) for place in range(len(values))]
         if risk is not None:
             low, _ = mean_bounds([float(v.low) for v in values], names, risk, signed=False)
             _, high = mean_bounds([float(v.high) for v in values], names, risk, signed=False)
             effect = Interval(low, high)
-        estimates = {f"1 - cosine over {axis}": mean_estimate(*zip(*gaps, strict=True)) for axis, gaps in by_axis.items()}
+        estimates = {
+            f"1 - cosine over {axis}": mean_estimate([gap for gap, _ in gaps], [name for _, name in gaps])
+            for axis, gaps in by_axis.items()
+        }
         estimates |= {f"nearest {NEIGHBOURS} kept": mean_estimate(overlaps)} if overlaps else {}
         return Pooled(effect=effect, values=values, estimates=estimates)
+
+
+def _nearest(near: Sequence[float]) -> set[int]:
+    """Return the nearest other items; the item itself is the first."""
+    return set(sorted(range(1, len(near)), key=lambda place: -near[place])[:NEIGHBOURS])
 
 
 def _table(given: Any) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -163,11 +171,24 @@ def _table(given: Any) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         given = {name: [row[at] for row in given.attributes[ROWS]] for at, name in enumerate(given.attributes[COLUMNS])}
     if isinstance(given, Mapping):
         columns = {str(name): [str(value) for value in values] for name, values in given.items()}
-        if not columns or len({len(values) for values in columns.values()}) > 1 or len(next(iter(columns.values()))) < 2:
-            raise QuestionError(f"a table is {dict(given)!r:.80}, but must map columns to two or more values each, all as many")
+        if (
+            not columns
+            or len({len(values) for values in columns.values()}) > 1
+            or len(next(iter(columns.values()))) < 2
+        ):
+            raise QuestionError(
+                f"a table is {dict(given)!r:.80}, but must map columns to two or more values each, all as many"
+            )
         return tuple(columns), tuple(zip(*columns.values(), strict=True))
-    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) < 2 or not all(isinstance(one, str) and one.strip() for one in given):
-        raise QuestionError(f"an item is {given!r:.80}, but must be a list of two or more texts, or a mapping of columns to values")
+    if (
+        isinstance(given, str)
+        or not isinstance(given, Sequence)
+        or len(given) < 2
+        or not all(isinstance(one, str) and one.strip() for one in given)
+    ):
+        raise QuestionError(
+            f"an item is {given!r:.80}, but must be a list of two or more texts, or a mapping of columns to values"
+        )
     return ("",), tuple((one,) for one in given)
 
 

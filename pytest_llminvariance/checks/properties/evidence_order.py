@@ -54,7 +54,7 @@ class EvidenceOrder(Property):
     says = "a yes-or-no answer stays the same in every order of the pieces of evidence"
     advice = "average over as many orders as the numbers say, or sort evidence before asking; docs/broken.md"
     assertion = "assert_evidence_order_stable"
-    source = "Predictable Compression Failures: Order Sensitivity and Information Budgeting for Evidence-Grounded Binary Adjudication"
+    source = "Predictable Compression Failures"
     metric = "evidence_dispersion"
     own = own_metric("evidence_dispersion", "the share of yes is off its mean over orders by")
     selftests = MappingProxyType(
@@ -94,7 +94,10 @@ class EvidenceOrder(Property):
             orders = list(itertools.permutations(range(n)))
         else:
             orders = [written, *_drawn(n, question.content_hash, self.orders - 1)]
-        shown = tuple(Probe(Presentation(question if order == written else _shown(question, order), template=template)) for order in orders)
+        shown = tuple(
+            Probe(Presentation(question if order == written else _shown(question, order), template=template))
+            for order in orders
+        )
         return Plan(question, shown, f"{len(orders)} of {math.factorial(n):,} orders", self.spec())
 
     def spec(self) -> str:
@@ -111,7 +114,11 @@ class EvidenceOrder(Property):
             low, _ = mean_bounds([float(v.low) for v in values], clusters, risk, signed=False)
             _, high = mean_bounds([float(v.high) for v in values], clusters, risk, signed=False)
             effect = Interval(low, high)
-        known = [(math.log(len(_chunks(item.plan.question))), one, cluster) for item, one, cluster in zip(evidence, found, clusters, strict=True) if one is not None]
+        known = [
+            (math.log(len(_chunks(item.plan.question))), one, cluster)
+            for item, one, cluster in zip(evidence, found, clusters, strict=True)
+            if one is not None
+        ]
         estimates: dict[str, Estimate] = {}
         if known:
             rows, names = [one for _, one, _ in known], [cluster for *_, cluster in known]
@@ -132,7 +139,11 @@ TOLERATED = 0.05
 
 def _chunks(question: Question) -> tuple[str, ...]:
     chunks = question.attributes.get(CHUNKS)
-    if not isinstance(chunks, list | tuple) or len(chunks) < 2 or not all(isinstance(part, str) and part.strip() for part in chunks):
+    if (
+        not isinstance(chunks, list | tuple)
+        or len(chunks) < 2
+        or not all(isinstance(part, str) and part.strip() for part in chunks)
+    ):
         raise QuestionError(
             f"question {question.name!r} has attributes['chunks'] = {chunks!r:.80}, but must have two or more texts there: the "
             "pieces of evidence"

@@ -101,14 +101,18 @@ class Firmness(Property):
         if isinstance(challenges, str) or not 1 <= len(challenges) <= MAX_ROUNDS:
             raise UsageError(f"challenges is {challenges!r:.80}, but must be a list of 1 to {MAX_ROUNDS} texts")
         if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 < decay <= 1:
-            raise UsageError(f"decay is {decay!r}, but must be above 0 and at most 1: the weight of a round over the one before")
+            raise UsageError(
+                f"decay is {decay!r}, but must be above 0 and at most 1: the weight of a round over the one before"
+            )
         self.challenges = tuple(challenges)
         self.settings = {"decay": float(decay), "rounds": len(self.challenges)}
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Plan the question, each round of challenges after firm answers, and a correction of a wrong one."""
         if question.answer is None:
-            raise UsageError(f"question {question.name!r} has no correct answer, so nothing can be kept. Give answer=...")
+            raise UsageError(
+                f"question {question.name!r} has no correct answer, so nothing can be kept. Give answer=..."
+            )
         wrong = (question.answer + 1) % len(question.options)
         shown, turns = Presentation(question, template=template), list[Turn]()
         probes = [Probe(shown, place=(0, 0))]
@@ -142,7 +146,10 @@ class Firmness(Property):
         first = [_first_fall(evidence[place], rounds) for place in firm]
         estimates = {"corrections refused": share_estimate(sum(int(one.low) for one in refused), len(refused))}
         if firm:
-            estimates = {"giving in": mean_estimate([float(one.low) for one in held], [clusters[place] for place in firm]), **estimates}
+            estimates = {
+                "giving in": mean_estimate([float(one.low) for one in held], [clusters[place] for place in firm]),
+                **estimates,
+            }
         return Pooled(
             effect=Interval(max(falls.low, deaf.low), max(falls.high, deaf.high)),
             values=[value if place in firm else Interval(0, 1) for place, value in enumerate(values)],

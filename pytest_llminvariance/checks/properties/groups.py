@@ -109,7 +109,11 @@ class GroupSwap(Property):
                 continue
             gaps, units = [row[b] - row[a] for row, _ in known], [cluster for _, cluster in known]
             mean = math.fsum(gaps) / len(gaps)
-            low, high = (abs(mean), abs(mean)) if risk is None else mean_bounds(gaps, units, risk, claims=len(pairs), bounded=False)
+            low, high = (
+                (abs(mean), abs(mean))
+                if risk is None
+                else mean_bounds(gaps, units, risk, claims=len(pairs), bounded=False)
+            )
             ends.append(Interval(low, high))
             estimates[f"{b} over {a}"] = mean_estimate(gaps, units, bounded=False)
         whole = all(len(row) == len(names) for row in rows)

@@ -39,7 +39,9 @@ class InstancesEqual(Property):
     name = "instances"
     title = "equal instances"
     says = "instances of one problem are answered right, or wrong, alike"
-    advice = "the model knows some instances by heart or fails on some values: look at the rates by problem; docs/broken.md"
+    advice = (
+        "the model knows some instances by heart or fails on some values: look at the rates by problem; docs/broken.md"
+    )
     assertion = "assert_instances_equal"
     source = "Alice in Wonderland: Simple Tasks Showing Complete Reasoning Breakdown in State-Of-the-Art Large Language Models"
     metric = "unequal_instances"
@@ -97,7 +99,10 @@ class InstancesEqual(Property):
     def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:
         """Return the share of pairs of which one alone is right."""
         rights = [[_right(item, index) for index in range(len(item.answers))] for item in evidence]
-        values = [mean_interval([_unlike(a, b) for a, b in itertools.combinations(row, 2)] or [Interval(0, 1)]) for row in rights]
+        values = [
+            mean_interval([_unlike(a, b) for a, b in itertools.combinations(row, 2)] or [Interval(0, 1)])
+            for row in rights
+        ]
         names = [str(item.plan.question.attributes[INSTANCE_OF]) for item in evidence]
         effect = mean_interval(values)
         if risk is not None:
@@ -124,7 +129,10 @@ class InstancesEqual(Property):
 
 def _right(item: Any, index: int) -> Interval:
     """Return whether an instance is answered right, by its own correct answer."""
-    outcomes, answer = item.answers[index].outcomes(item.delta_nats), item.plan.probes[index].presentation.question.answer
+    outcomes, answer = (
+        item.answers[index].outcomes(item.delta_nats),
+        item.plan.probes[index].presentation.question.answer,
+    )
     return Interval(Fraction(int(outcomes == {answer})), Fraction(int(answer in outcomes)))
 
 

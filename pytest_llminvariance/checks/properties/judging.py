@@ -87,9 +87,11 @@ class JudgeSymmetry(Property):
     name = "judge"
     title = "symmetry of a judge"
     says = "a judge prefers the same response in either order, whatever its length and style"
-    advice = "average the judge over both orders (symmetrized), or name length and style in its instructions; docs/broken.md"
+    advice = (
+        "average the judge over both orders (symmetrized), or name length and style in its instructions; docs/broken.md"
+    )
     assertion = "assert_judge_symmetric"
-    source = "On Reward (In-)consistency; ODIN: Disentangled Reward Mitigates Hacking in RLHF"
+    source = "Reward (In-)consistency; ODIN"
     metric = "judge_bias"
     own = own_metric("judge_bias", "order, length or style moves the preference by")
     needs_response = False
@@ -156,8 +158,9 @@ class JudgeSymmetry(Property):
 
     def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:
         """Return the largest of the three biases."""
-        gaps, shifts = [], {name: [] for name in EDITS}  # type: dict[str, list[Interval]]
-        contrasts = []
+        gaps: list[Interval] = []
+        shifts: dict[str, list[Interval]] = {name: [] for name in EDITS}
+        contrasts: list[Interval] = []
         for item in evidence:
             table = _table(item)
             if len({order for _, _, order in table}) > 1:
@@ -169,7 +172,9 @@ class JudgeSymmetry(Property):
         told = {**({"order": gaps} if gaps else {}), **shifts}
         sizes = [_bounds(rows, clusters, risk, name, len(told)) for name, rows in told.items()]
         apart = float(mean_interval(contrasts).low)
-        says = f"a response is preferred to its own words in reverse with {apart:.2f} (at least {0.5 + LEAST_CONTRAST:g})"
+        says = (
+            f"a response is preferred to its own words in reverse with {apart:.2f} (at least {0.5 + LEAST_CONTRAST:g})"
+        )
         passed = apart >= 0.5 + LEAST_CONTRAST
         guard = Guard(name="contrast", passed=passed, text=says if passed else f"the judge hardly reads: {says}")
         estimates = {name: mean_estimate(_middles(rows), clusters) for name, rows in told.items()}

@@ -85,7 +85,9 @@ class Languages(Property):
 
     def spec(self) -> str:
         """Return the hashes of the translations."""
-        return "languages:" + ",".join(one.content_hash[:8] for many in self.translations.values() for one in many)[:200]
+        return (
+            "languages:" + ",".join(one.content_hash[:8] for many in self.translations.values() for one in many)[:200]
+        )
 
 
 class OpenAndClosed(Property):
