@@ -22,9 +22,13 @@ from pytest_llminvariance.assertions import assert_same_answer as assert_same_an
 from pytest_llminvariance.assertions import assert_tiers_ignored as assert_tiers_ignored
 from pytest_llminvariance.assertions import assert_tracks as assert_tracks
 from pytest_llminvariance.checks.check import check as check
+from pytest_llminvariance.checks.decompose import decompose as decompose
+from pytest_llminvariance.checks.frames import compare_frames as compare_frames
+from pytest_llminvariance.checks.multiverse import multiverse as multiverse
 from pytest_llminvariance.checks.noise import noise_floor as noise_floor
 from pytest_llminvariance.checks.recorders import FindingList as FindingList
 from pytest_llminvariance.checks.run import run as run
+from pytest_llminvariance.checks.subject import debiased as debiased
 from pytest_llminvariance.checks.subject import symmetrized as symmetrized
 from pytest_llminvariance.checks.subject import wrap_model as wrap_model
 from pytest_llminvariance.checks.verdict import Finding as Finding
@@ -56,6 +60,7 @@ from pytest_llminvariance.questions.reading import load_questions as load_questi
 from pytest_llminvariance.questions.references import fix_references as fix_references
 from pytest_llminvariance.questions.template import Layout as Layout
 from pytest_llminvariance.questions.template import Template as Template
+from pytest_llminvariance.report.instrument import instrument as instrument
 from pytest_llminvariance.search.breadth_first import find_counterexample as find_counterexample
 from pytest_llminvariance.search.conversations import Conversation as Conversation
 from pytest_llminvariance.search.conversations import run_machine as run_machine

@@ -80,7 +80,9 @@ def decompose(
     orbits = [under.orbit(question, template).presentations for question in asked]
     for question, orbit in zip(asked, orbits, strict=True):
         if len(orbit) < 2:
-            raise UsageError(f"{under.title} makes one form of question {question.name!r}, so there is nothing to compare")
+            raise UsageError(
+                f"{under.title} makes one form of question {question.name!r}, so there is nothing to compare"
+            )
     answers = iter(answers_to(model, [shown for orbit in orbits for shown in orbit], readout))
     rows = [[next(answers) for _ in orbit] for orbit in orbits]
     known = {

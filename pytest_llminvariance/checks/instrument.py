@@ -137,7 +137,9 @@ class _Sheet:
 
     def __post_init__(self) -> None:
         scored = {
-            condition: [score_ends(answer, _scores(one)) for answer, one in zip(row, self.shown[condition[0]], strict=True)]
+            condition: [
+                score_ends(answer, _scores(one)) for answer, one in zip(row, self.shown[condition[0]], strict=True)
+            ]
             for condition, row in self.answers.items()
         }
         object.__setattr__(self, "raw", scored)
@@ -156,7 +158,9 @@ def measure_instrument(
         UsageError: for bad arguments, before anything is asked, or recorded answers that fit nothing.
     """
     if not isinstance(questionnaire, Questionnaire):
-        raise UsageError(f"questionnaire is {questionnaire!r:.80}, but must be a Questionnaire (load_questionnaire reads one)")
+        raise UsageError(
+            f"questionnaire is {questionnaire!r:.80}, but must be a Questionnaire (load_questionnaire reads one)"
+        )
     scale = (min(questionnaire.scale.scores), max(questionnaire.scale.scores))
     if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < scale[1] - scale[0]:
         raise UsageError(
@@ -185,7 +189,10 @@ def measure_instrument(
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Return names of respondents, numbered where one comes twice."""
-    return [name if names.count(name) == 1 else f"{name} ({names[:place].count(name) + 1})" for place, name in enumerate(names)]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[:place].count(name) + 1})"
+        for place, name in enumerate(names)
+    ]
 
 
 def _ask(model: Model, name: str, items: Questionnaire, ways: Sequence[Template], readout: str) -> _Sheet:
@@ -219,7 +226,9 @@ def _keyed(ends: Ends, scale: Ends, *, mirrored: bool) -> Ends:
     return (whole - ends[1], whole - ends[0]) if mirrored else ends
 
 
-def _of_trait(sheet: _Sheet, items: Questionnaire, scale: Ends, trait: str) -> Mapping[tuple[str, Direction], list[Ends]]:
+def _of_trait(
+    sheet: _Sheet, items: Questionnaire, scale: Ends, trait: str
+) -> Mapping[tuple[str, Direction], list[Ends]]:
     """Return the keyed scores of a trait's items by condition."""
     return {
         condition: [
@@ -254,7 +263,9 @@ def _cells(sheet: _Sheet, items: Questionnaire, ways: Sequence[str], scale: Ends
         for kind, a, b in compared:
             found = likert.effect(scores[a], scores[b])
             verdict, reason = _verdict(found, margin)
-            if verdict is Verdict.HOLDS and (why := FLAT if {a, b} & flat else BY_PLACE if {a[0], b[0]} & by_place else ""):
+            if verdict is Verdict.HOLDS and (
+                why := FLAT if {a, b} & flat else BY_PLACE if {a[0], b[0]} & by_place else ""
+            ):
                 verdict, reason = Verdict.UNDECIDED, why
             yield Cell(
                 kind=kind, model=sheet.model, trait=trait, before=a, after=b, effect=found,
@@ -280,7 +291,10 @@ def _verdict(found: likert.Effect, margin: float) -> tuple[Verdict, str]:
 
 def _adjusted(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells with p-values adjusted over the whole table."""
-    ways: Mapping[str, Callable[[Sequence[float | None]], list[float | None]]] = {"holm": holm, "bh": benjamini_hochberg}
+    ways: Mapping[str, Callable[[Sequence[float | None]], list[float | None]]] = {
+        "holm": holm,
+        "bh": benjamini_hochberg,
+    }
     columns = {
         f"{name}_{how}": adjust([getattr(cell, name) for cell in cells])
         for name in ("p_permutation", "p_rank")
@@ -320,7 +334,10 @@ def _consistency(sheets: Sequence[_Sheet], items: Questionnaire, trait: str, sca
     mirrored = [items.items[place].reverse_keyed for place in chosen]
     printed = [[row[place][0] for place in chosen] for row in rows]
     keyed = [
-        [_keyed((score, score), scale, mirrored=is_mirrored)[0] for score, is_mirrored in zip(row, mirrored, strict=True)]
+        [
+            _keyed((score, score), scale, mirrored=is_mirrored)[0]
+            for score, is_mirrored in zip(row, mirrored, strict=True)
+        ]
         for row in printed
     ]
     alphas = likert.cronbach_alpha(printed), likert.cronbach_alpha(keyed)
@@ -352,7 +369,11 @@ def _warnings(
             )
     for trait in items.traits:
         for is_minus in (False, True):
-            row = [mean for item, mean in zip(items.items, means, strict=True) if (item.trait, item.reverse_keyed) == (trait, is_minus)]
+            row = [
+                mean
+                for item, mean in zip(items.items, means, strict=True)
+                if (item.trait, item.reverse_keyed) == (trait, is_minus)
+            ]
             if found := likert.camps([mean for mean in row if mean is not None], scale):
                 yield (
                     f"{OPPOSED}: items of {trait} with key {'-' if is_minus else '+'} are answered at both ends of the scale "

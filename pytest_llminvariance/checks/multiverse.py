@@ -82,7 +82,9 @@ class Multiverse:
         if self.shares is not None:
             names = {"item": "question", "form": "form", "order": "order", "replicate": "replicate"}
             told = ((title, getattr(self.shares, name)) for title, name in names.items())
-            yield "  variance: " + ", ".join(f"{title} {'not varied' if v is None else f'{v:.0%}'}" for title, v in told)
+            yield "  variance: " + ", ".join(
+                f"{title} {'not varied' if v is None else f'{v:.0%}'}" for title, v in told
+            )
         split = sum(one.answer is None for one in self.consensus.values())
         yield f"  consensus on {len(self.consensus) - split} of {len(self.consensus)} questions"
 
@@ -144,7 +146,11 @@ def _shown(question: Question, template: Template, order: Arrangement, labels: t
     if order == "reversed":
         return as_written.replace(order=as_written.order[::-1])
     half = len(question.options) // 2
-    return as_written.replace(order=as_written.order[half:] + as_written.order[:half]) if order == "rotated" else as_written
+    return (
+        as_written.replace(order=as_written.order[half:] + as_written.order[:half])
+        if order == "rotated"
+        else as_written
+    )
 
 
 def _hit(answer: AnswerDistribution, target: int | None, delta_nats: float) -> Interval:
@@ -156,7 +162,9 @@ def _hit(answer: AnswerDistribution, target: int | None, delta_nats: float) -> I
     return Interval(part, part)
 
 
-def _observations(keys: Sequence[tuple[Template, Arrangement, tuple[str, ...]]], rows: Sequence[Sequence[AnswerDistribution]]) -> list[Observation]:
+def _observations(
+    keys: Sequence[tuple[Template, Arrangement, tuple[str, ...]]], rows: Sequence[Sequence[AnswerDistribution]]
+) -> list[Observation]:
     """Return the probability of each question's favourite, the option that is most probable on average, under each way."""
     found = []
     for place in range(len(rows[0])):

@@ -89,7 +89,9 @@ def new(
 def import_(
     table: Annotated[
         Path,
-        typer.Argument(metavar="TABLE", help="Wordings with question, wording, source, audit and reviewer: .csv or .json."),
+        typer.Argument(
+            metavar="TABLE", help="Wordings with question, wording, source, audit and reviewer: .csv or .json."
+        ),
     ],
     questions: Annotated[Path, typer.Argument(metavar="QUESTIONS", help="The questions that they belong to.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The lock file to write or to add to.")] = DEFAULT,

@@ -43,4 +43,6 @@ def consensus(answers: Sequence[AnswerDistribution], delta_nats: float) -> Conse
     best = ranked[0] if lead > n_open + 1e-9 else None
     off = [place for place, seen in enumerate(outcomes) if best is not None and best not in seen]
     off.sort(key=lambda place: answers[place].probabilities[best or 0])
-    return Consensus(best, votes[ranked[0]] / known if known else 0.0, lead / len(answers), len(answers), n_open, tuple(off))
+    return Consensus(
+        best, votes[ranked[0]] / known if known else 0.0, lead / len(answers), len(answers), n_open, tuple(off)
+    )

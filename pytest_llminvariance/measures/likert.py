@@ -95,7 +95,11 @@ def acquiescence(plus: Sequence[Ends], minus: Sequence[Ends], confidence: float 
         return Acquiescence(None, low, high)
     parts = [one.sd**2 / one.n, other.sd**2 / other.n]
     spread = math.fsum(parts)
-    freedom = spread**2 / math.fsum(part**2 / (n - 1) for part, n in zip(parts, (one.n, other.n), strict=True)) if spread else 1.0
+    freedom = (
+        spread**2 / math.fsum(part**2 / (n - 1) for part, n in zip(parts, (one.n, other.n), strict=True))
+        if spread
+        else 1.0
+    )
     half = t_quantile(confidence, freedom) * math.sqrt(spread)
     return Acquiescence(one.mean - other.mean, low - half, high + half)
 
@@ -139,7 +143,9 @@ def camps(scores: Sequence[float], ends: Ends) -> tuple[float, float] | None:
     if min(len(low), len(high)) < max(2, len(scores) / 4) or any(abs(score - middle) < span / 8 for score in scores):
         return None
     means = _mean(low), _mean(high)
-    close = all(_mean([abs(one - mean) for one in camp]) <= span / 8 for camp, mean in zip((low, high), means, strict=True))
+    close = all(
+        _mean([abs(one - mean) for one in camp]) <= span / 8 for camp, mean in zip((low, high), means, strict=True)
+    )
     return means if close and means[1] - means[0] >= span * 5 / 8 else None
 
 

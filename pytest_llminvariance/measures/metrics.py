@@ -253,7 +253,10 @@ _METRICS = {
             "js_distance", "Jensen-Shannon distance to the mean answer is", "", _js_distance, needs_full_design=True
         ),
         Metric(
-            "form_inconsistency", "answers diverge, as a share of the most that they can, by", "", _form_inconsistency,
+            "form_inconsistency",
+            "answers diverge, as a share of the most that they can, by",
+            "",
+            _form_inconsistency,
             needs_full_design=True,
         ),
         Metric("score_gap", "expected scores differ by", "", _score_gap, needs_scores=True),

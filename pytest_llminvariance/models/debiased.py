@@ -79,7 +79,9 @@ class DebiasedModel:
                     f"{self.name} must show {k} options, but none of the questions that its prior is from has {k}. Give it some"
                 )
             requests = [
-                LabelRequest(Presentation(q, order=order, labels=one.given_labels, layout=one.layout, template=one.template))
+                LabelRequest(
+                    Presentation(q, order=order, labels=one.given_labels, layout=one.layout, template=one.template)
+                )
                 for q in asked
                 for order in cyclic_orders(k)
             ]
@@ -110,7 +112,11 @@ def _prior(replies: Sequence[Reply], k: int) -> tuple[float, ...]:
     for start in range(0, len(replies), k):
         row = [reply.logprobs_nats for reply in replies[start : start + k] if isinstance(reply, LabelReply)]
         if len(row) == k:
-            shares.append(_softmax([math.fsum(max(value, LEAST_NATS) for value in column) / k for column in zip(*row, strict=True)]))
+            shares.append(
+                _softmax(
+                    [math.fsum(max(value, LEAST_NATS) for value in column) / k for column in zip(*row, strict=True)]
+                )
+            )
     if not shares:
         raise UsageError("no question that the prior is estimated on was answered in all its rotations")
     return tuple(math.log(math.fsum(column) / len(shares)) for column in zip(*shares, strict=True))

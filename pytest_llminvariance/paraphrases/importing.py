@@ -80,9 +80,13 @@ def _check(row: object, where: str) -> None:
     if row["audit"] == "human" and not (row.get("reviewer") or "").strip():
         raise QuestionError(f"{where}: audit is 'human', but the field 'reviewer' is missing. Say who checked it")
     if len(row["wording"]) > MAX_STEM:
-        raise QuestionError(f"{where}: the field 'wording' has {len(row['wording']):,} characters, but may have {MAX_STEM:,}")
+        raise QuestionError(
+            f"{where}: the field 'wording' has {len(row['wording']):,} characters, but may have {MAX_STEM:,}"
+        )
     if set(SLOT.findall(row["question"])) != set(SLOT.findall(row["wording"])):
-        raise QuestionError(f"{where}: question and wording have different {{slots}}, so the wording says something else")
+        raise QuestionError(
+            f"{where}: question and wording have different {{slots}}, so the wording says something else"
+        )
 
 
 def merged(lock: Lock, questions: Sequence[Question], rows: Sequence[Mapping[str, str]], name: str) -> Imported:

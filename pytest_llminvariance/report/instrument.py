@@ -78,7 +78,9 @@ class Instrument:
         try:
             import pandas
         except ImportError as error:
-            raise UsageError("to_pandas needs pandas, which is not installed. Install it, or use rows() or to_csv()") from error
+            raise UsageError(
+                "to_pandas needs pandas, which is not installed. Install it, or use rows() or to_csv()"
+            ) from error
         return pandas.DataFrame(self.rows(part))
 
     def to_text(self) -> str:

@@ -44,7 +44,9 @@ def statement(question: Question) -> Pair:
         YES_NO, id=_named(question, "statement"), context=question.context, answer=0 if is_right else 1,
         attributes=question.attributes,
     )  # fmt: skip
-    words = f'The statement is: the answer to "{question.stem}" is not "{question.options[option]}". Is the statement true?'
+    words = (
+        f'The statement is: the answer to "{question.stem}" is not "{question.options[option]}". Is the statement true?'
+    )
     return made, dataclasses.replace(edited(made, "negate the statement", stem=words), answer=1 - (made.answer or 0))
 
 
@@ -61,7 +63,9 @@ def without_the_right_option(question: Question, foreign: Sequence[str]) -> Pair
         return None
     other = others[int(question.content_hash, 16) % len(others)]
     options = (*question.options, NONE_OF_THESE)
-    before = dataclasses.replace(question, options=options, scores=None, reverse_keyed=False, id=_named(question, "or none"))
+    before = dataclasses.replace(
+        question, options=options, scores=None, reverse_keyed=False, id=_named(question, "or none")
+    )
     gone = tuple(other if place == right else option for place, option in enumerate(options))
     after = edited(before, f'replace the right option by "{other}"', options=gone)
     return before, dataclasses.replace(after, answer=len(options) - 1)
@@ -112,7 +116,9 @@ def _named(question: Question, mark: str) -> str | None:
 
 def _refers(question: Question) -> bool:
     """Return whether an option is about other options, which a replaced one would change."""
-    return any(re.search(r"\b(?:above|below|both|none|all of|neither)\b", option, re.IGNORECASE) for option in question.options)
+    return any(
+        re.search(r"\b(?:above|below|both|none|all of|neither)\b", option, re.IGNORECASE) for option in question.options
+    )
 
 
 def _number(text: str) -> int | None:

@@ -55,7 +55,13 @@ def written(q: Questionnaire, raw: np.ndarray, path: Path) -> Path:
     for (w, way), (d, _), (i, item) in itertools.product(enumerate(WAYS), enumerate(DIRECTIONS), enumerate(q.items)):
         score = raw[w, d, i]
         place = None if np.isnan(score) else int(score) - 1 if d == 0 else 5 - int(score)
-        text = "I would rather talk of the weather" if place is None else "ABCDE"[place] if w == 0 else f"Answer: {place + 1}"
+        text = (
+            "I would rather talk of the weather"
+            if place is None
+            else "ABCDE"[place]
+            if w == 0
+            else f"Answer: {place + 1}"
+        )
         order = [0, 1, 2, 3, 4] if d == 0 else [4, 3, 2, 1, 0]
         lines.append(json.dumps({"question": item.id, "template": way, "order": order, "text": text}))
     path.write_text("\n".join(lines))
@@ -118,7 +124,12 @@ def test_300_items_in_3_administrations_and_2_directions_equal_plain_numpy_and_s
     assert made.numbers.prompts == 1_800
     rows, plain = made.rows(), plain_cells(q, raw, 0.3)
     assert len(rows) == len(plain) == 5 * (3 + 3 * 2)
-    wrong = [(row["cell"], name) for row, cell in zip(rows, plain, strict=True) for name in cell if not same(row[name], cell[name])]
+    wrong = [
+        (row["cell"], name)
+        for row, cell in zip(rows, plain, strict=True)
+        for name in cell
+        if not same(row[name], cell[name])
+    ]
     assert not wrong
     assert {row["verdict"] for row in rows} == set(Verdict)
     minus = np.array([item.reverse_keyed for item in q.items])
@@ -130,7 +141,9 @@ def test_300_items_in_3_administrations_and_2_directions_equal_plain_numpy_and_s
         assert (row["n"], row["unparsed"]) == (len(known), len(part) - len(known))
         assert row["mean"] == pytest.approx(known.mean())
         assert row["sd"] == pytest.approx(known.std(ddof=1))
-        assert (row["low"], row["high"]) == pytest.approx((np.nan_to_num(part, nan=1).mean(), np.nan_to_num(part, nan=5).mean()))
+        assert (row["low"], row["high"]) == pytest.approx(
+            (np.nan_to_num(part, nan=1).mean(), np.nan_to_num(part, nan=5).mean())
+        )
 
 
 def test_acceptance_equals_plain_numpy(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -121,4 +122,5 @@ def _checked(pair: Any) -> tuple[Question, Question]:
         raise QuestionError(
             f"question {before.name!r} and its negation must have the same two options, yes first, and different stems"
         )
-    return before, edited(before, "negate the statement", stem=after.stem, context=after.context)
+    negated = edited(before, "negate the statement", stem=after.stem, context=after.context)
+    return before, dataclasses.replace(negated, answer=after.answer)

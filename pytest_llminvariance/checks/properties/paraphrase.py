@@ -68,7 +68,10 @@ class ParaphraseConsistency(Invariance):
         cls, questions: Sequence[Question], template: Template | None, **options: Any
     ) -> tuple[Self, Template | None]:
         """Return it with two wordings that change nothing: for the selftest."""
-        texts = {question.content_hash: [f"Please answer. {question.stem}", f"{question.stem} Think of it."] for question in questions}
+        texts = {
+            question.content_hash: [f"Please answer. {question.stem}", f"{question.stem} Think of it."]
+            for question in questions
+        }
         return cls(paraphrases=Restate(texts), **options), template
 
     def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:

@@ -41,7 +41,9 @@ class PlaceBias(Invariance):
 
     name = "position_and_label"
     says = "neither a position nor a label attracts choices; the two are told apart"
-    advice = "average over orders with symmetrized(model), or take the prior off with debiased(model, ...); docs/broken.md"
+    advice = (
+        "average over orders with symmetrized(model), or take the prior off with debiased(model, ...); docs/broken.md"
+    )
     assertion = "assert_no_position_bias"
     source = "Questioning the Survey Responses of Large Language Models"
     metric = "place_bias"

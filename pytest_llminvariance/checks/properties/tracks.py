@@ -84,7 +84,9 @@ def _pairs(edit: object, bank: Sequence[object]) -> list[tuple[Question, Questio
         return [_checked_edit(edit)]
     made = list(must_change(edit, [other for other in bank if isinstance(other, Question)]))
     if not made:
-        raise QuestionError(f"question {edit.name!r} has no known answer, so no edit of it is known to change it. Give a pair")
+        raise QuestionError(
+            f"question {edit.name!r} has no known answer, so no edit of it is known to change it. Give a pair"
+        )
     return made
 
 

@@ -85,7 +85,12 @@ def instrument_page(
 ) -> str:
     """Return the page of an instrument: what is not known stands as a question mark."""
     return _template("instrument.html.j2").render(
-        headline=visible(headline), verdict=verdict, tables=tables, warnings=[*map(visible, warnings)], marks=MARKS, said=table_value
+        headline=visible(headline),
+        verdict=verdict,
+        tables=tables,
+        warnings=[*map(visible, warnings)],
+        marks=MARKS,
+        said=table_value,
     )
 
 
