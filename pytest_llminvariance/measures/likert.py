@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.measures.estimates import LEVEL
 from pytest_llminvariance.measures.metrics import Ends
 from pytest_llminvariance.measures.paired_tests import t_quantile
 from pytest_llminvariance.questions.presentation import Presentation
@@ -57,7 +58,7 @@ class Acquiescence:
     value: float | None
     low: float
     high: float
-    """A 95% interval (Welch) over items, widened by what open answers may have been."""
+    """A 99% interval (Welch) over items, widened by what open answers may have been."""
 
 
 def summary(scores: Sequence[Ends]) -> Summary:
@@ -82,7 +83,7 @@ def effect(before: Sequence[Ends], after: Sequence[Ends]) -> Effect:
     return Effect(_mean(known) if known else None, low, high, known)
 
 
-def acquiescence(plus: Sequence[Ends], minus: Sequence[Ends], confidence: float = 0.95) -> Acquiescence | None:
+def acquiescence(plus: Sequence[Ends], minus: Sequence[Ends], confidence: float = LEVEL) -> Acquiescence | None:
     """Return how far agreeing wins over content; `minus` holds the mirrored scores of - items. `None` without both keys.
 
     0 on average for a respondent who answers by content, up to the range of the scale for one who agrees with everything.

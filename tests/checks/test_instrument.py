@@ -156,7 +156,7 @@ def test_acceptance_equals_plain_numpy(tmp_path: Path) -> None:
         one = raw[w, DIRECTIONS.index(row["direction"])]
         plus, mirrored = one[~minus & ~np.isnan(one)], 6 - one[minus & ~np.isnan(one)]
         assert row["acquiescence"] == pytest.approx(plus.mean() - mirrored.mean())
-        welch = stats.ttest_ind(plus, mirrored, equal_var=False).confidence_interval(0.95)
+        welch = stats.ttest_ind(plus, mirrored, equal_var=False).confidence_interval(0.99)
         assert row["low"] < welch.low < welch.high < row["high"], "open answers widen it"
         a, b = raw[w]
         known = ~np.isnan(a + b)
@@ -174,7 +174,7 @@ def test_welch_interval_and_alpha_without_open_answers(tmp_path: Path) -> None:
     minus = np.array([item.reverse_keyed for item in q.items])
     row = made.rows("acceptance")[0]
     plus, mirrored = sheets[0][0, 0][~minus], 6 - sheets[0][0, 0][minus]
-    welch = stats.ttest_ind(plus, mirrored, equal_var=False).confidence_interval(0.95)
+    welch = stats.ttest_ind(plus, mirrored, equal_var=False).confidence_interval(0.99)
     assert (row["low"], row["high"]) == pytest.approx((welch.low, welch.high))
     people = np.concatenate([raw.reshape(6, 60) for raw in sheets])
     for found in made.rows("consistency"):
