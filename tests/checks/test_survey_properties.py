@@ -142,7 +142,7 @@ def test_bullets_are_read_by_option_and_refused_by_label() -> None:
 
 def test_assertion_both_ways() -> None:
     assert assert_no_position_bias(controls.oracle(), BANK, label_sets=TWO).verdict is Verdict.HOLDS
-    with pytest.raises(InvarianceError, match="choices by position or label are off balance by 0.75"):
+    with pytest.raises(InvarianceError, match=r"choices by position or label are off balance by 0\.75"):
         assert_no_position_bias(controls.always_first(), BANK, label_sets=TWO)
     with pytest.raises(UndecidedError):
         assert_no_position_bias(controls.uniform(), BANK, label_sets=TWO)
