@@ -139,7 +139,7 @@ def instrument(
 def _subject(model: AnyModel | str | os.PathLike[str]) -> AnyModel:
     if not isinstance(model, str | os.PathLike):
         return model
-    return load_replay(model) if str(model).endswith(".jsonl") and ":" not in str(model) else load_model(model)
+    return load_replay(Path(model)) if str(model).endswith(".jsonl") and ":" not in str(model) else load_model(model)
 
 
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:

@@ -114,7 +114,7 @@ def signs_p(d: np.ndarray) -> float:
 
 
 def same(ours: Any, theirs: Any) -> bool:
-    return ours == theirs if isinstance(theirs, str) else ours == pytest.approx(theirs, abs=1e-9)
+    return bool(ours == (theirs if isinstance(theirs, str) else pytest.approx(theirs, abs=1e-9)))
 
 
 def test_300_items_in_3_administrations_and_2_directions_equal_plain_numpy_and_scipy(tmp_path: Path) -> None:
