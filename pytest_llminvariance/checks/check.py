@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.protocol import AnyModel, Model
 from pytest_llminvariance.models.replay import ReplayModel
-from pytest_llminvariance.questions.question import Questions
+from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
 
@@ -44,7 +45,7 @@ class Measured:
 def check(
     property: str | Property | Transform,
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     *,
     tolerance: float,
     metric: str | None = None,
@@ -79,7 +80,7 @@ def check(
 def measure(
     property: Property,
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     *,
     tolerance: float,
     metric: str | None = None,

@@ -7,10 +7,10 @@ as, with the transform that shows it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pytest_llminvariance.checks.left_out import LeftOut, leave_out
 from pytest_llminvariance.checks.properties.base import Plan, Property
@@ -21,7 +21,7 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
 from pytest_llminvariance.models.wrapping import as_model
-from pytest_llminvariance.questions.question import Question, Questions, as_questions, known_answers
+from pytest_llminvariance.questions.question import Question, as_questions, known_answers
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
@@ -62,7 +62,7 @@ class Terms:
 def settle(
     property: Property,
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     *,
     tolerance: float,
     metric: str | None,
