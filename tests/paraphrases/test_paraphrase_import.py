@@ -94,7 +94,9 @@ def test_bad_files() -> None:
 def test_the_command(tmp_path: Path) -> None:
     questions, table, out = tmp_path / "q.jsonl", tmp_path / "t.csv", tmp_path / "p.toml"
     questions.write_text("\n".join(json.dumps({"id": q.id, "stem": q.stem, "options": list(q.options)}) for q in BANK))
-    table.write_text('question,wording,source,audit,reviewer\nIs {w} tall?,"Tall, is {w}?",us,human,Ada\nc,What is red?,m,model,\n')
+    table.write_text(
+        'question,wording,source,audit,reviewer\nIs {w} tall?,"Tall, is {w}?",us,human,Ada\nc,What is red?,m,model,\n'
+    )
     done = CliRunner().invoke(app, ["paraphrase", "import", str(table), str(questions), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert done.output == f"{out}: 2 accepted, 1 wait for review, 0 were there already\n"
