@@ -70,7 +70,7 @@ MUTATIONS = [
              "self._mirrored(score) if item.reverse_keyed else score", "score", (BOOKS,)),
     Mutation("keyed scores not mirrored", "questions/question.py",
              "tuple(total - score for score in self.scores)", "tuple(score for score in self.scores)", (BOOKS,)),
-    Mutation("the middle of a scale counted as content", "checks/finding.py",
+    Mutation("the middle of a scale counted as content", "measures/likert.py",
              'return "both" if content and position else', "return", (BOOKS,)),
     Mutation("as written counted among the others", "measures/metrics.py",
              "flip(answers[0], answer, delta_nats) for answer in answers[1:]]",
