@@ -11,17 +11,22 @@ from typing import Any
 
 _NAMES = {
     "assertions": (
-        "assert_batch_invariant assert_distractors_ignored assert_embedding_order_insignificant "
-        "assert_evidence_order_stable assert_firm assert_group_swap_invariant assert_instances_equal assert_invariant "
-        "assert_judge_symmetric assert_languages_agree assert_no_negative_flips assert_open_and_closed_agree "
-        "assert_order_symmetric assert_output_formats_agree assert_prompt_insensitive assert_readouts_agree "
-        "assert_refusals_stable assert_same_answer assert_tiers_ignored assert_tracks"
+        "assert_batch_invariant assert_complementary assert_distractors_ignored "
+        "assert_embedding_order_insignificant assert_evidence_order_stable assert_firm "
+        "assert_group_swap_invariant assert_instances_equal assert_invariant assert_judge_symmetric "
+        "assert_languages_agree assert_no_negative_flips assert_no_position_bias assert_open_and_closed_agree "
+        "assert_order_symmetric assert_output_formats_agree assert_paraphrase_consistent "
+        "assert_prompt_insensitive assert_readouts_agree assert_refusals_stable assert_same_answer "
+        "assert_tiers_ignored assert_tracks"
     ),
     "checks.check": "check",
+    "checks.decompose": "decompose",
+    "checks.frames": "compare_frames",
+    "checks.multiverse": "multiverse",
     "checks.noise": "noise_floor",
     "checks.recorders": "FindingList",
     "checks.run": "run",
-    "checks.subject": "repeated symmetrized wrap_model",
+    "checks.subject": "debiased repeated symmetrized wrap_model",
     "checks.verdict": "Finding InvarianceError UndecidedError Verdict",
     "errors": "CapabilityError LLMInvarianceError MissingExtraError ModelError QuestionError UsageError",
     "measures.noise": "NoiseFloor",
@@ -36,6 +41,7 @@ _NAMES = {
     "questions.reading": "load_questionnaire load_questions",
     "questions.references": "fix_references",
     "questions.template": "Layout Template",
+    "report.instrument": "instrument",
     "search.breadth_first": "find_counterexample",
     "search.conversations": "Conversation run_machine",
     "search.spaces": "Choices",

@@ -2,6 +2,7 @@
 
 from pytest_llminvariance import strategies as strategies
 from pytest_llminvariance.assertions import assert_batch_invariant as assert_batch_invariant
+from pytest_llminvariance.assertions import assert_complementary as assert_complementary
 from pytest_llminvariance.assertions import assert_distractors_ignored as assert_distractors_ignored
 from pytest_llminvariance.assertions import assert_embedding_order_insignificant as assert_embedding_order_insignificant
 from pytest_llminvariance.assertions import assert_evidence_order_stable as assert_evidence_order_stable
@@ -12,9 +13,11 @@ from pytest_llminvariance.assertions import assert_invariant as assert_invariant
 from pytest_llminvariance.assertions import assert_judge_symmetric as assert_judge_symmetric
 from pytest_llminvariance.assertions import assert_languages_agree as assert_languages_agree
 from pytest_llminvariance.assertions import assert_no_negative_flips as assert_no_negative_flips
+from pytest_llminvariance.assertions import assert_no_position_bias as assert_no_position_bias
 from pytest_llminvariance.assertions import assert_open_and_closed_agree as assert_open_and_closed_agree
 from pytest_llminvariance.assertions import assert_order_symmetric as assert_order_symmetric
 from pytest_llminvariance.assertions import assert_output_formats_agree as assert_output_formats_agree
+from pytest_llminvariance.assertions import assert_paraphrase_consistent as assert_paraphrase_consistent
 from pytest_llminvariance.assertions import assert_prompt_insensitive as assert_prompt_insensitive
 from pytest_llminvariance.assertions import assert_readouts_agree as assert_readouts_agree
 from pytest_llminvariance.assertions import assert_refusals_stable as assert_refusals_stable
@@ -22,9 +25,13 @@ from pytest_llminvariance.assertions import assert_same_answer as assert_same_an
 from pytest_llminvariance.assertions import assert_tiers_ignored as assert_tiers_ignored
 from pytest_llminvariance.assertions import assert_tracks as assert_tracks
 from pytest_llminvariance.checks.check import check as check
+from pytest_llminvariance.checks.decompose import decompose as decompose
+from pytest_llminvariance.checks.frames import compare_frames as compare_frames
+from pytest_llminvariance.checks.multiverse import multiverse as multiverse
 from pytest_llminvariance.checks.noise import noise_floor as noise_floor
 from pytest_llminvariance.checks.recorders import FindingList as FindingList
 from pytest_llminvariance.checks.run import run as run
+from pytest_llminvariance.checks.subject import debiased as debiased
 from pytest_llminvariance.checks.subject import repeated as repeated
 from pytest_llminvariance.checks.subject import symmetrized as symmetrized
 from pytest_llminvariance.checks.subject import wrap_model as wrap_model
@@ -57,6 +64,7 @@ from pytest_llminvariance.questions.reading import load_questions as load_questi
 from pytest_llminvariance.questions.references import fix_references as fix_references
 from pytest_llminvariance.questions.template import Layout as Layout
 from pytest_llminvariance.questions.template import Template as Template
+from pytest_llminvariance.report.instrument import instrument as instrument
 from pytest_llminvariance.search.breadth_first import find_counterexample as find_counterexample
 from pytest_llminvariance.search.conversations import Conversation as Conversation
 from pytest_llminvariance.search.conversations import run_machine as run_machine

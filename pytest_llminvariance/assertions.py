@@ -55,6 +55,7 @@ MetricName = Literal[
     "disagreement",
     "tv",
     "js_distance",
+    "form_inconsistency",
     "score_gap",
     "score_shift",
     "position_bias",
@@ -159,7 +160,7 @@ def assert_invariant(
 
 def assert_tracks(
     model: AnyModel,
-    edits: Sequence[tuple[Question, Question]],
+    edits: Sequence[tuple[Question, Question] | Question],
     *,
     tolerance: float = 0.05,
     readout: Readout = "auto",
@@ -167,7 +168,8 @@ def assert_tracks(
 ) -> Finding:
     """Assert that edits which change the meaning change the answer.
 
-    `edits` holds pairs (question, edited question) with the same set of options. The metric is the share
+    `edits` holds pairs (question, edited question) with the same set of options, or questions with a known answer, of
+    which edits are made: a statement negated, the right option replaced, a number changed. The metric is the share
     of edits after which the answer, as content, stayed the same. A model that answers anything fails here.
 
     Raises:
@@ -176,7 +178,7 @@ def assert_tracks(
     """
     __tracebackhide__ = True
     made = Tracking(edits=edits)
-    return _assert(lambda: made, model, [pair[0] for pair in edits], tolerance, None, readout, template, "suite", 1)
+    return _assert(lambda: made, model, made.questions, tolerance, None, readout, template, "suite", 1)
 
 
 def __getattr__(name: str) -> Callable[..., Finding]:

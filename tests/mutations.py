@@ -41,6 +41,12 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("reverse-keyed items of an instrument not mirrored", "checks/instrument.py",
+             "return (whole - ends[1], whole - ends[0]) if mirrored else ends", "return ends", ("test_instrument.py",)),
+    Mutation("a label's share counted by its place", "measures/places.py",
+             "choice.by_label() if labels else choice.parts", "choice.parts", ("test_survey_properties.py",)),
+    Mutation("wordings that only a model audited are accepted", "paraphrases/importing.py",
+             '"accepted" if row["audit"] == "human" else "proposed"', '"accepted"', ("test_paraphrase_import.py",)),
     Mutation("the page does not escape", "report/html/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
     Mutation("a plot's words are not escaped", "report/html/templates/frame.svg.j2",
              "{{ plot.said }}", "{{ plot.said|safe }}", ("test_report_page.py",)),
@@ -65,7 +71,7 @@ MUTATIONS = [
              "self._mirrored(score) if item.reverse_keyed else score", "score", (BOOKS,)),
     Mutation("keyed scores not mirrored", "questions/question.py",
              "tuple(total - score for score in self.scores)", "tuple(score for score in self.scores)", (BOOKS,)),
-    Mutation("the middle of a scale counted as content", "checks/finding.py",
+    Mutation("the middle of a scale counted as content", "measures/likert.py",
              'return "both" if content and position else', "return", (BOOKS,)),
     Mutation("as written counted among the others", "measures/metrics.py",
              "flip(answers[0], answer, delta_nats) for answer in answers[1:]]",

@@ -17,6 +17,7 @@ from pytest_llminvariance.checks.guards import guards_of
 from pytest_llminvariance.checks.properties.base import Pooled, Property
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.likert import KEPT, kept
 from pytest_llminvariance.measures.metrics import (
     DELTA_NATS,
     UNKNOWN,
@@ -31,29 +32,19 @@ from pytest_llminvariance.measures.metrics import (
     trait_shift,
 )
 from pytest_llminvariance.measures.noise import Limits, limits
-from pytest_llminvariance.questions.presentation import Presentation
 
 
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
-    evidence, values = answers.evidence, answers.values
-    risk = answers.decision.alpha if answers.decision.is_interval else None
-    own = property.pool(evidence, risk) if metric.own and property.own is not None else None
-    if own is not None:
-        effect, values = own.effect, tuple(own.values)
-    else:
-        effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
+    evidence = answers.evidence
+    own, effect, values = _measured(answers, property, metric)
     causes = Counter(cause for item in evidence for cause in causes_of(item))
     n_answers = sum(len(item.answers) for item in evidence)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
     numbers: dict[str, Any] = {
         "count": count_words(evidence, metric) if own is None else own.count,
         "per_question": per_question(*_by_question(evidence, values)),
-        "details": {
-            **_details(evidence, seen, effect, answers.samples),
-            **_own_details(own),
-            **_noise_details(answers),
-        },
+        "details": _details(evidence, seen, effect, answers.samples) | _own_details(own) | _noise_details(answers),
         "versions": package_versions(),
     }
     sure, shown = _told(answers, effect)
@@ -79,7 +70,18 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     )
 
 
-def _own_details(own: Pooled | None) -> Mapping[str, Any]:
+def _measured(
+    answers: Answers, property: Property, metric: Metric
+) -> tuple[Pooled | None, Interval, Sequence[Interval]]:
+    """Return a property's own number where it has one, the effect, and the value of each question."""
+    if metric.own and property.own is not None:
+        own = property.pool(answers.evidence, answers.decision.alpha if answers.decision.is_interval else None)
+        return own, own.effect, tuple(own.values)
+    effect = pooled_effect(answers.evidence, metric) if metric.pooled else mean_interval(answers.values)
+    return None, effect, answers.values
+
+
+def _own_details(own: Pooled | None) -> dict[str, Any]:
     """Return what a property's own number says besides its effect."""
     if own is None:
         return {}
@@ -128,7 +130,7 @@ def _by_question(
 
 def _details(
     evidence: Sequence[Evidence], seen: Sequence[Evidence], effect: Interval, samples: int
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     same = {
         "question_hashes": tuple(dict.fromkeys(item.plan.question.content_hash for item in evidence)),
         "template_sha256": evidence[0].plan.probes[0].presentation.template.content_hash,
@@ -152,7 +154,7 @@ def _details(
     }
 
 
-def _noise_details(answers: Answers) -> Mapping[str, Any]:
+def _noise_details(answers: Answers) -> dict[str, Any]:
     noise = answers.noise
     return {} if noise is None else {"noise": {"start": asdict(noise.start), "all": asdict(noise.all)}}
 
@@ -270,24 +272,16 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     The middle of an odd scale keeps both, so it says nothing about either; open answers are `other`.
     `None` where no presentation is the reverse of another.
     """
-    counts = dict.fromkeys(("content", "position", "both", "other"), 0)
+    counts = dict.fromkeys(KEPT, 0)
     for item in evidence:
         probes = [(n, item.plan.probes[n]) for n in item.counted]
         by_presentation = {probe.presentation: n for n, probe in probes if probe.readout is None}
         for shown, index in by_presentation.items():
             turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
             if turned is not None and index < turned:
-                counts[_kept(shown, item, index, turned)] += 1
+                first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
+                counts[kept(shown, first, second)] += 1
     return counts if any(counts.values()) else None
-
-
-def _kept(shown: Presentation, item: Evidence, index: int, turned: int) -> str:
-    first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
-    if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
-        return "other"
-    (a,), (b,) = first, second
-    content, position = a == b, shown.position_of(a) == len(shown.order) - 1 - shown.position_of(b)
-    return "both" if content and position else "content" if content else "position" if position else "other"
 
 
 def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:

@@ -16,6 +16,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.decomposition import decomposed
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 
 DELTA_NATS = 1e-4
@@ -114,6 +115,14 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
     vectors = [answer.vector() for answer in answers]
     centroid = [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
     value = _mean([_js(vector, centroid) for vector in vectors])
+    return Interval(value, value)
+
+
+def _form_inconsistency(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del scores, delta_nats
+    if not all(answer.is_known for answer in answers):
+        return UNKNOWN
+    value = decomposed([answer.vector() for answer in answers]).inconsistency
     return Interval(value, value)
 
 
@@ -242,6 +251,13 @@ _METRICS = {
         Metric("tv", "total variation distance between answers is", "", _tv),
         Metric(
             "js_distance", "Jensen-Shannon distance to the mean answer is", "", _js_distance, needs_full_design=True
+        ),
+        Metric(
+            "form_inconsistency",
+            "answers diverge, as a share of the most that they can, by",
+            "",
+            _form_inconsistency,
+            needs_full_design=True,
         ),
         Metric("score_gap", "expected scores differ by", "", _score_gap, needs_scores=True),
         Metric(

@@ -27,6 +27,11 @@ def number(value: Number) -> str:
     return f"{float(value):.2g}"
 
 
+def table_value(value: object) -> str:
+    """Return a value for a table: numbers with three significant digits, `?` for what is not known."""
+    return "?" if value is None else f"{value:.3g}" if isinstance(value, float) else one_line(value)
+
+
 def unit_words(*, is_share: bool) -> Callable[[Number], str]:
     """Return what says a number of a metric: in percent where the metric is a share."""
     return percent if is_share else number

@@ -192,6 +192,33 @@ class Relabel(Transform):
 
 
 @dataclass(frozen=True, slots=True)
+class RotateLabels(Relabel):
+    """Put each rotation of each label set before the options, so that every label comes to every place: B, C, D, A."""
+
+    bullets: bool = field(default=False, kw_only=True)
+    """Whether the options are also shown without labels, after a dash."""
+
+    def __post_init__(self) -> None:
+        Relabel.__post_init__(self)
+        if not isinstance(self.bullets, bool):
+            raise UsageError(f"bullets is {self.bullets!r}, but must be True or False")
+
+    def variants(self, start: Presentation) -> Iterator[Presentation]:
+        """Yield the first set as it is, its rotations, and so on."""
+        shown: dict[Presentation, None] = {}
+        for one in with_labels(start, self.label_sets, self.on_reference):
+            labels = one.given_labels
+            shown |= {one.replace(labels=labels[place:] + labels[:place]): None for place in range(len(labels))}
+        if self.bullets:
+            shown[start.replace(layout=Layout(enumerator="- "))] = None
+        yield from shown
+
+    def spec(self) -> str:
+        """Return the label sets."""
+        return f"rotate-{Relabel.spec(self)}{':bullets' if self.bullets else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class Reformat(Transform):
     """Set the list of options in other ways. The first layout is the one as written."""
 

@@ -19,6 +19,7 @@ from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.conversation import Said
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
+from tests.calibration import planted_surveys
 
 NEEDED = 0.95
 """Share of respondents whose truth must lie within its interval; the intervals say 99%."""
@@ -133,6 +134,9 @@ RESPONDENTS: dict[str, Callable[[int], Planted]] = {
     "length bias of a judge": length_bias,
     "group gap in nats": group_gap,
     "giving in under challenge": firmness,
+    "acquiescence in points": lambda seed: Planted(*planted_surveys.acquiescence(seed)),
+    "position prior": lambda seed: Planted(*planted_surveys.position_prior(seed)),
+    "label prior": lambda seed: Planted(*planted_surveys.label_prior(seed)),
 }
 
 
@@ -146,9 +150,11 @@ def main(arguments: Any = None) -> int:
     """Print coverage, mean error and width; fail where the truth is held too rarely."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--respondents", type=int, default=200)
-    n, good = parser.parse_args(arguments).respondents, True
+    parser.add_argument("--only", default="", help="those whose name holds this word")
+    told = parser.parse_args(arguments)
+    n, good = told.respondents, True
     print(f"{'planted':<28}{'held':>12}{'mean error':>12}{'mean width':>12}{'seconds':>9}")
-    for name in RESPONDENTS:
+    for name in (name for name in RESPONDENTS if told.only in name):
         began = time.perf_counter()
         found = simulate(name, n)
         held = sum(one.is_covered for one in found)

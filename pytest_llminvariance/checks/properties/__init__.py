@@ -21,6 +21,7 @@ from pytest_llminvariance.checks.properties.base import (
     SelfTest,
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.complementary import Complementary
 from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
 from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
 from pytest_llminvariance.checks.properties.firm import Firmness
@@ -28,6 +29,8 @@ from pytest_llminvariance.checks.properties.groups import GroupSwap
 from pytest_llminvariance.checks.properties.instances import InstancesEqual
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
+from pytest_llminvariance.checks.properties.paraphrase import ParaphraseConsistency
+from pytest_llminvariance.checks.properties.places import PlaceBias
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.refusing import Refusals
 from pytest_llminvariance.checks.properties.stances import Languages, OpenAndClosed
@@ -72,6 +75,8 @@ _OURS: tuple[type[Property], ...] = (
     Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder,
 )  # fmt: skip
 for _kind in _OURS:
+    register(_kind)
+for _kind in (PlaceBias, Complementary, ParaphraseConsistency):
     register(_kind)
 
 

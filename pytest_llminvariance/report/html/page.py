@@ -36,7 +36,7 @@ from pytest_llminvariance.report.summary import (
     tolerated,
 )
 from pytest_llminvariance.report.text import cut, one_line, visible
-from pytest_llminvariance.report.words import percent, plural
+from pytest_llminvariance.report.words import percent, plural, table_value
 
 MAX_LISTED = 400
 MAX_FOREST = 30
@@ -67,8 +67,7 @@ class Side:
     prompt: str
 
 
-def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str] = ()) -> str:
-    """Return the page of a run."""
+def _template(name: str) -> Any:
     import jinja2
 
     environment = jinja2.Environment(
@@ -78,8 +77,28 @@ def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str]
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)
+
+
+def instrument_page(
+    headline: str, verdict: str, tables: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], warnings: Sequence[str]
+) -> str:
+    """Return the page of an instrument: what is not known stands as a question mark."""
+    text: str = _template("instrument.html.j2").render(
+        headline=visible(headline),
+        verdict=verdict,
+        tables=tables,
+        warnings=[*map(visible, warnings)],
+        marks=MARKS,
+        said=table_value,
+    )
+    return text
+
+
+def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str] = ()) -> str:
+    """Return the page of a run."""
     index = index_answers(answers)
-    return environment.get_template("page.html.j2").render(
+    text: str = _template("page.html.j2").render(
         headline=headline(record),
         marks=MARKS,
         model=cut(_models(record), 200),
@@ -95,6 +114,7 @@ def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str]
         cost=_cost(record),
         notes=[*record.notes, *notes],
     )
+    return text
 
 
 def _models(record: Report) -> str:
