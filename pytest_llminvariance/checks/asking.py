@@ -14,7 +14,7 @@ from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.measures.noise import NoiseFloor
+from pytest_llminvariance.measures.noise import NoiseFloor, moved_nats
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
@@ -151,5 +151,4 @@ def _drift(one: Reply, other: Reply) -> float:
     if isinstance(one, MissingReply) or isinstance(other, MissingReply):
         return 0.0 if type(one) is type(other) else math.inf
     assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True)]
-    return max(gaps)
+    return moved_nats(one, other)

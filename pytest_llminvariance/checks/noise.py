@@ -15,7 +15,7 @@ from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import DELTA_NATS
-from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor
+from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, moved_nats
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
@@ -115,8 +115,11 @@ def _summary(model: Model, shown: Sequence[Presentation], readout: str, rows: Se
             if one.log_weights is None or other.log_weights is None:
                 continue
             top, second = sorted(range(one.k), key=lambda content: -one.log_weights[content])[:2]  # type: ignore[index]
-            margins.append(abs(_gap(one.log_weights, top, second) - _gap(other.log_weights, top, second)))
-            logprobs.append(_largest_change(alone, together))
+            before, after = (_gap(answer.log_weights, top, second) for answer in (one, other))  # type: ignore[arg-type]
+            if math.isfinite(before + after) or not (one.unlisted or other.unlisted):
+                margins.append(0.0 if before == after else abs(before - after))
+            assert isinstance(alone, LabelReply | OptionReply) and isinstance(together, LabelReply | OptionReply)  # noqa: S101, PT018
+            logprobs.append(moved_nats(alone, together))
     return NoiseFloor(
         model=model.name,
         readout=readout,
@@ -132,12 +135,6 @@ def _summary(model: Model, shown: Sequence[Presentation], readout: str, rows: Se
 def _gap(weights: Sequence[float], top: int, second: int) -> float:
     gap = weights[top] - weights[second]
     return math.inf if math.isnan(gap) else gap
-
-
-def _largest_change(one: Reply, other: Reply) -> float:
-    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    pairs = zip(one.logprobs_nats, other.logprobs_nats, strict=True)
-    return max(0.0 if a == b else abs(a - b) for a, b in pairs)
 
 
 def _quantiles(values: Sequence[float]) -> dict[float, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from pytest_llminvariance.models.protocol import LabelReply, OptionReply
+
 MIN_PAIRS = 59
 """With so many pairs, 19 of 20 times the largest change is beyond that of 19 in 20 prompts: 1 - .95^59 > .95."""
 
@@ -33,3 +35,17 @@ class NoiseFloor:
             f"between batches the margin of the same prompt moved by at most {self.margin_max_nats:.2g} nat "
             f"(median {middle:.2g}, {self.n_pairs} pairs), and {self.changed_answers} answers changed"
         )
+
+
+def moved_nats(one: LabelReply | OptionReply, other: LabelReply | OptionReply) -> float:
+    """Return how far the log-probability that moved most has moved, at the least."""
+    pairs = [sorted(pair) for pair in zip(_ends(one), _ends(other), strict=True)]
+    return max(max(0.0, after[0] - before[1]) for before, after in pairs)
+
+
+def _ends(reply: LabelReply | OptionReply) -> list[tuple[float, float]]:
+    """Return between which ends each log-probability lies."""
+    unlisted = getattr(reply, "unlisted", 0.0)
+    if not unlisted:
+        return [(value, value) for value in reply.logprobs_nats]
+    return [(value, math.log(math.exp(value) + unlisted)) for value in reply.logprobs_nats]
