@@ -119,7 +119,10 @@ class AnswerDistribution:
 
     def expected_scores(self, scores: Sequence[float]) -> tuple[float, float]:
         """Return between which ends the mean score over the options lies: those of the scale where nothing is known."""
-        mass, total = math.fsum(self.probabilities), math.fsum(map(math.prod, zip(self.probabilities, scores, strict=True)))
+        mass, total = (
+            math.fsum(self.probabilities),
+            math.fsum(map(math.prod, zip(self.probabilities, scores, strict=True))),
+        )
         ends = (min(scores), max(scores))
         if mass == 0 or not self.is_known:
             return ends

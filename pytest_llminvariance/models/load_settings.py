@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from pytest_llminvariance.errors import UsageError
 
 PromptFormat = Literal["auto", "chat", "plain"]
-OF_SERVERS = ("concurrency", "key_variable", "answer_seconds", "tokenizer")
+OF_SERVERS = ("concurrency", "key_variable", "answer_seconds", "tokenizer", "cacheable")
 """Settings of models behind a server."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 KEY_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
@@ -69,6 +69,12 @@ class LoadSettings:
         default=None,
         metadata={
             "help": "folder or hub id of the tokenizer of the model that is served: prompts are then sent as tokens, where the server takes them"
+        },
+    )
+    cacheable: bool = field(
+        default=False,
+        metadata={
+            "help": "keep a server's answers between sessions: only where the same name and version always mean the same model"
         },
     )
     trust_remote_code: bool = field(

@@ -257,6 +257,10 @@ def _recorded(reply: Reply) -> dict[str, Any]:
     if isinstance(reply, TextReply):
         return {**row, "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     if isinstance(reply, LabelReply):
-        return {**row, "logprobs_nats": list(reply.logprobs_nats), **({"unlisted": reply.unlisted} if reply.unlisted else {})}
+        return {
+            **row,
+            "logprobs_nats": list(reply.logprobs_nats),
+            **({"unlisted": reply.unlisted} if reply.unlisted else {}),
+        }
     assert isinstance(reply, OptionReply)  # noqa: S101 - the only kind left
     return {**row, "option_logprobs_nats": list(reply.logprobs_nats), "option_tokens": list(reply.option_tokens)}

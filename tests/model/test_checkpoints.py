@@ -66,7 +66,7 @@ def labels_by_hand(network: Any, model: TransformersModel) -> list[float]:
     asked = model._asked([LabelRequest(SHOWN)])[0]
     text, prompt = asked.text, asked.tokens
     found = []
-    for paths in model._labels.spelled(text, prompt, SHOWN.labels).paths:
+    for paths in model._jobs.labels.spelled(text, prompt, SHOWN.labels).paths:
         ways = [sum(float(last_row(network, prompt + way[:n])[way[n]]) for n in range(len(way))) for way in paths]
         found.append(float(torch.logsumexp(torch.tensor(ways), 0)))
     return found

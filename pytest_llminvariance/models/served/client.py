@@ -93,14 +93,14 @@ class Client:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._quiet_until = 0.0
 
-    def run(self, jobs: Sequence[Job[T]]) -> Iterator[tuple[int, T]]:
+    def run(self, jobs: Sequence[Job[T]], *, at_once: int | None = None) -> Iterator[tuple[int, T]]:
         """Do jobs, begun in the order given, and yield (index, result) in that order as far as they are done.
 
         After a fault no further job begins; what is under way is finished, everything that came is yielded, and then
         the fault of the first job that failed is raised.
         """
         found: queue.SimpleQueue[_Done[T] | None] = queue.SimpleQueue()
-        work = asyncio.run_coroutine_threadsafe(self._work(jobs, found), self._thread())
+        work = asyncio.run_coroutine_threadsafe(self._work(jobs, found, at_once or self.concurrency), self._thread())
         held: dict[int, T] = {}
         due = 0
         try:
@@ -140,7 +140,7 @@ class Client:
     def _now(self, job: Job[T]) -> T:
         return next(value for _, value in self.run([job]))
 
-    async def _work(self, jobs: Sequence[Job[T]], found: queue.SimpleQueue[_Done[T] | None]) -> None:
+    async def _work(self, jobs: Sequence[Job[T]], found: queue.SimpleQueue[_Done[T] | None], at_once: int) -> None:
         waiting, failed = iter(enumerate(jobs)), list[tuple[int, Exception]]()
 
         async def worker() -> None:
@@ -153,7 +153,7 @@ class Client:
                     return
 
         try:
-            await asyncio.gather(*(worker() for _ in range(min(self.concurrency, len(jobs)))))
+            await asyncio.gather(*(worker() for _ in range(min(at_once, len(jobs)))))
         finally:
             found.put(None)
         if failed:
