@@ -11,7 +11,7 @@ from typing import Any
 
 _NAMES = {
     "assertions": (
-        "assert_batch_invariant assert_invariant assert_no_negative_flips assert_order_symmetric "
+        "assert_backends_agree assert_batch_invariant assert_invariant assert_no_negative_flips assert_order_symmetric "
         "assert_prompt_insensitive assert_readouts_agree assert_same_answer assert_tracks"
     ),
     "checks.check": "check",

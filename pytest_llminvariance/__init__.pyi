@@ -1,6 +1,7 @@
 # made by `python -m tests.stub` from the table in __init__.py; a test compares them
 
 from pytest_llminvariance import strategies as strategies
+from pytest_llminvariance.assertions import assert_backends_agree as assert_backends_agree
 from pytest_llminvariance.assertions import assert_batch_invariant as assert_batch_invariant
 from pytest_llminvariance.assertions import assert_invariant as assert_invariant
 from pytest_llminvariance.assertions import assert_no_negative_flips as assert_no_negative_flips

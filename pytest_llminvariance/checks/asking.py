@@ -59,6 +59,8 @@ class Asking:
         if found is None and getattr(model, "is_noisy", False) and self.terms.samples == 1:
             shown = list(dict.fromkeys(probe.presentation for plan in plans for probe in plan.probes))
             found = measure_noise(model, shown[:MAX_PROMPTS], readout)
+            if not noise_guard(found).passed and getattr(model, "calm", bool)():
+                found = measure_noise(model, shown[:MAX_PROMPTS], readout)
         if not self.terms.property.batches:
             self._sheet = dataclasses.replace(self._sheet, delta_nats=delta_nats(model, readout))
         return [] if found is None else [noise_guard(found)]
@@ -128,7 +130,7 @@ class Asking:
 def noise_guard(found: NoiseFloor) -> Guard:
     """Require that the same prompt's margin moves by at most 0.1 nat between batches."""
     passed = not found.margin_max_nats > MAX_DRIFT_NATS
-    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32'"
+    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32', also where it is served"
     return Guard(name="noise", passed=passed, text=str(found) if passed else bad, blocks="both")
 
 

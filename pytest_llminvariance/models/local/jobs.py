@@ -99,7 +99,7 @@ class Jobs:
             for way, rows in zip(ways, found, strict=True):
                 before = [row[0] for row in rows[:-1]]
                 known.update({(*way, token): math.fsum([*before, value]) for token, value in zip(last[way], rows[-1], strict=True)})  # fmt: skip
-            sums = tuple(_log_sum([known[path] for path in paths]) for paths in spelled.paths)
+            sums = tuple(log_sum([known[path] for path in paths]) for paths in spelled.paths)
             return LabelReply(sums, tokens_digest(prompt), len(prompt))
 
         return Job(index, readings, reply)
@@ -146,10 +146,12 @@ class Jobs:
             )
 
 
-def _log_sum(logs: Sequence[float]) -> float:
-    """Return the logarithm of the sum of probabilities that are given as logarithms."""
+def log_sum(logs: Sequence[float]) -> float:
+    """Return the logarithm of the sum of probabilities that are given as logarithms; NaN where one of them is."""
     top = max(logs)
-    return top if math.isinf(top) else top + math.log(math.fsum(math.exp(value - top) for value in logs))
+    if any(map(math.isnan, logs)) or math.isinf(top):
+        return math.nan if any(map(math.isnan, logs)) else top
+    return top + math.log(math.fsum(math.exp(value - top) for value in logs))
 
 
 def tokens_digest(tokens: Sequence[int]) -> str:

@@ -91,6 +91,7 @@ class Client:
         self._key = key
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread_id: int | None = None
         self._quiet_until = 0.0
 
     def run(self, jobs: Sequence[Job[T]], *, at_once: int | None = None) -> Iterator[tuple[int, T]]:
@@ -138,6 +139,8 @@ class Client:
             loop.call_soon_threadsafe(loop.stop)
 
     def _now(self, job: Job[T]) -> T:
+        if self._thread_id == threading.get_ident():
+            raise AssertionError("this would wait for itself: jobs use `posted`")
         return next(value for _, value in self.run([job]))
 
     async def _work(self, jobs: Sequence[Job[T]], found: queue.SimpleQueue[_Done[T] | None], at_once: int) -> None:
@@ -280,7 +283,9 @@ class Client:
     def _thread(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._http, self._loop = None, asyncio.new_event_loop()
-            threading.Thread(target=_forever, args=(self._loop,), name="llminvariance-http", daemon=True).start()
+            thread = threading.Thread(target=_forever, args=(self._loop,), name="llminvariance-http", daemon=True)
+            thread.start()
+            self._thread_id = thread.ident
         return self._loop
 
     async def _end(self) -> None:

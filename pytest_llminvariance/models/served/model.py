@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.local.label_tokens import LabelTokens
 
 Work = Callable[[], Awaitable[Reply]]
+Columns = tuple[tuple[int, ...], ...]
+"""Tokens that spell each label."""
 
 
 @dataclass(slots=True)
@@ -121,12 +123,10 @@ class ServedModel:
         jobs = self._way.jobs
         return _not_known if jobs is None else jobs.prompts.text
 
-    def calm(self) -> str | None:
-        """Ask one request at a time from now on, as the noise is too loud, and say so; `None` where that is so already."""
-        if self.at_once == 1:
-            return None
-        self.at_once = 1
-        return "asked one request at a time, as answers moved with their company"
+    def calm(self) -> bool:
+        """Ask one request at a time from now on, as answers move with their company; false where that is so already."""
+        was, self.at_once = self.at_once, 1
+        return was > 1
 
     def describe_path(self) -> str:
         """Return one line: what the server is, how it is asked, and what had to be asked again."""
@@ -217,19 +217,24 @@ class ServedModel:
         if isinstance(request, TextRequest):
             read = wire.text_of_chat if way.chat else wire.text_of_completion
             return functools.partial(self._text, path, {**prompt, **self._writes(request)}, read, None)
-        return functools.partial(self._label, path, prompt, request)
+        # looked up here and not in the job: it asks the server too
+        columns = None if way.labels is None else way.labels.columns(request.presentation.labels)
+        return functools.partial(self._label, path, prompt, columns, request)
 
-    async def _label(self, path: str, prompt: Mapping[str, Any], request: LabelRequest) -> Reply:
-        way, labels = self._way, request.presentation.labels
+    async def _label(
+        self, path: str, prompt: Mapping[str, Any], columns: Columns | None, request: LabelRequest
+    ) -> Reply:
+        from pytest_llminvariance.models.local.jobs import log_sum
+
+        way = self._way
         body = {"model": way.model, **prompt, way.found.limit: 1, "temperature": 0, **self._chat_more()}
-        if way.labels is not None:
-            columns = way.labels.columns(labels)
+        if columns is not None:
             ids = sorted({token for column in columns for token in column})
             asked = {"logprobs": True, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
             data, sent = await self._posted(path, {**body, **asked})
-            wire.top_of_chat(data)  # refuses what begins with a thought
+            wire.refuse_thoughts(data)
             known = wire.scores_of_chat(data, ids)
-            sums = tuple(wire.log_sum([known[token] for token in column]) for column in columns)
+            sums = tuple(log_sum([known[token] for token in column]) for column in columns)
             return LabelReply(sums, sent, wire.prompt_tokens(data)[0])
         logprobs = {"logprobs": True, "top_logprobs": way.found.top} if way.chat else {"logprobs": way.found.top}
         data, sent = await self._posted(path, {**body, **logprobs})
@@ -237,7 +242,7 @@ class ServedModel:
         tokens, _ = wire.prompt_tokens(data)
         if top is None:
             return MissingReply("the server wrote no token", sent, tokens)
-        return LabelReply(wire.label_nats(top, labels), sent, tokens, top.unlisted)
+        return LabelReply(wire.label_nats(top, request.presentation.labels), sent, tokens, top.unlisted)
 
     def _chat_more(self) -> dict[str, Any]:
         """Return what a chat template is given: what was told, and that nothing is thought where servers take that."""

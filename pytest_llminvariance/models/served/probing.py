@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -122,7 +123,7 @@ def _token_path(client: Client, model: str, kind: str) -> Scores:
             where, body, read = path, wire.scored_completion(model, PROBE_IDS[:2], PROBE_IDS), wire.scores_of_completion
         else:
             where, body, read = "/generate", wire.scored_generate(PROBE_IDS[:2], PROBE_IDS), wire.scores_of_generate
-        why = _works(client, body, lambda data: read(data, PROBE_IDS), model, where)
+        why = _works(client, body, functools.partial(_ids_of, read), model, where)
         if why is None:
             return path
         if isinstance(why, StatusError) and why.status in (401, 403):
@@ -165,6 +166,10 @@ def _top_completions(client: Client, model: str, kind: str, version: str, identi
     if isinstance(why, StatusError) and why.status in (401, 403, 404):
         raise why
     return Found(kind, version, identity, "none")
+
+
+def _ids_of(read: Callable[[Any, Sequence[int]], dict[int, float]], data: Any) -> None:
+    read(data, PROBE_IDS)
 
 
 def _told(data: Any) -> None:

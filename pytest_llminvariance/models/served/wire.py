@@ -93,11 +93,7 @@ def top_of_chat(data: Any) -> Top | None:
     """
     choice = _at(data, "choices", 0)
     told = choice.get("logprobs") if isinstance(choice, Mapping) else None
-    if reasoning_of(_at(choice, "message")):
-        raise OtherAnswerError(
-            "the model thinks before it answers, so its first token is no answer. Turn that off where its template can "
-            "(--invariance-chat-arg enable_thinking=false), or use readout='text' with enough --invariance-max-new-tokens"
-        )
+    refuse_thoughts(data)
     if not isinstance(told, Mapping) or not isinstance(told.get("content"), list):
         raise OtherAnswerError("the server gave no log-probabilities. Use readout='text'")
     if not told["content"]:
@@ -108,6 +104,19 @@ def top_of_chat(data: Any) -> Top | None:
         for item in (first, *_at(first, "top_logprobs"))
     }
     return _top((_at(item, "token"), nats(_at(item, "logprob"))) for item in rows.values())
+
+
+def refuse_thoughts(data: Any) -> None:
+    """Refuse the answer of a chat that begins with reasoning.
+
+    Raises:
+        OtherAnswerError: with the way out.
+    """
+    if reasoning_of(_at(data, "choices", 0, "message")):
+        raise OtherAnswerError(
+            "the model thinks before it answers, so its first token is no answer. Turn that off where its template can "
+            "(--invariance-chat-arg enable_thinking=false), or use readout='text' with enough --invariance-max-new-tokens"
+        )
 
 
 def top_of_completion(data: Any) -> Top | None:
@@ -138,12 +147,6 @@ def label_nats(top: Top, labels: Sequence[str]) -> tuple[float, ...]:
     """Return the least that the log-probability of each label can be: that of its spellings in the list."""
     sums = [math.fsum(math.exp(v) for token, v in top.nats.items() if token.strip() == label) for label in labels]
     return tuple(math.log(value) if value else -math.inf for value in sums)
-
-
-def log_sum(logs: Sequence[float]) -> float:
-    """Return the logarithm of the sum of probabilities that are given as logarithms."""
-    total = math.fsum(map(math.exp, logs))
-    return math.log(total) if total else -math.inf
 
 
 def text_of_completion(data: Any) -> Text:
