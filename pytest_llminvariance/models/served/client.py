@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import queue
 import socket
 import ssl
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]
 """What is done for one request: it may ask the server several times, one after the other."""
+LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 MAX_BYTES = 64 * 2**20
 
 
@@ -89,6 +91,7 @@ class Client:
         self.n_again = 0
         """Requests sent again after a fault."""
         self._key = key
+        self._quietened: list[tuple[logging.Logger, Callable[[logging.LogRecord], bool]]] = []
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id: int | None = None
@@ -248,6 +251,7 @@ class Client:
                     request.headers["Authorization"] = self._key.bearer()
                 return request
 
+            self._mask_logs()
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.concurrency)
             own = {"transport": httpx.AsyncHTTPTransport(limits=limits)} if self.address.is_loopback else {}
             timeout = httpx.Timeout(None, connect=self.patience.connect_s)
@@ -288,8 +292,24 @@ class Client:
             self._thread_id = thread.ident
         return self._loop
 
+    def _mask_logs(self) -> None:
+        """Mask the key in what httpx and httpcore log: a server may give it back in its headers."""
+        masked = self._masked
+
+        def masks(record: logging.LogRecord) -> bool:
+            record.msg, record.args = masked(record.getMessage()), ()
+            return True
+
+        for name in LOGGERS if self._key is not None else ():
+            logger = logging.getLogger(name)
+            logger.addFilter(masks)
+            self._quietened.append((logger, masks))
+
     async def _end(self) -> None:
         http, self._http = self._http, None
+        while self._quietened:
+            logger, masks = self._quietened.pop()
+            logger.removeFilter(masks)
         if http is not None:
             await http.aclose()
 
