@@ -40,6 +40,18 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("served: what is not listed counts as zero", "models/served/wire.py",
+             "unlisted = 1 - total if total < 1 else 0.0", "unlisted = 0.0", ("test_served_models.py",)),
+    Mutation("served: open mass reaches no outcome", "measures/distribution.py",
+             "_log(math.exp(weight) + self.unlisted) if self.unlisted else weight", "weight", ("test_served_models.py",)),
+    Mutation("served: a key goes unencrypted to another machine", "models/served/address.py",
+             "if not (address.is_encrypted or address.is_loopback):", "if False:", ("test_client.py",)),
+    Mutation("served: a key that comes back is not masked", "models/served/client.py",
+             "return text if self._key is None else self._key.masked(text)", "return text", ("test_client.py",)),
+    Mutation("served: what came before a fault is lost", "models/served/client.py",
+             "            yield from sorted(held.items())\n", "", ("test_client.py",)),
+    Mutation("served: an answer of another model is taken", "models/served/wire.py",
+             "if mine != theirs and not dated and not shorter:", "if False:", ("test_served_models.py",)),
     Mutation("the page does not escape", "report/html/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
     Mutation("a plot's words are not escaped", "report/html/templates/frame.svg.j2",
              "{{ plot.said }}", "{{ plot.said|safe }}", ("test_report_page.py",)),
