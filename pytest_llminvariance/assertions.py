@@ -356,7 +356,12 @@ def assert_no_negative_flips(
 
 
 def assert_backends_agree(
-    a: AnyModel, b: AnyModel, questions: Questions, *, readout: Readout = "auto", template: str | Template | None = None
+    model: AnyModel,
+    other: AnyModel,
+    questions: Questions,
+    *,
+    readout: Readout = "auto",
+    template: str | Template | None = None,
 ) -> BackendDifference:
     """Assert that two ways of running the same weights, in this process and on a server, give the same answers.
 
@@ -370,7 +375,7 @@ def assert_backends_agree(
     __tracebackhide__ = True
     run = current_run.get()
     with run.turn:
-        found = backend_difference(a, b, questions, readout=readout, template=template)
+        found = backend_difference(model, other, questions, readout=readout, template=template)
         if run.recorder is not None:
             run.recorder.searched(not found.agrees)
     if not found.agrees:

@@ -236,10 +236,10 @@ def test_the_forms_of_retry_after(headers: dict[str, str], seconds: float | None
 
 def one_in_ten(seen: Seen, number: int) -> Say:
     """One request in ten meets a fault first, each kind in turn; two in a thousand meet three."""
-    n = seen.body["n"]
+    n = int(seen.body["n"])
     faults = list(PASSING_FAULTS.values())
     if number < (3 if n % 500 == 0 else 1) and n % 10 == 0:
-        return faults[(n // 10 + number) % len(faults)]
+        return faults[(int(n) // 10 + number) % len(faults)]
     return echo(seen, number)
 
 

@@ -395,7 +395,8 @@ def test_what_came_before_a_fault_is_kept(served: Served) -> None:
 
     model, server = served(answer, concurrency=2)
     requests = [LabelRequest(Presentation(question, order=order)) for question in PLANETS for order in itertools.permutations(range(4))]  # fmt: skip
-    down[0], memo = True, {}
+    down[0] = True
+    memo: dict[Any, Any] = {}
     with pytest.raises(OtherAnswerError):
         ask(model, requests, memo)
     assert 72 <= len(memo) < 80

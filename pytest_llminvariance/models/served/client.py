@@ -253,9 +253,10 @@ class Client:
 
             self._mask_logs()
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.concurrency)
-            own = {"transport": httpx.AsyncHTTPTransport(limits=limits)} if self.address.is_loopback else {}
+            # with a transport of its own, no proxy of the environment is used
+            own = httpx.AsyncHTTPTransport(limits=limits) if self.address.is_loopback else None
             timeout = httpx.Timeout(None, connect=self.patience.connect_s)
-            self._http = httpx.AsyncClient(auth=signed, timeout=timeout, limits=limits, **own)
+            self._http = httpx.AsyncClient(auth=signed, timeout=timeout, limits=limits, transport=own)
         return self._http
 
     def _unreachable(self, where: str, error: Exception) -> ServedError:

@@ -206,14 +206,15 @@ class ServedModel:
 
     def _by_messages(self, request: Request) -> Work:
         way = self._way
+        path, prompt = "chat/completions", dict[str, Any]()
         if isinstance(request, OptionRequest):
             raise ModelError(f"{self.name} cannot give options: prompts are sent as messages. Name its tokenizer")
         if way.chat:
-            path, prompt = "chat/completions", {"messages": [_message(item) for item in request.messages]}
+            prompt["messages"] = [_message(item) for item in request.messages]
         else:
             from pytest_llminvariance.models.local.prompts import plain_text
 
-            path, prompt = "completions", {"prompt": plain_text([_message(item) for item in request.messages])}
+            path, prompt["prompt"] = "completions", plain_text([_message(item) for item in request.messages])
         if isinstance(request, TextRequest):
             read = wire.text_of_chat if way.chat else wire.text_of_completion
             return functools.partial(self._text, path, {**prompt, **self._writes(request)}, read, None)

@@ -118,9 +118,14 @@ def _token_path(client: Client, model: str, kind: str) -> Scores:
     """Return the path that gives the log-probabilities of exactly the tokens asked for."""
     said = ""
     paths: tuple[Scores, ...] = ("generate", "completions") if kind == "SGLang" else ("completions", "generate")
+    where: str
     for path in paths:
         if path == "completions":
-            where, body, read = path, wire.scored_completion(model, PROBE_IDS[:2], PROBE_IDS), wire.scores_of_completion
+            where, body, read = (
+                "completions",
+                wire.scored_completion(model, PROBE_IDS[:2], PROBE_IDS),
+                wire.scores_of_completion,
+            )
         else:
             where, body, read = "/generate", wire.scored_generate(PROBE_IDS[:2], PROBE_IDS), wire.scores_of_generate
         why = _works(client, body, functools.partial(_ids_of, read), model, where)
