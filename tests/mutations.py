@@ -151,7 +151,7 @@ MUTATIONS = [
     Mutation("an edit shown in its own order", "checks/properties/tracks.py", "Presentation(after, template=template)",
              "Presentation(after, order=tuple(question.options.index(o) for o in edited.options), template=template)", (ACCURACY,)),
     Mutation("no probability at all taken for an answer", "measures/distribution.py",
-             "if any(map(math.isnan, weights)) or math.isinf(top):", "if any(map(math.isnan, weights)):", (SCORES,)),
+             "if not all(map(_is_known, weights)) or top == -math.inf:", "if not all(map(_is_known, weights)):", (SCORES,)),
     Mutation("an open score may lie anywhere in the middle", "measures/distribution.py",
              "            return ends\n", "            return ends[0], ends[0]\n", (SCORES,)),
     Mutation("one open value at both ends of a range", "measures/metrics.py",

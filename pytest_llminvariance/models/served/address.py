@@ -10,7 +10,7 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -45,9 +45,9 @@ class Key:
 
     def __init__(self, value: str, variable: str) -> None:
         self.variable = variable
-        self.bearer = lambda: f"Bearer {value}"
+        self.bearer: Callable[[], str] = lambda: f"Bearer {value}"
         forms = {value, json.dumps(value)[1:-1], quote(value, safe=""), base64.b64encode(value.encode()).decode()}
-        self._forms = lambda: sorted(forms, key=len, reverse=True)
+        self._forms: Callable[[], list[str]] = lambda: sorted(forms, key=len, reverse=True)
 
     def __repr__(self) -> str:
         return f"<the key in {self.variable}>"

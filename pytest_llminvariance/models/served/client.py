@@ -169,8 +169,8 @@ class Client:
         import tenacity
 
         url, patience = self.address.url(path), self.patience
-        backoff = tenacity.wait_exponential(patience.first_wait_s, patience.longest_wait_s)
-        backoff += tenacity.wait_random(0, patience.first_wait_s)
+        jitter = tenacity.wait_random(0, patience.first_wait_s)
+        backoff = tenacity.wait_exponential(patience.first_wait_s, patience.longest_wait_s) + jitter
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, ServedError) and error.passes),
             wait=lambda state: max(backoff(state), _wanted(state)),
@@ -210,10 +210,10 @@ class Client:
         if fault is not None:
             raise fault
         if not 200 <= status < 300:
-            error = status_error(where, status, headers, text)
-            if error.wait_s:
-                self._quiet(error.wait_s, where)
-            raise error
+            refused = status_error(where, status, headers, text)
+            if refused.wait_s:
+                self._quiet(refused.wait_s, where)
+            raise refused
         try:
             return json.loads(text)
         except ValueError:

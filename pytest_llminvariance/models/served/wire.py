@@ -200,14 +200,12 @@ def check_model(data: Any, asked: str) -> None:
 
 def prompt_tokens(data: Any) -> tuple[int, int]:
     """Return the tokens of a prompt and those that the server remembered, as far as it says so."""
-    usage = data.get("usage") if isinstance(data, Mapping) else None
-    if not isinstance(usage, Mapping):
-        usage = (
-            data.get("meta_info") if isinstance(data, Mapping) and isinstance(data.get("meta_info"), Mapping) else {}
-        )
+    told = data if isinstance(data, Mapping) else {}
+    usages = [part for part in (told.get("usage"), told.get("meta_info")) if isinstance(part, Mapping)]
+    usage: Mapping[str, Any] = usages[0] if usages else {}
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("cached_tokens")
-    n, known = usage.get("prompt_tokens"), cached
+    known = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("cached_tokens")
+    n = usage.get("prompt_tokens")
     return (n if isinstance(n, int) else 0), (known if isinstance(known, int) else 0)
 
 
