@@ -11,7 +11,7 @@ from typing import Any
 
 _NAMES = {
     "assertions": (
-        "assert_batch_invariant assert_complementary assert_distractors_ignored "
+        "assert_backends_agree assert_batch_invariant assert_complementary assert_distractors_ignored "
         "assert_embedding_order_insignificant assert_evidence_order_stable assert_firm "
         "assert_group_swap_invariant assert_instances_equal assert_invariant assert_judge_symmetric "
         "assert_languages_agree assert_no_negative_flips assert_no_position_bias assert_open_and_closed_agree "

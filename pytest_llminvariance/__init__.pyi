@@ -1,6 +1,7 @@
 # made by `python -m tests.stub` from the table in __init__.py; a test compares them
 
 from pytest_llminvariance import strategies as strategies
+from pytest_llminvariance.assertions import assert_backends_agree as assert_backends_agree
 from pytest_llminvariance.assertions import assert_batch_invariant as assert_batch_invariant
 from pytest_llminvariance.assertions import assert_complementary as assert_complementary
 from pytest_llminvariance.assertions import assert_distractors_ignored as assert_distractors_ignored

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_llminvariance.checks.backends import BackendDifference, backend_difference
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
@@ -349,3 +350,34 @@ def assert_no_negative_flips(
         finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)
+
+
+def assert_backends_agree(
+    model: AnyModel,
+    other: AnyModel,
+    questions: Questions,
+    *,
+    readout: Readout = "auto",
+    template: str | Template | None = None,
+) -> BackendDifference:
+    """Assert that two ways of running the same weights, in this process and on a server, give the same answers.
+
+    The first four orders of each question are asked of both, and a few prompts again for the noise of each. A difference
+    counts where it is beyond that noise and 0.001 nat.
+
+    Raises:
+        AssertionError: the message names the largest difference and where it is.
+        UsageError: where the two have no readout in common.
+    """
+    __tracebackhide__ = True
+    run = current_run.get()
+    with run.turn:
+        found = backend_difference(model, other, questions, readout=readout, template=template)
+        if run.recorder is not None:
+            run.recorder.searched(not found.agrees)
+    if not found.agrees:
+        raise AssertionError(
+            f"{found.first} and {found.second} do not agree: {found}.\n"
+            f"The largest difference is at question {found.where!r}. Other weights, tokens, chat template or arithmetic?"
+        )
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pytest_llminvariance.checks.noise import Measured, forget_noise, jumped, moved_beyond, pair_of, pairs_of, replicas
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.measures.noise import Replicates
+from pytest_llminvariance.measures.noise import Replicates, moved_nats
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Model, OptionReply, Reply, TextReply
 
 MAX_DRIFT_NATS = 0.1
@@ -91,5 +91,4 @@ def _drift(one: Reply, other: Reply) -> float:
     if isinstance(one, MissingReply) or isinstance(other, MissingReply):
         return 0.0 if type(one) is type(other) else math.inf
     assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True)]
-    return max(gaps)
+    return moved_nats(one, other)

@@ -128,9 +128,7 @@ def _by_question(
     return firsts, [mean_interval([values[place] for place in places]) for places in rows.values()]
 
 
-def _details(
-    evidence: Sequence[Evidence], seen: Sequence[Evidence], effect: Interval, samples: int
-) -> dict[str, Any]:
+def _details(evidence: Sequence[Evidence], seen: Sequence[Evidence], effect: Interval, samples: int) -> dict[str, Any]:
     same = {
         "question_hashes": tuple(dict.fromkeys(item.plan.question.content_hash for item in evidence)),
         "template_sha256": evidence[0].plan.probes[0].presentation.template.content_hash,
@@ -215,9 +213,11 @@ def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[flo
     for item in evidence:
         twice = {item.sent[index] for index in item.repeats}
         for index in item.plan.balanced or ():
-            outcomes = item.answers[index].outcomes(item.delta_nats)
+            answer = item.answers[index]
+            outcomes = answer.outcomes(item.delta_nats)
             order = item.plan.probes[index].presentation.order
-            if min(outcomes) < 0 or not item.answers[index].is_known or item.sent[index] in twice:
+            is_open = not answer.is_known or (answer.unlisted > 0 and len(outcomes) > 1)
+            if min(outcomes) < 0 or is_open or item.sent[index] in twice:
                 n_open += 1
                 continue
             rows.setdefault(len(order), []).append([(content in outcomes) / len(outcomes) for content in order])

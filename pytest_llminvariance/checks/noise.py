@@ -19,7 +19,7 @@ from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
-from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, Replicates
+from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, Replicates, moved_nats
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.keys import owner_of
@@ -190,7 +190,9 @@ class Pair:
         if one is None or other is None:
             return None
         top, second = sorted(range(self.one.k), key=lambda content: -one[content])[:2]
-        return _change(one[top] - one[second], other[top] - other[second])
+        before, after = one[top] - one[second], other[top] - other[second]
+        is_listed = not (self.one.unlisted or self.other.unlisted)
+        return _change(before, after) if is_listed or math.isfinite(before + after) else None
 
 
 def pairs_of(probes: Sequence[Probe], before: Sequence[Reply], after: Sequence[Reply], readout: str) -> list[Pair]:
@@ -254,7 +256,7 @@ def _change(one: float, other: float) -> float:
 def _largest_change(one: Reply, other: Reply) -> float | None:
     if not isinstance(one, LabelReply | OptionReply) or not isinstance(other, LabelReply | OptionReply):
         return None
-    return max(_change(a, b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True))
+    return moved_nats(one, other)
 
 
 def _quantiles(values: Sequence[float]) -> dict[float, float]:

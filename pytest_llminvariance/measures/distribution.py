@@ -36,6 +36,8 @@ class AnswerDistribution:
     log_weights: tuple[float, ...] | None = None
     mass: float | None = None
     """Probability mass on the options before any normalisation; `None` where it cannot be known."""
+    unlisted: float = 0.0
+    """The part of `other` that may belong to any content: what a server did not tell."""
     reading: str = field(default="", compare=False)
     """How a text was read: `en: announced label`, `unparsed: two answers`; empty for other readouts."""
 
@@ -45,14 +47,16 @@ class AnswerDistribution:
         return len(self.probabilities)
 
     @classmethod
-    def from_label_logprobs(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
+    def from_label_logprobs(
+        cls, shown: Sequence[float], order: Sequence[int], unlisted: float = 0.0
+    ) -> AnswerDistribution:
         """Build from log-probabilities by position, over the whole vocabulary (nats); with NaN among them it is missing."""
         weights = _by_content(shown, order)
         if not all(map(_is_known, weights)):
             return cls.nothing(len(weights), "missing")
         probabilities = tuple(math.exp(weight) for weight in weights)
         mass = min(1.0, math.fsum(probabilities))
-        return cls(probabilities, 1.0 - mass, "scored", weights, mass)
+        return cls(probabilities, 1.0 - mass, "scored", weights, mass, min(unlisted, 1.0 - mass))
 
     @classmethod
     def from_option_scores(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
@@ -105,14 +109,25 @@ class AnswerDistribution:
         top = max(self.log_weights)
         if top == -math.inf:
             return frozenset({REFUSED, *range(self.k)})
-        return frozenset(index for index, weight in enumerate(self.log_weights) if top - weight <= delta_nats)
+        reached = [_log(math.exp(weight) + self.unlisted) if self.unlisted else weight for weight in self.log_weights]
+        return frozenset(index for index, weight in enumerate(reached) if top - weight <= delta_nats)
 
     def expected_score(self, scores: Sequence[float]) -> float | None:
-        """Return the mean score over the options; `None` where no option was answered."""
-        mass = math.fsum(self.probabilities)
-        if mass == 0:
-            return None
-        return math.fsum(p * s for p, s in zip(self.probabilities, scores, strict=True)) / mass
+        """Return the mean score over the options; `None` where no option was answered, or it is not known exactly."""
+        low, high = self.expected_scores(scores)
+        return low if low == high and any(self.probabilities) else None
+
+    def expected_scores(self, scores: Sequence[float]) -> tuple[float, float]:
+        """Return between which ends the mean score over the options lies: those of the scale where nothing is known."""
+        mass, total = (
+            math.fsum(self.probabilities),
+            math.fsum(map(math.prod, zip(self.probabilities, scores, strict=True))),
+        )
+        ends = (min(scores), max(scores))
+        if mass == 0 or not self.is_known:
+            return ends
+        low, high = ((total + self.unlisted * end) / (mass + self.unlisted) for end in ends)
+        return low, high
 
     def vector(self) -> tuple[float, ...]:
         """Return probabilities with `other` last."""

@@ -100,6 +100,7 @@ def _tv_pair(one: AnswerDistribution, other: AnswerDistribution, delta_nats: flo
         return UNKNOWN
     distance = math.fsum(abs(p - q) for p, q in zip(one.vector(), other.vector(), strict=True)) / 2
     noise = 0.0 if one.log_weights is None else math.tanh(delta_nats / 2) * 2
+    noise += one.unlisted + other.unlisted
     return Interval(max(0.0, distance - noise), min(1.0, distance + noise))
 
 
@@ -114,8 +115,15 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
         return UNKNOWN
     vectors = [answer.vector() for answer in answers]
     centroid = [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
-    value = _mean([_js(vector, centroid) for vector in vectors])
-    return Interval(value, value)
+    value = float(_mean([_js(vector, centroid) for vector in vectors]))
+    # the distance is a metric, and moving a probability p moves an answer by at most sqrt(p ln 2)
+    moved = [answer.unlisted for answer in answers]
+    slack = math.fsum(map(_js_moved, moved)) / len(moved) + _js_moved(math.fsum(moved) / len(moved))
+    return Interval(max(0.0, value - slack), min(1.0, value + slack))
+
+
+def _js_moved(probability: float) -> float:
+    return math.sqrt(probability * math.log(2))
 
 
 def _form_inconsistency(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
@@ -136,8 +144,7 @@ def _js(p: Sequence[float], q: Sequence[float]) -> float:
 
 def score_ends(answer: AnswerDistribution, scores: Sequence[float], *, known: bool = True) -> Ends:
     """Return between which ends the expected score of an answer lies: those of the scale where it is not known."""
-    value = answer.expected_score(scores) if known else None
-    return (min(scores), max(scores)) if value is None else (value, value)
+    return answer.expected_scores(scores) if known else (min(scores), max(scores))
 
 
 def _scored(answers: Answers, scores: Sequence[float] | None) -> tuple[list[Ends], Sequence[float]]:
@@ -149,7 +156,7 @@ def _scored(answers: Answers, scores: Sequence[float] | None) -> tuple[list[Ends
 def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     """Return the mean over pairs; with open answers its smallest and largest value over all that they may have been.
 
-    It is convex in each answer. So it is smallest with all open ones at the median of the known, and largest with each
+    It is convex in each answer. So, where nothing is known of the open ones, it is smallest with all open ones at the median of the known, and largest with each
     at an end of the scale.
     """
     del delta_nats
@@ -165,7 +172,12 @@ def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: flo
         math.fsum(abs(value - end) / span for value in known) for end in (middle, lowest, highest)
     )
     most = max(n * to_lowest + (n_open - n) * to_highest + n * (n_open - n) for n in range(n_open + 1))
-    return Interval((fixed + n_open * to_middle) / n_pairs, min(1.0, (fixed + most) / n_pairs))
+    # closer where an open answer is known in part: each pair by itself
+    pairs = list(itertools.combinations(ends, 2))
+    least = math.fsum(max(0.0, a[0] - b[1], b[0] - a[1]) / span for a, b in pairs)
+    farthest = math.fsum(max(a[1] - b[0], b[1] - a[0]) / span for a, b in pairs)
+    low, high = max(fixed + n_open * to_middle, least), min(fixed + most, farthest)
+    return Interval(low / n_pairs, min(1.0, high / n_pairs))
 
 
 def _score_shift(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:

@@ -13,7 +13,9 @@ from fractions import Fraction
 from typing import Any
 
 from pytest_llminvariance.measures.metrics import DELTA_NATS, Number
+from pytest_llminvariance.models.protocol import LabelReply, OptionReply
 
+LOUD_NATS = 0.1
 MIN_PAIRS = 59
 """With so many pairs, 19 of 20 times the largest change is beyond that of 19 in 20 prompts: 1 - .95^59 > .95."""
 NOISE_RISK = 0.05
@@ -46,6 +48,11 @@ class NoiseFloor:
     def replicates(self) -> Replicates:
         """The same as counts of pairs."""
         return Replicates(self.jumps, self.n_pairs)
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether answers changed, or moved by more than 0.1 nat."""
+        return self.changed_answers > 0 or self.margin_max_nats > LOUD_NATS
 
     def __str__(self) -> str:
         if math.isnan(self.margin_max_nats):
@@ -181,3 +188,17 @@ def _first(n: int, is_reached: Callable[[int], bool]) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if is_reached(middle) else (middle + 1, high)
     return low
+
+
+def moved_nats(one: LabelReply | OptionReply, other: LabelReply | OptionReply) -> float:
+    """Return how far the log-probability that moved most has moved, at the least."""
+    pairs = [sorted(pair) for pair in zip(_ends(one), _ends(other), strict=True)]
+    return max(max(0.0, after[0] - before[1]) for before, after in pairs)
+
+
+def _ends(reply: LabelReply | OptionReply) -> list[tuple[float, float]]:
+    """Return between which ends each log-probability lies."""
+    unlisted = getattr(reply, "unlisted", 0.0)
+    if not unlisted:
+        return [(value, value) for value in reply.logprobs_nats]
+    return [(value, math.log(math.exp(value) + unlisted)) for value in reply.logprobs_nats]

@@ -52,7 +52,7 @@ def read_reply(reply: Reply, presentation: Presentation, readout: str) -> Answer
             f"a reply has {len(reply.logprobs_nats)} values for {k} options of question {presentation.question.name!r}"
         )
     if isinstance(reply, LabelReply):
-        return AnswerDistribution.from_label_logprobs(reply.logprobs_nats, presentation.order)
+        return AnswerDistribution.from_label_logprobs(reply.logprobs_nats, presentation.order, reply.unlisted)
     scores = reply.logprobs_nats if readout == "option_sum" else reply.mean_logprobs_nats
     return AnswerDistribution.from_option_scores(scores, presentation.order)
 

@@ -86,7 +86,7 @@ def _answers(reply: Any, k: int) -> bool:
     if isinstance(reply, OptionReply):
         lengths = reply.option_tokens
         return good and type(lengths) is tuple and len(lengths) == k and all(type(n) is int and n > 0 for n in lengths)
-    return good
+    return good and type(reply.unlisted) is float and 0 <= reply.unlisted <= 1
 
 
 def _is_number(value: object) -> bool:

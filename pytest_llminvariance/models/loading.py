@@ -44,7 +44,7 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     """Load the model that `spec` names.
 
     `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`,
-    `python:module:factory` (which gives what `wrap_model` takes), or a scheme that an installed package adds under the entry-point group
+    `python:module:factory` (which gives what `wrap_model` takes), `openai:MODEL@URL` (an OpenAI-compatible server), or a scheme that an installed package adds under the entry-point group
     `pytest_llminvariance.models`. `device` is auto, cpu, cuda, cuda:N or mps; `dtype` auto, float32,
     bfloat16 or float16. `prompt_format` chat insists on the model's chat template, plain never uses it.
     `batch_tokens` bounds the tokens of one forward pass, and with them memory; `threads` the CPU threads.
@@ -55,7 +55,9 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     every text, whatever its request says. `chat_arg` maps names to values for the chat template; `enable_thinking`
     is False where the template knows it and nothing else is told. Relative paths in `spec` start `beside` this folder
     (by default the current one). Code from a hub repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
-    tokens and nothing else.
+    tokens and nothing else, and no server is asked. Of servers: `concurrency` requests are under way at a time; `key_variable` names the environment variable that holds the
+    key; `answer_seconds` bounds the time of one answer; with the `tokenizer` of the model (folder or hub id) prompts are sent as tokens;
+    `cacheable` keeps answers between sessions.
 
     Raises:
         UsageError: for a bad spec or setting.
@@ -75,6 +77,10 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
         from pytest_llminvariance.models.replay import load_replay
 
         return load_replay(settings.place(parsed.target))
+    if parsed.scheme == "openai":
+        from pytest_llminvariance.models.served.loading import load_served
+
+        return load_served(parsed.target, settings)
     if parsed.scheme == "python":
         made = _from_factory(parsed.target, settings.beside or os.getcwd())
     else:

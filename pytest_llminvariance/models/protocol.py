@@ -92,11 +92,16 @@ Request = LabelRequest | OptionRequest | TextRequest
 
 @dataclass(frozen=True, slots=True)
 class LabelReply:
-    """Log-probabilities (nats, over the whole vocabulary) of the labels, by position shown."""
+    """Log-probabilities (nats, over the whole vocabulary) of the labels, by position shown.
+
+    A server that tells only its likeliest tokens leaves the rest open: then each is the least that it can be.
+    """
 
     logprobs_nats: tuple[float, ...]
     sent_sha256: str
     n_tokens: int = 0
+    unlisted: float = 0.0
+    """Probability that the model gave to what was not told: any part of it may belong to any label."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ def _as_reply(row: ReplayRow, request: Request, name: str) -> Reply:
     if field == "probabilities":
         values = [math.log(value) if value > 0 else -math.inf for value in values]
     if isinstance(request, LabelRequest):
-        return LabelReply(tuple(map(float, values)), sent)
+        return LabelReply(tuple(map(float, values)), sent, unlisted=float(data.get("unlisted", 0.0)))
     return OptionReply(tuple(map(float, values)), tuple(data.get("option_tokens") or [1] * k), sent)
 
 
@@ -260,6 +260,10 @@ def _recorded(reply: Reply) -> dict[str, Any]:
     if isinstance(reply, TextReply):
         return {**row, "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     if isinstance(reply, LabelReply):
-        return {**row, "logprobs_nats": list(reply.logprobs_nats)}
+        return {
+            **row,
+            "logprobs_nats": list(reply.logprobs_nats),
+            **({"unlisted": reply.unlisted} if reply.unlisted else {}),
+        }
     assert isinstance(reply, OptionReply)  # noqa: S101 - the only kind left
     return {**row, "option_logprobs_nats": list(reply.logprobs_nats), "option_tokens": list(reply.option_tokens)}

@@ -24,7 +24,7 @@ VALUES: Mapping[str, Capability] = {
     "refused": "text",
 }
 KEYS = ("question", "under", "order", "labels", "template", "system", "layout", "draw", "around")
-EXTRAS = ("option_tokens", "sent_sha256", "ran_out")
+EXTRAS = ("option_tokens", "sent_sha256", "ran_out", "unlisted")
 SLACK = 1e-6
 MAX_WHOLE = 10**9
 
@@ -126,6 +126,9 @@ def _check_values(name: str, data: Mapping[str, Any], where: str) -> None:
         raise UsageError(f"{where}: {name} {values!r} must be at most 0, as logarithms of probabilities are")
     if name == "logprobs_nats" and math.fsum(math.exp(value) for value in values) > 1 + SLACK:
         raise UsageError(f"{where}: the probabilities of logprobs_nats {values!r} sum to more than 1")
+    unlisted = data.get("unlisted", 0.0)
+    if not _is_number(unlisted) or not 0 <= unlisted <= 1:
+        raise UsageError(f"{where}: unlisted is {unlisted!r}, but must be a probability")
     lengths = data.get("option_tokens", [1] * len(values))
     if (
         not isinstance(lengths, list)

@@ -57,7 +57,9 @@ def _moved(reply: Reply, sent: Presentation, asked: Presentation) -> Reply:
     """Return `reply` to `sent` with its values at the positions of `asked`."""
     source = [sent.position_of(content) for content in asked.order]
     if isinstance(reply, LabelReply):
-        return LabelReply(tuple(reply.logprobs_nats[p] for p in source), reply.sent_sha256, reply.n_tokens)
+        return LabelReply(
+            tuple(reply.logprobs_nats[p] for p in source), reply.sent_sha256, reply.n_tokens, reply.unlisted
+        )
     if isinstance(reply, OptionReply):
         logprobs = tuple(reply.logprobs_nats[p] for p in source)
         return OptionReply(logprobs, tuple(reply.option_tokens[p] for p in source), reply.sent_sha256, reply.n_tokens)

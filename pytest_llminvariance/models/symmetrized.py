@@ -146,7 +146,8 @@ def _average(request: Request, replies: dict[Request, Reply], n_tokens: int) -> 
     if isinstance(request, LabelRequest):
         values = [_mean_probability(replies, content) for content in range(k)]
         logs = tuple(math.log(values[content]) if values[content] > 0 else -math.inf for content in shown.order)
-        return LabelReply(logs, sent, n_tokens)
+        unlisted = math.fsum(getattr(reply, "unlisted", 0.0) for reply in replies.values()) / len(replies)
+        return LabelReply(logs, sent, n_tokens, unlisted)
     totals = [math.fsum(_at(part, reply, c) for part, reply in replies.items()) / len(replies) for c in range(k)]
     part, reply = next(iter(replies.items()))
     assert isinstance(reply, OptionReply)  # noqa: S101 - the replies follow the kind of request

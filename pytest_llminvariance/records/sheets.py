@@ -217,7 +217,7 @@ def reply_data(reply: Reply) -> dict[str, Any]:
         return {"kind": "text", "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     values = [plain_number(value) for value in reply.logprobs_nats]
     if isinstance(reply, LabelReply):
-        return {"kind": "label", "logprobs_nats": values}
+        return {"kind": "label", "logprobs_nats": values, **({"unlisted": reply.unlisted} if reply.unlisted else {})}
     return {"kind": "option", "logprobs_nats": values, "option_tokens": list(reply.option_tokens)}
 
 
@@ -235,7 +235,7 @@ def reply_from(data: Mapping[str, Any], sent_sha256: str | None, tokens: int) ->
         return TextReply(data["text"], sent, tokens, bool(data.get("ran_out", False)))
     values = _floats(data["logprobs_nats"])
     if kind == "label":
-        return LabelReply(values, sent, tokens)
+        return LabelReply(values, sent, tokens, float(data.get("unlisted", 0.0)))
     if kind != "option":
         raise ValueError(f"a reply of the kind {kind!r} is not known")
     return OptionReply(values, tuple(data["option_tokens"]), sent, tokens)

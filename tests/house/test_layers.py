@@ -35,6 +35,8 @@ HOMES: dict[str, set[str]] = {  # a room, or a module
     "torch": {"models.local"},
     "transformers": {"models.local"},
     "typer": {"cli"},
+    "httpx": {"models.served.client"},
+    "tenacity": {"models.served.client"},
     "sqlite3": {"models.cache_file", "models.cache"},
     "pickle": set(),
     "scipy": {"measures.flips", "measures.noise", "measures.estimates", "measures.paired_tests", "checks.guards"},
