@@ -74,7 +74,6 @@ class ServedModel:
     """A model behind a server, asked with several requests under way at a time."""
 
     dtype = ""
-    is_noisy = True
     """Other requests share the server's batches, so the noise floor is measured."""
 
     def __init__(self, name: str, client: Client, way: Way, *, cacheable: bool = False) -> None:
