@@ -73,9 +73,9 @@ class ForeignStems:
 
 
 def _under(shown: Presentation, donor: Question) -> Presentation:
-    context = donor.context if "context" in shown.template.fields else None
-    stem = Question(donor.stem, donor.options, id=donor.id, context=context)
-    return shown.replace(question=shown.question.under(stem))
+    if "context" not in shown.template.fields and donor.context is not None:
+        donor = Question(donor.stem, donor.options, id=donor.id)
+    return shown.replace(question=shown.question.under(donor))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class SortingProxy:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Those of the inner model that are read by position."""
-        return self.inner.capabilities & {"label", "option"}
+        return self.inner.capabilities & {"label", "option", "decision"}
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Sort, ask, and take the answers back to the positions that were asked for."""

@@ -18,11 +18,12 @@ from pytest_llminvariance.questions.keys import (
     read_options,
     whole_number,
 )
+from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.presets import PRESETS, Column, Preset, looks_like
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import LETTERS
 
-FIELDS = ("stem", "options", "answer", "context", "scores", "reverse_keyed", "id", "attributes")
+FIELDS = ("stem", "options", "answer", "context", "scores", "reverse_keyed", "id", "attributes", "decision", "descriptions")
 OTHER_NAMES: Mapping[str, frozenset[str]] = {
     "stem": frozenset({"question", "questions", "prompt", "input", "query", "statement", "item", "text"}),
     "options": frozenset({"option", "choices", "choice", "endings", "alternatives", "answers", "candidates"}),
@@ -83,6 +84,8 @@ class Columns:
         if not isinstance(attributes, Mapping):
             raise QuestionError(f"attributes is {attributes!r}, but must map names to values")
         made["attributes"] = {**self._rest(row), **attributes} or None
+        if {"decision", "descriptions"} & made.keys():
+            return DecisionQuestion(found["stem"], choices.texts, kind=made.pop("decision", "choice"), **made)
         return Question(found["stem"], choices.texts, **made)
 
     def choices(self, row: Mapping[str, Any]) -> Choices:
@@ -111,6 +114,8 @@ class Columns:
             return value if number is None else str(number)
         if not self.in_cells:
             return value
+        if name == "descriptions":
+            return [part.strip() or None for part in value.split(LIST_SEPARATOR)]
         if name == "scores":
             return [_number(part) for part in value.split(LIST_SEPARATOR)]
         return _flag(value) if name == "reverse_keyed" else value

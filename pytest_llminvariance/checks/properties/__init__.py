@@ -11,6 +11,13 @@ from typing import Any
 
 from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, RecordedProperty, SelfTest
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.decisions import (
+    Isolation,
+    LevelDirection,
+    OptionNames,
+    QuestionOrder,
+    StateField,
+)
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.tracks import Tracking
@@ -45,7 +52,10 @@ def register(kind: type[Property]) -> type[Property]:
     return kind
 
 
-for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
+for _kind in (
+    OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement,
+    Isolation, QuestionOrder, StateField, OptionNames, LevelDirection,
+):  # fmt: skip
     register(_kind)
 
 
@@ -55,9 +65,9 @@ def audits() -> dict[str, tuple[type[Property], Audited]]:
     return dict(sorted(found.items(), key=lambda item: not item[1][1].by_default))
 
 
-def default_audits() -> tuple[str, ...]:
-    """Return what an audit checks unless told otherwise, by name in the audit."""
-    return tuple(name for name, (_, how) in audits().items() if how.by_default)
+def default_audits(*, of_decisions: bool = False) -> tuple[str, ...]:
+    """Return what an audit checks unless told otherwise, by name in the audit; `of_decisions`: of a decision model."""
+    return tuple(n for n, (_, how) in audits().items() if (how.of_decisions if of_decisions else how.by_default))
 
 
 def short_names() -> dict[str, str]:

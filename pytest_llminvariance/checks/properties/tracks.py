@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_llminvariance.checks.properties.base import Plan, Probe, Property, SelfTest
 from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.questions.decision import DecisionQuestion, decision_of
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
@@ -65,6 +67,9 @@ class Tracking(Property):
         edited = self.edits[question.content_hash]
         answer = None if edited.answer is None else edited.options[edited.answer]
         after = Question(edited.stem, question.options, id=edited.id, context=edited.context, answer=answer)
+        if isinstance(question, DecisionQuestion):
+            fields = {"stem": edited.stem, "id": edited.id, "context": edited.context, "answer": answer}
+            after = dataclasses.replace(question, **fields, structured=decision_of(edited).structured, beside=(), place=0)
         shown = (Presentation(question, template=template), Presentation(after, template=template))
         return Plan(question, tuple(map(Probe, shown)), "1 edit", f"tracks:{edited.content_hash[:12]}")
 
