@@ -85,6 +85,10 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
 def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
     from pytest_llminvariance.models.local.hub import load_transformers
 
+    if parsed.scheme == "decision":
+        from pytest_llminvariance.models.local.decisions import load_decision
+
+        return load_decision(_existing(parsed.target, settings), parsed.target, settings)
     if parsed.scheme == "hf":
         return load_transformers(_existing(parsed.target, settings), parsed.target, settings)
     from pytest_llminvariance.models.local.demo import DEMO_NAME, demo_folder

@@ -9,8 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pytest_llminvariance.errors import UsageError
 
 ENTRY_POINT_GROUP = "pytest_llminvariance.models"
-SCHEMES = ("hf", "replay", "python", "control")
-NOT_YET = ("openai", "systemone", "decision")
+SCHEMES = ("hf", "replay", "python", "control", "decision", "decisions", "systemone")
+NOT_YET = ("openai",)
 
 
 @dataclass(frozen=True, slots=True)
