@@ -43,7 +43,8 @@ def _with(
 def load_model(spec: Spec, settings: LoadSettings) -> Model:
     """Load the model that `spec` names.
 
-    `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`,
+    `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`, a decision model
+    (`decision:FOLDER_OR_ID`, or served: `systemone:MODEL@URL`, `decisions:MODEL@URL`),
     `python:module:factory` (which gives what `wrap_model` takes), or a scheme that an installed package adds under the entry-point group
     `pytest_llminvariance.models`. `device` is auto, cpu, cuda, cuda:N or mps; `dtype` auto, float32,
     bfloat16 or float16. `prompt_format` chat insists on the model's chat template, plain never uses it.
@@ -62,10 +63,14 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
         ModelError: if the model cannot be loaded; `MissingExtraError` where a package is missing.
     """
     parsed = parse_spec(spec)
-    local = parsed.scheme != "hf" or os.path.isdir(settings.place(parsed.target))
+    local = parsed.scheme not in ("hf", "decision") or os.path.isdir(settings.place(parsed.target))
     if settings.revision is not None and local:
         raise UsageError(f"revision={settings.revision!r} goes with a hub id, not with {str(spec)!r}")
-    if parsed.scheme in ("hf", "demo"):
+    if parsed.scheme in ("systemone", "decisions"):
+        from pytest_llminvariance.models.served.decisions import load_served_decision
+
+        return load_served_decision(parsed.target, parsed.scheme, settings)
+    if parsed.scheme in ("hf", "demo", "decision"):
         return _load_transformers(parsed, settings)
     if parsed.scheme == "control":
         from pytest_llminvariance.models.controls import control

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ import transformers
 from transformers.decision.modeling_utils import DecisionMixin
 
 from pytest_llminvariance.errors import ModelError, UsageError
-from pytest_llminvariance.models.decision_wire import canonical, own_part, read_answers, request_body
+from pytest_llminvariance.models.decision_wire import canonical, log_of, own_part, read_answers, request_body
 from pytest_llminvariance.models.kept import forget, kept
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.devices import batch_tokens_for, choose_device, entrance, free_memory
@@ -206,11 +205,6 @@ class DecisionPipelineModel:
 def _reading(pipe: Any, prompt: _Prompt) -> Reading:
     labels = tuple(pipe.label_token_ids(tuple(prompt.question.labels)))
     return Reading(prompt.tokens[: prompt.mark], (prompt.mark - 1,), (labels,))
-
-
-def log_of(probability: float) -> float:
-    """Return the logarithm of a probability; NaN stays NaN."""
-    return math.log(probability) if probability > 0 else -math.inf if probability == 0 else math.nan
 
 
 def load_decision(target: str, name: str, settings: LoadSettings) -> DecisionPipelineModel:
