@@ -9,7 +9,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pytest_llminvariance.errors import UsageError
 
 ENTRY_POINT_GROUP = "pytest_llminvariance.models"
-SCHEMES = ("hf", "replay", "python", "control", "decision", "decisions", "systemone")
+DECISIONS = ("decision", "decisions", "systemone")
+"""Schemes of decision models."""
+SCHEMES = ("hf", "replay", "python", "control", *DECISIONS)
 NOT_YET = ("openai",)
 
 

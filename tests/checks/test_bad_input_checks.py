@@ -282,13 +282,13 @@ MODELS = [
         "model that can do nothing",
         lambda _: assert_order_symmetric(of(Mine(capabilities=frozenset())), RED),
         CapabilityError,
-        "mine has none of the capabilities label, option, option_sum, text",
+        "mine has none of the capabilities label, option, option_sum, text, decision",
     ),
     Misuse(
         "readout unknown",
         lambda _: assert_order_symmetric(ORACLE, RED, readout=of("logits")),
         UsageError,
-        "readout is 'logits', but must be one of auto, label, option, option_sum, text",
+        "readout is 'logits', but must be one of auto, label, option, option_sum, text, decision",
     ),
     Misuse(
         "readout of an average",
