@@ -51,7 +51,9 @@ def audit_command(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Tolerance of a property, or a number for all (0.05)."),
     ] = None,
-    readout: Annotated[str, typer.Option(help="How answers are read: auto, label, option, option_sum, text, decision.")] = "auto",
+    readout: Annotated[
+        str, typer.Option(help="How answers are read: auto, label, option, option_sum, text, decision.")
+    ] = "auto",
     template: Annotated[
         str | None, typer.Option(metavar="TEXT", help="How questions are asked: text with {stem} and {options}.")
     ] = None,
@@ -81,7 +83,9 @@ def audit_command(
     try:
         with bad_usage():
             usual = default_audits(of_decisions=parse_spec(spec).scheme in DECISIONS)
-            names = usual if properties is None else tuple(name.strip() for name in properties.split(",") if name.strip())
+            names = (
+                usual if properties is None else tuple(name.strip() for name in properties.split(",") if name.strip())
+            )
             bank = read_bank(
                 questions, fields=fields or (), answers=answers, preset=preset, bad_rows=bad_rows, encoding=encoding
             )

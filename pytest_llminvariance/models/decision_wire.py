@@ -131,12 +131,16 @@ def read_answers(answers: object, shown: Presentation, model: str, shape: Shape 
         answer = answers.get(own.name) if isinstance(answers, Mapping) else None
     else:
         if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) != len(parts):
-            raise ModelError(f"{where} the answers {answers!r:.120}, but must give one for each of {len(parts)} questions")
+            raise ModelError(
+                f"{where} the answers {answers!r:.120}, but must give one for each of {len(parts)} questions"
+            )
         answer = answers[decision_of(shown.question).place]
     if not isinstance(answer, Mapping):
         raise ModelError(f"{where} no answer under the name {own.name!r}: {answers!r:.120}")
     if shape == "decisions" and answer.get("name") not in (own.name, None):
-        raise ModelError(f"{where} the answer to {answer.get('name')!r:.80}: answers must come in the order of the questions")
+        raise ModelError(
+            f"{where} the answer to {answer.get('name')!r:.80}: answers must come in the order of the questions"
+        )
     if answer.get("type") == "refusal":
         return Said(None)
     wanted = {"choice": "choice", "score": "score", "yes_no": "noul" if shape == "systemone" else "predicate"}
@@ -191,7 +195,9 @@ def _checked(values: Sequence[Any], where: str) -> tuple[float, ...]:
             raise ModelError(f"{where} the probability {value:.6g}, but a probability is from 0 to 1")
     total = math.fsum(numbers)
     if not math.isnan(total) and abs(total - 1) > SUM_SLACK:
-        raise ModelError(f"{where} probabilities that sum to {total:.6g}, but they must sum to 1. Are options left out?")
+        raise ModelError(
+            f"{where} probabilities that sum to {total:.6g}, but they must sum to 1. Are options left out?"
+        )
     scale = total if total > 1 else 1.0
     return tuple(min(1.0, max(0.0, float(value)) / scale) if value == value else math.nan for value in numbers)
 

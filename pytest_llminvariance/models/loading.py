@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
+import importlib.util
 import inspect
 import os
 import sys
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, cast
 
 from pytest_llminvariance.errors import ModelError, UsageError
+from pytest_llminvariance.models.decision_wire import Shape
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
@@ -69,7 +70,7 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     if parsed.scheme in ("systemone", "decisions"):
         from pytest_llminvariance.models.served.decisions import load_served_decision
 
-        return load_served_decision(parsed.target, parsed.scheme, settings)
+        return load_served_decision(parsed.target, cast("Shape", parsed.scheme), settings)
     if parsed.scheme in ("hf", "demo", "decision"):
         return _load_transformers(parsed, settings)
     if parsed.scheme == "control":
@@ -91,6 +92,8 @@ def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
     from pytest_llminvariance.models.local.hub import load_transformers
 
     if parsed.scheme == "decision":
+        if importlib.util.find_spec("transformers.decision") is None:
+            raise ModelError("this transformers has no decision pipeline. Install a newer one: pip install -U transformers")
         from pytest_llminvariance.models.local.decisions import load_decision
 
         return load_decision(_existing(parsed.target, settings), parsed.target, settings)

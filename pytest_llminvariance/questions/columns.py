@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.keys import (
     LIST_SEPARATOR,
     Choices,
@@ -18,12 +19,22 @@ from pytest_llminvariance.questions.keys import (
     read_options,
     whole_number,
 )
-from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.presets import PRESETS, Column, Preset, looks_like
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import LETTERS
 
-FIELDS = ("stem", "options", "answer", "context", "scores", "reverse_keyed", "id", "attributes", "decision", "descriptions")
+FIELDS = (
+    "stem",
+    "options",
+    "answer",
+    "context",
+    "scores",
+    "reverse_keyed",
+    "id",
+    "attributes",
+    "decision",
+    "descriptions",
+)
 OTHER_NAMES: Mapping[str, frozenset[str]] = {
     "stem": frozenset({"question", "questions", "prompt", "input", "query", "statement", "item", "text"}),
     "options": frozenset({"option", "choices", "choice", "endings", "alternatives", "answers", "candidates"}),

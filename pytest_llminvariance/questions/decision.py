@@ -205,7 +205,9 @@ def _beside(asked: DecisionQuestion, beside: object) -> tuple[Question, ...]:
     for one in beside:
         other = decision_of(one)
         if other.beside:
-            raise QuestionError(f"{where}: {other.name!r} is asked beside it and has company of its own. Leave that out")
+            raise QuestionError(
+                f"{where}: {other.name!r} is asked beside it and has company of its own. Leave that out"
+            )
         if (other.context, other.structured) != (asked.context, asked.structured):
             raise QuestionError(f"{where}: {other.name!r} is about another state, but a request has one. Leave it out")
     return tuple(beside)

@@ -55,7 +55,9 @@ class Redescribe(TextTransform):
                 f"there are no descriptions of question {asked.name!r}. Give them under its id, content hash or instructions"
             )
         for told in found:
-            after = edited(asked, f"describe the options as {json.dumps(list(told), ensure_ascii=False)}", descriptions=told)
+            after = edited(
+                asked, f"describe the options as {json.dumps(list(told), ensure_ascii=False)}", descriptions=told
+            )
             if after.sent_besides != asked.sent_besides:
                 yield after
 
@@ -101,7 +103,9 @@ class NameOptions(TextTransform):
         if "neutral" in self.ways:
             names = tuple(self.neutral_names[: len(asked.options)])
             if len(names) < len(asked.options):
-                raise UsageError(f"neutral_names has {len(names)} names for the {len(asked.options)} options of {asked.name!r}")
+                raise UsageError(
+                    f"neutral_names has {len(names)} names for the {len(asked.options)} options of {asked.name!r}"
+                )
             yield edited(asked, f"name the options {', '.join(names)}", options=names)
 
     def spec(self) -> str:

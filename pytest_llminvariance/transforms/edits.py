@@ -22,7 +22,9 @@ def edited(question: Question, words: str, **fields: Any) -> Question:
         QuestionError: if the fields make no question, for example because two options became equal.
     """
     after = dataclasses.replace(question, **fields)
-    mark = hashlib.sha256(repr((after.stem, after.context, after.options, *after.sent_besides)).encode()).hexdigest()[:6]
+    mark = hashlib.sha256(repr((after.stem, after.context, after.options, *after.sent_besides)).encode()).hexdigest()[
+        :6
+    ]
     before = edits_of(question)
     name = None if question.id is None else f"{question.id.partition('~')[0] if before else question.id}~{mark}"
     attributes = {**question.attributes, EDIT_OF: origin_of(question), EDITS: (*before, words)}

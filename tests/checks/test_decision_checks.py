@@ -53,7 +53,9 @@ def choosing(name: str, choose: Callable[[Presentation], int | None]) -> Control
 
     def respond(shown: Presentation) -> Sequence[float]:
         best = choose(shown)
-        return [0.0 if best is None else 0.9 if content == best else 0.1 / (len(shown.order) - 1) for content in shown.order]
+        return [
+            0.0 if best is None else 0.9 if content == best else 0.1 / (len(shown.order) - 1) for content in shown.order
+        ]
 
     return Control(name, respond, frozenset({"decision"}))
 
@@ -90,7 +92,10 @@ def test_what_is_sent_in_both_shapes() -> None:
         "questions": {"question": {"instructions": "Spam?", "type": "noul"}}, "state": "hello",
     }  # fmt: skip
     told = DecisionQuestion("Spam?", {"no": "A talk", "yes": "Ads"}, kind="yes_no")
-    assert request_body(Presentation(told, order=(1, 0)))["questions"]["question"]["criteria"] == {"false": "A talk", "true": "Ads"}
+    assert request_body(Presentation(told, order=(1, 0)))["questions"]["question"]["criteria"] == {
+        "false": "A talk",
+        "true": "Ads",
+    }
     with pytest.raises(Exception, match="describes the outcomes of a yes/no, for which /v1/decisions has no place"):
         request_body(Presentation(told), "decisions")
 
@@ -117,9 +122,13 @@ def test_bad_questions_are_refused(make: Make, says: str) -> None:
 
 def test_a_question_survives_repr_pickle_record_and_file(tmp_path: Path) -> None:
     company = dataclasses.replace(suite(1)[0], beside=suite(3)[1:], place=1)
-    for asked in (company, DecisionQuestion("S?", ("a", "b", "c"), kind="score"), DecisionQuestion("N?", kind="yes_no")):
-        assert eval(repr(dataclasses.replace(asked, attributes=None))) == dataclasses.replace(asked, attributes=None)  # noqa: S307
-        assert pickle.loads(pickle.dumps(asked)) == asked  # noqa: S301
+    for asked in (
+        company,
+        DecisionQuestion("S?", ("a", "b", "c"), kind="score"),
+        DecisionQuestion("N?", kind="yes_no"),
+    ):
+        assert eval(repr(dataclasses.replace(asked, attributes=None))) == dataclasses.replace(asked, attributes=None)
+        assert pickle.loads(pickle.dumps(asked)) == asked
         assert question_from(question_data(asked)) == asked
     file = tmp_path / "q.jsonl"
     file.write_text(
@@ -217,10 +226,13 @@ def test_each_change_both_ways(name: str) -> None:
 
 def test_direction_of_levels_stands_apart_and_only_by_name() -> None:
     asked = [
-        DecisionQuestion(f"How urgent is {n}?", ("low", "middle", "high"), kind="score", id=f"q{n}", answer=n % 2) for n in range(6)
+        DecisionQuestion(f"How urgent is {n}?", ("low", "middle", "high"), kind="score", id=f"q{n}", answer=n % 2)
+        for n in range(6)
     ]
     assert check(ReverseLevels(), FAIR, asked, tolerance=0.05).verdict is Verdict.HOLDS
-    broken = check("level_direction", controls.always_first(), asked, tolerance=0.05, readout="decision", metric="score_gap")
+    broken = check(
+        "level_direction", controls.always_first(), asked, tolerance=0.05, readout="decision", metric="score_gap"
+    )
     assert (broken.verdict, broken.title) == (Verdict.BROKEN, "direction of levels")
     assert check("level_direction", FAIR, suite(), tolerance=0.05).verdict is Verdict.UNDECIDED
 

@@ -22,7 +22,9 @@ from tests.questions.bad_input import Misuse, assert_refused, of, write
 
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes, decision, descriptions"
-KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., decision:..., decisions:..., systemone:..."
+KNOWN = (
+    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., decision:..., decisions:..., systemone:..."
+)
 PRESENT = (
     "question, under, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, "
     "decision_logprobs_nats, text, choice, unparsed, refused, option_tokens, sent_sha256, ran_out"

@@ -18,7 +18,9 @@ MIXED = (
         id="wish",
         context=TICKET,
     ),
-    DecisionQuestion("How urgent is it?", ("can wait", "this week", "today"), kind="score", id="urgency", context=TICKET),
+    DecisionQuestion(
+        "How urgent is it?", ("can wait", "this week", "today"), kind="score", id="urgency", context=TICKET
+    ),
     DecisionQuestion("Is a refund requested?", kind="yes_no", id="refund", context=TICKET),
     DecisionQuestion(
         "Is the customer angry?", {"yes": "Harsh words", "no": "A calm tone"}, kind="yes_no", id="angry", context=TICKET

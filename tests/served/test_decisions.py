@@ -68,7 +68,12 @@ def systemone(body: dict[str, Any], decide: Callable[[list[str], str], list[floa
         names = [str(n) for n in range(len(options))] if levels else options
         best = values.index(max(values))
         more = {"score": 0.0} if levels else {"choice": options[best]}
-        answers[name] = {"type": asked["type"], **more, "confidence": 1.0, "probabilities": dict(zip(names, values, strict=True))}
+        answers[name] = {
+            "type": asked["type"],
+            **more,
+            "confidence": 1.0,
+            "probabilities": dict(zip(names, values, strict=True)),
+        }
     return {"model": body["model"], "answers": answers, "usage": {"input_tokens": 10, "output_tokens": 0}}
 
 
@@ -81,7 +86,9 @@ def decisions(body: dict[str, Any], decide: Callable[[list[str], str], list[floa
             answers.append({**known, "probability": 0.7})
         elif asked["type"] == "choice":
             options = [row["value"] for row in asked["choices"]]
-            rows = [{"value": option, "probability": p} for option, p in zip(options, decide(options, told), strict=True)]
+            rows = [
+                {"value": option, "probability": p} for option, p in zip(options, decide(options, told), strict=True)
+            ]
             answers.append({**known, "choice": options[0], "confidence": 0.1, "probabilities": rows})
         else:
             labels = [row["label"] for row in asked["levels"]]
@@ -108,7 +115,9 @@ def served(shape: str, answer: Answer) -> Iterator[tuple[Model, Faulty]]:
             model.release()
 
 
-def asking(shape: str, decide: Callable[[list[str], str], list[float]] = reading, change: Change = lambda data: data) -> Answer:
+def asking(
+    shape: str, decide: Callable[[list[str], str], list[float]] = reading, change: Change = lambda data: data
+) -> Answer:
     def answer(seen: Seen, number: int) -> Say:
         del number
         assert (seen.method, seen.path) == ("POST", f"/v1/{shape}")
@@ -150,9 +159,17 @@ def test_all_kinds_by_name_and_never_by_choice(shape: str) -> None:
     with served(shape, asking(shape, rule, lies)) as (model, _):
         replies = model.answer([DecisionRequest(Presentation(one)) for one in kinds])
         turned = model.answer([DecisionRequest(Presentation(kinds[0], order=(2, 0, 1)))])[0]
-    told = [[round(math.exp(value), 6) for value in reply.logprobs_nats] for reply in replies if isinstance(reply, LabelReply)]
+    told = [
+        [round(math.exp(value), 6) for value in reply.logprobs_nats]
+        for reply in replies
+        if isinstance(reply, LabelReply)
+    ]
     assert told[0] == [round(5 / 7, 6), round(1 / 7, 6), round(1 / 7, 6)]
-    assert told[1] == [round(p, 6) for p in (1 / 7, 1 / 7, 5 / 7)] if shape == "decisions" else sum(told[1]) == pytest.approx(1)
+    assert (
+        told[1] == [round(p, 6) for p in (1 / 7, 1 / 7, 5 / 7)]
+        if shape == "decisions"
+        else sum(told[1]) == pytest.approx(1)
+    )
     assert told[2] == [0.7, 0.3]
     assert isinstance(turned, LabelReply)
     assert [round(math.exp(value), 6) for value in turned.logprobs_nats] == [round(p, 6) for p in (1 / 7, 5 / 7, 1 / 7)]
@@ -233,7 +250,10 @@ def test_answers_in_another_order_or_number() -> None:
         (lambda data: {**data, "answers": data["answers"][::-1]}, "answers must come in the order of the questions"),
         (lambda data: {**data, "answers": data["answers"][:2]}, "must give one for each of 3 questions"),
     ):
-        with served("decisions", asking("decisions", change=change)) as (model, _), pytest.raises(ModelError, match=says):
+        with (
+            served("decisions", asking("decisions", change=change)) as (model, _),
+            pytest.raises(ModelError, match=says),
+        ):
             model.answer(shown)
 
 
@@ -247,7 +267,9 @@ def test_nan_is_a_missing_answer(value: float | None) -> None:
     with served("systemone", asking("systemone", change=lost)) as (model, _):
         finding = check("option_order", model, ANIMALS, tolerance=0.05)
     assert finding.verdict is Verdict.UNDECIDED
-    assert any("NaN" in reason or "no answer" in reason or "missing" in reason for reason in finding.reasons), finding.reasons
+    assert any("NaN" in reason or "no answer" in reason or "missing" in reason for reason in finding.reasons), (
+        finding.reasons
+    )
 
 
 def test_a_refusal_of_one_question_is_an_outcome() -> None:
@@ -342,10 +364,17 @@ def test_what_a_real_server_said() -> None:
         assert (finding.example.before.answer, finding.example.after.answer) == ("cat", "dog")
         replies = model.answer([DecisionRequest(shown) for one in MIXED for shown in Isolate(MIXED).orbit(one)])
         assert not any(isinstance(reply, MissingReply) for reply in replies)
-        kinds = [[round(math.exp(value), 3) for value in reply.logprobs_nats] for reply in replies if isinstance(reply, LabelReply)]
+        kinds = [
+            [round(math.exp(value), 3) for value in reply.logprobs_nats]
+            for reply in replies
+            if isinstance(reply, LabelReply)
+        ]
         assert all(sum(row) == pytest.approx(1, abs=0.01) for row in kinds)
         assert kinds[::2] == kinds[1::2]  # transformers makes a prompt of each question
-    with served("systemone", lambda seen, number: Say(RECORDED["errors"][0]["response"], 422)) as (model, _), pytest.raises(ModelError, match="HTTP 422"):
+    with (
+        served("systemone", lambda seen, number: Say(RECORDED["errors"][0]["response"], 422)) as (model, _),
+        pytest.raises(ModelError, match="HTTP 422"),
+    ):
         model.answer([DecisionRequest(Presentation(ANIMALS[0]))])
 
 
@@ -353,14 +382,24 @@ def test_an_audit_of_a_decision_server(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(ServedDecisionModel, "is_noisy", False)
     file = tmp_path / "q.jsonl"
     rows = [
-        {"id": one.id, "stem": f"{one.stem} ({n})", "options": list(one.options), "context": "A dog and a horse.", "decision": "choice"}
+        {
+            "id": one.id,
+            "stem": f"{one.stem} ({n})",
+            "options": list(one.options),
+            "context": "A dog and a horse.",
+            "decision": "choice",
+        }
         for n, one in enumerate(ANIMALS)
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with faulty_server(asking("decisions", first)) as server:
-        made = CliRunner().invoke(app, ["audit", f"decisions:m@{server.url}", "--questions", str(file), "--out", str(tmp_path / "out")])
+        made = CliRunner().invoke(
+            app, ["audit", f"decisions:m@{server.url}", "--questions", str(file), "--out", str(tmp_path / "out")]
+        )
     assert made.exit_code == 1, made.output
     for name in ("order", "isolation", "questions", "field"):
         assert any(name in line.split() for line in made.output.splitlines()), made.output
     assert "BROKEN" in made.output
-    assert "prompt" not in [line.split()[1] for line in made.output.splitlines() if line.startswith(("BROKEN", "HOLDS", "UNDECIDED"))]
+    assert "prompt" not in [
+        line.split()[1] for line in made.output.splitlines() if line.startswith(("BROKEN", "HOLDS", "UNDECIDED"))
+    ]

@@ -69,7 +69,9 @@ class Tracking(Property):
         after = Question(edited.stem, question.options, id=edited.id, context=edited.context, answer=answer)
         if isinstance(question, DecisionQuestion):
             fields = {"stem": edited.stem, "id": edited.id, "context": edited.context, "answer": answer}
-            after = dataclasses.replace(question, **fields, structured=decision_of(edited).structured, beside=(), place=0)
+            after = dataclasses.replace(
+                question, **fields, structured=decision_of(edited).structured, beside=(), place=0
+            )
         shown = (Presentation(question, template=template), Presentation(after, template=template))
         return Plan(question, tuple(map(Probe, shown)), "1 edit", f"tracks:{edited.content_hash[:12]}")
 

@@ -6,6 +6,7 @@ are, many at once; whether that gives what the pipeline gives is seen on the fir
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -37,14 +38,20 @@ HEAD_FILES = ("decision_config.json", "judge_config.json", "calibration.json")
 class _Prompt(NamedTuple):
     """The prompt that holds one question of a request, and where its answer is read."""
 
-    request: dict[str, Any]
     whole: Any
     """The prompts of the request, as the pipeline makes them."""
     tokens: tuple[int, ...]
     mark: int
     """Tokens before the place where the answer is read."""
     question: Any
+    label_ids: tuple[int, ...]
+    """Of the labels by option; none where a head scores the options."""
     sent_sha256: str
+
+    @property
+    def reading(self) -> Reading:
+        """What is read through the tree."""
+        return Reading(self.tokens[: self.mark], (self.mark - 1,), (self.label_ids,))
 
 
 class DecisionPipelineModel:
@@ -55,18 +62,29 @@ class DecisionPipelineModel:
     again: Callable[[], Model] | None = None
 
     def __init__(
-        self, name: str, pipe: Any, *, batch_tokens: int, packed: bool = True, cacheable: bool = False, notes: Sequence[str] = ()
+        self,
+        name: str,
+        pipe: Any,
+        *,
+        batch_tokens: int,
+        packed: bool = True,
+        cacheable: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
         self.name, self.cacheable, self.notes = name, cacheable, tuple(notes)
         self._pipe = pipe
         self._network = pipe.model
         self._scorer = Scorer(pipe.model, pad=0, batch_tokens=batch_tokens, shared=packed)
         self._by_labels = not isinstance(pipe.model, DecisionMixin)
-        self._slow = "" if packed and self._by_labels else "it has a decision head" if packed else "asked for comparison"
+        self._slow = (
+            "" if packed and self._by_labels else "it has a decision head" if packed else "asked for comparison"
+        )
         self._checked = False
         self.device, self.dtype = str(entrance(pipe.model)), str(pipe.model.dtype).removeprefix("torch.")
         said = {**dataclasses.asdict(pipe.decision_config), "chat": getattr(pipe.tokenizer, "chat_template", None)}
-        self.fingerprint = "decision:" + fingerprint_of(pipe.model, pipe.tokenizer, {"decision": said, "shared": packed})
+        self.fingerprint = "decision:" + fingerprint_of(
+            pipe.model, pipe.tokenizer, {"decision": said, "shared": packed}
+        )
         self.is_noisy = is_quantised(pipe.model)
 
     def __repr__(self) -> str:
@@ -86,7 +104,11 @@ class DecisionPipelineModel:
         """Return one line: how prompts are sent, and why not faster."""
         if not self.usage.passes:
             return "nothing was asked"
-        how = f"the pipeline, one prompt at a time: {self._slow}" if self._slow else f"the pipeline's prompts by {self._scorer.describe()}"
+        how = (
+            f"the pipeline, one prompt at a time: {self._slow}"
+            if self._slow
+            else f"the pipeline's prompts by {self._scorer.describe()}"
+        )
         return "; ".join([how, *self.notes])
 
     def release(self) -> None:
@@ -116,7 +138,7 @@ class DecisionPipelineModel:
             for index in left:
                 yield [(index, self._by_pipeline(requests[index], prompts[index]))]
             return
-        for scored in self._scorer.score([_reading(self._live(), prompts[index]) for index in left]) if left else ():
+        for scored in self._scorer.score([prompts[index].reading for index in left]) if left else ():
             yield [
                 (left[item.index], self._reply(requests[left[item.index]], prompts[left[item.index]], item.values[0]))
                 for item in scored
@@ -124,15 +146,16 @@ class DecisionPipelineModel:
 
     def _prompt(self, request: Request, made: dict[str, Any]) -> _Prompt:
         shown = request.presentation
-        body = request_body(shown)
-        key, name = canonical(body), own_part(shown).name
+        key, name = canonical(request_body(shown)), own_part(shown).name
         try:
             if key not in made:
                 made[key] = self._live().preprocess(json.loads(key))
         except ModelError:
             raise
         except Exception as error:  # what a template or a tokenizer raises is its own business
-            raise ModelError(f"{self.name} cannot be asked question {shown.question.name!r}: {first_line(error)}") from error
+            raise ModelError(
+                f"{self.name} cannot be asked question {shown.question.name!r}: {first_line(error)}"
+            ) from error
         whole = made[key]
         digest = hashlib.sha256()
         found = None
@@ -145,7 +168,17 @@ class DecisionPipelineModel:
         assert found is not None  # noqa: S101 - the request holds it
         self._check_length(len(found[0]), shown.question.name)
         self._check_noul(found[2])
-        return _Prompt(body, whole, *found, digest.hexdigest())
+        return _Prompt(whole, *found, self._label_ids(found[2], shown.question.name), digest.hexdigest())
+
+    def _label_ids(self, question: Any, name: str) -> tuple[int, ...]:
+        if not self._by_labels:
+            return ()
+        try:
+            return tuple(self._live().label_token_ids(tuple(question.labels)))
+        except ValueError as error:
+            raise ModelError(
+                f"{self.name} cannot be asked question {name!r}: {first_line(error)} Name others under labels in its decision.json"
+            ) from error
 
     def _check_length(self, n_tokens: int, question: str) -> None:
         limit = getattr(self._network.config.get_text_config(), "max_position_embeddings", None)
@@ -158,7 +191,12 @@ class DecisionPipelineModel:
     def _check_noul(self, question: Any) -> None:
         """Refuse what would answer the opposite: outcomes turned around, under labels that are not."""
         config = self._live().decision_config
-        if question.type == "noul" and self._by_labels and config.noul_options[0] == "false" and not config.labels.get("noul"):
+        if (
+            question.type == "noul"
+            and self._by_labels
+            and config.noul_options[0] == "false"
+            and not config.labels.get("noul")
+        ):
             raise ModelError(
                 f"{self.name}: its decision.json says noul_options={config.noul_options!r} and names no labels for them, so 'Yes' would "
                 "be read as false. Add labels={'noul': ['No', 'Yes']}, or take noul_options out"
@@ -167,7 +205,9 @@ class DecisionPipelineModel:
     def _by_pipeline(self, request: Request, prompt: _Prompt) -> Reply:
         pipe = self._live()
         answers = pipe.postprocess(pipe.forward(prompt.whole))
-        self._scorer.count(len(prompt.tokens), sum(inputs["input_ids"].shape[-1] for inputs, _ in prompt.whole["prompts"]))
+        self._scorer.count(
+            len(prompt.tokens), sum(inputs["input_ids"].shape[-1] for inputs, _ in prompt.whole["prompts"])
+        )
         said = read_answers(answers, request.presentation, self.name)
         assert said.probabilities is not None  # noqa: S101 - a pipeline does not refuse
         return LabelReply(tuple(map(log_of, said.probabilities)), prompt.sent_sha256, len(prompt.tokens))
@@ -177,7 +217,7 @@ class DecisionPipelineModel:
         told = self._by_pipeline(request, prompt)
         assert isinstance(told, LabelReply)  # noqa: S101 - see `_by_pipeline`
         try:
-            scored = next(iter(self._scorer.score([_reading(self._live(), prompt)])))
+            scored = next(iter(self._scorer.score([prompt.reading])))
             other = self._reply(request, prompt, scored[0].values[0])
             apart = max(abs(a - b) for a, b in zip(told.logprobs_nats, other.logprobs_nats, strict=True))
             self._slow = "" if apart <= SAME_NATS else f"the tree gives another first answer ({apart:.2g} nat away)"
@@ -202,11 +242,6 @@ class DecisionPipelineModel:
         return self._pipe
 
 
-def _reading(pipe: Any, prompt: _Prompt) -> Reading:
-    labels = tuple(pipe.label_token_ids(tuple(prompt.question.labels)))
-    return Reading(prompt.tokens[: prompt.mark], (prompt.mark - 1,), (labels,))
-
-
 def load_decision(target: str, name: str, settings: LoadSettings) -> DecisionPipelineModel:
     """Load a decision model: one with a head by transformers' own pipeline, any other as a causal language model.
 
@@ -221,9 +256,12 @@ def load_decision(target: str, name: str, settings: LoadSettings) -> DecisionPip
     named = any("ForDecision" in kind for kind in getattr(config, "architectures", None) or ())
     if folder.is_dir() and not named and not any((folder / file).is_file() for file in HEAD_FILES):
         causal = load_transformers(target, name, settings)
-        pipe = transformers.pipelines.DecisionPipeline(model=causal._live(), tokenizer=causal._tokenizer, decision_config=target)
+        pipe = transformers.pipelines.DecisionPipeline(
+            model=causal._live(), tokenizer=causal._tokenizer, decision_config=target
+        )
     else:
         pipe = _own_pipeline(target, name, settings)
+    _prepare(pipe)
     notes += _unknown_settings(folder, pipe.decision_config)
     tokens = settings.batch_tokens or batch_tokens_for(pipe.model)
     return DecisionPipelineModel(name, pipe, batch_tokens=tokens, packed=settings.packed, cacheable=True, notes=notes)
@@ -251,6 +289,12 @@ def _unknown_settings(folder: Path, config: Any) -> list[str]:
     return [f"decision.json says {name}, which this transformers does not know and leaves out" for name in unknown]
 
 
+def _prepare(pipe: Any) -> None:
+    """Let the pipeline add its two marks to the tokenizer now, so that this is not taken for a change of the model."""
+    with contextlib.suppress(Exception):  # what a template cannot take is said when it is asked
+        pipe.preprocess({"state": "", "questions": {"question": {"type": "noul", "instructions": ""}}})
+
+
 def decision_object(pipe: Any, name: str | None, settings: LoadSettings, key: str, state: Callable[[], str]) -> Model:
     """Return the model of a decision pipeline that is loaded already; the same one while it stays as it is."""
     if settings.dtype not in ("auto", dtype := str(pipe.model.dtype).removeprefix("torch.")):
@@ -258,11 +302,13 @@ def decision_object(pipe: Any, name: str | None, settings: LoadSettings, key: st
             f"dtype={settings.dtype!r}, but the pipeline's model is {dtype}, and is left as it is.\nLoad it with that dtype, or leave dtype out"
         )
 
+    _prepare(pipe)
+
     def make() -> Model:
         shown = name or pipe.model.config._name_or_path or type(pipe.model).__name__
         tokens = settings.batch_tokens or batch_tokens_for(pipe.model)
         made = DecisionPipelineModel(shown, pipe, batch_tokens=tokens, packed=settings.packed)
-        made.origin, made.again = (pipe, pipe.model), again
+        made.origin, made.again = (pipe,), again
         return made
 
     def again() -> Model:

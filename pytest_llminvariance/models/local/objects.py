@@ -64,10 +64,11 @@ def object_model(obj: object, tokenizer: object, name: str | None, settings: Loa
         UsageError: for what is no network with its tokenizer.
         ModelError: for a network that is no causal language model, or a tokenizer that does not fit it.
     """
-    if isinstance(obj, transformers.Pipeline) and getattr(obj, "task", None) == "decision" and tokenizer is None:
+    if isinstance(obj, getattr(transformers.pipelines, "DecisionPipeline", ())) and tokenizer is None:
         from pytest_llminvariance.models.local.decisions import decision_object
 
-        return decision_object(obj, name, settings, key, lambda: _state(obj.model, obj.tokenizer))
+        pipe: Any = obj
+        return decision_object(pipe, name, settings, key, lambda: _state(pipe.model, pipe.tokenizer))
     obj, tokenizer, outside = _pair(obj, tokenizer)
     held = _unwrapped(obj)
     origin = (*outside, *held.layers, held.network)

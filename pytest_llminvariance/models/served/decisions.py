@@ -43,7 +43,11 @@ class ServedDecisionModel:
         """Return one line: how it is asked."""
         client = self._client
         again = f", {client.n_again:,} of them again after a fault" if client.n_again else ""
-        return f"{client.n_requests:,} requests{again}, at most {client.concurrency} at a time" if client.n_requests else "nothing was asked"
+        return (
+            f"{client.n_requests:,} requests{again}, at most {client.concurrency} at a time"
+            if client.n_requests
+            else "nothing was asked"
+        )
 
     def release(self) -> None:
         """End all connections."""
@@ -61,7 +65,9 @@ class ServedDecisionModel:
             ModelError: where the server gives no answer, or none to what was asked; what came before is yielded.
         """
         if other := next((request for request in requests if request.capability != "decision"), None):
-            raise CapabilityError(f"{self.name} cannot answer a request for readout {other.capability!r}. Use 'decision'")
+            raise CapabilityError(
+                f"{self.name} cannot answer a request for readout {other.capability!r}. Use 'decision'"
+            )
         bodies: dict[str, dict[str, Any]] = {}
         wanted: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
@@ -69,7 +75,9 @@ class ServedDecisionModel:
             bodies.setdefault(text := canonical(body), body)
             wanted.setdefault(text, []).append(index)
         texts = list(bodies)
-        jobs: list[Job[Received]] = [functools.partial(self._client.posted, self._shape, bodies[text]) for text in texts]
+        jobs: list[Job[Received]] = [
+            functools.partial(self._client.posted, self._shape, bodies[text]) for text in texts
+        ]
         for number, received in self._client.run(jobs):
             body, indices = bodies[texts[number]], wanted[texts[number]]
             data = self._checked(received.data)
@@ -84,7 +92,9 @@ class ServedDecisionModel:
             raise OtherAnswerError(f"{self.name} gave {data!r:.120}, but must give an object with 'answers'")
         named = data.get("model", self._model)
         if named != self._model and not str(named).startswith(f"{self._model}-"):  # a name for a dated version
-            raise OtherAnswerError(f"{self.name} gave an answer of the model {named!r:.80}. Name a model that it serves")
+            raise OtherAnswerError(
+                f"{self.name} gave an answer of the model {named!r:.80}. Name a model that it serves"
+            )
         self._is_called = self._is_called or str(named)
         if named != self._is_called:
             raise OtherAnswerError(
@@ -133,5 +143,7 @@ def load_served_decision(target: str, shape: Shape, settings: LoadSettings) -> S
     """
     model, address = parse_target(target)
     patience = Patience(total_s=float(settings.answer_seconds))
-    client = Client(address, key_for(address, settings.key_variable), concurrency=settings.concurrency, patience=patience)
+    client = Client(
+        address, key_for(address, settings.key_variable), concurrency=settings.concurrency, patience=patience
+    )
     return ServedDecisionModel(model, client, shape)
