@@ -93,7 +93,9 @@ def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
 
     if parsed.scheme == "decision":
         if importlib.util.find_spec("transformers.decision") is None:
-            raise ModelError("this transformers has no decision pipeline. Install a newer one: pip install -U transformers")
+            raise ModelError(
+                "this transformers has no decision pipeline. Install a newer one: pip install -U transformers"
+            )
         from pytest_llminvariance.models.local.decisions import load_decision
 
         return load_decision(_existing(parsed.target, settings), parsed.target, settings)
