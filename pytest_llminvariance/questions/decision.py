@@ -130,7 +130,7 @@ class DecisionQuestion(Question):
             "kind": self.kind, "descriptions": self.descriptions, "structured": self.structured,
             "beside": list(self.beside), "place": self.place,
         }  # fmt: skip
-        usual = {"kind": "choice", "descriptions": None, "structured": False, "beside": [], "place": 0}
+        usual: dict[str, Any] = {"kind": "choice", "descriptions": None, "structured": False, "beside": [], "place": 0}
         told = "".join(f", {name}={value!r}" for name, value in more.items() if value != usual[name])
         return f"Decision{Question.__repr__(self)[:-1]}{told})"
 

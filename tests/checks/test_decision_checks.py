@@ -121,13 +121,13 @@ def test_bad_questions_are_refused(make: Make, says: str) -> None:
 
 
 def test_a_question_survives_repr_pickle_record_and_file(tmp_path: Path) -> None:
-    company = dataclasses.replace(suite(1)[0], beside=suite(3)[1:], place=1)
+    company = dataclasses.replace(suite(1)[0], beside=tuple(suite(3)[1:]), place=1)
     for asked in (
         company,
         DecisionQuestion("S?", ("a", "b", "c"), kind="score"),
         DecisionQuestion("N?", kind="yes_no"),
     ):
-        assert eval(repr(dataclasses.replace(asked, attributes=None))) == dataclasses.replace(asked, attributes=None)
+        assert eval(repr(dataclasses.replace(asked, attributes={}))) == dataclasses.replace(asked, attributes={})
         assert pickle.loads(pickle.dumps(asked)) == asked
         assert question_from(question_data(asked)) == asked
     file = tmp_path / "q.jsonl"
@@ -183,7 +183,7 @@ def test_a_refusal_is_an_outcome() -> None:
 def test_what_no_decision_model_is_sent_is_refused() -> None:
     for changed in ({"template": "{context}{stem} {options}"}, {"labels": ("1", "2", "3")}):
         with pytest.raises(UsageError, match="which no decision model is sent"):
-            request_for(Presentation(suite(1)[0], **changed), "decision")  # type: ignore[arg-type]
+            request_for(Presentation(suite(1)[0], **changed), "decision")
     with pytest.raises(UsageError, match="which no decision model is sent"):
         check("labels", FAIR, suite(), tolerance=0.05)
 

@@ -108,7 +108,7 @@ def served(shape: str, answer: Answer) -> Iterator[tuple[Model, Faulty]]:
     with faulty_server(answer) as server:
         model = load_model(f"{shape}:m@{server.url}")
         assert isinstance(model, ServedDecisionModel)
-        model.is_noisy = False  # type: ignore[misc] # a rule has no noise, and measuring it takes 90 requests
+        model.is_noisy = False  # a rule has no noise, and measuring it takes 90 requests
         try:
             yield model, server
         finally:

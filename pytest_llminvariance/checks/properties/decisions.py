@@ -59,7 +59,8 @@ class _InCompany(Invariance):
         cls, questions: Sequence[Question], template: Template | None, **options: Any
     ) -> tuple[Self, Template | None]:
         """Return it about the questions of the suite."""
-        return cls(questions=questions, **options), template
+        make: Any = cls
+        return make(questions=questions, **options), template
 
 
 class Isolation(_InCompany):

@@ -68,7 +68,7 @@ class Tracking(Property):
         answer = None if edited.answer is None else edited.options[edited.answer]
         after = Question(edited.stem, question.options, id=edited.id, context=edited.context, answer=answer)
         if isinstance(question, DecisionQuestion):
-            fields = {"stem": edited.stem, "id": edited.id, "context": edited.context, "answer": answer}
+            fields: dict[str, Any] = {"stem": edited.stem, "id": edited.id, "context": edited.context, "answer": answer}
             after = dataclasses.replace(
                 question, **fields, structured=decision_of(edited).structured, beside=(), place=0
             )
