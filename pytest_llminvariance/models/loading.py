@@ -10,14 +10,16 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, ParamSpec, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 from pytest_llminvariance.errors import ModelError, UsageError
-from pytest_llminvariance.models.decision_wire import Shape
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
 from pytest_llminvariance.models.wrapping import as_model
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.models.decision_wire import Shape
 
 Spec = str | os.PathLike[str]
 P = ParamSpec("P")

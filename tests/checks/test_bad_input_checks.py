@@ -168,7 +168,7 @@ ARGUMENTS = [
         "property unknown",
         lambda _: check("order", ORACLE, RED, tolerance=0.1),
         UsageError,
-        "there is no property 'order'; the properties are option_order, prompt, labels, layout, readouts, tracks, batch",
+        "there is no property 'order'; the properties are option_order, prompt, labels, layout, readouts, tracks, batch, isolation, question_order, state_field, option_names, level_direction",
     ),
     Misuse(
         "options for an object",
