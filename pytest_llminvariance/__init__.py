@@ -35,6 +35,7 @@ _NAMES = {
     "models.protocol": "Model",
     "paraphrases.transform": "Paraphrase load_paraphrases",
     "questions.conversation": "Ask Message Said",
+    "questions.decision": "DecisionQuestion",
     "questions.presentation": "Presentation",
     "questions.question": "Question",
     "questions.questionnaire": "Item Questionnaire Scale",
@@ -47,6 +48,7 @@ _NAMES = {
     "search.spaces": "Choices",
     "strategies": "strategies",
     "transforms.base": "Orbit Product Transform",
+    "transforms.decisions": "AddField Isolate NameOptions Redescribe ReorderQuestions ReverseLevels",
     "transforms.showing": "Reformat Relabel Reorder Reword",
     "transforms.texts": "AddDistractor AddNoise AddOpinion ReorderShots Restate SwapGroups",
 }

@@ -55,6 +55,7 @@ from pytest_llminvariance.paraphrases.transform import load_paraphrases as load_
 from pytest_llminvariance.questions.conversation import Ask as Ask
 from pytest_llminvariance.questions.conversation import Message as Message
 from pytest_llminvariance.questions.conversation import Said as Said
+from pytest_llminvariance.questions.decision import DecisionQuestion as DecisionQuestion
 from pytest_llminvariance.questions.presentation import Presentation as Presentation
 from pytest_llminvariance.questions.question import Question as Question
 from pytest_llminvariance.questions.questionnaire import Item as Item
@@ -73,6 +74,12 @@ from pytest_llminvariance.search.spaces import Choices as Choices
 from pytest_llminvariance.transforms.base import Orbit as Orbit
 from pytest_llminvariance.transforms.base import Product as Product
 from pytest_llminvariance.transforms.base import Transform as Transform
+from pytest_llminvariance.transforms.decisions import AddField as AddField
+from pytest_llminvariance.transforms.decisions import Isolate as Isolate
+from pytest_llminvariance.transforms.decisions import NameOptions as NameOptions
+from pytest_llminvariance.transforms.decisions import Redescribe as Redescribe
+from pytest_llminvariance.transforms.decisions import ReorderQuestions as ReorderQuestions
+from pytest_llminvariance.transforms.decisions import ReverseLevels as ReverseLevels
 from pytest_llminvariance.transforms.showing import Reformat as Reformat
 from pytest_llminvariance.transforms.showing import Relabel as Relabel
 from pytest_llminvariance.transforms.showing import Reorder as Reorder

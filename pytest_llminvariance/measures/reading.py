@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.measures.distribution import AnswerDistribution, AnswerStatus
 from pytest_llminvariance.measures.parsing import Outcome, parse_choice, parse_refusal
@@ -51,6 +53,8 @@ def read_reply(reply: Reply, presentation: Presentation, readout: str) -> Answer
         raise ModelError(
             f"a reply has {len(reply.logprobs_nats)} values for {k} options of question {presentation.question.name!r}"
         )
+    if readout == "decision" and max(reply.logprobs_nats) == -math.inf:
+        return AnswerDistribution.nothing(k, "refused")
     if isinstance(reply, LabelReply):
         return AnswerDistribution.from_label_logprobs(reply.logprobs_nats, presentation.order, reply.unlisted)
     scores = reply.logprobs_nats if readout == "option_sum" else reply.mean_logprobs_nats

@@ -17,7 +17,9 @@ FORMAT = 2
 """Part of every key. Count it up whenever the same request to the same weights may be answered differently:
 another cue, another way of scoring or decoding in `models/`, another meaning of a request's field."""
 
-KINDS: dict[str, type[Any]] = {"label": LabelReply, "option": OptionReply, "text": TextReply}
+KINDS: dict[str, type[Any]] = {
+    "label": LabelReply, "option": OptionReply, "text": TextReply, "decision": LabelReply,
+}  # fmt: skip
 
 
 def row_key(fingerprint: str, request: Request, prompt: str | None = None) -> bytes | None:

@@ -19,6 +19,7 @@ from typing import ClassVar
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import (
     Capability,
+    DecisionRequest,
     LabelReply,
     LabelRequest,
     MissingReply,
@@ -48,7 +49,7 @@ class Control:
 
     name: str
     respond: Respond
-    capabilities: frozenset[Capability] = frozenset({"label", "option", "text"})
+    capabilities: frozenset[Capability] = frozenset({"label", "option", "text", "decision"})
     write: Respond | None = None
     """Gives what it writes, where that is not what its probabilities say."""
     word: Word | None = None
@@ -72,7 +73,7 @@ class Control:
             probabilities = (self.write or self.respond)(request.presentation)
             return self._text(request, probabilities, sent, n_tokens)
         logprobs = tuple(math.log(p) if p > 0 else p if math.isnan(p) else -math.inf for p in probabilities)
-        if isinstance(request, LabelRequest):
+        if isinstance(request, LabelRequest | DecisionRequest):
             return LabelReply(logprobs, sent, n_tokens)
         if all(p == 0 for p in probabilities):
             return MissingReply("refuses to say any option", sent, n_tokens)

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
+from pytest_llminvariance.models.decision_wire import canonical, request_body
 from pytest_llminvariance.questions.conversation import Message
 from pytest_llminvariance.questions.presentation import Presentation
 
-Capability = Literal["label", "option", "text"]
-Readout = Literal["auto", "label", "option", "option_sum", "text"]
-READOUTS: tuple[str, ...] = ("label", "option", "option_sum", "text")
+Capability = Literal["label", "option", "text", "decision"]
+Readout = Literal["auto", "label", "option", "option_sum", "text", "decision"]
+READOUTS: tuple[str, ...] = ("label", "option", "option_sum", "text", "decision")
 REFUSAL = "refusal"
 """The readout of prompts without options: whether a generated text answers or refuses. Only properties ask by it."""
 
@@ -87,7 +88,20 @@ class TextRequest:
         return self.presentation.render()
 
 
-Request = LabelRequest | OptionRequest | TextRequest
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """Asks a decision model for its own probability of each option. The reply is a `LabelReply`."""
+
+    presentation: Presentation
+    capability: ClassVar[Capability] = "decision"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What is sent, in the shape of System One, as one message."""
+        return (Message("user", canonical(request_body(self.presentation))),)
+
+
+Request = LabelRequest | OptionRequest | TextRequest | DecisionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,7 @@ class LabelReply:
     """Log-probabilities (nats, over the whole vocabulary) of the labels, by position shown.
 
     A server that tells only its likeliest tokens leaves the rest open: then each is the least that it can be.
+    Of a decision model they are those of the options; all of them minus infinity is its refusal.
     """
 
     logprobs_nats: tuple[float, ...]
@@ -238,7 +253,8 @@ def request_for(presentation: Presentation, readout: str, draw: Draw | None = No
     """Return the request that reads `presentation` by `readout`; a `draw` is for texts only.
 
     Raises:
-        UsageError: for the label readout of a presentation that shows no labels, or a draw of anything but a text.
+        UsageError: for the label readout of a presentation that shows no labels, a draw of anything but a text, or the
+            decision readout of what no decision model is sent.
     """
     if draw is not None and readout != "text":
         raise UsageError(f"readout={readout!r} gives probabilities, so nothing is sampled. Use readout='text'")
@@ -251,9 +267,23 @@ def request_for(presentation: Presentation, readout: str, draw: Draw | None = No
         return LabelRequest(presentation)
     if readout in ("text", REFUSAL):
         return TextRequest(presentation, draw=draw)
+    if readout == "decision":
+        return _decision_request(presentation)
     if readout not in ("option", "option_sum"):
         raise UsageError(f"readout is {readout!r}, but a request needs one of {', '.join(READOUTS)}")
     return OptionRequest(presentation)
+
+
+def _decision_request(shown: Presentation) -> DecisionRequest:
+    """Refuse what would not reach the model: it is sent instructions, options, descriptions and state."""
+    plain = Presentation(shown.question)
+    names = ("template", "layout", "labels", "shots", "turns")
+    if changed := [name for name in names if getattr(shown, name) != getattr(plain, name)]:
+        raise UsageError(
+            f"question {shown.question.name!r} is shown with its own {changed[0]}, which no decision model is sent: it gets "
+            "instructions, options, descriptions and state. Leave that out, or change the wording with Restate or Redescribe"
+        )
+    return DecisionRequest(shown)
 
 
 def sent_digest(messages: Sequence[Message]) -> str:

@@ -32,9 +32,9 @@ from pytest_llminvariance.models.protocol import (
     AnyModel,
     Capability,
     LabelReply,
-    LabelRequest,
     MissingReply,
     OptionReply,
+    OptionRequest,
     Reply,
     Request,
     TextReply,
@@ -176,7 +176,7 @@ def _as_reply(row: ReplayRow, request: Request, name: str) -> Reply:
         raise ModelError(f"{name}, line {row.line}: {len(values)} {field} for a question with {k} options")
     if field == "probabilities":
         values = [math.log(value) if value > 0 else -math.inf for value in values]
-    if isinstance(request, LabelRequest):
+    if not isinstance(request, OptionRequest):
         return LabelReply(tuple(map(float, values)), sent, unlisted=float(data.get("unlisted", 0.0)))
     return OptionReply(tuple(map(float, values)), tuple(data.get("option_tokens") or [1] * k), sent)
 
@@ -235,7 +235,7 @@ class AnswerWriter:
                 key = _key(request)
                 mark = (request.capability, json.dumps(key))  # requests of one mark are one to a replay
                 if mark not in self._written and not isinstance(reply, MissingReply):
-                    file.write(json.dumps({**key, **_recorded(reply)}) + "\n")
+                    file.write(json.dumps({**key, **_recorded(request, reply)}) + "\n")
                     self._written.add(mark)
         return replies
 
@@ -255,15 +255,12 @@ def _key(request: Request) -> dict[str, Any]:
     }
 
 
-def _recorded(reply: Reply) -> dict[str, Any]:
+def _recorded(request: Request, reply: Reply) -> dict[str, Any]:
     row = {"sent_sha256": reply.sent_sha256}
     if isinstance(reply, TextReply):
         return {**row, "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     if isinstance(reply, LabelReply):
-        return {
-            **row,
-            "logprobs_nats": list(reply.logprobs_nats),
-            **({"unlisted": reply.unlisted} if reply.unlisted else {}),
-        }
+        name = "decision_logprobs_nats" if request.capability == "decision" else "logprobs_nats"
+        return {**row, name: list(reply.logprobs_nats), **({"unlisted": reply.unlisted} if reply.unlisted else {})}
     assert isinstance(reply, OptionReply)  # noqa: S101 - the only kind left
     return {**row, "option_logprobs_nats": list(reply.logprobs_nats), "option_tokens": list(reply.option_tokens)}

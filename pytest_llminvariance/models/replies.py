@@ -21,6 +21,7 @@ KINDS: dict[str, type[LabelReply | OptionReply | TextReply]] = {
     "label": LabelReply,
     "option": OptionReply,
     "text": TextReply,
+    "decision": LabelReply,
 }
 
 

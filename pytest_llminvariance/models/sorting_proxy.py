@@ -31,7 +31,7 @@ class SortingProxy:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Those of the inner model that are read by position."""
-        return self.inner.capabilities & {"label", "option"}
+        return self.inner.capabilities & {"label", "option", "decision"}
 
     @property
     def deterministic(self) -> object:

@@ -130,8 +130,9 @@ def _under(shown: Presentation, donor: Question) -> Presentation:
     context = donor.context if "context" in shown.template.fields else None
     if donor.options == shown.question.options and donor.context == context:
         return shown.replace(question=donor)
-    stem = Question(donor.stem, donor.options, id=donor.id, context=context, answer=donor.answer)
-    return shown.replace(question=shown.question.under(stem))
+    if context is None and donor.context is not None:
+        donor = Question(donor.stem, donor.options, id=donor.id, answer=donor.answer)
+    return shown.replace(question=shown.question.under(donor))
 
 
 class Kinds(NamedTuple):

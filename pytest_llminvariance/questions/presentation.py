@@ -121,7 +121,7 @@ class Presentation:
     @property
     def shown_options(self) -> tuple[str, ...]:
         """The options' texts by position."""
-        texts = self.template.options or self.question.options
+        texts = self.template.options or self.question.option_texts
         return tuple(texts[content] for content in self.order)
 
     def option_at(self, label: str) -> int:

@@ -97,8 +97,23 @@ class Question:
         Designs are drawn from this and never from the place in a list, so removing a question changes
         nothing for the others.
         """
-        content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed]
+        content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed, *self.sent_besides]
         return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+
+    @property
+    def sent_besides(self) -> tuple[object, ...]:
+        """What is sent besides stem, context and options: nothing, unless a kind of question says otherwise."""
+        return ()
+
+    @property
+    def option_texts(self) -> tuple[str, ...]:
+        """The options as a prompt shows them."""
+        return self.options
+
+    @property
+    def fixed_order(self) -> str:
+        """Why the options do not change places, after "they"; empty where they may."""
+        return ""
 
     @property
     def keyed_scores(self) -> tuple[float, ...] | None:
@@ -132,7 +147,7 @@ class Question:
 
     def __reduce__(self) -> tuple[Any, ...]:
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
-        return _rebuild, ({**parts, "attributes": dict(self.attributes)}, self.skipped)
+        return _rebuild, (type(self), {**parts, "attributes": dict(self.attributes)}, self.skipped)
 
 
 def is_under_another(question: Question) -> bool:
@@ -140,8 +155,8 @@ def is_under_another(question: Question) -> bool:
     return {OPTIONS_OF, STEM_OF} <= question.attributes.keys()
 
 
-def _rebuild(parts: dict[str, Any], skipped: SkippedRows | None = None) -> Question:
-    question = Question(**parts)
+def _rebuild(kind: type[Question], parts: dict[str, Any], skipped: SkippedRows | None = None) -> Question:
+    question = kind(**parts)
     object.__setattr__(question, "skipped", skipped)
     return question
 

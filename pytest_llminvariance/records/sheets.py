@@ -24,6 +24,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
 )
 from pytest_llminvariance.questions.conversation import Ask, Message, Said, Turn
+from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Layout, Template
@@ -81,7 +82,7 @@ def sheet_from(data: Mapping[str, Any]) -> Sheet:
     made = recorded(data["property"])
     plans, foreign = [], []
     for row in data["questions"]:
-        question = Question(**row["question"])
+        question = question_from(row["question"])
         probes = tuple(
             Probe(books.presentation(part, question), part["readout"], part.get("draw"), tuple(part.get("place", ())))
             for part in row["probes"]
@@ -127,12 +128,12 @@ class _Books:
 
     def presentation(self, row: Mapping[str, Any], asked: Question) -> Presentation:
         return Presentation(
-            asked if row["question"] is None else Question(**row["question"]),
+            asked if row["question"] is None else question_from(row["question"]),
             order=row["order"],
             labels=row["labels"],
             layout=self.layouts[row["layout"]],
             template=self.templates[row["template"]],
-            shots=[Question(**shot) for shot in row.get("shots", ())],
+            shots=[question_from(shot) for shot in row.get("shots", ())],
             turns=[_turn_from(turn) for turn in row.get("turns", ())],
         )
 
@@ -155,7 +156,9 @@ def _place(items: list[Any], item: object) -> int:
 
 
 def question_data(question: Question) -> dict[str, Any]:
-    """Return a question as plain data, as `Question(**data)` takes it."""
+    """Return a question as plain data, as `question_from` takes it."""
+    more = question.as_data() if isinstance(question, DecisionQuestion) else {}
+    beside = getattr(question, "beside", ())
     return {
         "stem": question.stem,
         "options": list(question.options),
@@ -165,7 +168,20 @@ def question_data(question: Question) -> dict[str, Any]:
         "reverse_keyed": question.reverse_keyed,
         "answer": question.answer,
         "attributes": {name: _simple(value) for name, value in question.attributes.items()},
+        **more,
+        **({"beside": [question_data(one) for one in beside]} if beside else {}),
     }
+
+
+def question_from(data: Mapping[str, Any]) -> Question:
+    """Return the question that `question_data` wrote down.
+
+    Raises:
+        QuestionError, TypeError: where it is no such data.
+    """
+    if "kind" not in data:
+        return Question(**data)
+    return DecisionQuestion(**{**data, "beside": [question_from(one) for one in data.get("beside", ())]})
 
 
 def _simple(value: object) -> object:

@@ -80,6 +80,8 @@ class Reorder(Transform):
         Raises:
             UsageError: under `on_reference="error"`, where the question refers to options by letter or place.
         """
+        if start.question.fixed_order:
+            return ()
         found = _references(start, self.on_reference)
         free = [content for content in sorted(start.order) if content not in found.stays and not found.refers]
         return tuple(free) if len(free) > 1 else ()
@@ -88,6 +90,8 @@ class Reorder(Transform):
         """Say why there is no other order."""
         if self.moving(start):
             return ""
+        if start.question.fixed_order:
+            return start.question.fixed_order
         return REFERS if _references(start, self.on_reference).refers else NONE_MOVES
 
     def variants(self, start: Presentation) -> Iterator[Presentation]:

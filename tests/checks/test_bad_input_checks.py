@@ -124,8 +124,8 @@ ARGUMENTS = [
         "metric unknown",
         lambda _: assert_order_symmetric(ORACLE, RED, metric=of("flips")),
         UsageError,
-        "there is no metric 'flips'; the metrics are flip_rate, disagreement, tv, js_distance, score_gap, score_shift, "
-        "position_bias, trait_shift, excess_disagreement",
+        "there is no metric 'flips'; the metrics are flip_rate, disagreement, tv, js_distance, form_inconsistency, "
+        "score_gap, score_shift, position_bias, trait_shift, excess_disagreement",
     ),
     Misuse(
         "metric needs scores",
@@ -283,13 +283,13 @@ MODELS = [
         "model that can do nothing",
         lambda _: assert_order_symmetric(of(Mine(capabilities=frozenset())), RED),
         CapabilityError,
-        "mine has none of the capabilities label, option, option_sum, text",
+        "mine has none of the capabilities label, option, option_sum, text, decision",
     ),
     Misuse(
         "readout unknown",
         lambda _: assert_order_symmetric(ORACLE, RED, readout=of("logits")),
         UsageError,
-        "readout is 'logits', but must be one of auto, label, option, option_sum, text",
+        "readout is 'logits', but must be one of auto, label, option, option_sum, text, decision",
     ),
     Misuse(
         "readout of an average",

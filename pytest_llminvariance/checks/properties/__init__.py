@@ -22,6 +22,13 @@ from pytest_llminvariance.checks.properties.base import (
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
 from pytest_llminvariance.checks.properties.complementary import Complementary
+from pytest_llminvariance.checks.properties.decisions import (
+    Isolation,
+    LevelDirection,
+    OptionNames,
+    QuestionOrder,
+    StateField,
+)
 from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
 from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
 from pytest_llminvariance.checks.properties.firm import Firmness
@@ -73,10 +80,10 @@ _OURS: tuple[type[Property], ...] = (
     OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement,
     Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder,
     Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder,
+    PlaceBias, Complementary, ParaphraseConsistency,
+    Isolation, QuestionOrder, StateField, OptionNames, LevelDirection,
 )  # fmt: skip
 for _kind in _OURS:
-    register(_kind)
-for _kind in (PlaceBias, Complementary, ParaphraseConsistency):
     register(_kind)
 
 
@@ -86,9 +93,9 @@ def audits() -> dict[str, tuple[type[Property], Audited]]:
     return dict(sorted(found.items(), key=lambda item: not item[1][1].by_default))
 
 
-def default_audits() -> tuple[str, ...]:
-    """Return what an audit checks unless told otherwise, by name in the audit."""
-    return tuple(name for name, (_, how) in audits().items() if how.by_default)
+def default_audits(*, of_decisions: bool = False) -> tuple[str, ...]:
+    """Return what an audit checks unless told otherwise, by name in the audit; `of_decisions`: of a decision model."""
+    return tuple(n for n, (_, how) in audits().items() if (how.of_decisions if of_decisions else how.by_default))
 
 
 def by_assertion() -> dict[str, type[Property]]:

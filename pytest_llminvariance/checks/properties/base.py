@@ -58,6 +58,8 @@ class Audited:
     """`None`: the property's own."""
     by_default: bool = False
     """Whether an audit checks it unless told otherwise."""
+    of_decisions: bool = False
+    """Whether an audit of a decision model does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

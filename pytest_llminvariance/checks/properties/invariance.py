@@ -83,7 +83,9 @@ class OptionOrder(Invariance):
     assertion = "assert_order_symmetric"
     source = "Self-Assessment Tests are Unreliable Measures of LLM Personality"
     made_of = Reorder
-    audits = MappingProxyType({"order": Audited(by_default=True), "position": Audited("position_bias")})
+    audits = MappingProxyType(
+        {"order": Audited(by_default=True, of_decisions=True), "position": Audited("position_bias")}
+    )
     selftests = MappingProxyType(
         {
             "order": SelfTest(

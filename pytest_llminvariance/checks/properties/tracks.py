@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
 from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.questions.decision import DecisionQuestion, decision_of
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, as_questions
 from pytest_llminvariance.questions.template import Template
@@ -67,8 +69,13 @@ class Tracking(Property):
         if edited is None:
             raise QuestionError(f"question {question.name!r} has no edit. Give questions and edits in pairs")
         after = edited
-        if not same_contents(question, edited) or edited.options == question.options:
-            answer = None if edited.answer is None else edited.options[edited.answer]
+        answer = None if edited.answer is None else edited.options[edited.answer]
+        if isinstance(question, DecisionQuestion):
+            fields: dict[str, Any] = {"stem": edited.stem, "id": edited.id, "context": edited.context, "answer": answer}
+            after = dataclasses.replace(
+                question, **fields, structured=decision_of(edited).structured, beside=(), place=0
+            )
+        elif not same_contents(question, edited) or edited.options == question.options:
             after = Question(edited.stem, question.options, id=edited.id, context=edited.context, answer=answer)
         shown = (Presentation(question, template=template), Presentation(after, template=template))
         return Plan(question, tuple(map(Probe, shown)), "1 edit", f"tracks:{edited.content_hash[:12]}")

@@ -74,7 +74,6 @@ class ServedModel:
     """A model behind a server, asked with several requests under way at a time."""
 
     dtype = ""
-    """Other requests share the server's batches, so the noise floor is measured."""
 
     def __init__(self, name: str, client: Client, way: Way, *, cacheable: bool = False) -> None:
         self.name = name
@@ -217,6 +216,7 @@ class ServedModel:
         if isinstance(request, TextRequest):
             read = wire.text_of_chat if way.chat else wire.text_of_completion
             return functools.partial(self._text, path, {**prompt, **self._writes(request)}, read, None)
+        assert isinstance(request, LabelRequest)  # noqa: S101 - the only kind left that it offers
         # looked up here and not in the job: it asks the server too
         columns = None if way.labels is None else way.labels.columns(request.presentation.labels)
         return functools.partial(self._label, path, prompt, columns, request)
