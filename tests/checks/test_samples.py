@@ -55,13 +55,15 @@ def test_a_planted_bias_is_broken() -> None:
 
 
 @pytest.mark.parametrize("design", ["cyclic", "all"])
-def test_an_example_of_sampled_answers_is_another_presentation(design: str) -> None:
+def test_an_example_of_sampled_answers_is_another_presentation(design: Any) -> None:
     """The prompt as written, drawn again, is nearer than all others and shows nothing."""
     with run(seed=0), pytest.raises(InvarianceError) as caught:
         assert_order_symmetric(
             controls.always_first(), bank(8), samples=3, metric="excess_disagreement", orders=design, tolerance=0.05
         )
+    assert caught.value.finding is not None
     example = caught.value.finding.example
+    assert example is not None
     assert example.before.order != example.after.order
 
 
