@@ -195,6 +195,8 @@ def run(
     With a `risk_limit` a check may stop before everything is asked; the limit is the largest chance that any
     verdict inside is wrong by that.
 
+    Findings and answers go where those of the test, or of the run, around it go, unless a `recorder` takes the findings.
+
     Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
     a path in a folder of your choice.
 
@@ -211,6 +213,10 @@ def run(
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
     seeds = SeedLedger(getattr(memo, "folder", None))
     made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
+    lane = current_run.lane()
+    if recorder is None and lane is not None and lane is not _SEVERAL and not lane.holds_tests:
+        around = lane.run
+        made = made._replace(recorder=around.recorder, answers=around.answers, turn=around.turn)
     try:
         with surrounded(made):
             yield made

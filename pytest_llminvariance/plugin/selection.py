@@ -1,4 +1,4 @@
-"""Which part of a suite a session ran: what was collected, chosen, skipped, begun, and how it failed.
+"""Which part of a suite a session ran: what was collected, chosen, skipped, run to its end, and how it failed.
 
 A plugin of its own, registered where a record or a gate is wanted. Each process that collects writes down what it
 left out (workers have --lf, -k and --deselect to themselves); the process that ends the session sees all reports.
@@ -24,7 +24,7 @@ class Selection:
     def __init__(self, log: EventLog, fixtures: Sequence[str]) -> None:
         self._log, self._fixtures = log, fixtures
         self._collected: list[tuple[pytest.Item, str]] = []
-        self._begun: set[str] = set()
+        self._ended: set[str] = set()
         self._skipped: set[str] = set()
         self._failures: dict[tuple[str, str | None], None] = {}
 
@@ -58,8 +58,9 @@ class Selection:
 
     @pytest.hookimpl(tryfirst=True)  # before a test is failed for what its subtests have reported already
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note that a test was begun, skipped or failed."""
-        self._begun.add(report.nodeid)
+        """Note that a test came to its end (`pytest.exit` in one leaves no report of its teardown), was skipped or failed."""
+        if report.when not in ("setup", "call"):  # or, where its worker died, the report that says so
+            self._ended.add(report.nodeid)
         self._note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -70,12 +71,12 @@ class Selection:
         """Return how the session ended, as `run.json` holds it; `records` are those of all its processes."""
         told = [record for record in records if record["kind"] == "collected"]
         names = {now: name for record in told for now, name in record["renamed"].items()}
-        begun = {names.get(node, node) for node in self._begun}
+        ended = {names.get(node, node) for node in self._ended}
         rows = [{"where": names.get(node, node), "finding": finding} for node, finding in self._failures]
         left_out = _union(told, "left_out")
-        idle = [node for node in _union(told, "chosen") if node not in begun]
+        idle = [node for node in _union(told, "chosen") if node not in ended]
         why = next((record["why"] for record in told if record["why"]), None)
-        stopped = session.shouldfail or session.shouldstop or "not all tests were begun"
+        stopped = session.shouldfail or session.shouldstop or "not all tests were run to their end"
         return {
             "exit": int(session.exitstatus),
             "stopped": why or (str(stopped) if idle else None),

@@ -211,8 +211,11 @@ def _finding(row: Any, at: str) -> StoredFinding:
         raise RecordError(
             f"{at} says HOLDS, although: {failed[0]}. The record is damaged or was edited; run the checks again"
         )
-    if found.question_hashes is not None and len(found.question_hashes) != len(found.per_question):
-        raise RecordError(f"{at}: {len(found.question_hashes)} question hashes for {len(found.per_question)} questions")
+    hashes = found.question_hashes
+    if hashes is not None and len(hashes) != len(found.per_question):
+        raise RecordError(f"{at}: {len(hashes)} question hashes for {len(found.per_question)} questions")
+    if hashes is not None and found.is_exhaustive and found.questions_asked > len(hashes):
+        raise RecordError(f"{at}: {found.questions_asked} questions asked, but only {len(hashes)} are in it")
     return found
 
 

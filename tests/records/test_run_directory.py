@@ -100,6 +100,7 @@ def test_every_required_field_is_checked(directory: Path, name: str, value: obje
         ),
         ({"guards": {}}, "guards is {}, but must be a list"),
         ({"details": {"question_hashes": ["a"]}}, "1 question hashes for 12 questions"),
+        ({"questions_asked": 5000, "questions_planned": 5000}, "5000 questions asked, but only 12 are in it"),
         ({"decision": {"method": "exhaustive", "alpha": 2}}, "decision.alpha is 2, but must be a number from 0 to 1"),
         ({"decision": {"method": "guessed", "alpha": 0}}, "method is 'guessed'"),
         ({"line": "7"}, "line is '7', but must be a whole number"),
