@@ -26,6 +26,7 @@ from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
 from pytest_llminvariance.checks.run import Run, current_run, recorded
+from pytest_llminvariance.checks.searches import search_finding
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import (
     Finding,
@@ -264,14 +265,17 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
     delta = delta_nats(model, way)
     differs = bool(flip(answers[0], answers[1], delta).low)
     guide(a, b, answers[0], answers[1], delta)
-    if run.recorder is not None:
-        run.recorder.searched(differs)
-    if differs:
-        if in_search():
-            example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
-        else:
-            example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
-        raise InvarianceError(same_answer_message(example, model.name, way, run.replay), example=example, readout=way)
+    if not differs:
+        if run.recorder is not None:
+            run.recorder.searched()
+        return
+    if in_search():
+        example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
+    else:
+        example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
+    found = search_finding("same answer", example, model, way, run.seed)
+    stored = found if run.recorder is None else run.recorder.searched(found)
+    raise InvarianceError(same_answer_message(example, model.name, way, run.replay), stored, example, way)
 
 
 def _assert(

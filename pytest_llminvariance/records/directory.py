@@ -214,7 +214,9 @@ def _fold(directory: Path) -> None:
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    write_whole(directory / FINDINGS, encoded(findings_text(finding_rows(records), lost_rows(records))))
+    write_whole(
+        directory / FINDINGS, encoded(findings_text(finding_rows(records), lost_rows(records), search_rows(records)))
+    )
 
 
 def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -231,9 +233,16 @@ def lost_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**_spot(record), "id": record["id"], "title": record["title"], "reason": said} for record, said in why]
 
 
-def findings_text(rows: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]]) -> str:
+def search_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the searches that found no counter-example; those that did have a finding."""
+    return [{**_spot(record), "pairs": record["pairs"]} for record in records if record["kind"] == "search"]
+
+
+def findings_text(
+    rows: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]], searches: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """Return the bytes of `findings.json`: equal findings give equal text."""
-    return _json_text({"schema_version": SCHEMA_VERSION, "findings": rows, "unfinished": lost})
+    return _json_text({"schema_version": SCHEMA_VERSION, "findings": rows, "unfinished": lost, "searches": searches})
 
 
 def _spot(record: Mapping[str, Any]) -> dict[str, Any]:

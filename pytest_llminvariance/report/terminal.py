@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS
 from pytest_llminvariance.records.events import unfinished
 from pytest_llminvariance.report.text import visible
-from pytest_llminvariance.report.words import COLOURS, counted, low_to_high, unit_words
+from pytest_llminvariance.report.words import COLOURS, COUNTER_EXAMPLE, counted, low_to_high, plural, unit_words
 
 
 def finding_line(summary: Mapping[str, Any]) -> str:
     """Return one line: verdict, property, what was counted, tolerance, questions; the reason where undecided."""
+    if summary["property"] == SEARCH:
+        return visible(f"{summary['verdict']:<9} {summary['title']}: {COUNTER_EXAMPLE}, {summary['design']}")
     say, count = unit_words(is_share=bool(summary["count"])), summary["count"]
     low, high = summary["effect"]["low"], summary["effect"]["high"]
     effect = counted(count, low, high, summary["questions_asked"]) if count else low_to_high(low, high, say)
@@ -55,9 +58,8 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
     if spent := risk_line(findings):
         yield spent, ""
     for record in _of_kind(records, "search"):
-        n = record["pairs"]
-        end = "found a counter-example" if record["found"] else "no counter-example (a search is no evidence for HOLDS)"
-        yield f"SEARCHED  same answer: {n} pair{'s' if n != 1 else ''} compared, {end}  [{record['where']}]", ""
+        end = "no counter-example (a search is no evidence for HOLDS)"
+        yield f"SEARCHED  same answer: {plural(record['pairs'], 'pair')} compared, {end}  [{record['where']}]", ""
     for record in unfinished(records):
         yield f"UNDECIDED {record['title']}: started and did not finish: worker died  [{record['where']}]", "red"
     for record in _of_kind(records, "failed"):

@@ -9,6 +9,9 @@ from pytest_llminvariance.measures.metrics import METRICS, Number
 from pytest_llminvariance.report.text import one_line
 
 NAMES_SHOWN = 10
+COUNTER_EXAMPLE = "a counter-example was found"
+CERTAIN_PAIR = "these two presentations are answered differently; a search does not say how often that happens"
+"""How sure the finding of a search is."""
 SAID: Mapping[str, str] = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
 COLOURS: Mapping[str, str] = {Verdict.HOLDS: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 
@@ -39,7 +42,7 @@ def low_to_high(low: Number, high: Number, say: Callable[[Number], str]) -> str:
 
 def plural(n: int, one: str) -> str:
     """Return a count with its noun."""
-    return f"{n:,} {one}" if n == 1 else f"{n:,} {one}s"
+    return f"{n:,} {one}" if n == 1 else f"{n:,} {one}{'es' if one.endswith('ch') else 's'}"
 
 
 def counted(count: str, low: Number, high: Number, questions: int, more: str = "") -> str:
@@ -91,6 +94,20 @@ def _tested(decision: Decision, planned: int, design: str) -> str:
         f"risk {decision.alpha:.2g}: {decision.n:,} {of} {plural(decision.n_planned, unit)}{each}; "
         f"the mean is {ends}, each end wrong with at most that risk"
     )
+
+
+def kept_words(kept: Mapping[str, int]) -> str:
+    """Return what a reversal of the options left in place: `17 of 18 kept the position, 1 kept the answer`."""
+    total = sum(kept.values())
+    said = {
+        "position": "kept the position",
+        "content": "kept the answer",
+        "both": "kept both",
+        "other": "cannot be told",
+    }
+    rows = sorted(((kept.get(name, 0), words) for name, words in said.items()), key=lambda row: -row[0])
+    parts = [f"{n:,} {words}" for n, words in rows if n]
+    return ", ".join([parts[0].replace(" ", f" of {total:,} ", 1), *parts[1:]])
 
 
 def names(found: Sequence[str]) -> str:
