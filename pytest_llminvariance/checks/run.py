@@ -72,6 +72,9 @@ class Run(NamedTuple):
     wrap: Callable[..., Model] | None = None
     """Makes a model of what a check is given, as `as_model` does, with the settings of the session; `None`: with none."""
 
+    say: Callable[[str], None] | None = None
+    """Takes lines on progress; `None`: a bar on a terminal, else lines on standard error."""
+
     @property
     def memo(self) -> Memo | None:
         """Answers by model and request."""

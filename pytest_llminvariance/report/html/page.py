@@ -125,7 +125,7 @@ def _tested(record: Report) -> Iterator[tuple[str, str]]:
     """Yield what was tested: model, commit, day, suite."""
     yield "model", cut(_models(record), 200)
     if commit := one_line(record.run.get("commit") or ""):
-        head, plus, rest = commit.partition("+")
+        head, plus, _ = commit.partition("+")
         yield "commit", f"{head[:12]}{' with changes' if plus else ''}"
     if started := one_line(record.run.get("started") or ""):
         yield "date", started[:16].replace("T", " ")
