@@ -12,9 +12,8 @@ from typing import Any
 _NAMES = {
     "assertions": (
         "assert_batch_invariant assert_invariant assert_no_negative_flips assert_order_symmetric "
-        "assert_prompt_insensitive assert_readouts_agree assert_same_answer assert_tracks"
+        "assert_prompt_insensitive assert_readouts_agree assert_same_answer assert_tracks check"
     ),
-    "checks.check": "check",
     "checks.noise": "noise_floor",
     "checks.recorders": "FindingList",
     "checks.run": "run",

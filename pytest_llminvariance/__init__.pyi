@@ -9,7 +9,7 @@ from pytest_llminvariance.assertions import assert_prompt_insensitive as assert_
 from pytest_llminvariance.assertions import assert_readouts_agree as assert_readouts_agree
 from pytest_llminvariance.assertions import assert_same_answer as assert_same_answer
 from pytest_llminvariance.assertions import assert_tracks as assert_tracks
-from pytest_llminvariance.checks.check import check as check
+from pytest_llminvariance.assertions import check as check
 from pytest_llminvariance.checks.noise import noise_floor as noise_floor
 from pytest_llminvariance.checks.recorders import FindingList as FindingList
 from pytest_llminvariance.checks.run import run as run

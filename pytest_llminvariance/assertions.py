@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_llminvariance.checks.check import check as check
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
@@ -44,6 +45,7 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
+from pytest_llminvariance.report import notebook as notebook  # says how findings show themselves
 from pytest_llminvariance.report.failure import failure_message, flips_message, same_answer_message
 from pytest_llminvariance.search.drawn import orbit_to_prefetch
 from pytest_llminvariance.search.guidance import guide

@@ -47,7 +47,8 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     guards = guards_of(answers, property, limit)
     verdict, reasons = decide(effect, limit, guards, causes, n_answers, answers.verdict)
     if verdict is Verdict.UNDECIDED:
-        reasons = (*answers.reasons, *reasons)
+        told = [guard.text for guard in guards if guard.name == "answered" and guard.text not in reasons]
+        reasons = (*answers.reasons, *reasons, *told)
     return Finding(
         **{**numbers, **known},
         metric=metric.name,

@@ -38,6 +38,10 @@ Level = Literal["block", "warn", "ignore"]
 """What a check that does not hold does to its test, and to a gate."""
 
 
+SHOWN: dict[str, Callable[..., Any]] = {}
+"""How findings are shown, by `text`, `html` and `page`: filled by the room of reports, which is above this one."""
+
+
 class Run(NamedTuple):
     """Settings and memory shared by the checks of a session."""
 
@@ -74,6 +78,21 @@ class Run(NamedTuple):
 
     say: Callable[[str], None] | None = None
     """Takes lines on progress; `None`: a bar on a terminal, else lines on standard error."""
+
+    def report(self, file: str | Path) -> None:
+        """Write the page of what was found in this `with run()`; for a page with single answers record a run.
+
+        Raises:
+            UsageError: where a recorder of your own has the findings.
+        """
+        findings = getattr(self.recorder, "findings", None)
+        if findings is None or "page" not in SHOWN:
+            raise UsageError(
+                "there are no findings to report here. Make checks inside `with run() as session:`, without a recorder of your own"
+            )
+        from pathlib import Path as Place
+
+        SHOWN["page"](findings, self.seed, Place(file))
 
     @property
     def memo(self) -> Memo | None:
@@ -214,6 +233,9 @@ def run(
     limit, memo = as_risk_limit(risk_limit), _memo(cache)
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
     seeds = SeedLedger(getattr(memo, "folder", None))
+    from pytest_llminvariance.checks.recorders import FindingList
+
+    recorder = FindingList() if recorder is None else recorder
     made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
     try:
         with surrounded(made):

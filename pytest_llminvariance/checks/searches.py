@@ -12,6 +12,8 @@ from pytest_llminvariance.models.protocol import Model
 
 SEARCH = "search"
 """The property of all findings of searches."""
+COUNTER_EXAMPLE = "counter_example"
+"""Their metric."""
 
 
 def search_finding(title: str, example: Example, model: Model, readout: str, seed: int) -> Finding:
@@ -19,7 +21,7 @@ def search_finding(title: str, example: Example, model: Model, readout: str, see
     return Finding(
         property=SEARCH,
         title=f"{SEARCH}: {title}",
-        metric="counter_example",
+        metric=COUNTER_EXAMPLE,
         effect=Interval(Fraction(1), Fraction(1)),
         tolerance=Fraction(0),
         verdict=Verdict.BROKEN,

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, Self, TypeVar
 
+from pytest_llminvariance.checks.run import SHOWN
 from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
 
@@ -159,6 +160,14 @@ class Finding:
     scope: Literal["test", "session"] = "test"
     duration_s: float | None = field(default=None, compare=False)
     """Wall time; kept out of the stored record so that equal runs give equal bytes."""
+
+    def __str__(self) -> str:
+        """Return one screen: what was found, how sure it is, and the example."""
+        return str(SHOWN["text"](self)) if SHOWN else f"{self.title} {self.verdict}"
+
+    def _repr_html_(self) -> str | None:
+        """Return the same for a notebook."""
+        return str(SHOWN["html"](self)) if SHOWN else None
 
     @builtins.property
     def is_exact(self) -> bool:

@@ -17,7 +17,7 @@ from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Guard, Verdict, decide
 from pytest_llminvariance.gate.evidence import distrusted, insufficient, weights
-from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver
+from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver, is_place
 from pytest_llminvariance.gate.presence import (
     function_of,
     is_within,
@@ -226,9 +226,9 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
     absent = not_run(runs)
     asking = {node for run in runs for node in nodes(run, "with_model")}
     for name in policy.required:
-        is_place = "::" in name or "/" in name or name.endswith(".py")
+        by_place = is_place(name)
         found = [item for item in judged if _is(item.finding, name)]
-        if not is_place:  # of what a control was asked only tests count that were given the model
+        if not by_place:  # of what a control was asked only tests count that were given the model
             found = [item for item in found if not item.is_foreign or item.finding.where in asking]
         functions = {function_of(item.finding.where) for item in found}
         known = "::" in name, set(of_the_model(absent, runs))
@@ -236,7 +236,7 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
             node
             for node in absent
             if (
-                is_within(node, name) and (known[0] or node in known[1]) if is_place else function_of(node) in functions
+                is_within(node, name) and (known[0] or node in known[1]) if by_place else function_of(node) in functions
             )
         ]
         if gone:
@@ -348,7 +348,10 @@ def _notes(judged: Sequence[Decided], policy: Policy, today: datetime.date, runs
     for waiver in policy.waivers:
         covered = [item for item in judged if waiver.covers(item.finding.property, item.finding.where)]
         if not covered:
-            yield f"{waiver} matches no check: remove it"
+            known = {*PROPERTIES, *OTHER_PROPERTIES, *(item.finding.property for item in judged)}
+            places = [item.finding.where for item in judged]
+            hint = nearest(waiver.property or "", known) or nearest(waiver.where or "", places)
+            yield f"{waiver} matches no check: remove it, or mend its name{hint}"
         elif today <= waiver.expires and all(item.outcome == "passes" for item in covered):
             yield f"{waiver} is not needed: what it covers holds. Remove it"
     yield from (text for is_open, text in _unmatched(judged, policy) if not is_open)

@@ -20,11 +20,14 @@ STATUS_OF: dict[Outcome, AnswerStatus] = {
 }
 
 
+MAX_SAID = 200
+
+
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:
     """Return what a reply says about contents: the one place where the way back is taken."""
     k = len(presentation.order)
     if isinstance(reply, MissingReply):
-        return AnswerDistribution.nothing(k, "missing")
+        return AnswerDistribution.nothing(k, "missing", said=reply.reason)
     if isinstance(reply, TextReply):
         parsed = parse_choice(
             reply.text,
@@ -35,7 +38,7 @@ def read_reply(reply: Reply, presentation: Presentation, readout: str) -> Answer
         )
         if parsed.position is not None:
             return AnswerDistribution.chosen(presentation.order[parsed.position], k, parsed.reading)
-        return AnswerDistribution.nothing(k, STATUS_OF[parsed.outcome], parsed.reading)
+        return AnswerDistribution.nothing(k, STATUS_OF[parsed.outcome], parsed.reading, reply.text[:MAX_SAID])
     if len(reply.logprobs_nats) != k:
         raise ModelError(
             f"a reply has {len(reply.logprobs_nats)} values for {k} options of question {presentation.question.name!r}"

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import (
@@ -52,6 +53,13 @@ class Control:
     """Gives what it writes, where that is not what its probabilities say."""
     word: Word | None = None
     """Puts the choice of a position into words; without it the label alone is written."""
+
+    def __repr__(self) -> str:
+        return f"<control {self.name}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        del cycle
+        printer.text(repr(self))
 
     @property
     def fingerprint(self) -> str:

@@ -44,7 +44,23 @@ def begin_record(directory: Path, facts: Mapping[str, Any]) -> None:
         raise UsageError(f"{str(directory)!r} cannot be written: {error.strerror}. Name another directory") from error
 
 
+def check_record_place(directory: Path) -> None:
+    """Refuse a place for a record that is a file, or holds anything else; nothing is written.
+
+    Raises:
+        UsageError: as `begin_record`.
+    """
+    if directory.exists():
+        _found_in(directory)
+
+
 def _clear(directory: Path) -> None:
+    found = _found_in(directory)
+    for path in (*(directory / EVENTS).glob("*.jsonl"), *(path for path in found if path.is_file())):
+        path.unlink()
+
+
+def _found_in(directory: Path) -> list[Path]:
     if not directory.is_dir():
         raise UsageError(f"{str(directory)!r} is a file, but a record is a directory. Name another place")
     found = sorted(directory.iterdir())
@@ -55,8 +71,7 @@ def _clear(directory: Path) -> None:
             f"{str(directory)!r} holds {named!r}, which is no part of a record, and a new record replaces what is there. "
             "Name a new or empty directory"
         )
-    for path in (*(directory / EVENTS).glob("*.jsonl"), *(path for path in found if path.is_file())):
-        path.unlink()
+    return found
 
 
 def _is_ours(path: Path) -> bool:

@@ -16,7 +16,7 @@ from pytest_llminvariance.gate.decision import Decided, GateDecision, Outcome, d
 from pytest_llminvariance.gate.evidence import NO_FINDING_SAYS_WHY, unexplained
 from pytest_llminvariance.gate.policy import Policy
 from pytest_llminvariance.gate.presence import named
-from pytest_llminvariance.records.record import LostCheck, StoredFinding, load
+from pytest_llminvariance.records.record import LostCheck, Record, StoredFinding, load
 from pytest_llminvariance.records.redaction import MASK
 from pytest_llminvariance.report.text import one_line
 
@@ -123,7 +123,13 @@ def read_report(directory: Path, policy: Policy | None = None, today: datetime.d
     """
     if not directory.is_dir():
         raise RecordError(f"{directory} is no directory. Name one that --invariance-report has written")
-    stored = load(directory)
+    return report_of(load(directory), directory, policy, today)
+
+
+def report_of(
+    stored: Record, directory: Path, policy: Policy | None = None, today: datetime.date | None = None
+) -> Report:
+    """Return what reports show of a record."""
     settings = stored.fact("settings")
     model = settings.get("model") if isinstance(settings, Mapping) else None
     policy = policy or Policy()
