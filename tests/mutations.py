@@ -25,6 +25,7 @@ READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
 REPLIES, REACHED, ACCURACY, SCORES = "test_replies.py", "test_reached.py", "test_accuracy.py", "test_open_scores.py"
 OBJECTS, FUNCTIONS = "test_objects.py", "test_functions.py"
+SEARCHES = "test_searches_as_findings.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -41,6 +42,16 @@ class Mutation:
 
 MUTATIONS = [
     Mutation("the page does not escape", "report/html/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
+    Mutation("a counter-example of a search is not recorded", "assertions.py",
+             "stored = found if run.recorder is None else run.recorder.searched(found)", "stored = found", (SEARCHES,)),
+    Mutation("a run in which pytest failed is green", "report/summary.py",
+             'not in (0, None) and kind == "HOLDS":', 'is Ellipsis and kind == "HOLDS":', (SEARCHES,)),
+    Mutation("a failure that no finding explains is not listed", "report/entries.py",
+             "entries += [_failure(where, why) for where, why in failed.items()]", "pass", (SEARCHES,)),
+    Mutation("percent and scores on one axis", "report/html/figures.py",
+             "if is_share(entry) is shares])", "if entry])", ("test_report_page.py",)),
+    Mutation("missing answers without their cause", "measures/reading.py",
+             "said=reply.reason", 'said=""', ("test_words_for_users.py",)),
     Mutation("a plot's words are not escaped", "report/html/templates/frame.svg.j2",
              "{{ plot.said }}", "{{ plot.said|safe }}", ("test_report_page.py",)),
     Mutation("names in plots are not cut", "report/html/charts.py",
@@ -139,7 +150,7 @@ MUTATIONS = [
     Mutation("an edit shown in its own order", "checks/properties/tracks.py", "Presentation(after, template=template)",
              "Presentation(after, order=tuple(question.options.index(o) for o in edited.options), template=template)", (ACCURACY,)),
     Mutation("no probability at all taken for an answer", "measures/distribution.py",
-             "if any(map(math.isnan, weights)) or math.isinf(top):", "if any(map(math.isnan, weights)):", (SCORES,)),
+             "if not all(map(_is_known, weights)) or top == -math.inf:", "if not all(map(_is_known, weights)):", (SCORES,)),
     Mutation("an open score may lie anywhere in the middle", "measures/metrics.py",
              "return (min(scores), max(scores)) if value is None", "return (min(scores), min(scores)) if value is None", (SCORES,)),
     Mutation("one open value at both ends of a range", "measures/metrics.py",

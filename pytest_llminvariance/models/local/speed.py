@@ -15,8 +15,8 @@ ROWS, SIDE, TIMES = 512, 1_024, 20
 
 def tokens_per_s(network: Any, device: str) -> float:
     """Return about how many tokens a second go through a network on a device; only the shapes of its weights are read."""
-    n_weights = sum(parameter.numel() for parameter in network.parameters())
-    return SHARE * _products_per_s(device, network.dtype) / (2 * max(1, n_weights))
+    n_weights: int = sum(parameter.numel() for parameter in network.parameters())
+    return SHARE * _products_per_s(device, network.dtype) / float(2 * max(1, n_weights))
 
 
 @functools.cache
