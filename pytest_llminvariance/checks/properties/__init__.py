@@ -72,9 +72,8 @@ def full_name(name: str) -> str:
 
 
 def _names(kind: type[Property]) -> set[str]:
-    shown = (
-        [field.default for field in dataclasses.fields(kind.made_of) if field.name == "title"] if kind.made_of else []
-    )
+    made_of: Any = kind.made_of
+    shown = [field.default for field in dataclasses.fields(made_of) if field.name == "title"] if made_of else []
     audits = [audit for audit, how in kind.audits.items() if how.metric is None]  # another metric is another check
     return {_plain(name) for name in (kind.name, kind.short, getattr(kind, "title", ""), *shown, *audits) if name}
 

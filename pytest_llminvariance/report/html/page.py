@@ -93,19 +93,16 @@ def page(
 
 def _titles(entries: Sequence[ReportEntry]) -> Mapping[int, str]:
     """Return what each finding is called: its title, with its test, metric or model where the title alone is another's too."""
-    ways = (
-        lambda entry: one_line(entry.title),
-        lambda entry: f"{one_line(entry.title)}, {name_of_test(entry)}",
-        lambda entry: f"{one_line(entry.title)}, {name_of_test(entry)} ({one_line(entry.metric, 40)})",
-        lambda entry: f"{one_line(entry.title)}, {name_of_test(entry)} on {one_line(entry.text('model'), 60)}",
-    )
-    counts = [Counter(map(way, entries)) for way in ways]
-    return {
-        id(entry): cut(
-            next((way(entry) for way, n in zip(ways, counts, strict=True) if n[way(entry)] == 1), ways[1](entry)), 160
-        )
-        for entry in entries
-    }
+    names = {id(entry): _names(entry) for entry in entries}
+    counts = Counter(name for row in names.values() for name in row)
+    return {key: cut(next((name for name in row if counts[name] == 1), row[1]), 160) for key, row in names.items()}
+
+
+def _names(entry: ReportEntry) -> tuple[str, ...]:
+    """Return what a finding may be called, shortest first."""
+    title = one_line(entry.title)
+    longer = f"{title}, {name_of_test(entry)}"
+    return title, longer, f"{longer} ({one_line(entry.metric, 40)})", f"{longer} on {one_line(entry.text('model'), 60)}"
 
 
 def _decision(record: Report) -> str:
