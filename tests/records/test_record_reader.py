@@ -279,8 +279,11 @@ def documents(directory: Path) -> Iterator[tuple[Shape, Any]]:
 
 def strict(name: Shape) -> Any:
     """The published schema, with numbers that are finite and whole numbers without a point."""
-    parts = {name: ("properties", part, "items") for name, part in (("unfinished",) * 2, ("search", "searches"))}
-    parts["finding"] = ("$defs", "finding")
+    parts: dict[str, tuple[str, ...]] = {
+        "finding": ("$defs", "finding"),
+        "unfinished": ("properties", "unfinished", "items"),
+        "search": ("properties", "searches", "items"),
+    }
     whole = part = schema("findings" if name in parts else name)
     for key in parts.get(name, ()):
         part = part[key]

@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -280,7 +281,7 @@ def test_the_first_screen_says_what_was_tested_and_what_becomes_of_it(mixed: Pat
 def test_each_check_says_in_one_sentence_what_it_means(
     model: str, property: str, said: tuple[str, ...], tmp_path: Path
 ) -> None:
-    more = {"templates": (DEFAULT_TEMPLATE, *WORDINGS)} if property == "prompt" else {}
+    more: dict[str, Any] = {"templates": (DEFAULT_TEMPLATE, *WORDINGS)} if property == "prompt" else {}
     seen = Parsed(made(write_run(tmp_path / "run", [measured(model, bank(12), property, **more)]))).text
     assert [words for words in said if words not in seen] == []
 
