@@ -38,10 +38,6 @@ Level = Literal["block", "warn", "ignore"]
 """What a check that does not hold does to its test, and to a gate."""
 
 
-SHOWN: dict[str, Callable[..., Any]] = {}
-"""How findings are shown, by `text`, `html` and `page`: filled by the room of reports, which is above this one."""
-
-
 class Run(NamedTuple):
     """Settings and memory shared by the checks of a session."""
 
@@ -85,6 +81,8 @@ class Run(NamedTuple):
         Raises:
             UsageError: where a recorder of your own has the findings.
         """
+        from pytest_llminvariance.checks.verdict import SHOWN
+
         findings = getattr(self.recorder, "findings", None)
         if findings is None or "page" not in SHOWN:
             raise UsageError(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, Self, TypeVar
 
-from pytest_llminvariance.checks.run import SHOWN
 from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
 
@@ -22,6 +21,10 @@ CONTRADICTIONS = "contradictions"
 """Name of the guard that counts texts which contradict themselves; reports show it beside the verdict."""
 NO_LIMIT = "everything planned is asked"
 """The note of a decision that was never meant to stop early."""
+
+
+SHOWN: dict[str, Callable[..., Any]] = {}
+"""How findings are shown, by `text`, `html` and `page`: filled by the room of reports, which is above this one."""
 
 
 class Verdict(enum.StrEnum):

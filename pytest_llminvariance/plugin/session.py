@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from pytest_llminvariance.plugin.places import (
     level_of,
     path_from,
     plain_id,
+    say,
     uses_fixture,
 )
 from pytest_llminvariance.plugin.written import Written
@@ -140,7 +140,7 @@ class Session:
             level=level_of(item),
             baseline=self._place("baseline"),
             wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
-            say=None if self.is_worker else self._say,
+            say=None if self.is_worker else partial(say, self.config),
             turn=self._turn,
         )
 
@@ -356,15 +356,6 @@ class Session:
             pytest.skip("planned, nothing was asked (--invariance-plan)")
 
         return planned if self.settings.plan else None
-
-    def _say(self, line: str) -> None:
-        """Write a line on progress where people see it while a test runs and its output is captured."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        capture = self.config.pluginmanager.get_plugin("capturemanager")
-        if reporter is not None:
-            with capture.global_and_fixture_disabled() if capture else nullcontext():
-                reporter.ensure_newline()
-                reporter.write_line(f"invariance: {line}")
 
     def _replay(self, item: pytest.Item, risk: ItemRisk | None) -> str:
         """Return the command that repeats a test, for a shell in the folder where pytest was started."""

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_llminvariance.checks.run import SHOWN
 from pytest_llminvariance.checks.searches import SEARCH
-from pytest_llminvariance.checks.verdict import Finding, Verdict
+from pytest_llminvariance.checks.verdict import SHOWN, Finding, Verdict
 from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.report.entries import report_of
