@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -15,6 +13,7 @@ from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import guards_of
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict, decide
+from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
     UNKNOWN,
@@ -266,17 +265,3 @@ def majority(item: Evidence, samples: int) -> Evidence:
         probes.append(dataclasses.replace(item.plan.probes[start], draw=None))
     plan = dataclasses.replace(item.plan, probes=tuple(probes))
     return dataclasses.replace(item, plan=plan, answers=tuple(answers), repeats=frozenset())
-
-
-_version = functools.cache(importlib.metadata.version)  # a file is read for each
-
-
-def package_versions(*more: str) -> dict[str, str]:
-    """Return the versions of what determines answers and numbers, and of packages that are named beside them."""
-    found = {}
-    for name in ("pytest-llminvariance", "torch", "transformers", *more):
-        try:
-            found[name] = _version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

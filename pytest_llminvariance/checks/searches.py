@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 
-from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
+from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.models.protocol import Model
 

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
+from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.records.events import read_records, unfinished
