@@ -231,9 +231,9 @@ def run(
     limit, memo = as_risk_limit(risk_limit), _memo(cache)
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
     seeds = SeedLedger(getattr(memo, "folder", None))
-    from pytest_llminvariance.checks.recorders import FindingList
+    from pytest_llminvariance.checks.recorders import KeptFindings
 
-    recorder = FindingList() if recorder is None else recorder
+    recorder = KeptFindings() if recorder is None else recorder
     made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
     try:
         with surrounded(made):
