@@ -17,9 +17,8 @@ _NAMES = {
         "assert_languages_agree assert_no_negative_flips assert_no_position_bias assert_open_and_closed_agree "
         "assert_order_symmetric assert_output_formats_agree assert_paraphrase_consistent "
         "assert_prompt_insensitive assert_readouts_agree assert_refusals_stable assert_same_answer "
-        "assert_tiers_ignored assert_tracks"
+        "assert_tiers_ignored assert_tracks check"
     ),
-    "checks.check": "check",
     "checks.decompose": "decompose",
     "checks.frames": "compare_frames",
     "checks.multiverse": "multiverse",

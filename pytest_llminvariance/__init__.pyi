@@ -25,7 +25,7 @@ from pytest_llminvariance.assertions import assert_refusals_stable as assert_ref
 from pytest_llminvariance.assertions import assert_same_answer as assert_same_answer
 from pytest_llminvariance.assertions import assert_tiers_ignored as assert_tiers_ignored
 from pytest_llminvariance.assertions import assert_tracks as assert_tracks
-from pytest_llminvariance.checks.check import check as check
+from pytest_llminvariance.assertions import check as check
 from pytest_llminvariance.checks.decompose import decompose as decompose
 from pytest_llminvariance.checks.frames import compare_frames as compare_frames
 from pytest_llminvariance.checks.multiverse import multiverse as multiverse

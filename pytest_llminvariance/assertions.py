@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_llminvariance.checks.backends import BackendDifference, backend_difference
+from pytest_llminvariance.checks.check import check as check
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
@@ -26,6 +27,7 @@ from pytest_llminvariance.checks.properties.invariance import OptionOrder, Promp
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
 from pytest_llminvariance.checks.run import Run, current_run, recorded
+from pytest_llminvariance.checks.searches import search_finding
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import (
     Finding,
@@ -43,6 +45,7 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
+from pytest_llminvariance.report import notebook as notebook  # says how findings show themselves
 from pytest_llminvariance.report.failure import failure_message, flips_message, same_answer_message
 from pytest_llminvariance.search.drawn import orbit_to_prefetch
 from pytest_llminvariance.search.guidance import guide
@@ -262,14 +265,17 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
     delta = delta_nats(model, way)
     differs = bool(flip(answers[0], answers[1], delta).low)
     guide(a, b, answers[0], answers[1], delta)
-    if run.recorder is not None:
-        run.recorder.searched(differs)
-    if differs:
-        if in_search():
-            example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
-        else:
-            example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
-        raise InvarianceError(same_answer_message(example, model.name, way, run.replay), example=example, readout=way)
+    if not differs:
+        if run.recorder is not None:
+            run.recorder.searched()
+        return
+    if in_search():
+        example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
+    else:
+        example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
+    found = search_finding("same answer", example, model, way, run.seed)
+    stored = found if run.recorder is None else run.recorder.searched(found)
+    raise InvarianceError(same_answer_message(example, model.name, way, run.replay), stored, example, way)
 
 
 def _assert(
@@ -374,7 +380,7 @@ def assert_backends_agree(
     with run.turn:
         found = backend_difference(model, other, questions, readout=readout, template=template)
         if run.recorder is not None:
-            run.recorder.searched(not found.agrees)
+            run.recorder.searched()
     if not found.agrees:
         raise AssertionError(
             f"{found.first} and {found.second} do not agree: {found}.\n"

@@ -26,6 +26,7 @@ READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
 REPLIES, REACHED, ACCURACY, SCORES = "test_replies.py", "test_reached.py", "test_accuracy.py", "test_open_scores.py"
 OBJECTS, FUNCTIONS = "test_objects.py", "test_functions.py"
+SEARCHES = "test_searches_as_findings.py"
 TALK, TEXTS, STRATEGIES = "test_conversation.py", "test_transforms_text.py", "test_strategies.py"
 
 
@@ -60,6 +61,16 @@ MUTATIONS = [
     Mutation("served: an answer of another model is taken", "models/served/wire.py",
              "if mine != theirs and not dated and not shorter:", "if False:", ("test_served_models.py",)),
     Mutation("the page does not escape", "report/html/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
+    Mutation("a counter-example of a search is not recorded", "assertions.py",
+             "stored = found if run.recorder is None else run.recorder.searched(found)", "stored = found", (SEARCHES,)),
+    Mutation("a run in which pytest failed is green", "report/summary.py",
+             'not in (0, None) and kind == "HOLDS":', 'is Ellipsis and kind == "HOLDS":', (SEARCHES,)),
+    Mutation("a failure that no finding explains is not listed", "report/entries.py",
+             "entries += [_failure(where, why) for where, why in failed.items()]", "pass", (SEARCHES,)),
+    Mutation("percent and scores on one axis", "report/html/figures.py",
+             "if is_share(entry) is shares])", "if entry])", ("test_report_page.py",)),
+    Mutation("missing answers without their cause", "measures/reading.py",
+             "said=reply.reason", 'said=""', ("test_words_for_users.py",)),
     Mutation("a plot's words are not escaped", "report/html/templates/frame.svg.j2",
              "{{ plot.said }}", "{{ plot.said|safe }}", ("test_report_page.py",)),
     Mutation("names in plots are not cut", "report/html/charts.py",

@@ -99,7 +99,9 @@ class Asking:
         self._asked.update(dict.fromkeys(planned))
         replicated = self._replicated(numbers) if self.terms.property.batches else None
         wanted = [*planned, *foreign] if replicated is None else foreign
-        asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title))
+        asked = ask(
+            self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title, current_run.get().say)
+        )
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
         rows = [[next(replies) for _ in plan.probes] for plan in plans]

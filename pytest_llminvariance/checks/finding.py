@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import guards_of
 from pytest_llminvariance.checks.properties.base import Pooled, Property
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
+from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.likert import KEPT, kept
 from pytest_llminvariance.measures.metrics import (
@@ -54,7 +53,8 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     if verdict is Verdict.UNDECIDED and causes[WITHIN_NOISE]:
         reasons = (*reasons, _what_noise_decides(evidence))
     if verdict is Verdict.UNDECIDED:
-        reasons = (*answers.reasons, *reasons)
+        told = [guard.text for guard in guards if guard.name == "answered" and guard.text not in reasons]
+        reasons = (*answers.reasons, *reasons, *told)
     return Finding(
         **{**numbers, **known},
         metric=metric.name,
@@ -320,17 +320,3 @@ def majority(item: Evidence, samples: int) -> Evidence:
         probes.append(dataclasses.replace(item.plan.probes[start], draw=None))
     plan = dataclasses.replace(item.plan, probes=tuple(probes))
     return dataclasses.replace(item, plan=plan, answers=tuple(answers), repeats=frozenset())
-
-
-_version = functools.cache(importlib.metadata.version)  # a file is read for each
-
-
-def package_versions(*more: str) -> dict[str, str]:
-    """Return the versions of what determines answers and numbers, and of packages that are named beside them."""
-    found = {}
-    for name in ("pytest-llminvariance", "torch", "transformers", *more):
-        try:
-            found[name] = _version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

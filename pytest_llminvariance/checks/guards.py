@@ -86,7 +86,7 @@ def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True, b
     known = [_accuracy(evidence, by_cluster=by_cluster)] if needs_accuracy else []
     answers = [answer for item in evidence for answer in item.answers]
     return [
-        planned, *_reached(evidence), mass_guard(answers), _preference(evidence), *known, *_contradictions(answers),
+        planned, *missing_guards(answers), *_reached(evidence), mass_guard(answers), _preference(evidence), *known, *_contradictions(answers),
     ]  # fmt: skip
 
 
@@ -151,6 +151,24 @@ def _told(evidence: Sequence[Evidence]) -> list[Guard]:
     return [Guard(name="reached", passed=False, text=says)]
 
 
+def missing_guards(answers: Sequence[AnswerDistribution]) -> list[Guard]:
+    """Say how many prompts got no answer and why the first did not; where none got one, nothing else is worth saying."""
+    lost = [answer for answer in answers if answer.status == "missing"]
+    if not lost:
+        return []
+    every = len(lost) == len(answers)
+    why = _short(next((answer.said for answer in lost if answer.said), "the reason is not known"), 200)
+    says = (
+        f"{'all ' if every else ''}{len(lost):,}{'' if every else f' of {len(answers):,}'} prompts failed; first: {why}"
+    )
+    return [Guard(name="answered", passed=False if every else None, text=says, blocks="both" if every else "nothing")]
+
+
+def _short(text: str, width: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
 def mass_guard(answers: Iterable[AnswerDistribution]) -> Guard:
     """Require that answers name options, where the readout measures it."""
     all_of_them = list(answers)
@@ -162,7 +180,9 @@ def mass_guard(answers: Iterable[AnswerDistribution]) -> Guard:
     mean = math.fsum(masses) / len(masses)
     over = "" if len(masses) == len(all_of_them) else f", over {len(masses):,} of {len(all_of_them):,} answers"
     says = f"mean mass on the options {mean:.3f} (at least {MIN_MASS:g}{over})"
-    bad = f"{says}: most answers name no option. Use another template, labels or readout"
+    first = next((answer.said for answer in all_of_them if answer.mass == 0 and answer.said.strip()), "")
+    quoted = f", such as {_short(first, 80)!r}" if first else ""
+    bad = f"{says}: most answers name no option{quoted}. Use another template, labels or readout"
     return Guard(name="mass on options", passed=mean >= MIN_MASS, text=says if mean >= MIN_MASS else bad, blocks="both")
 
 

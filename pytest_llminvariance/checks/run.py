@@ -71,6 +71,26 @@ class Run(NamedTuple):
     wrap: Callable[..., Model] | None = None
     """Makes a model of what a check is given, as `as_model` does, with the settings of the session; `None`: with none."""
 
+    say: Callable[[str], None] | None = None
+    """Takes lines on progress; `None`: a bar on a terminal, else lines on standard error."""
+
+    def report(self, file: str | Path) -> None:
+        """Write the page of what was found in this `with run()`; for a page with single answers record a run.
+
+        Raises:
+            UsageError: where a recorder of your own has the findings.
+        """
+        from pytest_llminvariance.checks.verdict import SHOWN
+
+        findings = getattr(self.recorder, "findings", None)
+        if findings is None or "page" not in SHOWN:
+            raise UsageError(
+                "there are no findings to report here. Make checks inside `with run() as session:`, without a recorder of your own"
+            )
+        from pathlib import Path as Place
+
+        SHOWN["page"](findings, self.seed, Place(file))
+
     @property
     def memo(self) -> Memo | None:
         """Answers by model and request."""
@@ -212,6 +232,9 @@ def run(
     limit, memo = as_risk_limit(risk_limit), _memo(cache)
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
     seeds = SeedLedger(getattr(memo, "folder", None))
+    from pytest_llminvariance.checks.recorders import KeptFindings
+
+    recorder = KeptFindings() if recorder is None else recorder
     made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
     lane = current_run.lane()
     if recorder is None and lane is not None and lane is not _SEVERAL and not lane.holds_tests:

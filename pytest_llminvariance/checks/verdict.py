@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -22,6 +22,10 @@ CONTRADICTIONS = "contradictions"
 """Name of the guard that counts texts which contradict themselves; reports show it beside the verdict."""
 NO_LIMIT = "everything planned is asked"
 """The note of a decision that was never meant to stop early."""
+
+
+SHOWN: dict[str, Callable[..., Any]] = {}
+"""How findings are shown, by `text`, `html` and `page`: filled by the room of reports, which is above this one."""
 
 
 class Verdict(enum.StrEnum):
@@ -162,6 +166,14 @@ class Finding:
     scope: Literal["test", "session"] = "test"
     duration_s: float | None = field(default=None, compare=False)
     """Wall time; kept out of the stored record so that equal runs give equal bytes."""
+
+    def __str__(self) -> str:
+        """Return one screen: what was found, how sure it is, and the example."""
+        return str(SHOWN["text"](self)) if SHOWN else f"{self.title} {self.verdict}"
+
+    def _repr_html_(self) -> str | None:
+        """Return the same for a notebook."""
+        return str(SHOWN["html"](self)) if SHOWN else None
 
     @builtins.property
     def is_exact(self) -> bool:

@@ -23,6 +23,7 @@ paraphrase_app = typer.Typer(
     name="paraphrase",
     help="Other wordings of questions, reviewed by a person and kept in a lock file.",
     no_args_is_help=True,
+    rich_markup_mode=None,
 )
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The lock file.")]
 Questions = Annotated[

@@ -20,6 +20,9 @@ UNKNOWN_STATUSES = ("unfinished", "unparsed", "missing")
 AnswerStatus = Literal["scored", "chosen", "refused", "unfinished", "unparsed", "missing"]
 
 
+NO_NUMBER = "its scores are no numbers"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerDistribution:
     """Probability over contents, plus `other` for everything that is no option.
@@ -40,6 +43,8 @@ class AnswerDistribution:
     """The part of `other` that may belong to any content: what a server did not tell."""
     reading: str = field(default="", compare=False)
     """How a text was read: `en: announced label`, `unparsed: two answers`; empty for other readouts."""
+    said: str = field(default="", compare=False)
+    """Of an answer that says nothing: why nothing came, or the beginning of the text that names no option."""
 
     @property
     def k(self) -> int:
@@ -53,7 +58,7 @@ class AnswerDistribution:
         """Build from log-probabilities by position, over the whole vocabulary (nats); with NaN among them it is missing."""
         weights = _by_content(shown, order)
         if not all(map(_is_known, weights)):
-            return cls.nothing(len(weights), "missing")
+            return cls.nothing(len(weights), "missing", said=NO_NUMBER)
         probabilities = tuple(math.exp(weight) for weight in weights)
         mass = min(1.0, math.fsum(probabilities))
         return cls(probabilities, 1.0 - mass, "scored", weights, mass, min(unlisted, 1.0 - mass))
@@ -67,7 +72,7 @@ class AnswerDistribution:
         weights = _by_content(shown, order)
         top = max(weights)
         if not all(map(_is_known, weights)) or top == -math.inf:
-            return cls.nothing(len(weights), "missing")
+            return cls.nothing(len(weights), "missing", said=NO_NUMBER)
         scaled = [math.exp(weight - top) for weight in weights]
         total = math.fsum(scaled)
         return cls(tuple(value / total for value in scaled), 0.0, "scored", weights)
@@ -83,10 +88,10 @@ class AnswerDistribution:
         return cls(tuple(float(index == content) for index in range(k)), 0.0, "chosen", mass=1.0, reading=reading)
 
     @classmethod
-    def nothing(cls, k: int, status: AnswerStatus, reading: str = "") -> AnswerDistribution:
+    def nothing(cls, k: int, status: AnswerStatus, reading: str = "", said: str = "") -> AnswerDistribution:
         """Build an answer that is no option: refused, unfinished, unparsed or missing."""
         mass = None if status in ("missing", "unfinished") else 0.0
-        return cls((0.0,) * k, 1.0, status, mass=mass, reading=reading)
+        return cls((0.0,) * k, 1.0, status, mass=mass, reading=reading, said=said)
 
     @property
     def is_known(self) -> bool:

@@ -27,13 +27,14 @@ NO_LABEL = "label\ue000{}"
 """Stands for a label where none is shown; no text holds it."""
 ANSWERED, REFUSED = 0, 1
 """Contents of a prompt without options."""
+MAX_SAID = 200
 
 
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:
     """Return what a reply says about contents: the one place where the way back is taken."""
     k = len(presentation.order)
     if isinstance(reply, MissingReply):
-        return AnswerDistribution.nothing(k, "missing")
+        return AnswerDistribution.nothing(k, "missing", said=reply.reason)
     if isinstance(reply, TextReply):
         if readout == REFUSAL:
             return _answered_or_refused(reply, k)
@@ -48,7 +49,7 @@ def read_reply(reply: Reply, presentation: Presentation, readout: str) -> Answer
         )
         if parsed.position is not None:
             return AnswerDistribution.chosen(presentation.order[parsed.position], k, parsed.reading)
-        return AnswerDistribution.nothing(k, STATUS_OF[parsed.outcome], parsed.reading)
+        return AnswerDistribution.nothing(k, STATUS_OF[parsed.outcome], parsed.reading, reply.text[:MAX_SAID])
     if len(reply.logprobs_nats) != k:
         raise ModelError(
             f"a reply has {len(reply.logprobs_nats)} values for {k} options of question {presentation.question.name!r}"

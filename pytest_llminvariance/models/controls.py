@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import (
@@ -55,6 +55,13 @@ class Control:
     word: Word | None = None
     """Puts the choice of a position into words; without it the label alone is written."""
     deterministic: ClassVar[bool] = True
+
+    def __repr__(self) -> str:
+        return f"<control {self.name}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        del cycle
+        printer.text(repr(self))
 
     @property
     def fingerprint(self) -> str:

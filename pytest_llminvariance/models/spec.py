@@ -69,5 +69,11 @@ def parse_spec(spec: str | os.PathLike[str]) -> ModelSpec:
     raise UsageError(f"the model spec {spec!r} has the unknown scheme {head!r}. Supported: {_known()}")
 
 
+def place_in_full(spec: str) -> str:
+    """Return a spec whose folder is named from the root: `./mine`, `mine/` and `/models/mine` may be one model."""
+    folder = os.path.expanduser(spec.removeprefix("hf:"))
+    return os.path.realpath(folder) if os.path.isdir(folder) else spec
+
+
 def _known() -> str:
     return ", ".join(["demo", "a hub id", "a folder", *(f"{name}:..." for name in (*SCHEMES, *registered_schemes()))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -75,6 +76,16 @@ def plain_id(item: pytest.Item) -> str:
 def beside_ini(config: pytest.Config) -> Path:
     """Return the folder that places in the ini file are relative to."""
     return config.rootpath if config.inipath is None else config.inipath.parent
+
+
+def say(config: pytest.Config, line: str) -> None:
+    """Write a line where people see it while a test runs and its output is captured."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if reporter is not None:
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            reporter.ensure_newline()
+            reporter.write_line(f"invariance: {line}")
 
 
 def path_from(path: os.PathLike[str], start: os.PathLike[str]) -> str:

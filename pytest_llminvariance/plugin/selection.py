@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CARRIED = "invariance_findings"
 """Attribute of a failed report: ids of the findings that the failure carries; it travels from workers."""
+MAX_SAID = 300
 
 
 class Selection:
@@ -26,7 +27,7 @@ class Selection:
         self._collected: list[tuple[pytest.Item, str]] = []
         self._ended: set[str] = set()
         self._skipped: set[str] = set()
-        self._failures: dict[tuple[str, str | None], None] = {}
+        self._failures: dict[tuple[str, str | None], str] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before anybody takes tests away
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
@@ -72,7 +73,10 @@ class Selection:
         told = [record for record in records if record["kind"] == "collected"]
         names = {now: name for record in told for now, name in record["renamed"].items()}
         ended = {names.get(node, node) for node in self._ended}
-        rows = [{"where": names.get(node, node), "finding": finding} for node, finding in self._failures]
+        rows = [
+            {"where": names.get(node, node), "finding": finding, "why": why}
+            for (node, finding), why in self._failures.items()
+        ]
         left_out = _union(told, "left_out")
         idle = [node for node in _union(told, "chosen") if node not in ended]
         why = next((record["why"] for record in told if record["why"]), None)
@@ -93,11 +97,19 @@ class Selection:
         if report.outcome == "skipped":
             self._skipped.add(report.nodeid)
         elif report.outcome == "failed":
-            self._failures |= {(report.nodeid, finding): None for finding in getattr(report, CARRIED, None) or [None]}
+            carries = getattr(report, CARRIED, None) or [None]
+            self._failures |= {(report.nodeid, finding): _said(report) for finding in carries}
 
     def _uses_model(self, item: pytest.Item) -> bool:
         asks = any(name in getattr(item, "fixturenames", ()) for name in self._fixtures)
         return asks or item.get_closest_marker("invariance") is not None
+
+
+def _said(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Return what a failure says, in one line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(report.longrepr or "") if crash is None else crash.message
+    return " ".join(text.split())[:MAX_SAID]
 
 
 def carried(error: BaseException) -> Iterable[str | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from pytest_llminvariance.plugin.places import (
     level_of,
     path_from,
     plain_id,
+    say,
     uses_fixture,
 )
 from pytest_llminvariance.plugin.written import Written
@@ -148,6 +149,7 @@ class Session:
             level=level_of(item),
             baseline=self._place("baseline"),
             wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
+            say=None if self.is_worker else partial(say, self.config),
             turn=self._turn,
         )
 

@@ -46,6 +46,17 @@ class Presentation:
     given_labels: tuple[str, ...] = field(compare=False, init=False)
     """Before the layout's case, so that another layout starts from them."""
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line: the question's name, and what is not as it would be without it."""
+        del cycle
+        plain = Presentation(self.question, template=self.template)
+        said = [f"order={self.order}"] if self.order != plain.order else []
+        said += [f"labels={' '.join(self.labels)!r}"] if self.labels != plain.labels else []
+        said += [f"template={self.template.shown_name!r}"] if self.template != DEFAULT_TEMPLATE else []
+        said += ["layout=..."] if self.layout != plain.layout else []
+        said += [f"{len(part)} {name}" for name in ("shots", "turns") if (part := getattr(self, name))]
+        printer.text(f"<Presentation {', '.join([repr(self.question.name), *said])}>")
+
     def __init__(
         self,
         question: Question,

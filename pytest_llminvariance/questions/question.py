@@ -85,6 +85,11 @@ class Question:
         set_field(self, "attributes", _attributes(attributes, where))
         set_field(self, "skipped", None)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line."""
+        del cycle
+        printer.text(f"<Question {self.name!r}, {len(self.options)} options>")
+
     @property
     def name(self) -> str:
         """The id, or the beginning of the stem where there is no id."""

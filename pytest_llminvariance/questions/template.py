@@ -9,7 +9,7 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.questions.labels import check_labels, check_text
@@ -42,6 +42,11 @@ class Layout:
     """Case in which labels are printed."""
     extra_blank_lines: int = 0
     """Blank lines added before the list."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line."""
+        del cycle
+        printer.text(f"<Layout {self.enumerator!r} separated by {self.separator!r}>")
 
     def __post_init__(self) -> None:
         check_text(self.enumerator, "enumerator")
@@ -77,6 +82,11 @@ class Template:
     reverse: bool = field(default=False, kw_only=True)
     open: bool = field(default=False, kw_only=True)
     """Whether the question is asked without its options, so that the answer is free text."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line."""
+        del cycle
+        printer.text(f"<Template {self.shown_name!r}>")
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():

@@ -14,9 +14,10 @@ from fractions import Fraction
 from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
 from pytest_llminvariance.checks.finding import judged
 from pytest_llminvariance.checks.left_out import with_left_out
-from pytest_llminvariance.checks.properties import short_names
+from pytest_llminvariance.checks.properties import did_you_mean, full_name
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
@@ -79,7 +80,7 @@ def _named(texts: list[str], what: str) -> dict[str, str]:
     for text in texts:
         # a test's name may hold "=", a value never does
         name, equals, value = text.rpartition("=")
-        name = short_names().get(name, name) if equals else EVERY
+        name = full_name(name) if equals else EVERY
         if not value or not name:
             raise UsageError(f"--{what} is {text!r}, but must be NAME=VALUE, for example order=..., or a value for all")
         if name in found:
@@ -120,7 +121,7 @@ def _check_names(record: Record, changes: Changes) -> None:
             there = ", ".join(dict.fromkeys(stored.property for stored in record.findings)) or "none"
             raise UsageError(
                 f"{name!r} is in no finding of {record.directory}; its properties are {there}. "
-                "The id of a finding and the name of a test work too"
+                f"The id of a finding and the name of a test work too{did_you_mean(name, known)}"
             )
 
 
@@ -130,6 +131,8 @@ def _names(stored: StoredFinding) -> Iterator[str]:
 
 
 def _judge(record: Record, stored: StoredFinding, changes: Changes) -> Rejudged:
+    if stored.property == SEARCH:  # two answers that differ, under any tolerance
+        return Rejudged(stored, stored)
     sheet = record.sheet(stored.id)
     if sheet is None:
         return Rejudged(stored, None, "what was asked is not in the record")

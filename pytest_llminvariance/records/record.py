@@ -18,7 +18,7 @@ from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Finding, Verdict, from_plain
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.records.answers import RecordedAnswer, answer_in
-from pytest_llminvariance.records.directory import EVENTS, FINDINGS, RUN, finding_rows, lost_rows
+from pytest_llminvariance.records.directory import EVENTS, FINDINGS, RUN, finding_rows, lost_rows, search_rows
 from pytest_llminvariance.records.events import read_records
 from pytest_llminvariance.records.lines import PARTS, LinesByCheck, line_files, read_line
 from pytest_llminvariance.records.shapes import Shape, check_shape, read_json, with_defaults
@@ -85,6 +85,18 @@ class LostCheck:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanSearch:
+    """The searches of one test, which found no counter-example: no evidence, but it is known that they were made."""
+
+    where: str
+    file: str | None
+    line: int | None
+    level: Level
+    markers: tuple[str, ...] | None
+    pairs: int
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One run: its findings, what is known of the run, what did not end, and on demand what was asked and answered."""
@@ -94,6 +106,7 @@ class Record:
     facts: Mapping[str, Any] | None
     """`run.json`; `None` where there is none."""
     lost: tuple[LostCheck, ...] = ()
+    searches: tuple[CleanSearch, ...] = ()
     directory: Path | None = None
     _answers: LinesByCheck = field(default_factory=LinesByCheck, repr=False, compare=False)
     _sheets: LinesByCheck = field(default_factory=LinesByCheck, repr=False, compare=False)
@@ -159,7 +172,7 @@ def load(place: str | Path) -> Record:
         raise RecordError(f"{path} {said}, so there is no evidence. Write a record with --invariance-report={path}")
     stored = read_json(file)
     check_shape("findings", {**stored, "findings": _empty(stored, "findings")}, str(file))
-    return _record(str(path), stored["findings"], stored.get("unfinished", ()), facts, directory)
+    return _record(str(path), stored, facts, directory)
 
 
 def from_events(
@@ -170,7 +183,8 @@ def from_events(
     Raises:
         RecordError: as `load`.
     """
-    return _record(name, finding_rows(records), lost_rows(records), facts, directory)
+    stored = {"findings": finding_rows(records), "unfinished": lost_rows(records), "searches": search_rows(records)}
+    return _record(name, stored, facts, directory)
 
 
 def _empty(stored: Mapping[str, Any], name: str) -> Any:
@@ -178,16 +192,17 @@ def _empty(stored: Mapping[str, Any], name: str) -> Any:
     return [] if isinstance(stored.get(name), list) else stored.get(name)
 
 
-def _record(
-    name: str, rows: Sequence[Any], lost: Sequence[Any], facts: Mapping[str, Any] | None, directory: Path | None
-) -> Record:
+def _record(name: str, stored: Mapping[str, Any], facts: Mapping[str, Any] | None, directory: Path | None) -> Record:
+    rows = stored["findings"]
     findings = tuple(_finding(row, f"{name}: finding {number}") for number, row in enumerate(rows, start=1))
     ids = [finding.id for finding in findings if finding.id]
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
         raise RecordError(f"{name} holds the finding {twice!r} twice, so it is damaged. Run the checks again")
     lines = () if directory is None else [line_files(directory, kind) for kind in PARTS]
-    return Record(name, findings, facts, tuple(_lost(row, name) for row in lost), directory, *map(LinesByCheck, lines))
+    lost = tuple(_lost(row, name) for row in stored.get("unfinished", ()))
+    clean = tuple(from_plain(CleanSearch, with_defaults("search", row)) for row in stored.get("searches", ()))
+    return Record(name, findings, facts, lost, clean, directory, *map(LinesByCheck, lines))
 
 
 def _lost(row: Any, name: str) -> LostCheck:

@@ -17,13 +17,14 @@ from typing import Any, Literal
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
 from pytest_llminvariance.errors import RecordError
 
-Shape = Literal["findings", "finding", "unfinished", "run", "answer", "sheet"]
+Shape = Literal["findings", "finding", "unfinished", "search", "run", "answer", "sheet"]
 Test = Callable[[Any], bool]
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 INNER: Mapping[str, tuple[str, ...]] = {
     "finding": ("findings", "$defs", "finding"),
     "unfinished": ("findings", "properties", "unfinished", "items"),
+    "search": ("findings", "properties", "searches", "items"),
 }
 """Shapes that are parts of a published schema, and where they stand in it."""
 TYPES: Mapping[str, tuple[str, frozenset[type]]] = {

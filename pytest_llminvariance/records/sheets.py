@@ -6,16 +6,19 @@ numbers. Together with the answers it is what `measure` had, and nothing else is
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.properties import recorded
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.sheet import Sheet, must_reach
+from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     MissingReply,
@@ -28,6 +31,7 @@ from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Layout, Template
+from pytest_llminvariance.records.lines import line_files, lines_of, read_line
 
 
 def sheet_data(sheet: Sheet) -> dict[str, Any]:
@@ -259,3 +263,14 @@ def reply_from(data: Mapping[str, Any], sent_sha256: str | None, tokens: int) ->
 
 def _floats(values: Sequence[float | str]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
+
+
+def readable_contexts(directory: Path) -> dict[str, tuple[str, ...]]:
+    """Return the contexts of the questions of each check, as far as they can be read: for reports, which decide nothing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in lines_of(line_files(directory, "sheets")):
+        with contextlib.suppress(RecordError, KeyError, TypeError, AttributeError):
+            row = read_line(line)
+            if row is not None:
+                found[row["check"]] = tuple(str(part["question"]["context"] or "") for part in row["questions"])
+    return found

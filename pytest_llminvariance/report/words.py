@@ -10,6 +10,9 @@ from pytest_llminvariance.measures.metrics import METRICS, Number
 from pytest_llminvariance.report.text import one_line
 
 NAMES_SHOWN = 10
+COUNTER_EXAMPLE = "a counter-example was found"
+CERTAIN_PAIR = "these two presentations are answered differently; a search does not say how often that happens"
+"""How sure the finding of a search is."""
 SAID: Mapping[str, str] = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
 COLOURS: Mapping[str, str] = {Verdict.HOLDS: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 
@@ -45,7 +48,7 @@ def low_to_high(low: Number, high: Number, say: Callable[[Number], str]) -> str:
 
 def plural(n: int, one: str) -> str:
     """Return a count with its noun."""
-    return f"{n:,} {one}" if n == 1 else f"{n:,} {one}s"
+    return f"{n:,} {one}" if n == 1 else f"{n:,} {one}{'es' if one.endswith('ch') else 's'}"
 
 
 def counted(count: str, low: Number, high: Number, questions: int, more: str = "") -> str:
@@ -111,6 +114,20 @@ def _estimated(name: str, row: Mapping[str, Any]) -> str:
     low, high, level = row.get("low"), row.get("high"), row.get("level")
     ends = "" if low is None or high is None else f" ({number(low)} to {number(high)} at {level:.0%})"
     return f"{name} {number(row.get('value', 0.0))}{ends}"
+
+
+def kept_words(kept: Mapping[str, int]) -> str:
+    """Return what a reversal of the options left in place: `17 of 18 kept the position, 1 kept the answer`."""
+    total = sum(kept.values())
+    said = {
+        "position": "kept the position",
+        "content": "kept the answer",
+        "both": "kept both",
+        "other": "cannot be told",
+    }
+    rows = sorted(((kept.get(name, 0), words) for name, words in said.items()), key=lambda row: -row[0])
+    parts = [f"{n:,} {words}" for n, words in rows if n]
+    return ", ".join([parts[0].replace(" ", f" of {total:,} ", 1), *parts[1:]])
 
 
 def names(found: Sequence[str]) -> str:

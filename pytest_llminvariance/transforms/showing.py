@@ -137,7 +137,12 @@ class Reorder(Transform):
         """Say how many orders are planned, and of how many."""
         still = len(orbit.as_written.order) - len(self.moving(orbit.as_written))
         said = f" (catch-alls in place: {still})" if 0 < still < len(orbit.as_written.order) else ""
-        return f"{len(orbit)} of {self.size(orbit.as_written):,} orders{said}"
+        unit = "directions" if self.design == "reversed" else "orders"
+        return f"{len(orbit)} of {self.chosen_from(orbit.as_written):,} {unit}{said}"
+
+    def chosen_from(self, start: Presentation) -> int:
+        """Return how many orders the design knows."""
+        return min(2, self.size(start)) if self.design == "reversed" else self.size(start)
 
     def balanced_part(self, orbit: Orbit) -> tuple[int, ...] | None:
         """Return indices of presentations that show each content equally often at each position, or None.

@@ -233,7 +233,7 @@ def test_settings_reach_threads(pytester: pytest.Pytester) -> None:
 def test_a_plan_asks_nothing_in_threads_either(pytester: pytest.Pytester) -> None:
     result = run_recorded(pytester, WAYS["an executor"], "--invariance-plan")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["PLANNED   option order*test_it.py::test_it]"])
+    result.stdout.fnmatch_lines(["option order*yes*test_it.py::test_it]"])
 
 
 def test_many_threads_of_one_test_lose_nothing(pytester: pytest.Pytester) -> None:

@@ -5,8 +5,10 @@ To add one, write its class in a file of its own and add it to the table below (
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_llminvariance.checks.properties.asides import Distractors, OutputFormats, Tiers
@@ -103,9 +105,30 @@ def by_assertion() -> dict[str, type[Property]]:
     return {kind.assertion: kind for kind in PROPERTIES.values() if kind.assertion}
 
 
-def short_names() -> dict[str, str]:
-    """Return names by short name."""
-    return {kind.short: kind.name for kind in PROPERTIES.values() if kind.short}
+def full_name(name: str) -> str:
+    """Return the property that a name stands for: its name, short name, title or name in an audit; else the name itself.
+
+    `option order`, `option-order` and `order` are `option_order`, and `prompt wording` is `prompt`.
+    """
+    wanted = _plain(name)
+    return next((kind.name for kind in PROPERTIES.values() if wanted in _names(kind)), name)
+
+
+def _names(kind: type[Property]) -> set[str]:
+    made_of: Any = kind.made_of
+    shown = [field.default for field in dataclasses.fields(made_of) if field.name == "title"] if made_of else []
+    audits = [audit for audit, how in kind.audits.items() if how.metric is None]  # another metric is another check
+    return {_plain(name) for name in (kind.name, kind.short, getattr(kind, "title", ""), *shown, *audits) if name}
+
+
+def _plain(name: object) -> str:
+    return str(name).strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint where something known is nearly called like this; else nothing."""
+    near = difflib.get_close_matches(_plain(name), sorted(set(known)), n=1, cutoff=0.6)
+    return f". Did you mean {near[0]!r}?" if near else ""
 
 
 def table_lines() -> Iterator[str]:
@@ -147,9 +170,11 @@ def as_property(given: str | Property | Transform, options: Mapping[str, Any]) -
     return given
 
 
-def _named(name: str, options: Mapping[str, Any]) -> Property:
+def _named(given: str, options: Mapping[str, Any]) -> Property:
+    name = full_name(given)
     if name not in PROPERTIES:
-        raise UsageError(f"there is no property {name!r}; the properties are {', '.join(PROPERTIES)}")
+        hint = did_you_mean(given, PROPERTIES)
+        raise UsageError(f"there is no property {given!r}; the properties are {', '.join(PROPERTIES)}{hint}")
     takes = inspect.signature(PROPERTIES[name]).parameters
     unknown = [option for option in options if option not in takes]
     missing = [option for option, p in takes.items() if p.default is p.empty and option not in options]

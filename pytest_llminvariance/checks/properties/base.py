@@ -116,6 +116,8 @@ class Property(ABC):
     """In messages: `option order`."""
     says: str = ""
     """What must be so, for the table of properties."""
+    broken: str = ""
+    """What a model is called of which it is broken, and why: `order-sensitive: ...`."""
     advice: str = ""
     """What helps where it is broken, in one line."""
     assertion: str = ""

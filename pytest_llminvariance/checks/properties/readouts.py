@@ -18,6 +18,7 @@ class ReadoutAgreement(Property):
     name = "readouts"
     title = "agreement of readouts"
     says = "one prompt gives the same answer however it is read"
+    broken = "readout-sensitive: the same prompt gives another answer when it is read in another way"
     advice = "ship with the readout that you tested, or state the format of answers in the prompt; docs/broken.md"
     assertion = "assert_readouts_agree"
     source = "Look at the Text: Instruction-Tuned Language Models are More Robust Multiple Choice Selectors"

@@ -27,6 +27,7 @@ class Tracking(Property):
     name = "tracks"
     title = "tracking of answer-changing edits"
     says = "an edit that changes the meaning changes the answer"
+    broken = "blind to changes: the answer stays although the question now asks for something else"
     advice = "the model does not follow the edit: look at the example first, then at the prompt; docs/broken.md"
     assertion = "assert_tracks"
     source = "Alice in Wonderland: Simple Tasks Showing Complete Reasoning Breakdown in State-Of-the-Art Large Language Models"

@@ -17,6 +17,7 @@ from pytest_llminvariance.models.local.jobs import Asked, Job, Jobs, tokens_dige
 from pytest_llminvariance.models.local.passes import Values
 from pytest_llminvariance.models.local.rotary import rotary_settings
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage
+from pytest_llminvariance.models.local.speed import tokens_per_s
 from pytest_llminvariance.models.local.tree import grow, packs
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -63,6 +64,8 @@ class TransformersModel:
         self._scorer = Scorer(network, pad=self._pad(), batch_tokens=batch_tokens, shared=packed)
         self.device = str(entrance(network))
         self.dtype = str(network.dtype).removeprefix("torch.")
+        self.planned_for: str | None = None
+        """Where a model without weights would be; `None`: where it is."""
         self._fingerprint: str | None = None
         self._noisy: bool | None = None
 
@@ -147,6 +150,10 @@ class TransformersModel:
             sent += len(grow([readings[index] for index in group]).tokens)
         written = sum(len(item.tokens) + item.n_new for item in asked if isinstance(item.request, TextRequest))
         return prompt + written, sent + written
+
+    def planned_seconds(self, tokens: int) -> float:
+        """Return about how long so many tokens take on this machine; a guess within a factor of two or three."""
+        return tokens / tokens_per_s(self._live(), self.planned_for or self.device)
 
     def release(self) -> None:
         """Let go of the weights; on a GPU, hand cached memory back."""
