@@ -234,12 +234,12 @@ def run(
     seeds = SeedLedger(getattr(memo, "folder", None))
     from pytest_llminvariance.checks.recorders import KeptFindings
 
-    recorder = KeptFindings() if recorder is None else recorder
-    made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
+    kept = KeptFindings() if recorder is None else recorder
+    made = Run(seed, undecided, kept, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
     lane = current_run.lane()
     if recorder is None and lane is not None and lane is not _SEVERAL and not lane.holds_tests:
         around = lane.run
-        made = made._replace(recorder=around.recorder, answers=around.answers, turn=around.turn)
+        made = made._replace(recorder=around.recorder or kept, answers=around.answers, turn=around.turn)
     try:
         with surrounded(made):
             yield made

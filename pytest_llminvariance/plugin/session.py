@@ -99,9 +99,8 @@ class Session:
             return None
         from pytest_llminvariance.records.redaction import redacted
 
-        return (
-            f"invariance: model {redacted(self.settings.model)}, seed {self.settings.seed}, {self._read_risk().words()}"
-        )
+        model = redacted(self.settings.model)
+        return f"invariance: model {model}, seed {self.settings.seed}, {self._read_risk().words()}"
 
     def collect(self, items: list[pytest.Item]) -> list[pytest.Item]:
         """Check the markers, share the risk limit, and return the tests that use the model.

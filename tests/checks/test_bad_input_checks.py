@@ -167,9 +167,9 @@ ARGUMENTS = [
     ),
     Misuse(
         "property unknown",
-        lambda _: check("order", ORACLE, RED, tolerance=0.1),
+        lambda _: check("ordering", ORACLE, RED, tolerance=0.1),
         UsageError,
-        f"there is no property 'order'; the properties are {', '.join(PROPERTIES)}",
+        f"there is no property 'ordering'; the properties are {', '.join(PROPERTIES)}",
     ),
     Misuse(
         "options for an object",

@@ -299,7 +299,7 @@ def test_the_tolerance_bounds_the_ratchet(tmp_path: Path) -> None:
     code, said = cli(run_, run_, "--ratchet", tmp_path / "r.json", "--accept")
     assert code == 1
     assert "the effect must not exceed 0.05, the tolerance" in said
-    assert f"{tmp_path / 'r.json'} was left as it is" in said
+    assert f"{tmp_path / 'r.json'} was not made" in said
     assert not (tmp_path / "r.json").exists()
 
 

@@ -155,7 +155,7 @@ def test_a_waiver_or_rule_that_matches_nothing_is_said(recorded: Callable[..., R
     run = recorded(HOLDS, fingerprint=HOLDS.fingerprint)
     decision = decided(run, waivers=waiver(property="labels"), properties={"promt": {"level": "warn"}})
     assert decision.notes == (
-        "the waiver of ana for labels matches no check: remove it",
+        "the waiver of ana for labels matches no check: remove it, or mend its name",
         "the rule for the property 'promt' matches no check. Did you mean 'prompt'?",
     )
     needless = decided(run, waivers=waiver(), markers={"slow": {"level": "warn"}})

@@ -193,7 +193,7 @@ def test_early_stopping_counts_planned_questions(recorded: Callable[..., Record]
     [
         ({"properties": {"option_ordr": {"tolerance": 0.01}}}, 3),
         ({"properties": {"option_\u043erder": {"level": "block"}}}, 3),
-        ({"properties": {"order": {"min_questions": 100}}}, 3),
+        ({"properties": {"ordr": {"min_questions": 100}}}, 3),
         ({"markers": {"critcal": {"level": "block"}}}, 3),
         ({"markers": {"critical": {"level": "block"}}}, 0),
         ({"properties": {"labels": {"level": "block"}}}, 0),

@@ -42,7 +42,7 @@ LABELS = """
     def test_labels(invariance_model):
         assert_invariant(invariance_model, QUESTIONS, under=Relabel([("A", "B", "C", "D"), ("1", "2", "3", "4")]))
 """
-POLICY = 'required = ["option_order", "labels"]\n'
+POLICY = 'required = ["option_order", "labels"]\nmin_level = "warn"\n'
 WAIVER = """
 [[waivers]]
 property = "option_order"

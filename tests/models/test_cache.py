@@ -252,7 +252,7 @@ def test_a_request_that_cannot_be_written_has_no_key(tmp_path: Path) -> None:
 
 # damage
 
-GOOD = json.dumps({"kind": "label", "logprobs_nats": [-1.0, -2.0], "sent_sha256": "s", "n_tokens": 3})
+GOOD = json.dumps({"kind": "label", "logprobs_nats": [-1.0, -2.0], "sent_sha256": "s", "n_tokens": 3, "unlisted": 0.0})
 
 
 def test_the_good_row_is_read() -> None:

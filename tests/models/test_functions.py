@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import math
+import re
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +32,11 @@ Messages = list[dict[str, str]]
 
 
 def letter_of(messages: Messages) -> str:
-    return "abc"[int(messages[-1]["content"].partition("stem ")[2].partition("?")[0]) % 3]
+    """Answer `stem 4?` by the number, and an instruction to choose `b4` as it says."""
+    asked = messages[-1]["content"].splitlines()[0]
+    number, told = re.search(r"stem (\d+)\?", asked), re.search(r"\b([abc])\d+\b", asked)
+    assert number or told, asked
+    return "abc"[int(number[1]) % 3] if number else told[1] if told else ""
 
 
 def by_content(messages: Messages, options: list[str]) -> dict[str, float]:

@@ -110,7 +110,7 @@ def test_a_model_of_nan_is_undecided() -> None:
 
     finding = check("option_order", Backend(nan), bank(), tolerance=0.05, readout="label")
     assert finding.verdict is Verdict.UNDECIDED
-    assert "missing 100%" in " ".join(finding.reasons)
+    assert any("all 72 prompts failed; first: backend gave NaN" in reason for reason in finding.reasons)
 
 
 def test_a_model_that_does_not_say_what_was_sent_cannot_hold() -> None:
@@ -120,7 +120,10 @@ def test_a_model_that_does_not_say_what_was_sent_cannot_hold() -> None:
     assert check("option_order", controls.oracle(), bank(), tolerance=0.05).verdict is Verdict.HOLDS
     finding = check("option_order", Backend(silent), bank(), tolerance=0.05)
     assert finding.verdict is Verdict.UNDECIDED
-    assert any("is not checked: 72 of 72 answers do not say what was sent" in reason for reason in finding.reasons)
+    assert any(
+        "is not checked: no two answers that differ in it alone say what was sent" in reason
+        for reason in finding.reasons
+    )
 
 
 def test_a_backend_is_checked_where_noise_is_measured_too() -> None:

@@ -30,6 +30,11 @@ VALUES = {
     "device_map": ("auto", "balanced"),
     "max_new_tokens": ("64", "128"),
     "chat_arg": ("enable_thinking=true", "reasoning_effort=low"),
+    "concurrency": ("4", "8"),
+    "key_variable": ("OPENAI_API_KEY", "SERVER_KEY"),
+    "answer_seconds": ("60", "30"),
+    "tokenizer": ("./served", "owner/served"),
+    "cacheable": ("true", ""),
     "trust_remote_code": ("true", ""),
     "cache": ("off", "answers"),
     "report": ("in_ini", "by_flag"),
@@ -145,7 +150,7 @@ def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester:
         (pytester.path / place).write_text('{"schema_version": 1, "weights": {"test.py::test": 1}}')
     new_holdout(pytester.path / "invariance-holdout.json", 0.2, "salt")
     default = getattr(Settings(), name)
-    numbers = dict.fromkeys(("seed", "batch_tokens", "max_new_tokens"), int)
+    numbers = dict.fromkeys(("seed", "batch_tokens", "max_new_tokens", "concurrency", "answer_seconds"), int)
     kinds: dict[str, Callable[[str], Any]] = {
         **numbers,
         "risk_limit": float,

@@ -42,8 +42,11 @@ ASKED = []
 
 def answering(messages, options):
     ASKED.append(options)
-    stem = int(messages[-1]["content"].partition("stem ")[2].partition("?")[0])
-    return {option: 0.8 if option[0] == "abc"[stem % 3] else 0.1 for option in options}
+    asked = messages[-1]["content"].partition("\\n")[0]
+    number = asked.partition("stem ")[2].partition("?")[0]
+    named = [option for option in options if option in asked]  # an instruction names the option to choose
+    letter = "abc"[int(number) % 3] if number else (named or options)[0][0]
+    return {option: 0.8 if option[0] == letter else 0.1 for option in options}
 """
 
 
@@ -196,7 +199,7 @@ from pytest_llminvariance import UsageError, check, symmetrized, wrap_model
 
 def test_settings(invariance_model):
     made = wrap_model(invariance_model)
-    assert (made.batch_tokens, made.max_new_tokens, made._prompts.arguments["cue"]) == (77, 3, " :")
+    assert (made.batch_tokens, made.max_new_tokens, made._jobs.prompts.arguments["cue"]) == (77, 3, " :")
     assert made.device == "cpu"
     assert symmetrized(invariance_model).inner is made
     assert wrap_model(invariance_model, max_new_tokens=5).max_new_tokens == 5

@@ -188,7 +188,7 @@ def test_a_worker_that_dies_leaves_its_answers_and_is_told(pytester: pytest.Pyte
 
         def test_dies(invariance_model):
             assert_order_symmetric(invariance_model, BANK)
-            assert_order_symmetric(invariance_model, [Question(f"more {n}?", ["elm", "oak", "ash", "fir"], answer=n % 4) for n in range(12)])
+            assert_order_symmetric(invariance_model, [Question(f"more {n}?", [f"{c}{n}" for c in "efgh"], answer=n % 4) for n in range(12)])
         """,
     )
     model = "--invariance-model=python:dying:Dying"

@@ -95,10 +95,14 @@ def test_what_was_skipped_left_out_and_failed(pytester: pytest.Pytester, workers
     carried = {row["where"]: row["finding"] for row in facts["failures"]}
     assert (carried["test_crash"], carried["test_other.py"]) == (None, None)
     assert isinstance(carried["test_carried"], str)
+    why = {row["where"]: row["why"] for row in facts["failures"]}
+    assert why["test_crash"] == "OSError"
+    assert why["test_other.py"].startswith("ImportError while importing test module")
+    assert "option order is undecided" in why["test_carried"]
     assert facts["stopped"] is None
     code, said = gate(pytester, WAIVED)
     assert code == 3, said
-    assert "test_other.py and 1 more failed, and no finding there says why" in said
+    assert "test_inner.py::test_crash and 1 more failed, and no finding there says why" in said
     assert "4 tests of the model were skipped or left out" in said
 
 
@@ -190,7 +194,9 @@ def test_the_session_says_what_the_command_says(pytester: pytest.Pytester) -> No
     assert pytester.runpytest_inprocess(GOOD, "--invariance-policy=gate.toml").ret == 0
     half = pytester.runpytest_inprocess(GOOD, "--invariance-policy=gate.toml", "-k", "test_a")
     assert half.ret == 1
-    half.stdout.fnmatch_lines(["*OPEN * 1 tests of the model were skipped or left out*"])
+    half.stdout.fnmatch_lines(
+        ["*OPEN * 1 test of the model was skipped or left out * and run nowhere: test_inner.py::test_b.*"]
+    )
     pytester.makepyfile(test_inner=dedent(HEAD) + dedent(body.format("controls.wrong_oracle()")))
     other = pytester.runpytest_inprocess(GOOD, "--invariance-policy=gate.toml")
     assert other.ret == 1

@@ -23,11 +23,12 @@ from tests.questions.bad_input import Misuse, assert_refused, of, write
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes, decision, descriptions"
 KNOWN = (
-    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., decision:..., decisions:..., systemone:..."
+    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., openai:..., "
+    "decision:..., decisions:..., systemone:..."
 )
 PRESENT = (
     "question, under, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, "
-    "decision_logprobs_nats, text, choice, unparsed, refused, option_tokens, sent_sha256, ran_out"
+    "decision_logprobs_nats, text, choice, unparsed, refused, option_tokens, sent_sha256, ran_out, unlisted"
 )
 WHO = Question("Who?", ["Ann", "Bob"], id="q1")
 
@@ -233,8 +234,8 @@ REPLAYS = [
 SPECS = [
     spec("empty", " ", "the model spec is ' ', but must name a model: demo, a hub id, a folder, or SCHEME:TARGET"),
     spec("scheme unknown", "gguf:x", f"the model spec 'gguf:x' has the unknown scheme 'gguf'. Supported: {KNOWN}"),
-    spec("scheme not yet", "openai:m@http://host:1/v1", "the model spec 'openai:m@http://host:1/v1': the scheme "
-        f"'openai' is not supported by this version yet. Supported: {KNOWN}"),
+    spec("scheme not yet", "vllm:m", "the model spec 'vllm:m': the scheme 'vllm' is not supported by this version yet: "
+        f"serve the model and name the server (openai:MODEL@URL). Supported: {KNOWN}"),
     spec("scheme only", "replay:", "the model spec 'replay:' ends after the scheme. Write replay:TARGET"),
     spec("control unknown", "control:orakel", "there is no control 'orakel'; the controls are always_first, <...>"),
     spec("control value", "control:noisy=x",
@@ -245,8 +246,9 @@ SPECS = [
         "cannot be imported: No module named 'no_such_module'", ModelError),
     spec("factory unknown", "python:json:make", "python:json:make: 'json' has no callable 'make'", ModelError),
     spec("factory is no callable", "python:os:sep", "python:os:sep: 'os' has no callable 'sep'", ModelError),
-    spec("factory makes no model", "python:uuid:uuid4", "model is UUID('<...>'), which has no 'name'. Use "
-        "load_model(spec), a control, or an object with name, fingerprint, capabilities and answer(requests)"),
+    spec("factory makes no model", "python:uuid:uuid4", "model is a UUID, which is not taken.\n"
+        "Give (model, tokenizer) of transformers, its text-generation pipeline, a function messages -> text, or (messages, options) -> "
+        "{option: probability}, or load_model(spec)"),
     spec("device", "demo", "device is 'gpu', but must be auto, cpu, cuda, cuda:N or mps", device="gpu"),
     spec("device index", "demo", "device is 'cuda:x', but must be auto, cpu, cuda, cuda:N or mps", device="cuda:x"),
     spec("dtype", "demo", "dtype is 'int8', but must be one of auto, float32, bfloat16, float16", dtype="int8"),
@@ -258,7 +260,7 @@ SPECS = [
     spec("demo with target", "demo:x", "the model spec 'demo:x': demo is the packaged model and takes no target. "
         "Write demo, or ./demo for a folder"),
     *(
-        spec(f"no folder {path!r}", path, f"there is no folder {shown}. Give a folder with config.json, tokenizer and weights, "
+        spec(f"no folder {path!r}", path, f"there is no folder {shown} (looked at <...>). Give a folder with config.json, tokenizer and weights, "
             "or a hub id", ModelError)
         for path, shown in (("./nope", "./nope"), ("/no/nope", "/no/nope"), (Path("nope"), "./nope"), (Path("~/nope-"), "~/nope-"))
     ),

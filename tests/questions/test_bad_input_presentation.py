@@ -61,7 +61,7 @@ PRESENTATIONS = [
         lambda _: Template("{stem} Choose.", name="short"),
         UsageError,
         "template 'short' has no {options} field, so no option would be shown. "
-        "Add it, or name both ends of a scale with first_label, first_option, last_label, last_option",
+        "Add it, name both ends of a scale with first_label, first_option, last_label, last_option, or say open=True",
     ),
     Misuse(
         "unknown field",
