@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,14 @@ LABELS = """
         assert_invariant(invariance_model, QUESTIONS, under=Relabel([("A", "B", "C", "D"), ("1", "2", "3", "4")]))
 """
 POLICY = 'required = ["option_order", "labels"]\nmin_level = "warn"\n'
-WAIVER = """
+LAST_DAY, DAY_AFTER = (str(date.today() + timedelta(days=n)) for n in (30, 31))
+"""Of a waiver; a day before the run would be refused."""
+WAIVER = f"""
 [[waivers]]
 property = "option_order"
 owner = "ana@example.org"
 reason = "known of the demo model"
-expires = 2026-03-31
+expires = {LAST_DAY}
 """
 
 
@@ -122,20 +125,20 @@ def test_blocked_waived_and_expired(repository: Repository) -> None:
     assert code == 1
     assert said.startswith("gate: BLOCKED - 1 check of 2\n  BLOCKS   option order BROKEN: tv ")
     repository.policy(POLICY + WAIVER)
-    code, said = repository.gate("release", "--today", "2026-03-31")
+    code, said = repository.gate("release", "--today", LAST_DAY)
     assert code == 0
     assert "  WAIVED   option order BROKEN" in said
-    assert "waived by ana@example.org until 2026-03-31: known of the demo model  [test_order.py::test_order]" in said
-    code, said = repository.gate("release", "--today", "2026-04-01")
+    assert f"waived by ana@example.org until {LAST_DAY}: known of the demo model  [test_order.py::test_order]" in said
+    code, said = repository.gate("release", "--today", DAY_AFTER)
     assert code == 1
-    assert "the waiver of ana@example.org for option_order expired on 2026-03-31" in said
+    assert f"the waiver of ana@example.org for option_order expired on {LAST_DAY}" in said
 
 
 def test_a_deleted_property_blocks(repository: Repository) -> None:
     (repository.folder / "test_order.py").unlink()
     repository.run("deleted")
     repository.policy(POLICY + WAIVER)
-    code, said = repository.gate("deleted", "--today", "2026-03-31")
+    code, said = repository.gate("deleted", "--today", LAST_DAY)
     assert code == 1
     assert "  MISSING  option_order: required, but no run has checked it" in said
 
