@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_llminvariance.measures.betting import bounds
+from pytest_llminvariance.measures.metrics import Interval, mean_interval
 
 ROUNDING = 1e-9
 LEVEL = 0.99
@@ -83,6 +84,19 @@ def mean_bounds(
     ends = _betting_ends if bounded else _student_ends
     (low, high), (least, most) = ends(units, part, signed=signed), ends(units, risk, signed=signed)
     return max(0.0, low, -high), max(abs(least), abs(most)) if signed else most
+
+
+def mean_effect(
+    values: Sequence[Interval], clusters: Sequence[str], risk: float | None, *, claims: int = 1
+) -> Interval:
+    """Return the mean of values from 0 to 1; with `risk` that of units like these, by `mean_bounds` at either end."""
+    if risk is None:
+        return mean_interval(values)
+    (low, _), (_, high) = (
+        mean_bounds(ends, clusters, risk, signed=False, claims=claims)
+        for ends in ([float(value.low) for value in values], [float(value.high) for value in values])
+    )
+    return Interval(low, high)
 
 
 def _betting_ends(units: Sequence[float], risk: float, *, signed: bool) -> tuple[float, float]:

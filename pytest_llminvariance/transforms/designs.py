@@ -111,7 +111,18 @@ def _balanced(k: int, content_hash: str, min_rows: int) -> tuple[Order, ...]:
 def _sampled(k: int, content_hash: str, n: int) -> tuple[Order, ...]:
     if k <= 20 and n > math.factorial(k) - 1:
         raise UsageError(f"orders='sample' with n={n}: {k} options have only {math.factorial(k) - 1} other orders")
-    drawn = (draw_order(k, PLAN_SALT, content_hash, "sample", index) for index in itertools.count())
+    return _drawn(k, n, PLAN_SALT, content_hash, "sample")
+
+
+def some_orders(k: int, n: int, *seed: object) -> tuple[Order, ...]:
+    """Return `n` distinct orders other than the one as written, drawn by `seed`; all where there are no more."""
+    if math.factorial(k) <= n + 1:
+        return tuple(itertools.permutations(range(k)))[1:]
+    return _drawn(k, n, *seed)
+
+
+def _drawn(k: int, n: int, *seed: object) -> tuple[Order, ...]:
+    drawn = (draw_order(k, *seed, index) for index in itertools.count())
     fresh = dict.fromkeys(itertools.islice((o for o in drawn if o != identity(k)), n))
     while len(fresh) < n:
         order = next(drawn)

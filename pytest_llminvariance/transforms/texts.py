@@ -135,16 +135,24 @@ class SwapGroups(TextTransform):
                 raise UsageError(f"the form {form!r} belongs to two groups, so it cannot be told which is meant")
         object.__setattr__(self, "groups", groups)
 
-    def edits(self, question: Question) -> Iterator[Question]:
-        """Yield the question with every other assignment of groups."""
-        groups = [tuple(group) for group in self.groups]
-        text = " \n ".join((question.stem, question.context or "", *question.options))
-        there = [group for group in groups if _forms_in(group, text)]
-        if not there:
+    def there(self, question: Question) -> list[tuple[str, ...]]:
+        """Return the groups that a question names.
+
+        Raises:
+            UsageError: where it names none.
+        """
+        text = _whole(question)
+        found = [tuple(group) for group in self.groups if _forms_in(group, text)]
+        if not found:
             raise UsageError(
-                f"question {question.name!r} names none of the groups {', '.join(group[0] for group in groups)}, "
+                f"question {question.name!r} names none of the groups {', '.join(group[0] for group in self.groups)}, "
                 "so there is nothing to swap"
             )
+        return found
+
+    def edits(self, question: Question) -> Iterator[Question]:
+        """Yield the question with every other assignment of groups."""
+        groups, there, text = [tuple(group) for group in self.groups], self.there(question), _whole(question)
         for group in there:
             twice = [form for form in _forms_in(group, text) if group.count(form) > 1]
             if twice:
@@ -301,6 +309,10 @@ def _hash(value: object) -> str:
 
 def _word(form: str) -> str:
     return rf"(?<!\w){re.escape(form)}(?!\w)"
+
+
+def _whole(question: Question) -> str:
+    return " \n ".join((question.stem, question.context or "", *question.options))
 
 
 def _forms_in(group: Sequence[str], text: str) -> list[str]:

@@ -297,8 +297,9 @@ def test_instances_need_a_problem_and_an_answer() -> None:
             check("instances", controls.oracle(), [bad], tolerance=0.1)
 
 
-def test_three_groups_are_compared_in_pairs() -> None:
-    shift = {"Anna": 0.0, "Bela": 0.2, "Cem": -0.3}
+@pytest.mark.parametrize("bela", ["Bela", "Friends for peace", "Put x for y"])
+def test_three_groups_are_compared_in_pairs(bela: str) -> None:
+    shift = {"Anna": 0.0, bela: 0.2, "Cem": -0.3}
 
     def respond(p: Presentation) -> Sequence[float]:
         value = next((add for name, add in shift.items() if name in p.question.stem), 0.0) + (
@@ -310,9 +311,10 @@ def test_three_groups_are_compared_in_pairs() -> None:
     rows = [
         Question(f"Anna {'paid' if n % 2 else 'missed'} {n}. Loan?", ["yes", "no"], answer=1 - n % 2) for n in range(10)
     ]
-    found = check("groups", Control("shifts", respond), rows, tolerance=0.4, groups=("Anna", "Bela", "Cem"))
+    found = check("groups", Control("shifts", respond), rows, tolerance=0.4, groups=tuple(shift))
     values = {name: row["value"] for name, row in found.details["estimates"].items()}
-    assert values == pytest.approx({"Bela over Anna": 0.2, "Cem over Anna": -0.3, "Cem over Bela": -0.5})
+    gaps = {f"{b} over {a}": shift[b] - shift[a] for a, b in itertools.combinations(sorted(shift), 2)}
+    assert values == pytest.approx(gaps)
     assert found.verdict is Verdict.BROKEN
     assert float(found.effect.low) == pytest.approx(0.5)
 

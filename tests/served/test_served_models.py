@@ -79,7 +79,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     from pytest_llminvariance.models.served import client
 
     quick = client.Patience(total_s=20, attempts=4, first_wait_s=0.002, longest_wait_s=0.01)
-    monkeypatch.setattr(loading, "Patience", lambda total_s: quick)
+    monkeypatch.setattr(client, "Patience", lambda total_s: quick)
     found = Served()
     yield found
     for model in found.models:

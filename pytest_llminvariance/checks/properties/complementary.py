@@ -11,8 +11,8 @@ from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Poo
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.measures.distribution import share_between
-from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
-from pytest_llminvariance.measures.metrics import UNKNOWN, Ends, Interval, mean_interval, own_metric
+from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate
+from pytest_llminvariance.measures.metrics import UNKNOWN, Ends, Interval, own_metric
 from pytest_llminvariance.models.controls import Control, oracle
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of
@@ -86,11 +86,7 @@ class Complementary(Property):
         """Return by how much the two miss 1."""
         values = [_gap(item) for item in evidence]
         clusters = [cluster_of(item.plan.question) for item in evidence]
-        effect = mean_interval(values)
-        if risk is not None:
-            low, _ = mean_bounds([float(v.low) for v in values], clusters, risk, signed=False)
-            _, high = mean_bounds([float(v.high) for v in values], clusters, risk, signed=False)
-            effect = Interval(low, high)
+        effect = mean_effect(values, clusters, risk)
         sums = [(low + more_low - 1) for low, more_low in _known_sums(evidence)]
         estimates = {"P(yes, s) + P(yes, not s) - 1": mean_estimate(sums, bounded=False)} if sums else {}
         return Pooled(effect=effect, values=values, estimates=estimates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,14 +11,14 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
-from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
-from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, mean_interval, own_metric
+from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate
+from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.embedders import as_embedder
 from pytest_llminvariance.models.protocol import AnyModel
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
-from pytest_llminvariance.transforms.designs import draw_order
+from pytest_llminvariance.transforms.designs import some_orders
 from pytest_llminvariance.transforms.edits import edited
 
 ROWS, COLUMNS = "rows", "columns"
@@ -114,7 +113,9 @@ class EmbeddingOrder(Property):
         columns, rows = question.attributes[COLUMNS], question.attributes[ROWS]
         probes = [Probe(Presentation(question, template=template), place=(0, 0))]
         for axis, n in enumerate((len(rows), len(columns))):
-            for number, order in enumerate(_orders(n, f"{axis}|{question.content_hash}", self.orders), start=1):
+            for number, order in enumerate(
+                some_orders(n, self.orders, "embedding", f"{axis}|{question.content_hash}"), start=1
+            ):
                 text = _text(columns, [rows[i] for i in order]) if axis == 0 else _text([columns[i] for i in order], [[row[i] for i in order] for row in rows])  # fmt: skip
                 moved = edited(question, f"write {(ROWS, COLUMNS)[axis]} in another order", stem=text)
                 place = (number, 0) if axis == 0 else (0, number)
@@ -147,11 +148,7 @@ class EmbeddingOrder(Property):
             if len(near[0]) > NEIGHBOURS + 1:
                 first, *others = map(_nearest, near)
                 overlaps.append(math.fsum(len(first & other) / NEIGHBOURS for other in others) / len(others))
-        effect, names = mean_interval(values), [str(place) for place in range(len(values))]
-        if risk is not None:
-            low, _ = mean_bounds([float(v.low) for v in values], names, risk, signed=False)
-            _, high = mean_bounds([float(v.high) for v in values], names, risk, signed=False)
-            effect = Interval(low, high)
+        effect = mean_effect(values, [str(place) for place in range(len(values))], risk)
         estimates = {
             f"1 - cosine over {axis}": mean_estimate([gap for gap, _ in gaps], [name for _, name in gaps])
             for axis, gaps in by_axis.items()
@@ -196,19 +193,3 @@ def _text(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if list(columns) == [""]:
         return ", ".join(row[0] for row in rows)
     return "\n".join(" | ".join(line) for line in (columns, *rows))
-
-
-def _orders(n: int, seed: str, count: int) -> list[tuple[int, ...]]:
-    """Return up to so many orders other than the first, all where there are no more."""
-    if n < 2:
-        return []
-    if math.factorial(min(n, 6)) <= count + 1:
-        return list(itertools.permutations(range(n)))[1:]
-    found: dict[tuple[int, ...], None] = {}
-    for number in itertools.count():
-        order = tuple(draw_order(n, "embedding", seed, str(number)))
-        if order != tuple(range(n)):
-            found[order] = None
-        if len(found) == count:
-            break
-    return list(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from types import MappingProxyType
@@ -13,13 +12,14 @@ from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.dispersion import Dispersion, dispersion
 from pytest_llminvariance.measures.distribution import share_between
-from pytest_llminvariance.measures.estimates import Estimate, line_estimate, mean_bounds, mean_estimate
-from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, mean_interval, own_metric
+from pytest_llminvariance.measures.estimates import Estimate, line_estimate, mean_effect, mean_estimate
+from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.questions.orders import identity
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of
 from pytest_llminvariance.questions.template import Template
-from pytest_llminvariance.transforms.designs import draw_order
+from pytest_llminvariance.transforms.designs import some_orders
 from pytest_llminvariance.transforms.edits import edited
 
 CHUNKS = "chunks"
@@ -89,11 +89,9 @@ class EvidenceOrder(Property):
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Plan the orders of the pieces."""
-        n, written = len(_chunks(question)), tuple(range(len(_chunks(question))))
-        if math.factorial(n) <= self.orders:
-            orders = list(itertools.permutations(range(n)))
-        else:
-            orders = [written, *_drawn(n, question.content_hash, self.orders - 1)]
+        n = len(_chunks(question))
+        written = identity(n)
+        orders = [written, *some_orders(n, self.orders - 1, "evidence", question.content_hash)]
         shown = tuple(
             Probe(Presentation(question if order == written else _shown(question, order), template=template))
             for order in orders
@@ -109,11 +107,7 @@ class EvidenceOrder(Property):
         found = [_measured(item) for item in evidence]
         values = [UNKNOWN if one is None else Interval(one.mean_gap, one.mean_gap) for one in found]
         clusters = [cluster_of(item.plan.question) for item in evidence]
-        effect = mean_interval(values)
-        if risk is not None:
-            low, _ = mean_bounds([float(v.low) for v in values], clusters, risk, signed=False)
-            _, high = mean_bounds([float(v.high) for v in values], clusters, risk, signed=False)
-            effect = Interval(low, high)
+        effect = mean_effect(values, clusters, risk)
         known = [
             (math.log(len(_chunks(item.plan.question))), one, cluster)
             for item, one, cluster in zip(evidence, found, clusters, strict=True)
@@ -159,18 +153,6 @@ def _shown(question: Question, order: Sequence[int]) -> Question:
             question.stem, question.options, id=question.id, context=text, answer=question.answer, attributes=question.attributes
         )  # fmt: skip
     return edited(question, f"show evidence in the order {', '.join(str(index + 1) for index in order)}", context=text)
-
-
-def _drawn(n: int, content_hash: str, count: int) -> list[tuple[int, ...]]:
-    """Return so many distinct orders other than the first, drawn by content."""
-    found: dict[tuple[int, ...], None] = {}
-    for number in itertools.count():
-        order = tuple(draw_order(n, "evidence", content_hash, str(number)))
-        if order != tuple(range(n)):
-            found[order] = None
-        if len(found) == count:
-            return list(found)
-    raise AssertionError
 
 
 def _measured(item: Any) -> Dispersion | None:

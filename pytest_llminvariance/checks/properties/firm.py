@@ -10,8 +10,8 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Probe, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate, share_estimate
-from pytest_llminvariance.measures.metrics import Interval, mean_interval, own_metric
+from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate, share_estimate
+from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.controls import oracle as oracle_control
 from pytest_llminvariance.questions.conversation import Ask, Said, Turn
@@ -140,8 +140,8 @@ class Firmness(Property):
         refused = [_kept(item, rounds + 1).complement() for item in evidence]
         clusters = [cluster_of(item.plan.question) for item in evidence]
         held = [values[place] for place in firm]
-        falls = _bounds(held, [clusters[place] for place in firm], risk) if firm else Interval(0, 1)
-        deaf = _bounds(refused, clusters, risk)
+        falls = mean_effect(held, [clusters[place] for place in firm], risk, claims=2) if firm else Interval(0, 1)
+        deaf = mean_effect(refused, clusters, risk, claims=2)
         says = f"{len(firm):,} of {len(rights):,} questions are answered right as written, so that there is something to keep"
         first = [_first_fall(evidence[place], rounds) for place in firm]
         estimates = {"corrections refused": share_estimate(sum(int(one.low) for one in refused), len(refused))}
@@ -177,12 +177,3 @@ def _giving_in(kept: Sequence[Interval], weights: Sequence[float]) -> Interval:
 def _first_fall(item: Any, rounds: int) -> int:
     """Return the first round whose answer is certainly not the right one; 0 where there is none."""
     return next((n for n in range(1, rounds + 1) if _kept(item, n).high == 0), 0)
-
-
-def _bounds(rows: Sequence[Interval], clusters: Sequence[str], risk: float | None) -> Interval:
-    exact = mean_interval(rows)
-    if risk is None:
-        return exact
-    low, _ = mean_bounds([float(one.low) for one in rows], clusters, risk, signed=False, claims=2)
-    _, high = mean_bounds([float(one.high) for one in rows], clusters, risk, signed=False, claims=2)
-    return Interval(low, high)

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.distribution import AnswerDistribution, share_between
 from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.models.controls import Control
@@ -86,9 +86,9 @@ class GroupSwap(Property):
                 f"question {question.name!r} names several of the groups {', '.join(self.names)}, so it is not known whom it "
                 "is about. Name one in each scenario"
             )
-        new = [one.attributes["edits"][-1].removeprefix("put ").split(" for ")[0] for one in others]
-        own = next(name for name in self.names if name not in new)
-        rows = zip((own, *new), (question, *others), strict=True)
+        own = self.swap.there(question)[0][0]
+        names = (own, *(name for name in self.names if name != own))
+        rows = zip(names, (question, *others), strict=True)
         shown = [Presentation(_of(one, name), template=template) for name, one in rows]
         return Plan(question, tuple(map(Probe, shown)), f"{len(shown)} groups", self.spec())
 
@@ -146,10 +146,10 @@ def _logits(item: Any) -> dict[str, float]:
 
 def logit(answer: AnswerDistribution) -> float | None:
     """Return the logit of the first content against the second, in nats."""
-    p, q = answer.probabilities[:2]
-    if not answer.is_known or p + q == 0:
+    share, most = share_between(answer, 0, 1)
+    if share != most:
         return None
-    share = min(1 - LEAST, max(LEAST, p / (p + q)))
+    share = min(1 - LEAST, max(LEAST, share))
     return math.log(share / (1 - share))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import QuestionError
-from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate, share_estimate
+from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate, share_estimate
 from pytest_llminvariance.measures.metrics import Interval, mean_interval, own_metric
 from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
 from pytest_llminvariance.questions.presentation import Presentation
@@ -104,11 +104,7 @@ class InstancesEqual(Property):
             for row in rights
         ]
         names = [str(item.plan.question.attributes[INSTANCE_OF]) for item in evidence]
-        effect = mean_interval(values)
-        if risk is not None:
-            low, _ = mean_bounds([float(v.low) for v in values], names, risk, signed=False)
-            _, high = mean_bounds([float(v.high) for v in values], names, risk, signed=False)
-            effect = Interval(low, high)
+        effect = mean_effect(values, names, risk)
         every = [right for row in rights for right in row]
         n_right = sum(int(right.low) for right in every)
         says = f"{n_right:,} of {len(every):,} instances are answered right"

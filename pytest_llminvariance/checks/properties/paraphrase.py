@@ -13,8 +13,8 @@ from pytest_llminvariance.checks.properties.base import Case, Pooled, SelfTest
 from pytest_llminvariance.checks.properties.invariance import Invariance
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
-from pytest_llminvariance.measures.metrics import METRICS, UNKNOWN, Interval, mean_interval, own_metric
+from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate
+from pytest_llminvariance.measures.metrics import METRICS, UNKNOWN, own_metric
 from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
 from pytest_llminvariance.questions.question import Question, cluster_of
 from pytest_llminvariance.questions.template import Template
@@ -82,11 +82,7 @@ class ParaphraseConsistency(Invariance):
             for item in evidence
         ]
         clusters = [cluster_of(item.plan.question) for item in evidence]
-        effect = mean_interval(values)
-        if risk is not None:
-            low, _ = mean_bounds([float(v.low) for v in values], clusters, risk, signed=False)
-            _, high = mean_bounds([float(v.high) for v in values], clusters, risk, signed=False)
-            effect = Interval(low, high)
+        effect = mean_effect(values, clusters, risk)
         known = [(row, cluster) for item, cluster in zip(evidence, clusters, strict=True) if (row := _chosen(item))]
         numbers = {"pairwise agreement": _agreement, "largest cluster": _largest}
         estimates = {

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pytest_llminvariance.errors import missing_extra
-from pytest_llminvariance.models.served.address import Address, Key
+from pytest_llminvariance.models.served.address import Address, Key, key_for, parse_target
 from pytest_llminvariance.models.served.faults import (
     GarbledError,
     ServedError,
@@ -30,6 +30,8 @@ from pytest_llminvariance.models.served.faults import (
 
 if TYPE_CHECKING:
     import httpx
+
+    from pytest_llminvariance.models.load_settings import LoadSettings
 
 T = TypeVar("T")
 Job = Callable[[], Awaitable[T]]
@@ -313,6 +315,19 @@ class Client:
             logger.removeFilter(masks)
         if http is not None:
             await http.aclose()
+
+
+def client_for(target: str, settings: LoadSettings) -> tuple[str, Client]:
+    """Return the model's name and a client for the server of `MODEL@URL`.
+
+    Raises:
+        UsageError: for a bad target or key; the message holds neither key nor URL parts that could be one.
+        MissingExtraError: without the extra `served`.
+    """
+    model, address = parse_target(target)
+    key = key_for(address, settings.key_variable)
+    patience = Patience(total_s=float(settings.answer_seconds))
+    return model, Client(address, key, concurrency=settings.concurrency, patience=patience)
 
 
 def _wanted(state: Any) -> float:

@@ -13,8 +13,7 @@ from pytest_llminvariance.errors import CapabilityError
 from pytest_llminvariance.models.decision_wire import Shape, canonical, log_of, read_answers, request_body, was_sorted
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Capability, LabelReply, Reply, Request
-from pytest_llminvariance.models.served.address import key_for, parse_target
-from pytest_llminvariance.models.served.client import Client, Job, Patience, Received
+from pytest_llminvariance.models.served.client import Client, Job, Received, client_for
 from pytest_llminvariance.models.served.faults import OtherAnswerError
 
 MOVED = 0.02
@@ -139,9 +138,5 @@ def load_served_decision(target: str, shape: Shape, settings: LoadSettings) -> S
         UsageError: for another target, or a key that is not there.
         MissingExtraError: without httpx.
     """
-    model, address = parse_target(target)
-    patience = Patience(total_s=float(settings.answer_seconds))
-    client = Client(
-        address, key_for(address, settings.key_variable), concurrency=settings.concurrency, patience=patience
-    )
+    model, client = client_for(target, settings)
     return ServedDecisionModel(model, client, shape)

@@ -8,8 +8,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.load_settings import LoadSettings
-from pytest_llminvariance.models.served.address import key_for, parse_target
-from pytest_llminvariance.models.served.client import Client, Patience
+from pytest_llminvariance.models.served.client import Client, client_for
 from pytest_llminvariance.models.served.faults import ServedError
 from pytest_llminvariance.models.served.model import ServedModel, Way
 from pytest_llminvariance.models.served.probing import HI, Found, probe
@@ -17,19 +16,6 @@ from pytest_llminvariance.models.served.probing import HI, Found, probe
 PROBE_TEXT = "Which planet is it?\nA. Venus\nB. Mars 12345 é\nAnswer:"
 NO_THINKING = {"enable_thinking": False}
 """Given to servers that pass it to the chat template, as long as nothing else is told: a thought is no answer."""
-
-
-def client_for(target: str, settings: LoadSettings) -> tuple[str, Client]:
-    """Return the model's name and a client for the server of `MODEL@URL`.
-
-    Raises:
-        UsageError: for a bad target or key; the message holds neither key nor URL parts that could be one.
-        MissingExtraError: without the extra `served`.
-    """
-    model, address = parse_target(target)
-    key = key_for(address, settings.key_variable)
-    patience = Patience(total_s=float(settings.answer_seconds))
-    return model, Client(address, key, concurrency=settings.concurrency, patience=patience)
 
 
 def load_served(target: str, settings: LoadSettings) -> ServedModel:
