@@ -15,7 +15,6 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import read_committed, write_committed, writing
 from pytest_llminvariance.questions.question import Question, cluster_of
 
-HOLDOUT_NAME = "invariance-holdout.json"
 MIN_QUESTIONS = 20
 """Checks of fewer questions are never split: too little would be left on either side."""
 VERSION = 1

@@ -103,8 +103,8 @@ class FindingList:
         self.searched_pairs += 1
         if counter_example is None:
             return None
-        same = (SEARCH, counter_example.title)
-        self.findings[:] = [finding for finding in self.findings if (finding.property, finding.title) != same]
+        same = (SEARCH, counter_example.title, counter_example.fingerprint)
+        self.findings[:] = [one for one in self.findings if (one.property, one.title, one.fingerprint) != same]
         return self.finished(":".join(same), of_pairs(counter_example, self.searched_pairs))
 
 

@@ -215,7 +215,8 @@ def run(
     With a `risk_limit` a check may stop before everything is asked; the limit is the largest chance that any
     verdict inside is wrong by that.
 
-    Findings and answers go where those of the test, or of the run, around it go, unless a `recorder` takes the findings.
+    Inside a test, or another run, all else is as it is there: where findings and answers go, the hold-out, the level, a
+    plan for which nothing is asked. With a `recorder` the checks inside stand alone.
 
     Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
     a path in a folder of your choice.
@@ -235,11 +236,13 @@ def run(
     from pytest_llminvariance.checks.recorders import KeptFindings
 
     kept = KeptFindings() if recorder is None else recorder
-    made = Run(seed, undecided, kept, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
-    lane = current_run.lane()
+    lane, around = current_run.lane(), Run(turn=threading.RLock())
     if recorder is None and lane is not None and lane is not _SEVERAL and not lane.holds_tests:
         around = lane.run
-        made = made._replace(recorder=around.recorder or kept, answers=around.answers, turn=around.turn)
+    made = around._replace(
+        seed=seed, undecided=undecided, recorder=around.recorder or kept, memory=lambda: memo, replay=None, risk=risk,
+        seeds=lambda: seeds, noise={},
+    )  # fmt: skip
     try:
         with surrounded(made):
             yield made

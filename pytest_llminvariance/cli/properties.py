@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.checks.properties.base import Property
 
 
 def properties_command() -> None:
@@ -25,14 +29,12 @@ def property_lines() -> Iterator[str]:
             yield f"  assertion: {kind.assertion}"
         yield f"  in audits: {', '.join(audits) or 'no: it needs what only a test can give'}"
         yield f"  metric:    {kind.metric}{'' if kind.own else ', unless another is asked for'}"
-        yield f"  cost:      {_cost(name)}"
+        yield f"  cost:      {_cost(kind)}"
 
 
-def _cost(name: str) -> str:
-    from pytest_llminvariance.checks.properties import PROPERTIES
+def _cost(kind: type[Property]) -> str:
     from pytest_llminvariance.questions.question import Question
 
-    kind = PROPERTIES[name]
     told = next((told for told in kind.selftests.values() if told.bank), None)
     usual = [Question(f"{n}?", list("abcd"), id=str(n), answer=n % 4) for n in range(4)]
     made, template = kind.usual(told.bank if told else usual, None, **(told.options if told else {}))

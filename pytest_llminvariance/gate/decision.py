@@ -225,18 +225,20 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
     """Yield why required checks are not there: every instance must be, at the least level, on the policy's model."""
     absent = not_run(runs)
     asking = {node for run in runs for node in nodes(run, "with_model")}
+    of_model = set(of_the_model(absent, runs))
     for name in policy.required:
         by_place = is_place(name)
         found = [item for item in judged if _is(item.finding, name)]
         if not by_place:  # of what a control was asked only tests count that were given the model
             found = [item for item in found if not item.is_foreign or item.finding.where in asking]
         functions = {function_of(item.finding.where) for item in found}
-        known = "::" in name, set(of_the_model(absent, runs))
         gone = [
             node
             for node in absent
             if (
-                is_within(node, name) and (known[0] or node in known[1]) if by_place else function_of(node) in functions
+                is_within(node, name) and ("::" in name or node in of_model)
+                if by_place
+                else function_of(node) in functions
             )
         ]
         if gone:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from pytest_llminvariance.checks.properties import full_name
+from pytest_llminvariance.checks.properties import did_you_mean, full_name
 from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.searches import COUNTER_EXAMPLE, SEARCH
@@ -214,9 +213,8 @@ def _table(data: Any, at: str) -> Mapping[str, Any]:
 def _known(table: Mapping[str, Any], names: Collection[str], at: str) -> None:
     for key in table:
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"{at}there is no key {key!r}; the keys are {', '.join(names)}.{hint}")
+            hint = did_you_mean(key, names) or "."
+            raise UsageError(f"{at}there is no key {key!r}; the keys are {', '.join(names)}{hint}")
 
 
 def _choice(value: Any, kind: Any, at: str) -> Any:
@@ -228,9 +226,9 @@ def _choice(value: Any, kind: Any, at: str) -> Any:
 def _metric(value: Any, at: str) -> str:
     known = (*METRICS, "negative_flips", COUNTER_EXAMPLE)
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        hint = f". Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"{at} is {value!r:.80}, but must be one of {', '.join(known)}{hint}")
+        raise UsageError(
+            f"{at} is {value!r:.80}, but must be one of {', '.join(known)}{did_you_mean(str(value), known)}"
+        )
     return str(value)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import QuestionError, UsageError
-from pytest_llminvariance.paraphrases.lock import AUDITS, Lock, LockEntry, Wording, comparable, entry_of, visible
+from pytest_llminvariance.paraphrases.lock import AUDITS, Lock, LockEntry, Wording, comparable, visible
 from pytest_llminvariance.paraphrases.lock_file import MAX_STEM
 from pytest_llminvariance.questions.question import Question
 
@@ -104,7 +104,7 @@ def merged(lock: Lock, questions: Sequence[Question], rows: Sequence[Mapping[str
                 f"{name}, row {number}: {visible(row['question'])!r:.80} is no id, stem or template of a stem of these questions"
             )
         for question, stem in cases:
-            entry = entries.get(question.content_hash) or entry_of(lock, question) or LockEntry(question, ())
+            entry = entries.get(question.content_hash) or LockEntry(question, ())
             status = "accepted" if row["audit"] == "human" else "proposed"
             known = {comparable(question.stem), *(comparable(one.stem) for one in entry.wordings)}
             if comparable(stem) in known:

@@ -159,8 +159,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report, ours = (yield), item.config.stash[SESSION]
     show_test_to_copy(item, call, report)
     let_pass_by_level(item, call, report)
-    undecided = ours.undecided_of(item)
-    if call.when == "call" and report.outcome == "passed" and undecided and ours.settings.undecided == "skip":
+    passed = call.when == "call" and report.outcome == "passed"
+    if passed and ours.settings.undecided == "skip" and (undecided := ours.undecided_of(item)):
         path, line, _ = item.location
         report.outcome = "skipped"
         report.longrepr = (path, (line or 0) + 1, f"Skipped: UNDECIDED: {undecided}")

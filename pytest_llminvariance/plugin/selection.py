@@ -6,10 +6,12 @@ left out (workers have --lf, -k and --deselect to themselves); the process that 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_llminvariance.plugin.places import uses_fixture
 
 if TYPE_CHECKING:
     from pytest_llminvariance.records.events import EventLog
@@ -22,8 +24,8 @@ MAX_SAID = 300
 class Selection:
     """What of a suite was run, and how."""
 
-    def __init__(self, log: EventLog, fixtures: Sequence[str]) -> None:
-        self._log, self._fixtures = log, fixtures
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
         self._collected: list[tuple[pytest.Item, str]] = []
         self._ended: set[str] = set()
         self._skipped: set[str] = set()
@@ -44,7 +46,7 @@ class Selection:
                 "chosen": [name for _, name in names],
                 "renamed": {now: name for now, name in names if now != name},
                 "left_out": [name for item, name in self._collected if id(item) not in chosen],
-                "with_model": [name for item, name in self._collected if self._uses_model(item)],
+                "with_model": [name for item, name in self._collected if _uses_model(item)],
                 "why": _previous_failures_only(session.config),
             }
         )
@@ -100,10 +102,6 @@ class Selection:
             carries = getattr(report, CARRIED, None) or [None]
             self._failures |= {(report.nodeid, finding): _said(report) for finding in carries}
 
-    def _uses_model(self, item: pytest.Item) -> bool:
-        asks = any(name in getattr(item, "fixturenames", ()) for name in self._fixtures)
-        return asks or item.get_closest_marker("invariance") is not None
-
 
 def _said(report: pytest.TestReport | pytest.CollectReport) -> str:
     """Return what a failure says, in one line."""
@@ -119,6 +117,10 @@ def carried(error: BaseException) -> Iterable[str | None]:
             yield from carried(part)
         return
     yield getattr(getattr(error, "finding", None), "id", None)
+
+
+def _uses_model(item: pytest.Item) -> bool:
+    return uses_fixture(item) or item.get_closest_marker("invariance") is not None
 
 
 def _union(told: Iterable[Mapping[str, Any]], name: str) -> list[str]:

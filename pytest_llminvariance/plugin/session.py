@@ -16,7 +16,6 @@ import pytest
 from pytest_llminvariance.checks.run import Lane, Run, refused
 from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
 from pytest_llminvariance.plugin.places import (
-    FIXTURES,
     PLACE,
     TestPlace,
     beside_ini,
@@ -89,7 +88,7 @@ class Session:
             return None
         from pytest_llminvariance.plugin.selection import Selection
 
-        selection = Selection(self.log, FIXTURES)
+        selection = Selection(self.log)
         self.config.pluginmanager.register(selection, "invariance-selection")
         return selection
 
@@ -133,24 +132,10 @@ class Session:
     def _run_of(self, item: pytest.Item, recorder: PlaceRecorder) -> Run:
         """Return what the checks of a test are given: seed, policy, memory, recorder, and its share of the risk."""
         risk = self._shared_risk().of(plain_id(item))
-        return Run(
-            seed=self.settings.seed,
-            undecided=self.settings.undecided,
-            recorder=recorder,
-            memory=lambda: self._memo,
-            replay=self._replay(item, risk),
-            risk=risk,
-            seeds=lambda: self._seeds,
-            noise=self._noise,
-            answers=self.written.answers,
-            on_plan=self._on_plan(recorder),
-            holdout=self.holdout,
-            level=level_of(item),
-            baseline=self._place("baseline"),
-            wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
-            say=None if self.is_worker else partial(say, self.config),
-            turn=self._turn,
-        )
+        return self._outside()._replace(
+            recorder=recorder, replay=self._replay(item, risk), risk=risk, on_plan=self._on_plan(recorder),
+            level=level_of(item), turn=self._turn,
+        )  # fmt: skip
 
     def _outside(self) -> Run:
         """Return what checks outside of tests are given: a refusal; a fixture that is torn down there has its own."""
@@ -163,6 +148,8 @@ class Session:
             answers=self.written.answers,
             holdout=self.holdout,
             baseline=self._place("baseline"),
+            wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
+            say=None if self.is_worker else partial(say, self.config),
             turn=refused(OUTSIDE),
         )
 
@@ -230,6 +217,8 @@ class Session:
         That is a part of the manifest, and a hold-out that was left out or opened.
         """
         self.free_memory()
+        for recorder in self.fixtures.values():
+            recorder.end()
         memo: Any = vars(self).get("_memo", {})
         memo = getattr(memo, "inner", memo)
         if hasattr(memo, "close"):

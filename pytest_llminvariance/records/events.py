@@ -188,7 +188,7 @@ class PlaceRecorder:
             return None
         from pytest_llminvariance.checks.searches import of_pairs
 
-        finding_id = self._identity(counter_example.title)
+        finding_id = self._identity([counter_example.title, counter_example.fingerprint])
         before = self._found.get(finding_id)
         self._properties[:] = [entry for entry in self._properties if entry is not before]
         finding = self.finished(finding_id, of_pairs(counter_example, self.n_pairs))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from pytest_llminvariance.report.entries import Report, ReportEntry
-from pytest_llminvariance.report.summary import certainty, one_paragraph, severity
+from pytest_llminvariance.report.summary import certainty, level_words, one_paragraph, severity
 from pytest_llminvariance.report.text import visible
 
 
@@ -54,7 +54,9 @@ def _case(suite: ET.Element, entry: ReportEntry, record: Report, seen: Counter[t
         kind = "error" if entry.is_lost else "failure"
         ET.SubElement(case, kind, message=said, type=entry.verdict).text = said
     elif weight is not None:
-        ET.SubElement(case, "skipped", message=f"{entry.waived or f'level {entry.level}'}: {said}", type=entry.verdict)
+        ET.SubElement(
+            case, "skipped", message=f"{entry.waived or level_words(entry) or 'let pass'}: {said}", type=entry.verdict
+        )
 
 
 def _properties(entry: ReportEntry) -> Iterator[tuple[str, str]]:

@@ -194,7 +194,7 @@ def severity(entry: ReportEntry, record: Report) -> Severity | None:
 
     UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`).
     """
-    if entry.outcome == "passes":
+    if entry.outcome == "passes" or entry.verdict == "HOLDS":
         return None
     if entry.outcome == "ignored":
         return "note"
@@ -206,7 +206,8 @@ def severity(entry: ReportEntry, record: Report) -> Severity | None:
 
 def level_words(entry: ReportEntry) -> str:
     """Return what lets a check pass that does not hold; nothing where it blocks or holds."""
-    return {"warns": "level warn", "ignored": "level ignore", "waived": "waived"}.get(entry.outcome, "")
+    lets = {"warns": "level warn", "ignored": "level ignore", "waived": "waived"}
+    return "" if entry.verdict == "HOLDS" else lets.get(entry.outcome, "")
 
 
 def one_paragraph(entry: ReportEntry) -> str:

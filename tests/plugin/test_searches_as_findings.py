@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import html
 import json
+import textwrap
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -131,6 +132,31 @@ def test_it_can_be_required(name: str, pytester: pytest.Pytester) -> None:
     _, run = ran(pytester, GIVEN + HOLDS, "oracle")
     assert decided(run, required=[name]).exit_code == PASSED
     assert [search.where for search in load(run).searches] == [WHERE]
+
+
+def test_a_search_in_a_fixture_of_wider_scope_counts(pytester: pytest.Pytester) -> None:
+    wider = """
+        @pytest.fixture(scope="module")
+        def searched(invariance_model):
+            shown = Presentation(BANK[0])
+            assert_same_answer(invariance_model, shown, shown.replace(order=(1, 0, 2, 3)))
+        def test_it(searched): pass
+    """
+    _, run = ran(pytester, textwrap.dedent(wider) + HOLDS, "oracle")
+    assert decided(run, required=["search"]).exit_code == PASSED
+
+
+def test_of_two_models_both_counter_examples_stay(pytester: pytest.Pytester) -> None:
+    both = """
+        def test_search(invariance_model):
+            shown = Presentation(BANK[0])
+            for model in (invariance_model, controls.always_last()):
+                with pytest.raises(AssertionError):
+                    assert_same_answer(model, shown, shown.replace(order=(3, 0, 1, 2)))
+                    assert_same_answer(model, shown, shown.replace(order=(1, 2, 3, 0)))
+    """
+    _, run = ran(pytester, textwrap.dedent(both), "always_first")
+    assert sorted(found.model for found in load(run).findings) == ["always_first", "always_last"]
 
 
 def test_a_required_search_that_nobody_made_is_missing(pytester: pytest.Pytester) -> None:

@@ -11,8 +11,9 @@ from textwrap import dedent
 import pytest
 from typer.testing import CliRunner
 
-from pytest_llminvariance import files
+from pytest_llminvariance import FindingList, files, run
 from pytest_llminvariance.checks.holdout import new_holdout
+from pytest_llminvariance.checks.run import Run, surrounded
 from pytest_llminvariance.cli import app
 
 HEAD = """
@@ -365,6 +366,16 @@ def test_a_run_inside_a_test_hides_nothing_unless_it_names_a_recorder(pytester: 
     assert recorded(pytester) == [("BROKEN", f"test_it.py::{name}", "block") for name in ("test_it", "test_thread")]
     assert command("gate", str(pytester.path / "rec")) == 1
     assert command("judge", str(pytester.path / "rec")) == 1  # the answers are there too
+
+
+def test_a_run_inside_another_changes_only_what_it_says() -> None:
+    kept = {"holdout": object(), "on_plan": print, "level": "warn", "baseline": Path("b"), "wrap": print, "say": print}
+    around = Run(seed=3, undecided="skip", recorder=FindingList(), **kept)  # type: ignore[arg-type]
+    with surrounded(around), run(seed=5) as inside:
+        assert {name: getattr(inside, name) for name in kept} == kept
+        assert (inside.seed, inside.undecided, inside.recorder) == (5, "fail", around.recorder)
+    with surrounded(around), run(seed=5, recorder=FindingList()) as alone:
+        assert {name: getattr(alone, name) for name in kept} == {name: getattr(Run(), name) for name in kept}
 
 
 def test_a_check_in_another_process_is_recorded_or_refused(pytester: pytest.Pytester) -> None:

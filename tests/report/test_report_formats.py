@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from pytest_llminvariance.cli import app
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.gate.policy import policy_from
 from pytest_llminvariance.report.card import BEGIN, END, card
 from pytest_llminvariance.report.entries import Report, read_report
 from pytest_llminvariance.report.formats import FORMATS, TERMINAL
@@ -165,6 +166,20 @@ def test_annotations_stand_on_the_tests_and_weigh_by_level(mixed: Path) -> None:
         "warning file=a b/t%2C1%3Aé.py,line=40,title=option order%3A BROKEN",
     ]
     assert "(78%25, tolerated 5%25)" in lines[0]
+
+
+@pytest.mark.parametrize("level", ["block", "warn", "ignore"])
+def test_nothing_is_said_of_what_holds(level: str, tmp_path: Path) -> None:
+    run = read_report(write_run(tmp_path, [measured("oracle", bank(12))], places=[{"level": level}]))
+    assert github_commands(run) == ""
+    assert ET.fromstring(junit(run))[0].get("skipped") == "0"
+
+
+def test_what_a_policy_lets_pass_is_said_with_its_level(mixed: Path) -> None:
+    policy = policy_from({"properties": {"option_order": {"level": "warn"}}}, "here")
+    said = [case.get("message") or "" for case in ET.fromstring(junit(read_report(mixed, policy))).iter("skipped")]
+    assert len(said) > 1
+    assert all(text.startswith("level warn: ") for text in said)
 
 
 def test_undecided_that_the_session_let_pass_is_a_warning(mixed: Path, tmp_path: Path) -> None:
