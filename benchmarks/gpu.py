@@ -11,7 +11,6 @@ machine is taken away. A step that fails says so in its line; steps for which no
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.util
 import json
 import platform
@@ -31,6 +30,7 @@ from transformers import AutoTokenizer
 from benchmarks.peak import Peak
 from benchmarks.random_llama import SIZES, random_llama, random_network
 from pytest_llminvariance import check, load_model, load_questions
+from pytest_llminvariance.models.local.devices import free_memory
 from pytest_llminvariance.models.local.passes import FlexPath, PaddedPath, PrefixPath, TreePath, Values
 from pytest_llminvariance.models.local.scoring import Scorer, first_line
 from pytest_llminvariance.models.local.tree import Reading, grow
@@ -77,9 +77,7 @@ class Report:
                 self.add(step=what, **row)
         except Exception as error:  # one step must not cost the others, on a machine that is there once
             self.add(step=what, failed=first_line(error))
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
     def save(self) -> None:
         if self.file is not None:
@@ -222,8 +220,7 @@ def vllm_pass(size: str, readings: Sequence[Reading], times: int) -> Iterator[Ro
 
     with tempfile.TemporaryDirectory() as folder:
         random_llama(size, Path(folder), "cuda")
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
         served = LLM(folder, dtype="bfloat16", enable_prefix_caching=True, gpu_memory_utilization=0.6, seed=0)
         wanted = SamplingParams(max_tokens=1, temperature=0, logprobs=5)
         prompts = [{"prompt_token_ids": list(item.tokens)} for item in readings]

@@ -117,7 +117,7 @@ MUTATIONS = [
     Mutation("kept answers without what is sent", "models/cache_rows.py", '"prompt": prompt or [', '"prompt": [', (CACHE,)),
     Mutation("an object that was trained keeps its answers", "models/kept.py",
              "if key not in entries or entries[key].state != state:", "if key not in entries:", (OBJECTS,)),
-    Mutation("an object asked with its dropout", "models/local/objects.py", "training = [module for module in network.modules() if module.training]",
+    Mutation("an object asked with its dropout", "models/local/devices.py", "training = [module for module in network.modules() if module.training]",
              "training: list[Any] = []", (OBJECTS,)),
     Mutation("settings of the session not given to objects", "plugin/own_models.py", "{**self._settings, **(settings or {})}",
              "settings or {}", ("test_own_models.py",)),

@@ -11,15 +11,12 @@ import json
 import math
 from typing import Any
 
-from pytest_llminvariance.models.protocol import LabelReply, OptionReply, Reply, Request, TextReply
+from pytest_llminvariance.models.protocol import OptionReply, Reply, Request, TextReply
+from pytest_llminvariance.models.replies import KINDS
 
 FORMAT = 2
 """Part of every key. Count it up whenever the same request to the same weights may be answered differently:
 another cue, another way of scoring or decoding in `models/`, another meaning of a request's field."""
-
-KINDS: dict[str, type[Any]] = {
-    "label": LabelReply, "option": OptionReply, "text": TextReply, "decision": LabelReply,
-}  # fmt: skip
 
 
 def row_key(fingerprint: str, request: Request, prompt: str | None = None) -> bytes | None:
@@ -65,7 +62,7 @@ def encoded(request: Request, reply: Reply) -> str | None:
 
 def decoded(request: Request, text: str | bytes) -> Reply | None:
     """Return the reply that a row holds, or `None` where it is damaged or no answer to this request."""
-    kind = KINDS.get(request.capability)
+    kind: Any = KINDS.get(request.capability)
     try:
         data = json.loads(text)
     except (TypeError, ValueError, RecursionError):
@@ -74,7 +71,7 @@ def decoded(request: Request, text: str | bytes) -> Reply | None:
         return None
     if data.keys() != {item.name for item in dataclasses.fields(kind)}:
         return None
-    reply = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+    reply: Reply = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
     return reply if _answers(reply, len(request.presentation.order)) else None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pytest_llminvariance.errors import CapabilityError, UsageError
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.keys import rendered
-from pytest_llminvariance.models.protocol import Capability, LabelReply, LabelRequest, Model, Reply, Request
+from pytest_llminvariance.models.protocol import Capability, LabelReply, LabelRequest, Model, Reply, Request, declared
 from pytest_llminvariance.questions.orders import cyclic_orders
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
@@ -48,6 +48,11 @@ class DebiasedModel:
     def capabilities(self) -> frozenset[Capability]:
         """The prior is one of labels."""
         return frozenset({"label"})
+
+    @property
+    def deterministic(self) -> object:
+        """As the inner model."""
+        return declared(self.inner)
 
     def rendered(self, request: Request) -> str | None:
         """Return the text that is sent for a request, where the inner model tells it."""
@@ -134,4 +139,4 @@ def _without(reply: LabelReply, prior: Sequence[float]) -> LabelReply:
     mass = math.fsum(math.exp(value) for value in reply.logprobs_nats)
     shares = _softmax([value - log for value, log in zip(reply.logprobs_nats, prior, strict=True)])
     logs = tuple(math.log(mass * share) if share > 0 else -math.inf for share in shares)
-    return LabelReply(logs, reply.sent_sha256, reply.n_tokens)
+    return LabelReply(logs, reply.sent_sha256, reply.n_tokens, reply.unlisted)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.functions import FunctionModel
-from pytest_llminvariance.models.kept import kept
+from pytest_llminvariance.models.kept import kept, place_of
 from pytest_llminvariance.models.protocol import Capability, Model, OptionReply, Reply, Request
 
 KINDS = "a function of a list of texts that gives a vector each, an object with such a method encode, or (network, tokenizer)"
@@ -48,10 +48,7 @@ class EmbeddingFunction(FunctionModel):
         return OptionReply(near, (1,) * len(near), sent)
 
     def _embedded(self, texts: list[str]) -> list[tuple[float, ...]]:
-        try:
-            found = [tuple(map(float, vector)) for vector in self._function(texts)]
-        except Exception as error:  # the function is the user's and raises what it likes
-            raise ModelError(f"{self.name} raised {type(error).__name__}: {error}") from error
+        found = self._call(lambda: [tuple(map(float, vector)) for vector in self._function(texts)])
         if len(found) != len(texts) or len(set(map(len, found))) != 1:
             raise ModelError(
                 f"{self.name} gave {len(found)} vectors for {len(texts)} texts, but must give one of equal length each"
@@ -91,5 +88,5 @@ def as_embedder(obj: object) -> object:
     function = getattr(obj, "encode", obj)
     if not callable(function) or isinstance(obj, type):
         raise UsageError(f"encoder is a {type(obj).__name__}, which is not taken. Give {KINDS}")
-    holder = getattr(function, "__self__", function)
-    return kept(holder, "embedder", lambda: EmbeddingFunction(function))
+    holder, method = place_of(function)
+    return kept(holder, ("embedder", method), lambda: EmbeddingFunction(function))

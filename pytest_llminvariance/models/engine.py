@@ -99,7 +99,11 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
         for answered in _passes(model, chunk) if chunk else ():
             _remember(answered, memo)
             cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
-            left -= Counter(key.request.presentation.question for key in answered)
+            for key in answered:  # not the difference of two counters, which looks at every open question again
+                question = key.request.presentation.question
+                left[question] -= 1
+                if not left[question]:
+                    del left[question]
             done += len(answered)
             if progress is not None:
                 progress(

@@ -11,7 +11,8 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from pytest_llminvariance.errors import LLMInvarianceError, ModelError, UsageError
@@ -21,6 +22,7 @@ from pytest_llminvariance.models.replies import SLACK
 KINDS = "a function messages -> text, or (messages, options) -> {option: probability}"
 PLAIN = str | bytes | int | float | bool | None
 MAX_DEPTH = 3
+T = TypeVar("T")
 _living: WeakValueDictionary[str, FunctionModel] = WeakValueDictionary()
 """Functions with the same code are told apart by a number, counted among those that live."""
 
@@ -66,16 +68,17 @@ class FunctionModel:
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         options = list(request.presentation.shown_options) if isinstance(request, LabelRequest) else None
         sent = hashlib.sha256(json.dumps([messages, options]).encode()).hexdigest()
-        given = self._call(messages, options)
+        given = self._call(partial(self._function, messages, *([] if options is None else [options])))
         if options is not None:
             return LabelReply(self._logs(given, request.presentation.shown_options), sent)
         if not isinstance(given, str):
             raise ModelError(f"{self.name} gave a {type(given).__name__}, but a function of messages must give a text")
         return TextReply(given, sent)
 
-    def _call(self, messages: list[dict[str, str]], options: list[str] | None) -> Any:
+    def _call(self, asks: Callable[[], T]) -> T:
+        """Return what asking the function gives; an error of it as one that names it."""
         try:
-            return self._function(messages) if options is None else self._function(messages, options)
+            return asks()
         except LLMInvarianceError:
             raise
         except Exception as error:  # the function is the user's and raises what it likes

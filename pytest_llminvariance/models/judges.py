@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.functions import FunctionModel, called
-from pytest_llminvariance.models.kept import kept
+from pytest_llminvariance.models.kept import kept, place_of
 from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, Reply, Request
 
 KINDS = "a function (prompt, first, second) -> probability that the first is better, or (prompt, response) -> reward"
@@ -48,10 +48,7 @@ class JudgeFunction(FunctionModel):
         return LabelReply(logs, hashlib.sha256(sent.encode()).hexdigest())
 
     def _number(self, *texts: str) -> float:
-        try:
-            value = float(self._function(*texts))
-        except Exception as error:  # the function is the user's and raises what it likes
-            raise ModelError(f"{self.name} raised {type(error).__name__}: {error}") from error
+        value = self._call(lambda: float(self._function(*texts)))
         if not math.isfinite(value):
             raise ModelError(f"{self.name} gave {value}, but must give a finite number")
         return value
@@ -80,4 +77,5 @@ def as_judge(obj: object) -> object:
         return obj
     if len(names) not in (2, 3):
         raise UsageError(f"judge is {called(obj)}, which takes {', '.join(names)}. Give {KINDS}")
-    return kept(obj, "judge", lambda: JudgeFunction(obj, rewards=len(names) == 2))
+    holder, method = place_of(obj)
+    return kept(holder, ("judge", method), lambda: JudgeFunction(obj, rewards=len(names) == 2))

@@ -40,6 +40,12 @@ def kept(holder: object, key: Hashable, make: Callable[[], Model], state: Hashab
     return entries[key].model
 
 
+def place_of(function: object) -> tuple[object, str]:
+    """Return what keeps the models of a function, and its name there: of a method, the object that it belongs to."""
+    bound = getattr(function, "__self__", None)
+    return (function, "") if bound is None else (bound, getattr(function, "__name__", ""))
+
+
 def is_made_of(model: object, value: object) -> bool:
     """Return whether a model was made of a value, or of one of its parts: of a pair's network, say."""
     parts = value if isinstance(value, tuple | list) else value.values() if isinstance(value, Mapping) else ()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
@@ -22,6 +23,7 @@ from pytest_llminvariance.models.protocol import (
     Reply,
     Request,
     TextReply,
+    declared,
 )
 
 
@@ -49,6 +51,15 @@ class RepeatedModel:
     def capabilities(self) -> frozenset[Capability]:
         """Those of the inner model."""
         return self.inner.capabilities
+
+    @property
+    def deterministic(self) -> object:
+        """As the inner model."""
+        return declared(self.inner)
+
+    def rendered(self, request: Request) -> str | None:
+        """Return the text that is sent, where the inner model tells it."""
+        return rendered(self.inner, request)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Ask everything once, then everything again."""
@@ -83,5 +94,7 @@ def _most_say(replies: Sequence[Reply]) -> Reply:
     middle = tuple(map(statistics.median, columns))
     if isinstance(first, OptionReply):
         return OptionReply(middle, first.option_tokens, first.sent_sha256, n_tokens)
-    whole = max(1.0, math.fsum(map(math.exp, middle)))  # medians of probabilities may sum to more than 1
-    return LabelReply(tuple(value - math.log(whole) for value in middle), first.sent_sha256, n_tokens)
+    unlisted = statistics.median(reply.unlisted for reply in given if isinstance(reply, LabelReply))
+    whole = max(1.0, math.fsum(map(math.exp, middle)) + unlisted)  # medians of probabilities may sum to more than 1
+    shown = tuple(value - math.log(whole) for value in middle)
+    return LabelReply(shown, first.sent_sha256, n_tokens, unlisted / whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, OptionReply, Reply, Request, declared
 from pytest_llminvariance.questions.presentation import Presentation
 
@@ -41,7 +42,7 @@ class SortingProxy:
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Sort, ask, and take the answers back to the positions that were asked for."""
         sorted_requests = [type(request)(_sorted(request.presentation)) for request in requests]
-        replies = self.inner.answer(sorted_requests)
+        replies = answers_of(self.inner, sorted_requests)
         return [
             _moved(reply, sent.presentation, request.presentation)
             for request, sent, reply in zip(requests, sorted_requests, replies, strict=True)

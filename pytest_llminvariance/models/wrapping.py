@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.functions import KINDS, FunctionModel
-from pytest_llminvariance.models.kept import kept
+from pytest_llminvariance.models.kept import kept, place_of
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Model
 
@@ -50,9 +50,8 @@ def as_model(
         )
     if not callable(obj) or isinstance(obj, type) or hasattr(obj, "answer") or _is_of(obj, "vllm"):
         raise _refusal(obj)
-    bound = getattr(obj, "__self__", None)
-    holder, key = (obj, name) if bound is None else (bound, (getattr(obj, "__name__", ""), name))
-    return kept(holder, key, lambda: FunctionModel(obj, name))
+    holder, method = place_of(obj)
+    return kept(holder, (method, name), lambda: FunctionModel(obj, name))
 
 
 def free_memory() -> None:

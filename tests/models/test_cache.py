@@ -267,7 +267,8 @@ def test_the_good_row_is_read() -> None:
         GOOD.replace("[-1.0, -2.0]", "[-1.0]"), GOOD.replace("[-1.0, -2.0]", "[-1.0, -2.0, -3.0]"),
         GOOD.replace("-2.0", "NaN"), GOOD.replace("-2.0", '"-2.0"'), GOOD.replace("-2.0", "null"),
         GOOD.replace("-2.0", "true"), GOOD.replace("[-1.0, -2.0]", "null"), GOOD.replace("[-1.0, -2.0]", "{}"),
-        GOOD.replace('"s"', "7"), GOOD.replace("3}", "null}"), GOOD.replace("3}", "true}"),
+        GOOD.replace('"s"', "7"), GOOD.replace("3,", "null,"), GOOD.replace("3,", "true,"),
+        GOOD.replace("0.0}", "null}"), GOOD.replace("0.0}", "NaN}"), GOOD.replace("0.0}", "-0.5}"), GOOD.replace("0.0}", '"0"}'),
         GOOD.replace('"n_tokens"', '"tokens"'), GOOD.replace("{", '{"more": 1, '),
     ],
 )  # fmt: skip

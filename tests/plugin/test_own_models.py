@@ -145,7 +145,10 @@ def load(scale):
 """
 
 
-def test_memory_comes_back_before_the_next_model_is_loaded(pytester: pytest.Pytester) -> None:
+def test_memory_comes_back_before_the_next_model_is_loaded(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parents[1]))
     pytester.makeconftest(
         TINY
         + """

@@ -294,6 +294,7 @@ def test_scores_by_tokens_are_the_models_own(kind: Any, served: Served, letters:
     label, option = model.answer([LabelRequest(shown), OptionRequest(shown)])
     assert isinstance(label, LabelReply)
     assert isinstance(option, OptionReply)
+    assert model.rendered is not None
     prompt = [ord(letter) for letter in model.rendered(LabelRequest(shown)) or ""]
     for position, text in enumerate(shown.shown_options):
         tokens = [ord(letter) for letter in f" {text}"]

@@ -22,10 +22,10 @@ from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.decision_wire import canonical, log_of, own_part, read_answers, request_body
 from pytest_llminvariance.models.kept import forget, kept
 from pytest_llminvariance.models.load_settings import LoadSettings
-from pytest_llminvariance.models.local.devices import batch_tokens_for, choose_device, entrance, free_memory
+from pytest_llminvariance.models.local.devices import as_in_use, batch_tokens_for, choose_device, entrance, free_memory
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.hub import load_transformers, quiet
-from pytest_llminvariance.models.local.scoring import Scorer, Usage, first_line
+from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, first_line, too_large
 from pytest_llminvariance.models.local.tree import Reading
 from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, Reply, Request
 
@@ -127,6 +127,10 @@ class DecisionPipelineModel:
     @torch.inference_mode()
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs after every pass; equal requests are prepared once."""
+        with as_in_use(self._live().model):
+            yield from self._passes(requests)
+
+    def _passes(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         made: dict[str, Any] = {}
         prompts = [self._prompt(request, made) for request in requests]
         first = 0
@@ -138,11 +142,18 @@ class DecisionPipelineModel:
             for index in left:
                 yield [(index, self._by_pipeline(requests[index], prompts[index]))]
             return
-        for scored in self._scorer.score([prompts[index].reading for index in left]) if left else ():
-            yield [
-                (left[item.index], self._reply(requests[left[item.index]], prompts[left[item.index]], item.values[0]))
-                for item in scored
-            ]
+        try:
+            for scored in self._scorer.score([prompts[index].reading for index in left]) if left else ():
+                yield [
+                    (
+                        left[item.index],
+                        self._reply(requests[left[item.index]], prompts[left[item.index]], item.values[0]),
+                    )
+                    for item in scored
+                ]
+        except TooLargeError as error:
+            index = left[error.args[0]]
+            raise too_large(self.name, self.device, requests[index], len(prompts[index].reading.tokens)) from error
 
     def _prompt(self, request: Request, made: dict[str, Any]) -> _Prompt:
         shown = request.presentation

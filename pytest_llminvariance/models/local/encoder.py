@@ -46,7 +46,9 @@ class SentenceEncoder:
 
     def _embed(self, texts: Sequence[str]) -> torch.Tensor:
         """Return one vector per text, shape (texts, width)."""
-        tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(
+            self._network.device
+        )
         hidden = self._network(**tokens).last_hidden_state.float()
         if self._first_token:
             return hidden[:, 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.kept import forget, kept
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.checkpoint import check_vocabulary
-from pytest_llminvariance.models.local.devices import batch_tokens_for
+from pytest_llminvariance.models.local.devices import as_in_use, batch_tokens_for
 from pytest_llminvariance.models.local.fingerprint import adapters_of, hooks_of
 from pytest_llminvariance.models.local.generation import end_tokens
 from pytest_llminvariance.models.local.hub import check_causal, made_of, set_arithmetic
@@ -174,20 +173,6 @@ def _check_network(network: Any, name: str, settings: LoadSettings) -> None:
             f"dtype={settings.dtype!r}, but the model {name} is {dtype}, and is left as it is.\n"
             f"Load it with dtype={settings.dtype!r}, or leave dtype out"
         )
-
-
-@contextlib.contextmanager
-def as_in_use(network: Any) -> Iterator[None]:
-    """Let a network answer as it will be used: no dropout, and nothing is compiled; afterwards it is as before."""
-    training = [module for module in network.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _state(network: Any, tokenizer: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.models.local.batching import absorbed
 from pytest_llminvariance.models.local.devices import entrance, free_memory, out_of_memory
 from pytest_llminvariance.models.local.gates import (
@@ -35,6 +36,7 @@ from pytest_llminvariance.models.local.passes import (
 )
 from pytest_llminvariance.models.local.rotary import length_class
 from pytest_llminvariance.models.local.tree import Reading
+from pytest_llminvariance.models.protocol import Request
 
 PROBE_BLOCK_NODES = 16
 """Smaller than the probe, so that it crosses blocks."""
@@ -48,6 +50,14 @@ FLEX_GAIN = 0.9
 
 class TooLargeError(Exception):
     """One sequence alone does not fit into memory; `args[0]` is its index."""
+
+
+def too_large(name: str, device: str, request: Request, n_tokens: int) -> ModelError:
+    """Return what says so to users."""
+    return ModelError(
+        f"{name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, and memory on "
+        f"{device} does not suffice for this one prompt. Shorten it, or use dtype='bfloat16' or another device"
+    )
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from pytest_llminvariance.models.local.head import has_short_head
 from pytest_llminvariance.models.local.jobs import Asked, Job, Jobs, tokens_digest
 from pytest_llminvariance.models.local.passes import Values
 from pytest_llminvariance.models.local.rotary import rotary_settings
-from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage
+from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, too_large
 from pytest_llminvariance.models.local.speed import tokens_per_s
 from pytest_llminvariance.models.local.tree import grow, packs
 from pytest_llminvariance.models.protocol import (
@@ -221,10 +221,7 @@ class TransformersModel:
             ]
 
     def _too_large(self, request: Request, n_tokens: int) -> ModelError:
-        return ModelError(
-            f"{self.name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, and memory on "
-            f"{self.device} does not suffice for this one prompt. Shorten it, or use dtype='bfloat16' or another device"
-        )
+        return too_large(self.name, self.device, request, n_tokens)
 
     def _pad(self) -> int:
         for value in (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, 0):

@@ -74,6 +74,8 @@ class ServedModel:
     """A model behind a server, asked with several requests under way at a time."""
 
     dtype = ""
+    deterministic = False
+    """Other requests share the server's batches, so the noise is measured, whether or not answers are kept."""
 
     def __init__(self, name: str, client: Client, way: Way, *, cacheable: bool = False) -> None:
         self.name = name
@@ -116,10 +118,9 @@ class ServedModel:
         return other
 
     @property
-    def rendered(self) -> Callable[[Request], str | None]:
+    def rendered(self) -> Callable[[Request], str | None] | None:
         """What gives the text that is sent for a request, where that is known here."""
-        jobs = self._way.jobs
-        return _not_known if jobs is None else jobs.prompts.text
+        return None if self._way.jobs is None else self._way.jobs.prompts.text
 
     def calm(self) -> bool:
         """Ask one request at a time from now on, as answers move with their company; false where that is so already."""
@@ -210,9 +211,9 @@ class ServedModel:
         if way.chat:
             prompt["messages"] = [_message(item) for item in request.messages]
         else:
-            from pytest_llminvariance.models.local.prompts import plain_text
+            from pytest_llminvariance.models.local.prompts import Prompts
 
-            path, prompt["prompt"] = "completions", plain_text([_message(item) for item in request.messages])
+            path, prompt["prompt"] = "completions", Prompts(self.name, None, chat=False).text(request)
         if isinstance(request, TextRequest):
             read = wire.text_of_chat if way.chat else wire.text_of_completion
             return functools.partial(self._text, path, {**prompt, **self._writes(request)}, read, None)
@@ -258,9 +259,8 @@ class ServedModel:
             body |= self._chat_more()
         if draw is None:
             return body
-        told = json.dumps([draw.seed, draw.index, [[m.role, m.content] for m in request.messages]])
-        seed = int.from_bytes(hashlib.sha256(told.encode()).digest()[:4], "big") >> 1
-        return {**body, "temperature": draw.temperature, "seed": seed}
+        assert request.sampling_seed is not None  # noqa: S101 - there is a draw
+        return {**body, "temperature": draw.temperature, "seed": request.sampling_seed >> 17}  # servers take 31 bits
 
     async def _text(self, path: str, body: Mapping[str, Any], read: Callable[[Any], wire.Text], asked: Asked | None) -> Reply:  # fmt: skip
         from pytest_llminvariance.models.local.jobs import tokens_digest
@@ -283,7 +283,3 @@ class ServedModel:
 
 def _message(item: Any) -> dict[str, str]:
     return {"role": item.role, "content": item.content}
-
-
-def _not_known(request: Request) -> None:
-    del request

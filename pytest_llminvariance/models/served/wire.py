@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_llminvariance.models.replies import SLACK
 from pytest_llminvariance.models.served.faults import OtherAnswerError
 
 LEAST_NATS = -9999.0
 """What servers write for the logarithm of 0, which JSON lacks."""
 MAX_IDS = 128
 """Tokens that vLLM takes at once as `logprob_token_ids`."""
-SLACK = 1e-3
 VERSION = re.compile(r"[-:@](latest|\d{4,8}|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d)")
 """What a server may add to the name of a model: a date."""
 AS_IDS = "token_id:"
