@@ -21,7 +21,7 @@ from pytest_llminvariance.measures.metrics import (
     Ends,
     Interval,
     Metric,
-    flip,
+    Pairs,
     mean_interval,
     position_bias,
     position_shares,
@@ -212,11 +212,11 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     counts = dict.fromkeys(("content", "position", "both", "other"), 0)
     for item in evidence:
         probes = [(n, item.plan.probes[n]) for n in item.counted]
-        by_presentation = {probe.presentation: n for n, probe in probes if probe.readout is None}
-        for shown, index in by_presentation.items():
-            turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
+        found = {probe.presentation.parts: n for n, probe in probes if probe.readout is None}
+        for (order, *way), index in found.items():
+            turned = found.get((order[::-1], *way))
             if turned is not None and index < turned:
-                counts[_kept(shown, item, index, turned)] += 1
+                counts[_kept(item.plan.probes[index].presentation, item, index, turned)] += 1
     return counts if any(counts.values()) else None
 
 
@@ -235,16 +235,11 @@ def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
         return ""
     changed = total = 0
     for item in evidence:
-        answers = item.compared
-        pairs = (
-            [(a, b) for i, a in enumerate(answers) for b in answers[i + 1 :]]
-            if metric.name == "disagreement"
-            else [(answers[0], answer) for answer in answers[1:]]
-        )
-        flips = sum(int(flip(a, b, item.delta_nats).low) for a, b in pairs) if item.reached else 0
-        same = sum(int(1 - flip(a, b, item.delta_nats).high) for a, b in pairs) if item.reached else 0
-        changed += same if metric.name == "unchanged" else flips
-        total += len(pairs)
+        count = Pairs.of if metric.name == "disagreement" else Pairs.with_first
+        pairs = count(item.compared, item.delta_nats)
+        if item.reached:
+            changed += pairs.total - pairs.may_differ if metric.name == "unchanged" else pairs.differ
+        total += pairs.total
     return f"{changed:,} of {total:,} {metric.unit}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 REFUSED = -1
@@ -38,6 +39,8 @@ class AnswerDistribution:
     """Probability mass on the options before any normalisation; `None` where it cannot be known."""
     reading: str = field(default="", compare=False)
     """How a text was read: `en: announced label`, `unparsed: two answers`; empty for other readouts."""
+    _outcomes: tuple[float, frozenset[int]] | None = field(default=None, init=False, compare=False, repr=False)
+    # asked for a dozen times by what is measured and guarded
 
     @property
     def k(self) -> int:
@@ -96,6 +99,12 @@ class AnswerDistribution:
 
     def outcomes(self, delta_nats: float) -> frozenset[int]:
         """Return the contents within `delta_nats` of the top; every outcome where the answer is not known."""
+        if self._outcomes is None or self._outcomes[0] != delta_nats:
+            object.__setattr__(self, "_outcomes", _shared(delta_nats, self._within(delta_nats)))
+        assert self._outcomes is not None  # noqa: S101 - it was set
+        return self._outcomes[1]
+
+    def _within(self, delta_nats: float) -> frozenset[int]:
         if self.status == "refused":
             return frozenset({REFUSED})
         if not self.is_known:
@@ -117,6 +126,12 @@ class AnswerDistribution:
     def vector(self) -> tuple[float, ...]:
         """Return probabilities with `other` last."""
         return (*self.probabilities, self.other)
+
+
+@lru_cache(maxsize=4096)
+def _shared(delta_nats: float, outcomes: frozenset[int]) -> tuple[float, frozenset[int]]:
+    """Return one object for equal outcomes: there are few, and answers are many."""
+    return delta_nats, outcomes
 
 
 def _is_known(weight: float) -> bool:

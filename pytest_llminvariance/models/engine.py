@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from pytest_llminvariance.errors import ModelError
-from pytest_llminvariance.models.keys import Key, key_of
+from pytest_llminvariance.models.keys import Key, keys_of
 from pytest_llminvariance.models.protocol import Model, Reply, Request, StreamingModel
 from pytest_llminvariance.models.replies import checked
 
@@ -83,7 +83,7 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     Memory grows with the number of distinct requests. What was answered is remembered even if a later
     pass fails.
     """
-    keys = [key_of(model, request) for request in requests]
+    keys = keys_of(model, requests)
     _recall(model, keys, memo)
     distinct = list(dict.fromkeys(keys))
     fresh = {key: None for key in distinct if key not in memo}
@@ -96,7 +96,11 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
         for answered in _passes(model, chunk) if chunk else ():
             _remember(answered, memo)
             cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
-            left -= Counter(key.request.presentation.question for key in answered)
+            for key in answered:
+                question = key.request.presentation.question
+                left[question] -= 1
+                if not left[question]:
+                    del left[question]
             if progress is not None:
                 progress(Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens))
     replies = {key: memo[key] for key in keys}

@@ -23,8 +23,15 @@ from pytest_llminvariance.questions.template import (
 )
 
 
+class _Hashed:
+    """The hash, which is asked for with every answer; no field, as a copy in another process has another."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
-class Presentation:
+class Presentation(_Hashed):
     """One way of showing a question, and the way back from what was shown.
 
     `order[position]` is the content shown at that position. Where more labels than options are given, the
@@ -94,6 +101,18 @@ class Presentation:
             )
         for shot in self.shots:
             self._as_shot(shot)
+
+    @property
+    def parts(self) -> tuple[Order, Question, tuple[str, ...], Layout, Template, tuple[Question, ...], tuple[Turn, ...]]:
+        """All that makes it what it is, the order first."""
+        return self.order, self.question, self.labels, self.layout, self.template, self.shots, self.turns
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash(self.parts))
+            return self._hash
 
     @property
     def shows_labels(self) -> bool:

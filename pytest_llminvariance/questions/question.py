@@ -32,8 +32,15 @@ class SkippedRows:
     """Place and reason of each that was left out."""
 
 
+class _Known:
+    """Hash and content hash: both are asked for with every answer, and neither is a field."""
+
+    __slots__ = ("_known",)
+    _known: tuple[int, str]
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
-class Question:
+class Question(_Known):
     """A stem and its options.
 
     `options` are two or more distinct, non-empty strings. `answer` is the correct option, given as its
@@ -84,6 +91,9 @@ class Question:
         set_field(self, "answer", _answer(answer, self.options, where))
         set_field(self, "attributes", _attributes(attributes, where))
         set_field(self, "skipped", None)
+        content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed]
+        digest = hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+        set_field(self, "_known", (hash((*content, self.id, self.answer)), digest))
 
     @property
     def name(self) -> str:
@@ -97,8 +107,10 @@ class Question:
         Designs are drawn from this and never from the place in a list, so removing a question changes
         nothing for the others.
         """
-        content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed]
-        return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+        return self._known[1]
+
+    def __hash__(self) -> int:
+        return self._known[0]
 
     @property
     def keyed_scores(self) -> tuple[float, ...] | None:
