@@ -118,7 +118,7 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
     model = load_model(plan.spec, device=plan.device, dtype=plan.dtype, revision=plan.revision)
     try:
         resolve_readout(plan.readout, model)
-        log = AnswerLog(directory, earlier=earlier_of(load(directory).answers()))
+        log = AnswerLog(directory, earlier=earlier_of(load(directory).answer_rows()))
         events = EventLog(directory / "events", "main")
         ended = _same_model(directory, model)
         events.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))

@@ -116,6 +116,15 @@ class AnswerDistribution:
             return frozenset({REFUSED, *range(self.k)})
         return frozenset(index for index, weight in enumerate(self.log_weights) if top - weight <= delta_nats)
 
+    def without_numbers(self, delta_nats: float) -> AnswerDistribution:
+        """Return an answer with the same outcomes, status, mass and reading, and probabilities that say nothing."""
+        if self.log_weights is None or self.status != "scored":
+            return _same(self, self.reading)
+        probabilities, weights = _like(self.outcomes(delta_nats), self.k)
+        if self.mass is None:
+            return _same(AnswerDistribution(probabilities, 0.0, self.status, weights, None, self.reading), self.reading)
+        return AnswerDistribution(probabilities, 0.0, self.status, weights, self.mass, self.reading)
+
     def expected_score(self, scores: Sequence[float]) -> float | None:
         """Return the mean score over the options; `None` where no option was answered."""
         mass = math.fsum(self.probabilities)
@@ -132,6 +141,19 @@ class AnswerDistribution:
 def _shared(delta_nats: float, outcomes: frozenset[int]) -> tuple[float, frozenset[int]]:
     """Return one object for equal outcomes: there are few, and answers are many."""
     return delta_nats, outcomes
+
+
+@lru_cache(maxsize=4096)
+def _like(outcomes: frozenset[int], k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return probabilities and weights of an answer with these outcomes."""
+    weights = tuple(0.0 if content in outcomes else -1e9 for content in range(k))
+    return (1 / k,) * k, (-math.inf,) * k if REFUSED in outcomes else weights
+
+
+@lru_cache(maxsize=4096)
+def _same(answer: AnswerDistribution, _reading: str) -> AnswerDistribution:
+    """Return one object for answers that are equal and were read in the same way."""
+    return answer
 
 
 def _is_known(weight: float) -> bool:

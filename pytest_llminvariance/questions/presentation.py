@@ -138,6 +138,25 @@ class Presentation(_Hashed):
         return Presentation(**{**parts, **changes})
 
     @property
+    def way(self) -> tuple[object, ...]:
+        """How it shows its question, which is equal for questions that are shown in the same way."""
+        return self.order, self.given_labels, self.labels, self.layout, self.template, self.shots, self.turns
+
+    def fits(self, question: Question) -> bool:
+        """Return whether another question can be shown in this way for certain."""
+        k_and_context = (len(self.order), self.question.context is None)
+        return (len(question.options), question.context is None) == k_and_context
+
+    def about(self, question: Question) -> Presentation:
+        """Return another question, which `fits`, shown in this way; nothing is checked again."""
+        made = object.__new__(Presentation)
+        set_field = object.__setattr__
+        set_field(made, "question", question)
+        for name in ("order", "labels", "layout", "template", "shots", "turns", "given_labels"):
+            set_field(made, name, getattr(self, name))
+        return made
+
+    @property
     def shown_options(self) -> tuple[str, ...]:
         """The options' texts by position."""
         texts = self.template.options or self.question.options

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import io
 import json
 import re
+import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +17,19 @@ from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.records.shapes import no_constant
 
 PARTS = ("answers", "sheets")
-"""Files with one line each; a worker's own is `answers-gw0.jsonl`."""
-CHECK = re.compile(rb'\{"check": (?:"([^"\\]*)"|null), ')
-"""How a line begins that names its check; `json` reads what begins in another way."""
+"""Files with one line each; a worker's own is `answers-gw0.jsonl`, and a large one is packed when its run ends."""
+CHECK = re.compile(rb'\{"check": (?:"([^"\\]*)"|null), (?:"role": "([a-z]+)", "index": \[(\d+), (\d+)\], )?')
+"""How a line begins that names its check, and the place of an answer; `json` reads what begins in another way."""
+PACKED = ".jsonl.gz"
+PACK_FROM, BLOCK = 1 << 20, 1 << 18
+"""Bytes from which lines are packed, and lines of about how many bytes are packed together, so that each can be found."""
+IN_BLOCK = 32
+"""Bits of a place in a packed file that say where in its block a line begins."""
 
 
 def line_files(directory: Path, kind: str) -> list[Path]:
-    """Return the files of one kind that are there: the main process's, and those of workers."""
-    files = [directory / f"{kind}.jsonl", *sorted(directory.glob(f"{kind}-*.jsonl"))]
+    """Return the files of one kind that are there: packed, the main process's, and those of workers."""
+    files = [directory / f"{kind}{PACKED}", directory / f"{kind}.jsonl", *sorted(directory.glob(f"{kind}-*.jsonl"))]
     return [file for file in files if file.is_file()]
 
 
@@ -31,7 +40,7 @@ class Line(NamedTuple):
     number: int
     """From 1."""
     start: int
-    """Where it begins, in bytes."""
+    """Where it begins: bytes, or in a packed file its block and bytes within it."""
     text: bytes
 
     @property
@@ -40,19 +49,94 @@ class Line(NamedTuple):
         return f"{self.file}, line {self.number}"
 
 
+def packed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines as blocks of a gzip file."""
+    block: list[bytes] = []
+    size = 0
+    for line in lines:
+        block.append(line)
+        size += len(line)
+        if size >= BLOCK:
+            yield gzip.compress(b"".join(block), 6, mtime=0)
+            block, size = [], 0
+    if block:
+        yield gzip.compress(b"".join(block), 6, mtime=0)
+
+
+def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the blocks of a packed file, and where each begins."""
+    with file.open("rb") as raw:
+        start, data = 0, raw.read(BLOCK)
+        while data:
+            unpack, parts = zlib.decompressobj(wbits=31), []
+            read = len(data)
+            try:
+                parts.append(unpack.decompress(data))
+                while not unpack.eof and (data := raw.read(BLOCK)):
+                    read += len(data)
+                    parts.append(unpack.decompress(data))
+            except zlib.error as error:
+                raise _damaged(file, str(error)) from error
+            if not unpack.eof:
+                raise _damaged(file, "it ends in the middle")
+            yield start, b"".join(parts)
+            start += read - len(unpack.unused_data)
+            data = unpack.unused_data or raw.read(BLOCK)
+
+
+def _damaged(file: Path, why: str) -> RecordError:
+    return RecordError(f"{file} is damaged: {why}. Run the checks again")
+
+
+def _texts(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file, and where each begins."""
+    if not file.name.endswith(PACKED):
+        start = 0
+        with file.open("rb") as lines:
+            for text in lines:
+                yield start, text
+                start += len(text)
+        return
+    for block, data in _blocks(file):
+        start = 0
+        for text in io.BytesIO(data):
+            yield block << IN_BLOCK | start, text
+            start += len(text)
+
+
+def _finder(stack: contextlib.ExitStack, file: Path) -> Callable[[int], bytes]:
+    """Return what reads the line of a file that begins at a place; the file is open while `stack` is."""
+    lines = stack.enter_context(file.open("rb"))
+    known: dict[int, bytes] = {}
+
+    def in_block(place: int) -> bytes:
+        start, begin = place >> IN_BLOCK, place & ((1 << IN_BLOCK) - 1)
+        if start not in known:
+            if len(known) > 3:
+                del known[next(iter(known))]
+            lines.seek(start)
+            unpack = zlib.decompressobj(wbits=31)
+            known[start] = b"".join(unpack.decompress(data) for data in iter(lambda: b"" if unpack.eof else lines.read(BLOCK), b""))
+        end = known[start].find(b"\n", begin)
+        return known[start][begin : end + 1 or None]
+
+    def in_file(place: int) -> bytes:
+        lines.seek(place)
+        return lines.readline()
+
+    return in_block if file.name.endswith(PACKED) else in_file
+
+
 def lines_of(files: Sequence[Path]) -> Iterator[Line]:
     """Yield the lines of files; what stands in several, as while they are being put together, once."""
     seen: set[int] = set()
     for file in files:
-        start = 0
-        with file.open("rb") as lines:
-            for number, text in enumerate(lines, start=1):
-                known = len(files) > 1 and hash(text) in seen
-                if text.strip() and not known:
-                    yield Line(file, number, start, text)
-                if len(files) > 1:
-                    seen.add(hash(text))
-                start += len(text)
+        for number, (start, text) in enumerate(_texts(file), start=1):
+            known = len(files) > 1 and hash(text) in seen
+            if text.strip() and not known:
+                yield Line(file, number, start, text)
+            if len(files) > 1:
+                seen.add(hash(text))
 
 
 class LinesByCheck:
@@ -72,11 +156,20 @@ class LinesByCheck:
         if check is None:
             yield from lines_of(self.files)
             return
-        for file, places in zip(self.files, self._index().get(check, ()), strict=False):
-            with file.open("rb") as lines:
-                for number, start in zip(places[::2], places[1::2], strict=True):
-                    lines.seek(start)
-                    yield Line(file, number, start, lines.readline())
+        yield from self.at(check, range(self.count(check)))
+
+    def at(self, check: str | None, places: Iterable[int]) -> Iterator[Line]:
+        """Yield the lines of a check that are at these places among its lines."""
+        found = self._index().get(check, ())
+        with contextlib.ExitStack() as stack:
+            texts = [_finder(stack, file) for file in self.files]
+            for place in places:
+                for file, text, known in zip(self.files, texts, found, strict=True):
+                    if 2 * place < len(known):
+                        number, start = known[2 * place : 2 * place + 2]
+                        yield Line(file, number, start, text(start))
+                        break
+                    place -= len(known) // 2  # noqa: PLW2901 - the next file goes on counting
 
     def _index(self) -> dict[str | None, list[array[int]]]:
         if self._places is None:
@@ -113,3 +206,16 @@ def read_line(line: Line) -> dict[str, Any] | None:
     if not isinstance(row, dict):
         raise RecordError(f"{line.at} holds {row!r:.80}, but must hold an object")
     return row
+
+
+def place_of(line: Line) -> tuple[str, int, int] | None:
+    """Return role, question and presentation of an answer; `None` where it has no place or was cut off.
+
+    Raises:
+        RecordError: where it is damaged.
+    """
+    if (match := CHECK.match(line.text)) and match[2] is not None:
+        return match[2].decode(), int(match[3]), int(match[4])
+    row = read_line(line) or {}
+    role, place = row.get("role", "planned"), row.get("index")
+    return (role, *place) if isinstance(place, list) and len(place) == 2 else None

@@ -205,6 +205,8 @@ def _words(rule: Mapping[str, Any]) -> str:
     if "const" in rule or "enum" in rule:
         values = rule.get("enum", [rule.get("const")])
         return f"{'one of ' * (len(values) > 1)}{', '.join(map(str, values))}"
+    if "type" not in rule and "required" in rule:
+        return f"an object with {', '.join(rule['required'])}"
     names = rule.get("type", "object")  # references are to objects
     names = [names] if isinstance(names, str) else names
     words = [TYPES[name][0] for name in names]
