@@ -103,7 +103,9 @@ class Presentation(_Hashed):
             self._as_shot(shot)
 
     @property
-    def parts(self) -> tuple[Order, Question, tuple[str, ...], Layout, Template, tuple[Question, ...], tuple[Turn, ...]]:
+    def parts(
+        self,
+    ) -> tuple[Order, Question, tuple[str, ...], Layout, Template, tuple[Question, ...], tuple[Turn, ...]]:
         """All that makes it what it is, the order first."""
         return self.order, self.question, self.labels, self.layout, self.template, self.shots, self.turns
 

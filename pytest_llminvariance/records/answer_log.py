@@ -30,7 +30,6 @@ from pytest_llminvariance.records.answers import AnswerRole
 from pytest_llminvariance.records.redaction import redacted
 from pytest_llminvariance.records.sheets import SheetWriter, plain_number, reply_data, reply_from
 
-
 AT_ONCE = 2_000
 """Lines that are written at once: a pass of a model has fewer, a sheet may have more."""
 

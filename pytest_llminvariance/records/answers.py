@@ -120,8 +120,10 @@ class StoredAnswers(Sequence[RecordedAnswer]):
     def __init__(self, lines: LinesByCheck, sheets: LinesByCheck, *, readable: bool = False) -> None:
         self.lines = lines
         self._sheet = lru_cache(maxsize=2)(lambda check: sheet_in(sheets, check))
-        bad = (line for line in (lines.of() if readable else ()) if not self._can_read(line))
-        self._left_out = frozenset((line.file, line.number) for line in bad)
+        self._left_out: set[tuple[Path, int]] = set()
+        if readable:
+            lines.is_lenient = sheets.is_lenient = True
+            self._left_out.update((line.file, line.number) for line in lines.of() if not self._can_read(line))
 
     def _can_read(self, line: Line) -> bool:
         try:
@@ -132,7 +134,7 @@ class StoredAnswers(Sequence[RecordedAnswer]):
     @property
     def damaged(self) -> int:
         """How many lines are left out where only what is `readable` counts."""
-        return len(self._left_out)
+        return len(self._left_out) + self.lines.n_unread
 
     def sheet(self, check: str) -> Sheet | None:
         """Return what a check asked; `None` where the record does not hold it."""
@@ -140,9 +142,10 @@ class StoredAnswers(Sequence[RecordedAnswer]):
 
     def of(self, check: str | None = None) -> Iterator[RecordedAnswer]:
         """Yield the answers of one check; without one, all."""
-        return self._read(self.lines.of(check))
+        return self.read(self.lines.of(check))
 
-    def _read(self, lines: Iterable[Line]) -> Iterator[RecordedAnswer]:
+    def read(self, lines: Iterable[Line]) -> Iterator[RecordedAnswer]:
+        """Yield the answers in lines."""
         for line in lines:
             if (line.file, line.number) not in self._left_out and (answer := self._answer(line)) is not None:
                 yield answer
@@ -151,7 +154,7 @@ class StoredAnswers(Sequence[RecordedAnswer]):
         return self.of()
 
     def __len__(self) -> int:
-        return self.lines.count() - self.damaged
+        return sum(1 for _ in self)
 
     @overload
     def __getitem__(self, place: int) -> RecordedAnswer: ...
@@ -174,9 +177,17 @@ class ByPlace:
     def __init__(self, answers: StoredAnswers, check: str) -> None:
         self._answers, self._check = answers, check
         self._places: dict[tuple[str, int], dict[int, int]] = {}
+        self._unplaced: list[int] = []
         for number, line in enumerate(answers.lines.of(check)):
-            if (place := place_of(line)) is not None:
+            place = place_of(line)
+            if place is None:
+                self._unplaced.append(number)
+            else:
                 self._places.setdefault(place[:2], {})[place[2]] = number
+
+    def unplaced(self) -> Iterator[RecordedAnswer]:
+        """Yield the answers of the check that do not say their place."""
+        return self._answers.read(self._answers.lines.at(self._check, self._unplaced))
 
     def known(self, role: AnswerRole, question: int) -> Sequence[int]:
         """Return the presentations of a question that have an answer, ascending."""
@@ -187,13 +198,17 @@ class ByPlace:
         found = self._lines(role, question)
         return {place: reply for place, line in found if (reply := reply_in(line)) is not None}
 
-    def answers(self, role: AnswerRole, question: int) -> list[RecordedAnswer]:
-        """Return the answers to the presentations of a question."""
-        return list(self._answers._read(line for _, line in self._lines(role, question)))
+    def questions(self, role: AnswerRole) -> list[int]:
+        """Return the numbers of the questions that have answers of a role, ascending."""
+        return sorted(question for known, question in self._places if known == role)
 
-    def _lines(self, role: AnswerRole, question: int) -> Iterator[tuple[int, Line]]:
+    def answers(self, role: AnswerRole, question: int, only: int | None = None) -> list[RecordedAnswer]:
+        """Return the answers to the presentations of a question, or to one of them."""
+        return list(self._answers.read(line for _, line in self._lines(role, question, only)))
+
+    def _lines(self, role: AnswerRole, question: int, only: int | None = None) -> Iterator[tuple[int, Line]]:
         places = self._places.get((role, question), {})
-        known = sorted(places)
+        known = sorted(places) if only is None else [only] if only in places else []
         return zip(known, self._answers.lines.at(self._check, map(places.__getitem__, known)), strict=True)
 
 
@@ -254,14 +269,16 @@ def readable_answers(directory: Path) -> tuple[StoredAnswers, tuple[str, ...]]:
     return answers, (said,) if damaged else ()
 
 
-def as_written(answers: Iterable[RecordedAnswer]) -> Mapping[str, RecordedAnswer]:
+def as_written(found: ByPlace) -> Mapping[str, RecordedAnswer]:
     """Return the answers of a check to its questions as written, by content hash."""
-    found: dict[str, RecordedAnswer] = {}
-    for answer in answers:
-        first = answer.place[1] == 0 if answer.place is not None else answer.order == tuple(range(len(answer.order)))
-        if answer.role == "planned" and first:
-            found.setdefault(answer.question, answer)
-    return found
+    answers: dict[str, RecordedAnswer] = {}
+    for question in found.questions("planned"):
+        for answer in found.answers("planned", question, only=0):
+            answers.setdefault(answer.question, answer)
+    for answer in found.unplaced():
+        if answer.role == "planned" and answer.order == tuple(range(len(answer.order))):
+            answers.setdefault(answer.question, answer)
+    return answers
 
 
 def layout_text(layout: Mapping[str, Any] | None) -> str:
@@ -306,7 +323,12 @@ def _whole_answer(row: Mapping[str, Any], at: str) -> RecordedAnswer:
     for name, value, words in _senseless(row):
         raise RecordError(f"{at}: {name} is {value!r:.80}, but must be {words}")
     answer = row["answer"]
-    parts = {"place": row["index"], "told_sha256": row["shown_sha256"], "layout": layout_text(row["layout"]), "outcomes": sorted(answer["outcomes"])}
+    parts = {
+        "place": row["index"],
+        "told_sha256": row["shown_sha256"],
+        "layout": layout_text(row["layout"]),
+        "outcomes": sorted(answer["outcomes"]),
+    }
     return from_plain(RecordedAnswer, {**row, **answer, **parts})
 
 

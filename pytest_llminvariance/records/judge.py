@@ -242,9 +242,7 @@ def _foreign(sheet: Sheet) -> Iterator[tuple[Sequence[object], int]]:
 
 def _refuse_missing(role: str, n_wanted: int, n_found: int) -> None:
     if n_found < n_wanted:
-        raise ThinRecordError(
-            f"{n_found:,} of {n_wanted:,} {role} answers are in the record; run it again to have all"
-        )
+        raise ThinRecordError(f"{n_found:,} of {n_wanted:,} {role} answers are in the record; run it again to have all")
 
 
 def _row(stored: StoredFinding, finding: Finding) -> StoredFinding:

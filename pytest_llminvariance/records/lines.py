@@ -116,7 +116,9 @@ def _finder(stack: contextlib.ExitStack, file: Path) -> Callable[[int], bytes]:
                 del known[next(iter(known))]
             lines.seek(start)
             unpack = zlib.decompressobj(wbits=31)
-            known[start] = b"".join(unpack.decompress(data) for data in iter(lambda: b"" if unpack.eof else lines.read(BLOCK), b""))
+            known[start] = b"".join(
+                unpack.decompress(data) for data in iter(lambda: b"" if unpack.eof else lines.read(BLOCK), b"")
+            )
         end = known[start].find(b"\n", begin)
         return known[start][begin : end + 1 or None]
 
@@ -144,6 +146,10 @@ class LinesByCheck:
 
     def __init__(self, files: Sequence[Path] = ()) -> None:
         self.files = list(files)
+        self.is_lenient = False
+        """Whether what cannot be read is left out and counted; else it is refused."""
+        self.n_unread = 0
+        """Files whose rest was left out."""
         self._places: dict[str | None, list[array[int]]] | None = None
 
     def count(self, check: str | None = None) -> int:
@@ -153,10 +159,19 @@ class LinesByCheck:
 
     def of(self, check: str | None = None) -> Iterator[Line]:
         """Yield the lines of one check; without one, all."""
-        if check is None:
-            yield from lines_of(self.files)
+        if check is not None:
+            yield from self.at(check, range(self.count(check)))
             return
-        yield from self.at(check, range(self.count(check)))
+        try:
+            yield from lines_of(self.files)
+        except RecordError:
+            if not self.is_lenient:
+                raise
+            self.n_unread = 1
+
+    def of_none(self) -> Iterator[Line]:
+        """Yield the lines that name no check."""
+        yield from self.at(None, range(sum(map(len, self._index().get(None, ()))) // 2))
 
     def at(self, check: str | None, places: Iterable[int]) -> Iterator[Line]:
         """Yield the lines of a check that are at these places among its lines."""
@@ -169,13 +184,18 @@ class LinesByCheck:
                         number, start = known[2 * place : 2 * place + 2]
                         yield Line(file, number, start, text(start))
                         break
-                    place -= len(known) // 2  # noqa: PLW2901 - the next file goes on counting
+                    place -= len(known) // 2
 
     def _index(self) -> dict[str | None, list[array[int]]]:
         if self._places is None:
             self._places = {}
-            for line in lines_of(self.files):
-                found, is_known = _check_of(line)
+            for line in self.of():
+                try:
+                    found, is_known = _check_of(line)
+                except RecordError:
+                    if not self.is_lenient:
+                        raise
+                    continue
                 if is_known:
                     places = self._places.setdefault(found, [array("Q") for _ in self.files])
                     places[self.files.index(line.file)].extend((line.number, line.start))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_llminvariance.checks.verdict import NO_LIMIT
+from pytest_llminvariance.checks.verdict import NO_LIMIT, QuestionEffect
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.html import charts
@@ -17,12 +17,9 @@ from pytest_llminvariance.report.html.orbit_tables import OrbitTable, orbit_tabl
 from pytest_llminvariance.report.patterns import (
     AnsweredOrbit,
     Index,
-    directions,
+    Patterns,
     index_answers,
-    label_shares,
     orbits,
-    position_shares,
-    spread,
 )
 from pytest_llminvariance.report.summary import (
     MARKS,
@@ -148,10 +145,13 @@ def _test_name(entry: ReportEntry) -> str:
 
 
 def _detail(entry: ReportEntry, number: int, index: Index) -> Mapping[str, Any]:
-    found = orbits(entry, index)
-    pairs = sorted(zip(entry.effects, found, strict=True), key=lambda pair: (-pair[0].low, -pair[0].high))
     limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
-    shown = [(effect, orbit) for effect, orbit in pairs if orbit is not None][:limit]
+    shown: list[tuple[QuestionEffect, AnsweredOrbit]] = []
+    gathered = Patterns()
+    for effect, orbit in zip(entry.effects, orbits(entry, index), strict=True):
+        if orbit is not None:
+            gathered.add(orbit)
+            shown = sorted([*shown, (effect, orbit)], key=lambda pair: (-pair[0].low, -pair[0].high))[:limit]
     worst = [pair for place, pair in enumerate(shown) if place < MAX_QUESTIONS_HELD or pair[0].high > 0]
     tables: list[OrbitTable] = [orbit_table(orbit, effect, is_share=is_share(entry)) for effect, orbit in worst]
     return {
@@ -163,7 +163,7 @@ def _detail(entry: ReportEntry, number: int, index: Index) -> Mapping[str, Any]:
         "note": cut(_as_sentence(one_line(entry.part("decision").get("note") or "")), 300),
         "sides": _sides(entry.part("example")),
         "example": _example(entry.part("example")),
-        "charts": _charts(entry, [orbit for orbit in found if orbit is not None], f"f{number}"),
+        "charts": _charts(entry, gathered, f"f{number}"),
         "tables": tables,
         "n_questions": len(entry.effects),
         "n_affected": sum(effect.low > 0 for effect in entry.effects),
@@ -210,17 +210,17 @@ def _guards(entry: ReportEntry) -> list[Mapping[str, Any]]:
     ]
 
 
-def _charts(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) -> list[Chart]:
+def _charts(entry: ReportEntry, found: Patterns, name: str) -> list[Chart]:
     made = (_positions(entry, found, name), _labels(found, name), _directions(found, name), _spread(found, name))
     return [chart for chart in made if chart is not None]
 
 
-def _positions(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
+def _positions(entry: ReportEntry, found: Patterns, name: str) -> Chart | None:
     stored = entry.part("details").get("position_shares")
     if isinstance(stored, list) and stored and all(isinstance(value, int | float) for value in stored):
         values, even, balanced = [float(value) for value in stored], [1 / len(stored)] * len(stored), True
     else:
-        shares = position_shares(found) if _orders_vary(found) else None
+        shares = found.position_shares() if found.orders_vary else None
         if shares is None or shares.even is None:
             return None
         values, even, balanced = list(shares.values), list(shares.even), shares.is_balanced
@@ -234,16 +234,12 @@ def _positions(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) ->
     return Chart(charts.bars(rows, title="Choices by position", name=f"{name}-position"), f"Upright mark: even. {note}")
 
 
-def _orders_vary(found: Sequence[AnsweredOrbit]) -> bool:
-    return any(len({row.order for row in orbit.rows}) > 1 for orbit in found)
-
-
 def _ordinal(number: int) -> str:
     return f"{number}{'th' if number in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _labels(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
-    shares = label_shares(found)
+def _labels(found: Patterns, name: str) -> Chart | None:
+    shares = found.label_shares()
     if shares is None:
         return None
     chosen = sorted(((value, label) for label, value in zip(shares.names, shares.values, strict=True)), reverse=True)
@@ -256,8 +252,8 @@ def _labels(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     return Chart(charts.bars(rows, title="Choices by label", name=f"{name}-label"), note)
 
 
-def _directions(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
-    counted = directions(found)
+def _directions(found: Patterns, name: str) -> Chart | None:
+    counted = found.directions()
     if counted is None:
         return None
     pairs = [("to earlier", counted.earlier), ("to later", counted.later)]
@@ -268,8 +264,8 @@ def _directions(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     return Chart(charts.bars(rows, title="Where changed answers went", name=f"{name}-direction"), note)
 
 
-def _spread(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
-    shares = spread(found)
+def _spread(found: Patterns, name: str) -> Chart | None:
+    shares = found.spread()
     if shares is None:
         return None
     parts = {"question": shares.question, "form": shares.form, "order": shares.order, "replicate": shares.replicate}
