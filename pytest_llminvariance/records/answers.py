@@ -16,7 +16,7 @@ from typing import Any, Literal, overload
 
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import from_plain
-from pytest_llminvariance.errors import ModelError, RecordError
+from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.measures.distribution import AnswerDistribution, AnswerStatus
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply, sent_digest
@@ -127,9 +127,14 @@ class StoredAnswers(Sequence[RecordedAnswer]):
 
     def _can_read(self, line: Line) -> bool:
         try:
-            return self._answer(line) is not None
+            row = row_in(line)
+            if row is not None and "answer" in row:
+                _whole_answer(row, line.at)
+            elif row is not None:
+                _shown(row, self._sheet(row["check"]), line.at)
         except RecordError:
             return False
+        return row is not None
 
     @property
     def damaged(self) -> int:
@@ -291,25 +296,38 @@ def _told(layout: Layout) -> str:
     return layout_text(dataclasses.asdict(layout))
 
 
-def _answer_of_sheet(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> RecordedAnswer:
-    """Return the answer of a line that leaves to the sheet of its check how the question was shown."""
-    number, index = place = tuple(row["index"])
+def _shown(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> tuple[Presentation, str]:
+    """Return what the sheet says was shown for an answer, and how it is read.
+
+    Raises:
+        RecordError: where the sheet does not ask for it, or not like this.
+    """
+    number, index = row["index"]
     try:
         if sheet is None:
-            raise IndexError("the sheet of its check is not there")
+            raise IndexError("it is not there")
         plan = sheet.plans[number]
         if row["role"] == "planned":
             probe = plan.probes[index]
             shown, readout = probe.presentation, probe.readout or sheet.readout
         else:
             shown, readout = sheet.foreign[number][index // len(plan.probes[: sheet.samples])], sheet.readout
-        reply = reply_from(row["reply"], row["prompt_sha256"], row["tokens"])
-        answer = read_reply(reply, shown, readout)
-    except (IndexError, ValueError, ModelError) as error:
-        raise RecordError(f"{at} that its sheet asks for: {error}") from error
+    except IndexError as error:
+        raise RecordError(f"{at} that the sheet of its check asks for: {error}") from error
+    values = row["reply"].get("logprobs_nats")
+    if values is not None and len(values) != len(shown.order):
+        raise RecordError(f"{at} to a question of {len(shown.order)} options: it has {len(values)} values")
+    return shown, readout
+
+
+def _answer_of_sheet(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> RecordedAnswer:
+    """Return the answer of a line that leaves to the sheet of its check how the question was shown."""
+    shown, readout = _shown(row, sheet, at)
+    assert sheet is not None  # noqa: S101 - else nothing would be shown
+    answer = read_reply(reply_from(row["reply"], row["prompt_sha256"], row["tokens"]), shown, readout)
     question = shown.question
     return RecordedAnswer(
-        check=row["check"], role=row["role"], place=place, question=question.content_hash, question_id=question.id,
+        check=row["check"], role=row["role"], place=tuple(row["index"]), question=question.content_hash, question_id=question.id,
         stem=question.stem, options=question.options, correct=question.answer, order=shown.order, labels=shown.labels,
         template=shown.template.shown_name, layout=_told(shown.layout), readout=readout, model=sheet.model,
         fingerprint=sheet.fingerprint, probabilities=answer.probabilities, other=answer.other, status=answer.status,

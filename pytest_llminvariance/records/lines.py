@@ -9,9 +9,9 @@ import json
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.records.shapes import no_constant
@@ -23,6 +23,9 @@ CHECK = re.compile(rb'\{"check": (?:"([^"\\]*)"|null), (?:"role": "([a-z]+)", "i
 PACKED = ".jsonl.gz"
 PACK_FROM, BLOCK = 1 << 20, 1 << 18
 """Bytes from which lines are packed, and lines of about how many bytes are packed together, so that each can be found."""
+N_BLOCKS = 16
+"""Blocks that are kept unpacked while lines are looked up."""
+DECODER = json.JSONDecoder(parse_constant=no_constant)
 IN_BLOCK = 32
 """Bits of a place in a packed file that say where in its block a line begins."""
 
@@ -104,31 +107,6 @@ def _texts(file: Path) -> Iterator[tuple[int, bytes]]:
             start += len(text)
 
 
-def _finder(stack: contextlib.ExitStack, file: Path) -> Callable[[int], bytes]:
-    """Return what reads the line of a file that begins at a place; the file is open while `stack` is."""
-    lines = stack.enter_context(file.open("rb"))
-    known: dict[int, bytes] = {}
-
-    def in_block(place: int) -> bytes:
-        start, begin = place >> IN_BLOCK, place & ((1 << IN_BLOCK) - 1)
-        if start not in known:
-            if len(known) > 3:
-                del known[next(iter(known))]
-            lines.seek(start)
-            unpack = zlib.decompressobj(wbits=31)
-            known[start] = b"".join(
-                unpack.decompress(data) for data in iter(lambda: b"" if unpack.eof else lines.read(BLOCK), b"")
-            )
-        end = known[start].find(b"\n", begin)
-        return known[start][begin : end + 1 or None]
-
-    def in_file(place: int) -> bytes:
-        lines.seek(place)
-        return lines.readline()
-
-    return in_block if file.name.endswith(PACKED) else in_file
-
-
 def lines_of(files: Sequence[Path]) -> Iterator[Line]:
     """Yield the lines of files; what stands in several, as while they are being put together, once."""
     seen: set[int] = set()
@@ -151,6 +129,7 @@ class LinesByCheck:
         self.n_unread = 0
         """Files whose rest was left out."""
         self._places: dict[str | None, list[array[int]]] | None = None
+        self._blocks: dict[tuple[Path, int], bytes] = {}
 
     def count(self, check: str | None = None) -> int:
         """Return how many lines a check has; without one, how many there are."""
@@ -177,14 +156,33 @@ class LinesByCheck:
         """Yield the lines of a check that are at these places among its lines."""
         found = self._index().get(check, ())
         with contextlib.ExitStack() as stack:
-            texts = [_finder(stack, file) for file in self.files]
+            opened = [stack.enter_context(file.open("rb")) for file in self.files]
             for place in places:
-                for file, text, known in zip(self.files, texts, found, strict=True):
+                for file, raw, known in zip(self.files, opened, found, strict=True):
                     if 2 * place < len(known):
                         number, start = known[2 * place : 2 * place + 2]
-                        yield Line(file, number, start, text(start))
+                        yield Line(file, number, start, self._text(file, raw, start))
                         break
                     place -= len(known) // 2
+
+    def _text(self, file: Path, raw: BinaryIO, start: int) -> bytes:
+        if not file.name.endswith(PACKED):
+            raw.seek(start)
+            return raw.readline()
+        begin = start & ((1 << IN_BLOCK) - 1)
+        block = self._block(file, raw, start >> IN_BLOCK)
+        return block[begin : block.find(b"\n", begin) + 1 or None]
+
+    def _block(self, file: Path, raw: BinaryIO, start: int) -> bytes:
+        if (file, start) not in self._blocks:
+            if len(self._blocks) >= N_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+            raw.seek(start)
+            unpack, parts = zlib.decompressobj(wbits=31), []
+            while not unpack.eof and (data := raw.read(BLOCK)):
+                parts.append(unpack.decompress(data))
+            self._blocks[file, start] = b"".join(parts)
+        return self._blocks[file, start]
 
     def _index(self) -> dict[str | None, list[array[int]]]:
         if self._places is None:
@@ -218,7 +216,7 @@ def read_line(line: Line) -> dict[str, Any] | None:
         RecordError: where it is damaged.
     """
     try:
-        row = json.loads(line.text, parse_constant=no_constant)
+        row = DECODER.decode(line.text.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         if not line.text.endswith(b"\n"):
             return None

@@ -171,8 +171,8 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
         case "anyOf":
             return reduce(_either, [_test(one, defs) for one in rule])
         case "oneOf":
-            tests = [_test(one, defs) for one in rule]
-            return lambda value: [test(value) for test in tests].count(True) == 1
+            kinds = {one["properties"]["kind"]["const"]: _test(one, defs) for one in rule}  # only kinds are told apart so
+            return lambda value: type(value) is dict and _of_kind(kinds, value)
         case "required":
             needed = frozenset(rule)
             return lambda value: type(value) is not dict or needed <= value.keys()
@@ -182,6 +182,12 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
             known, other = part.get("properties", {}).keys(), _test(rule, defs) if isinstance(rule, dict) else None
             return lambda value: type(value) is not dict or all(other and other(value[n]) for n in value.keys() - known)
     raise ValueError(f"the keyword {name!r} of a schema is not known here")
+
+
+def _of_kind(kinds: Mapping[str, Test], value: Mapping[str, Any]) -> bool:
+    kind = value.get("kind")
+    test = kinds.get(kind) if type(kind) is str else None
+    return test is not None and test(value)
 
 
 def _fields(tests: Sequence[tuple[str, Test]]) -> Test:
