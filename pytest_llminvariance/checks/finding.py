@@ -213,8 +213,8 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     for item in evidence:
         probes = [(n, item.plan.probes[n]) for n in item.counted]
         found = {probe.presentation.parts: n for n, probe in probes if probe.readout is None}
-        for (order, *way), index in found.items():
-            turned = found.get((order[::-1], *way))
+        for parts, index in found.items():
+            turned = found.get((parts[0][::-1], *parts[1:]))
             if turned is not None and index < turned:
                 counts[_kept(item.plan.probes[index].presentation, item, index, turned)] += 1
     return counts if any(counts.values()) else None

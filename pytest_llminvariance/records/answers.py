@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -181,14 +182,14 @@ class ByPlace:
 
     def __init__(self, answers: StoredAnswers, check: str) -> None:
         self._answers, self._check = answers, check
-        self._places: dict[tuple[str, int], dict[int, int]] = {}
+        self._places: dict[tuple[str, int], array[int]] = {}  # presentations, each before the number of its line
         self._unplaced: list[int] = []
         for number, line in enumerate(answers.lines.of(check)):
             place = place_of(line)
             if place is None:
                 self._unplaced.append(number)
             else:
-                self._places.setdefault(place[:2], {})[place[2]] = number
+                self._places.setdefault(place[:2], array("L")).extend((place[2], number))
 
     def unplaced(self) -> Iterator[RecordedAnswer]:
         """Yield the answers of the check that do not say their place."""
@@ -196,7 +197,7 @@ class ByPlace:
 
     def known(self, role: AnswerRole, question: int) -> Sequence[int]:
         """Return the presentations of a question that have an answer, ascending."""
-        return sorted(self._places.get((role, question), ()))
+        return sorted(set(self._places.get((role, question), ())[::2]))
 
     def replies(self, role: AnswerRole, question: int) -> dict[int, Reply]:
         """Return what came back, by presentation."""
@@ -212,7 +213,8 @@ class ByPlace:
         return list(self._answers.read(line for _, line in self._lines(role, question, only)))
 
     def _lines(self, role: AnswerRole, question: int, only: int | None = None) -> Iterator[tuple[int, Line]]:
-        places = self._places.get((role, question), {})
+        found = self._places.get((role, question), ())
+        places = dict(zip(found[::2], found[1::2], strict=True))
         known = sorted(places) if only is None else [only] if only in places else []
         return zip(known, self._answers.lines.at(self._check, map(places.__getitem__, known)), strict=True)
 

@@ -22,7 +22,7 @@ from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric
-from pytest_llminvariance.records.answers import ByPlace
+from pytest_llminvariance.records.answers import AnswerRole, ByPlace
 from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.records.redaction import without_secrets
 
@@ -219,7 +219,7 @@ def _recorded(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:
     Raises:
         ThinRecordError: where some answers are not in the record.
     """
-    shapes = {
+    shapes: dict[AnswerRole, list[int]] = {
         "planned": [len(plan.probes) for plan in sheet.plans],
         "foreign": [len(shown) * min(sheet.samples, n) for shown, n in _foreign(sheet)],
     }
@@ -228,10 +228,10 @@ def _recorded(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:
     for number in range(len(sheet.plans)):
         rows = {role: found.replies(role, number) for role in shapes}
         for role, shape in shapes.items():
-            if len(rows[role]) < shape[number]:
+            if any(index not in rows[role] for index in range(shape[number])):
                 whole = sum(len(found.replies(role, index)) for index in range(len(shape)))
                 _refuse_missing(role, sum(shape), whole)
-        planned, foreign = (list(rows[role].values()) for role in shapes)
+        planned, foreign = ([rows[role][index] for index in range(shape[number])] for role, shape in shapes.items())
         yield read(sheet, number, planned, foreign)
 
 

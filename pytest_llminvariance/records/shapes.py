@@ -171,7 +171,9 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
         case "anyOf":
             return reduce(_either, [_test(one, defs) for one in rule])
         case "oneOf":
-            kinds = {one["properties"]["kind"]["const"]: _test(one, defs) for one in rule}  # only kinds are told apart so
+            kinds = {
+                one["properties"]["kind"]["const"]: _test(one, defs) for one in rule
+            }  # only kinds are told apart so
             return lambda value: type(value) is dict and _of_kind(kinds, value)
         case "required":
             needed = frozenset(rule)

@@ -130,7 +130,10 @@ def sheet_from(rows: Iterable[Data]) -> Sheet | None:
         KeyError, TypeError, ValueError: where they are no such lines.
     """
     head: Sheet | None = None
-    needs_response, ways, plans, foreign = False, [], [], []
+    needs_response = False
+    ways: list[_Way] = []
+    plans: list[Plan] = []
+    foreign: list[tuple[Presentation, ...]] = []
     for row in rows:
         if "property" in row:
             head, needs_response, ways, plans, foreign = _head_from(row), row["needs_response"], [], [], []
