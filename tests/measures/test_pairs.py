@@ -14,7 +14,7 @@ from pytest_llminvariance.measures.metrics import DELTA_NATS, METRICS, Pairs, ex
 def answer(dice: random.Random) -> AnswerDistribution:
     kind = dice.random()
     if kind < 0.15:
-        return AnswerDistribution.nothing(3, dice.choice(["refused", "missing", "unparsed"]))  # type: ignore[arg-type]
+        return AnswerDistribution.nothing(3, dice.choice(["refused", "missing", "unparsed"]))
     if kind < 0.4:
         return AnswerDistribution.chosen(dice.randrange(3), 3)
     return AnswerDistribution.from_label_logprobs([dice.choice([-1.0, -2.0]) for _ in range(3)], (0, 1, 2))
@@ -32,7 +32,7 @@ def test_counting_is_pairing(seed: int) -> None:
     assert METRICS["flip_rate"].measure(answers, None, DELTA_NATS) == first
     if len(answers) > 2:
         rows = [answers[start : start + 2] for start in range(0, len(answers), 2)]
-        within = mean_interval([flip(*row, DELTA_NATS) for row in rows])
+        within = mean_interval([flip(row[0], row[1], DELTA_NATS) for row in rows])
         across = [flip(a, b, DELTA_NATS) for p, q in itertools.combinations(rows, 2) for a in p for b in q]
         between = mean_interval(across)
         value = excess_disagreement(2).measure(answers, None, DELTA_NATS)

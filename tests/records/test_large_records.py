@@ -61,10 +61,9 @@ def test_a_packed_record_says_what_a_plain_one_says(tmp_path: Path, monkeypatch:
     assert [item.row for item in judge(one, parse_changes(["0.5"], []))] == [
         item.row for item in judge(other, parse_changes(["0.5"], []))
     ]
+    (packed / "run.json").write_bytes((plain / "run.json").read_bytes())  # of another moment
     for form in ("html", "markdown"):
-        started = [load(place).fact("started") for place in (packed, plain)]
-        texts = [report_text(FORMATS[form], place) for place in (packed, plain)]
-        assert len(texts[0]) == len(texts[1]), started
+        assert report_text(FORMATS[form], packed) == report_text(FORMATS[form], plain)
     same = compare_runs(one, other, margin=Fraction(1, 50))
     assert same.outcome is not Verdict.BROKEN
     assert same.checks[0].flips is not None
