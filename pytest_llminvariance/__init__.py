@@ -11,14 +11,21 @@ from typing import Any
 
 _NAMES = {
     "assertions": (
-        "assert_batch_invariant assert_invariant assert_no_negative_flips assert_order_symmetric "
-        "assert_prompt_insensitive assert_readouts_agree assert_same_answer assert_tracks"
+        "assert_backends_agree assert_batch_invariant assert_complementary assert_distractors_ignored "
+        "assert_embedding_order_insignificant assert_evidence_order_stable assert_firm "
+        "assert_group_swap_invariant assert_instances_equal assert_invariant assert_judge_symmetric "
+        "assert_languages_agree assert_no_negative_flips assert_no_position_bias assert_open_and_closed_agree "
+        "assert_order_symmetric assert_output_formats_agree assert_paraphrase_consistent "
+        "assert_prompt_insensitive assert_readouts_agree assert_refusals_stable assert_same_answer "
+        "assert_tiers_ignored assert_tracks check"
     ),
-    "checks.check": "check",
+    "checks.decompose": "decompose",
+    "checks.frames": "compare_frames",
+    "checks.multiverse": "multiverse",
     "checks.noise": "noise_floor",
     "checks.recorders": "FindingList",
     "checks.run": "run",
-    "checks.subject": "symmetrized wrap_model",
+    "checks.subject": "debiased repeated symmetrized wrap_model",
     "checks.verdict": "Finding InvarianceError UndecidedError Verdict",
     "errors": "CapabilityError LLMInvarianceError MissingExtraError ModelError QuestionError UsageError",
     "measures.noise": "NoiseFloor",
@@ -27,17 +34,20 @@ _NAMES = {
     "models.protocol": "Model",
     "paraphrases.transform": "Paraphrase load_paraphrases",
     "questions.conversation": "Ask Message Said",
+    "questions.decision": "DecisionQuestion",
     "questions.presentation": "Presentation",
     "questions.question": "Question",
     "questions.questionnaire": "Item Questionnaire Scale",
     "questions.reading": "load_questionnaire load_questions",
     "questions.references": "fix_references",
     "questions.template": "Layout Template",
+    "report.instrument": "instrument",
     "search.breadth_first": "find_counterexample",
     "search.conversations": "Conversation run_machine",
     "search.spaces": "Choices",
     "strategies": "strategies",
     "transforms.base": "Orbit Product Transform",
+    "transforms.decisions": "AddField Isolate NameOptions Redescribe ReorderQuestions ReverseLevels",
     "transforms.showing": "Reformat Relabel Reorder Reword",
     "transforms.texts": "AddDistractor AddNoise AddOpinion ReorderShots Restate SwapGroups",
 }
@@ -48,11 +58,15 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names are in one table
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOMES and not name.startswith("assert_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    value = module if name in _MODULES else getattr(module, name)
-    globals()[name] = value
+    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'assertions')}")
+    try:
+        value = module if name in _MODULES else getattr(module, name)
+    except AttributeError as error:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from error
+    if name in _HOMES:  # what others register may be taken away again
+        globals()[name] = value
     return value
 
 

@@ -6,26 +6,28 @@ default); under `skip` and `warn` it is recorded and the test goes on.
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_llminvariance.checks.backends import BackendDifference, backend_difference
+from pytest_llminvariance.checks.check import check as check
 from pytest_llminvariance.checks.check import measure
 from pytest_llminvariance.checks.estimate import announce, search_estimate
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties import as_property
+from pytest_llminvariance.checks.properties import as_property, by_assertion
 from pytest_llminvariance.checks.properties.base import Probe, Property
-from pytest_llminvariance.checks.properties.batch import BatchAgreement
 from pytest_llminvariance.checks.properties.invariance import OptionOrder, Prompt
-from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
 from pytest_llminvariance.checks.run import Run, current_run, recorded
+from pytest_llminvariance.checks.searches import search_finding
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import (
     Finding,
@@ -43,6 +45,7 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
+from pytest_llminvariance.report import notebook as notebook  # says how findings show themselves
 from pytest_llminvariance.report.failure import failure_message, flips_message, same_answer_message
 from pytest_llminvariance.search.drawn import orbit_to_prefetch
 from pytest_llminvariance.search.guidance import guide
@@ -56,6 +59,7 @@ MetricName = Literal[
     "disagreement",
     "tv",
     "js_distance",
+    "form_inconsistency",
     "score_gap",
     "score_shift",
     "position_bias",
@@ -158,32 +162,9 @@ def assert_invariant(
     )
 
 
-def assert_readouts_agree(
-    model: AnyModel,
-    questions: Questions,
-    *,
-    readouts: Sequence[str] = ("label", "text"),
-    tolerance: float = 0.05,
-    template: str | Template | None = None,
-) -> Finding:
-    """Assert that one prompt gives the same answer however it is read: the first token, the options' texts, generated text.
-
-    Raises:
-        InvarianceError: if the share of questions whose readouts differ exceeds the tolerance.
-        UndecidedError: if it is undecided and the policy is `fail`.
-        CapabilityError: if the model lacks a readout.
-    """
-    __tracebackhide__ = True
-    if isinstance(readouts, str):
-        raise UsageError(f"readouts is {readouts!r}, but must be a list of two or more, such as ('label', 'text')")
-    return _assert(
-        partial(ReadoutAgreement, readouts=readouts), model, questions, tolerance, None, "auto", template, "suite", 1
-    )
-
-
 def assert_tracks(
     model: AnyModel,
-    edits: Sequence[tuple[Question, Question]],
+    edits: Sequence[tuple[Question, Question] | Question],
     *,
     tolerance: float = 0.05,
     readout: Readout = "auto",
@@ -191,7 +172,8 @@ def assert_tracks(
 ) -> Finding:
     """Assert that edits which change the meaning change the answer.
 
-    `edits` holds pairs (question, edited question) with the same set of options. The metric is the share
+    `edits` holds pairs (question, edited question) with the same set of options, or questions with a known answer, of
+    which edits are made: a statement negated, the right option replaced, a number changed. The metric is the share
     of edits after which the answer, as content, stayed the same. A model that answers anything fails here.
 
     Raises:
@@ -200,31 +182,50 @@ def assert_tracks(
     """
     __tracebackhide__ = True
     made = Tracking(edits=edits)
-    return _assert(lambda: made, model, [pair[0] for pair in edits], tolerance, None, readout, template, "suite", 1)
+    return _assert(lambda: made, model, made.questions, tolerance, None, readout, template, "suite", 1)
 
 
-def assert_batch_invariant(
-    model: AnyModel,
-    questions: Questions,
-    *,
-    tolerance: float = 0.05,
-    batches: int = 3,
-    readout: Readout = "auto",
-    template: str | Template | None = None,
-) -> Finding:
-    """Assert that a prompt gets the same answer alone and in the company of others.
+def __getattr__(name: str) -> Callable[..., Finding]:
+    """Return the assertion that is made of a property: those that are not written out here."""
+    kind = by_assertion().get(name)
+    if kind is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _made(kind)
 
-    Each question is asked alone and in `batches` different batches, the first of them all questions together.
-    The guard `replicates` wants 59 pairs in all, so 20 questions with three batches are enough.
 
-    Raises:
-        InvarianceError: if the share of batches after which the answer changed exceeds the tolerance.
-        UndecidedError: if it is undecided and the policy is `fail`.
-    """
-    __tracebackhide__ = True
-    return _assert(
-        partial(BatchAgreement, batches=batches), model, questions, tolerance, None, readout, template, "suite", 1
+def _made(kind: type[Property]) -> Callable[..., Finding]:
+    """Return a function that checks a property, made with its options, and raises."""
+    options, how = inspect.signature(kind).parameters, list(_settings(kind))
+    by_keyword = [*(p.replace(kind=p.KEYWORD_ONLY) for p in options.values()), *how]
+    first = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("model", "questions")]
+    signature = inspect.Signature([*first, *by_keyword])
+
+    def assertion(*args: Any, **given: Any) -> Finding:
+        __tracebackhide__ = True
+        told = signature.bind(*args, **given).arguments
+        usual = {p.name: p.default for p in how} | {name: told[name] for name in told if name not in options}
+        make = partial(kind, **{name: told[name] for name in options if name in told})
+        model, questions, tolerance = usual["model"], usual["questions"], usual["tolerance"]
+        readout, template, claim = usual.get("readout", "auto"), usual.get("template"), usual.get("claim", "suite")
+        return _assert(make, model, questions, tolerance, None, readout, template, claim, 1)
+
+    vars(assertion).update(__signature__=signature, __module__=__name__)
+    assertion.__name__ = assertion.__qualname__ = kind.assertion
+    assertion.__doc__ = (
+        f"Assert that {kind.says}.\n\n    {inspect.getdoc(kind)}\n\n    Raises:\n        InvarianceError: if the property is broken.\n"
+        "        UndecidedError: if it is undecided and the policy is `fail`.\n        UsageError: for bad arguments."
     )
+    return assertion
+
+
+def _settings(kind: type[Property]) -> Iterator[inspect.Parameter]:
+    """Yield what the assertion of a property takes beside its options, with defaults."""
+    fixed = bool(kind.readouts) or "readouts" in inspect.signature(kind).parameters
+    usual = {"tolerance": 0.05, "readout": None if fixed else "auto", "template": None}
+    usual |= {} if kind.claim or kind.asks_everything or fixed else {"claim": "suite"}
+    for name, default in usual.items():
+        if default is not None or name == "template":
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
 
 
 def assert_same_answer(model: AnyModel, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:
@@ -264,14 +265,17 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
     delta = delta_nats(model, way)
     differs = bool(flip(answers[0], answers[1], delta).low)
     guide(a, b, answers[0], answers[1], delta)
-    if run.recorder is not None:
-        run.recorder.searched(differs)
-    if differs:
-        if in_search():
-            example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
-        else:
-            example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
-        raise InvarianceError(same_answer_message(example, model.name, way, run.replay), example=example, readout=way)
+    if not differs:
+        if run.recorder is not None:
+            run.recorder.searched()
+        return
+    if in_search():
+        example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
+    else:
+        example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
+    found = search_finding("same answer", example, model, way, run.seed)
+    stored = found if run.recorder is None else run.recorder.searched(found)
+    raise InvarianceError(same_answer_message(example, model.name, way, run.replay), stored, example, way)
 
 
 def _assert(
@@ -352,3 +356,34 @@ def assert_no_negative_flips(
         finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)
+
+
+def assert_backends_agree(
+    model: AnyModel,
+    other: AnyModel,
+    questions: Questions,
+    *,
+    readout: Readout = "auto",
+    template: str | Template | None = None,
+) -> BackendDifference:
+    """Assert that two ways of running the same weights, in this process and on a server, give the same answers.
+
+    The first four orders of each question are asked of both, and a few prompts again for the noise of each. A difference
+    counts where it is beyond that noise and 0.001 nat.
+
+    Raises:
+        AssertionError: the message names the largest difference and where it is.
+        UsageError: where the two have no readout in common.
+    """
+    __tracebackhide__ = True
+    run = current_run.get()
+    with run.turn:
+        found = backend_difference(model, other, questions, readout=readout, template=template)
+        if run.recorder is not None:
+            run.recorder.searched()
+    if not found.agrees:
+        raise AssertionError(
+            f"{found.first} and {found.second} do not agree: {found}.\n"
+            f"The largest difference is at question {found.where!r}. Other weights, tokens, chat template or arithmetic?"
+        )
+    return found

@@ -46,6 +46,7 @@ class Counting:
     name = property(lambda self: self.inner.name)
     fingerprint = property(lambda self: self.inner.fingerprint)
     capabilities = property(lambda self: self.inner.capabilities)
+    deterministic = property(lambda self: True)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         self.asked += [request.presentation for request in requests]

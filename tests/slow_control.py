@@ -21,6 +21,7 @@ class Slow:
     """Noisy, and slower than its log."""
 
     name, fingerprint, capabilities = "slow", "slow", frozenset({"label"})
+    deterministic = True
 
     def __init__(self) -> None:
         self.inner = controls.noisy(0.3)

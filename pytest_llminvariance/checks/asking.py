@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked
 from pytest_llminvariance.checks.evidence import Evidence, read
-from pytest_llminvariance.checks.noise import MAX_PROMPTS, delta_nats, measure_noise, replicas
-from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noise, replicas, spread, watch
+from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.sheet import ForeignStems, Sheet
+from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.measures.noise import NoiseFloor
+from pytest_llminvariance.measures.metrics import DELTA_NATS
+from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
 from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
-from pytest_llminvariance.models.protocol import LabelReply, MissingReply, OptionReply, Reply, Request, TextReply
+from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
+from pytest_llminvariance.questions.foreign_stems import ForeignStems
 
 N_SENTINELS = 3
-MAX_DRIFT_NATS = 0.1
+"""Prompts of a deterministic model that are asked again at the end."""
 
 
 @dataclass(slots=True)
@@ -41,6 +44,10 @@ class Asking:
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
+    measured: Measured | None = field(default=None, init=False)
+    """How far equal prompts were measured to differ; `None` where that was not asked."""
+    _again: Replicates = field(default=Replicates(0, 0), init=False)
+    """What changed between the beginning and the end, where that is noise."""
 
     def __post_init__(self) -> None:
         run, terms = current_run.get(), self.terms
@@ -52,16 +59,33 @@ class Asking:
             n_known=terms.n_known,
         )  # fmt: skip
 
-    def measure_noise(self, plans: Sequence[Plan]) -> list[Guard]:
-        """Measure the engine's noise once, where rounding may be more than a tie; see `noise_floor`."""
-        model, readout = self.terms.model, self.terms.readout
-        found = (current_run.get().noise or {}).get((model.name, model.fingerprint, readout))
-        if found is None and getattr(model, "is_noisy", False) and self.terms.samples == 1:
-            shown = list(dict.fromkeys(probe.presentation for plan in plans for probe in plan.probes))
-            found = measure_noise(model, shown[:MAX_PROMPTS], readout)
-        if not self.terms.property.batches:
-            self._sheet = dataclasses.replace(self._sheet, delta_nats=delta_nats(model, readout))
-        return [] if found is None else [noise_guard(found)]
+    def measure_noise(self, plans: Callable[[], Sequence[Plan]]) -> list[Guard]:
+        """Measure once a session how far equal prompts differ, unless the model declares that they do not."""
+        terms, way = self.terms, " and ".join(self.terms.property.readouts) or self.terms.readout
+        if terms.property.batches:
+            return []  # what moves there is the finding
+        found = known_noise(terms.model, way) if current_run.get().noise else None
+        if found is None and terms.samples == 1 and not is_deterministic(terms.model):
+            found = measure_noise(terms.model, _probes(plans()), way)
+            if found.floor.is_loud and getattr(terms.model, "calm", bool)():
+                found = measure_noise(terms.model, _probes(plans()), way)
+        elif found is not None and not found.rows and not is_deterministic(terms.model):
+            watch(terms.model, found, _probes(plans()))
+        self.measured = found
+        self._sheet = dataclasses.replace(
+            self._sheet, delta_nats=DELTA_NATS if found is None else found.floor.delta_nats
+        )
+        return [] if found is None else [Guard(name="noise", passed=True, text=str(found.floor), blocks="nothing")]
+
+    @property
+    def noise(self) -> Noise | None:
+        """Answers that change by themselves; `None` where none did, and none can."""
+        if self.measured is None:
+            return None
+        floor = self.measured.floor
+        found = Noise(start=floor.replicates, all=floor.replicates.joined(self._again))
+        rounds = only_rounds(self.terms.model) and not math.isnan(floor.margin_max_nats)
+        return None if rounds and not found.all.changed else found
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Ask everything that is planned, and its foreign stems, at once; write down what is asked and what came."""
@@ -75,7 +99,9 @@ class Asking:
         self._asked.update(dict.fromkeys(planned))
         replicated = self._replicated(numbers) if self.terms.property.batches else None
         wanted = [*planned, *foreign] if replicated is None else foreign
-        asked = ask(self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title))
+        asked = ask(
+            self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title, current_run.get().say)
+        )
         self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
         replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
         rows = [[next(replies) for _ in plan.probes] for plan in plans]
@@ -87,7 +113,7 @@ class Asking:
 
     def _grown(self, sheet: Sheet, plans: Sequence[Plan]) -> Sheet:
         if self._stems is None and self.terms.property.needs_response:
-            self._stems = ForeignStems(self.terms.questions, sheet.seed)
+            self._stems = ForeignStems(self.terms.questions, sheet.seed, self.terms.property.donors)
         return sheet.grown(plans, self._stems, self.terms.model)
 
     def requests(self, plan: Plan) -> list[Request]:
@@ -104,19 +130,28 @@ class Asking:
         return all(key in self._memo for key in keys)
 
     def sentinels(self) -> list[Guard]:
-        """Ask a few prompts again at the end, where anything was asked now."""
-        log, model = current_run.get().answers, self.terms.model
+        """Ask prompts again at the end, where anything was asked now: those of the noise, or a few of a deterministic model."""
+        log, model, measured = current_run.get().answers, self.terms.model, self.measured
         goes_on = log is not None and log.continues and not self.terms.property.batches
         if not self.fresh and not goes_on:
             return []
-        chosen = list(self._asked)
-        chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
-        before = ask(model, chosen, self._memo).replies
+        is_sure = is_deterministic(model)
+        if measured is None and not is_sure:
+            return [not_checked("what is asked again may be answered anew")]
+        if measured is None or is_sure:
+            chosen = list(self._asked)
+            chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
+        else:
+            chosen = measured.requests
+        before = ask(model, chosen, self._memo).replies if is_sure else ()
         again = ask(model, chosen, {})
         self.tokens += again.prompt_tokens
         if log is not None:
             log.again(chosen, again.replies)
-        return [sentinel_guard(before, again.replies)]
+        if measured is None or is_sure:
+            return [drift_guard(before, again.replies)]
+        guard, self._again = noisy_drift_guard(model, measured, again.replies)
+        return [guard]
 
     def _replicated(self, numbers: range) -> list[Reply]:
         """Return the replies to every plan's probes, asked alone and in batches."""
@@ -125,31 +160,5 @@ class Asking:
         return [row[index] for index in range(len(requests)) for row in rows]
 
 
-def noise_guard(found: NoiseFloor) -> Guard:
-    """Require that the same prompt's margin moves by at most 0.1 nat between batches."""
-    passed = not found.margin_max_nats > MAX_DRIFT_NATS
-    bad = f"the engine is too noisy: {found} (at most {MAX_DRIFT_NATS:g}). Use dtype='float32'"
-    return Guard(name="noise", passed=passed, text=str(found) if passed else bad, blocks="both")
-
-
-def sentinel_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
-    """Require that prompts asked again at the end get the answer that they got before."""
-    drift = max((_drift(a, b) for a, b in zip(before, after, strict=True)), default=0.0)
-    says = f"{len(after)} prompts asked again moved by at most {drift:.2g} nat (at most {MAX_DRIFT_NATS:g})"
-    passed = drift <= MAX_DRIFT_NATS
-    return Guard(
-        name="drift",
-        passed=passed,
-        text=says if passed else f"the model changed while it was asked: {says}",
-        blocks="both",
-    )
-
-
-def _drift(one: Reply, other: Reply) -> float:
-    if isinstance(one, TextReply) and isinstance(other, TextReply):
-        return 0.0 if one.text == other.text else math.inf
-    if isinstance(one, MissingReply) or isinstance(other, MissingReply):
-        return 0.0 if type(one) is type(other) else math.inf
-    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    gaps = [0.0 if a == b else abs(a - b) for a, b in zip(one.logprobs_nats, other.logprobs_nats, strict=True)]
-    return max(gaps)
+def _probes(plans: Sequence[Plan]) -> list[Probe]:
+    return spread([plan.probes for plan in plans], MIN_PAIRS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.protocol import AnyModel, Model
 from pytest_llminvariance.models.replay import ReplayModel
-from pytest_llminvariance.questions.question import Questions
+from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
 
@@ -44,7 +45,7 @@ class Measured:
 def check(
     property: str | Property | Transform,
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     *,
     tolerance: float,
     metric: str | None = None,
@@ -60,8 +61,8 @@ def check(
     `options`, or a property or transform object. `metric` and `tolerance` say how much the answers may
     differ: the mean of the metric over the questions must not exceed the tolerance.
 
-    Costs one prompt per planned presentation and at least 12 for the responsiveness guard; prompts asked
-    before in the same session cost nothing.
+    Costs one prompt per planned presentation and for the responsiveness guard one a question, at least 12; prompts
+    asked before in the same session, other questions as written among them, cost nothing.
 
     Raises:
         UsageError: for bad arguments, before anything is asked.
@@ -79,7 +80,7 @@ def check(
 def measure(
     property: Property,
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     *,
     tolerance: float,
     metric: str | None = None,
@@ -90,6 +91,7 @@ def measure(
 ) -> Measured:
     """Do what `check` says, without storing the finding."""
     began, run = time.perf_counter(), current_run.get()
+    template = property.way if template is None else template
     terms = settle(
         property, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
         samples=samples,
@@ -109,7 +111,7 @@ def measure(
         "model": terms.model.name,
         "fingerprint": terms.model.fingerprint,
         "readout": " and ".join(property.readouts) or terms.readout,
-        "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
+        "template": DEFAULT_TEMPLATE.shown_name if terms.template is None else as_template(terms.template).shown_name,
         "seed": run.seed,
         "claim": terms.claim,
         "risk_limit": None if answers.decision.method == "exhaustive" else terms.risk.limit or DEFAULT_RISK,

@@ -10,8 +10,11 @@ from pytest_llminvariance.checks.asking import Asking
 from pytest_llminvariance.checks.evidence import Answers, all_answers
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.refusals import check_plans, no_share
+from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
+from pytest_llminvariance.checks.verdict import Decision
+from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, NoiseFloor, limits
 
 
 def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
@@ -23,23 +26,45 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         plans = planner.all_plans()
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
-        noise = asking.measure_noise(plans)
+        noise = asking.measure_noise(lambda: plans)
         answers = all_answers(
             asking.evidence(plans), terms.metric, why_all, needs_response=terms.property.needs_response
         )
+        if terms.claim == "population" and terms.metric.own:
+            answers = dataclasses.replace(answers, decision=_at_risk(answers.decision, terms.risk, alpha))
     else:
         if not alpha:
             raise no_share(terms.risk)
-        noise = asking.measure_noise([planner.plan(0)])
+        noise = asking.measure_noise(lambda: planner.some_plans(MIN_PAIRS))
         rule = Stopping(
             source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
             least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
             largest=planner.largest, n_known=terms.n_known,
+            limits=None if asking.measured is None else _limits_at_start(asking, planner, asking.measured.floor),
         )  # fmt: skip
         answers = rule.run(planner.units(current_run.get().seed))
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
     # prompts asked again at the end are counted by a check that may stop, and not by one that asks everything
-    return dataclasses.replace(answers, runtime=runtime, tokens=tokens if asks_all else asking.tokens)
+    return dataclasses.replace(
+        answers,
+        runtime=runtime,
+        noise=asking.noise if asking.measured else None,
+        tokens=tokens if asks_all else asking.tokens,
+    )
+
+
+def _limits_at_start(asking: Asking, planner: Planner, floor: NoiseFloor) -> Limits:
+    """Return what noise leaves of the tolerance, as far as it is known before anything is decided."""
+    terms, noise = asking.terms, asking.noise
+    n, found = len(terms.questions), noise.start if noise else None
+    return limits(terms.tolerance, terms.metric.name, found, floor.delta_nats, n, planner.n_presentations / n)
+
+
+def _at_risk(decision: Decision, risk: ItemRisk, alpha: float) -> Decision:
+    """Return how an interval decides that is about questions like these: without a session's limit at the usual risk."""
+    if risk.limit is not None and not alpha:
+        raise no_share(risk)
+    return dataclasses.replace(decision, alpha=DEFAULT_RISK if risk.limit is None else alpha, is_interval=True)
 
 
 def _why_everything(asking: Asking, planner: Planner) -> str:

@@ -39,6 +39,8 @@ class Estimate:
     """By effect: what would be sent on average."""
     trouble: str | None = None
     """Why no verdict can come of it."""
+    seconds: float | None = None
+    """About how long `sent_tokens` take on this machine; `None` where the model cannot say."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -74,6 +76,7 @@ def estimate(asking: Asking, planner: Planner, alpha: float) -> Estimate:
         presentations=planner.n_presentations * budget, prompt_tokens=round(prompt * scale),
         sent_tokens=round(sent * scale), alpha=alpha, method="sequential" if stops else "exhaustive",
         expected_tokens=expected, trouble=_trouble(bound, alpha, units) if terms.must_test else None,
+        seconds=_seconds(terms.model, round(sent * scale)),
     )  # fmt: skip
 
 
@@ -83,6 +86,7 @@ def search_estimate(model: Any, requests: Sequence[Request]) -> Estimate:
     return Estimate(
         title="same answer (search), for each example", metric="", tolerance=0.0, questions=1, presentations=len(requests),
         prompt_tokens=prompt, sent_tokens=sent, alpha=0.0, method="search", expected_tokens={},
+        seconds=_seconds(model, sent),
     )  # fmt: skip
 
 
@@ -92,6 +96,11 @@ def _trouble(bound: float, alpha: float, units: int) -> str | None:
         told = "more than 100,000" if needed is None else f"{needed:,}"
         return f"HOLDS is out of reach: it takes at least {told} draws or clusters at this tolerance and risk, {units:,} are planned"
     return None
+
+
+def _seconds(model: Any, tokens: int) -> float | None:
+    say = getattr(model, "planned_seconds", None)
+    return None if say is None else float(say(tokens))
 
 
 def _tokens(model: Any, requests: Sequence[Request]) -> tuple[int, int]:

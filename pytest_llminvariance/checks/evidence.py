@@ -19,10 +19,14 @@ from pytest_llminvariance.measures.metrics import (
     UNKNOWN,
     Interval,
     Metric,
+    Number,
     mean_interval,
 )
+from pytest_llminvariance.measures.movement import could_move
+from pytest_llminvariance.measures.noise import Noise
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.questions.presentation import Presentation
 
 Reach = Literal["sent", "same", "untold", "unplanned"]
 """Of a part: sent differently; the same bytes each time; fewer than two digests; no two presentations that differ in it alone."""
@@ -43,6 +47,8 @@ class Evidence:
     """Log-probabilities closer than this are a tie: the engine's own noise."""
     foreign: tuple[tuple[AnswerDistribution, ...], ...] = ()
     """Answers under foreign stems: by stem, then by draw."""
+    stems: tuple[Presentation, ...] = ()
+    """The question's presentation under each of them."""
 
     @property
     def reached(self) -> bool:
@@ -69,6 +75,8 @@ class Answers:
     """The metric of each question."""
     moves: tuple[Interval, ...]
     """How far each question's answer moves under foreign stems; empty where no response is needed."""
+    could: tuple[Number, ...]
+    """How far a model that is always right would move."""
     decision: Decision
     verdict: Verdict | None = None
     """What a test has shown at its risk; `None` where everything was asked, so that numbers decide."""
@@ -84,6 +92,8 @@ class Answers:
     """Of all distinct prompts, whether or not they were remembered."""
     runtime: tuple[Guard, ...] = ()
     """Guards on the engine: noise between batches, and drift while it was asked."""
+    noise: Noise | None = None
+    """Answers that change by themselves; `None` where none do."""
 
 
 def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Sequence[Reply]) -> Evidence:
@@ -93,13 +103,14 @@ def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Seque
         read_reply(reply, probe.presentation, probe.readout or sheet.readout)
         for probe, reply in zip(plan.probes, row, strict=True)
     )
+    stems = sheet.foreign[number] if sheet.foreign else ()
     foreign = tuple(
         tuple(read_reply(reply, shown, sheet.readout) for reply in foreign_replies[place * n : (place + 1) * n])
-        for place, shown in enumerate(sheet.foreign[number] if sheet.foreign else ())
+        for place, shown in enumerate(stems)
     )
     sent = tuple(reply.sent_sha256 for reply in row)
     repeats = repeats_of(plan, sent, [answer.status == "missing" for answer in answers])
-    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, foreign)
+    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, foreign, stems)
 
 
 def reach_of(plan: Plan, sent: Sequence[str]) -> tuple[Reach, ...]:
@@ -148,18 +159,27 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
     )
 
 
-def movements(evidence: Sequence[Evidence], metric: Metric, samples: int) -> tuple[Interval, ...]:
-    """Return how far each question's answer moves under foreign stems, by the metric where it compares two answers."""
-    measure = (METRICS["flip_rate"] if metric.pooled or metric.name == "unchanged" else metric).measure
-    return tuple(
+PAIRWISE = {"unchanged": "flip_rate", "trait_shift": "score_gap"}
+"""What compares two answers in the units of a metric that pools, or turns round, what it compares; of others that pool flip_rate."""
+
+
+def movements(
+    evidence: Sequence[Evidence], metric: Metric, samples: int
+) -> tuple[tuple[Interval, ...], tuple[Number, ...]]:
+    """Return how far each question's answer moves under foreign stems, and how far that of a perfect model would."""
+    pairwise = metric
+    if metric.pooled or metric.name in PAIRWISE:
+        pairwise = METRICS[PAIRWISE.get(metric.name, "flip_rate")]
+    moves = tuple(
         mean_interval(
             [
-                measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
+                pairwise.measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
                 for answers in item.foreign
             ]
         )
         for item in evidence
     )
+    return moves, tuple(could_move(item.plan.question, item.stems, pairwise, samples) for item in evidence)
 
 
 def all_answers(
@@ -169,15 +189,20 @@ def all_answers(
     kept: list[Evidence] = []
     values: list[Interval] = []
     moves: list[Interval] = []
+    could: list[Number] = []
     for item in evidence:
         values += measure_questions([item], metric)
-        moves += movements([item], metric, 1) if needs_response else ()
+        if needs_response:
+            moved, may = movements([item], metric, 1)
+            moves += moved
+            could += may
         kept.append(without_numbers(item) if light else item)
     n = len(kept)
     return Answers(
         evidence=tuple(kept),
         values=tuple(values),
         moves=tuple(moves),
+        could=tuple(could),
         decision=Decision(method="exhaustive", alpha=0.0, n=n, n_planned=n, note=note),
     )
 

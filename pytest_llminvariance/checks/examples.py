@@ -29,6 +29,8 @@ def nearest_pair(evidence: Sequence[Evidence], *, wants_change: bool = False) ->
     for place, item in enumerate(evidence):
         first = item.plan.probes[0]
         for index in item.counted[1:]:
+            if item.plan.probes[index].draw is not None and item.plan.probes[index].presentation == first.presentation:
+                continue  # the same prompt, drawn again: no counter-example
             value = flip(item.answers[0], item.answers[index], item.delta_nats)
             if item.reached and ((1 - value.high) if wants_change else value.low):
                 found.append((_distance(first, item.plan.probes[index]), place, index))

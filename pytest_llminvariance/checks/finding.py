@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import guards_of
-from pytest_llminvariance.checks.properties.base import Property
-from pytest_llminvariance.checks.verdict import Finding, QuestionEffect, Verdict, decide
+from pytest_llminvariance.checks.properties.base import Pooled, Property
+from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
+from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.likert import KEPT, kept
 from pytest_llminvariance.measures.metrics import (
+    DELTA_NATS,
     UNKNOWN,
     Ends,
     Interval,
@@ -28,26 +30,31 @@ from pytest_llminvariance.measures.metrics import (
     score_ends,
     trait_shift,
 )
-from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.measures.noise import Limits, limits
 
 
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
-    evidence, values = answers.evidence, answers.values
-    effect = pooled_effect(evidence, metric) if metric.pooled else mean_interval(values)
+    evidence = answers.evidence
+    own, effect, values = _measured(answers, property, metric)
     causes = Counter(cause for item in evidence for cause in causes_of(item))
     n_answers = sum(len(item.answers) for item in evidence)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
     numbers: dict[str, Any] = {
-        "count": count_words(evidence, metric),
+        "count": count_words(evidence, metric) if own is None else own.count,
         "per_question": per_question(*_by_question(evidence, values)),
-        "details": _details(evidence, seen, effect, answers.samples),
+        "details": _details(evidence, seen, effect, answers.samples) | _own_details(own) | _noise_details(answers),
         "versions": package_versions(),
     }
-    guards = guards_of(answers, property, limit)
-    verdict, reasons = decide(effect, limit, guards, causes, n_answers, answers.verdict)
+    sure, shown = _told(answers, effect)
+    ends, noise = _ends(answers, metric, limit, known), str(answers.noise or "")
+    guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
+    verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
+    if verdict is Verdict.UNDECIDED and causes[WITHIN_NOISE]:
+        reasons = (*reasons, _what_noise_decides(evidence))
     if verdict is Verdict.UNDECIDED:
-        reasons = (*answers.reasons, *reasons)
+        told = [guard.text for guard in guards if guard.name == "answered" and guard.text not in reasons]
+        reasons = (*answers.reasons, *reasons, *told)
     return Finding(
         **{**numbers, **known},
         metric=metric.name,
@@ -63,6 +70,51 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     )
 
 
+def _measured(
+    answers: Answers, property: Property, metric: Metric
+) -> tuple[Pooled | None, Interval, Sequence[Interval]]:
+    """Return a property's own number where it has one, the effect, and the value of each question."""
+    if metric.own and property.own is not None:
+        own = property.pool(answers.evidence, answers.decision.alpha if answers.decision.is_interval else None)
+        return own, own.effect, tuple(own.values)
+    effect = pooled_effect(answers.evidence, metric) if metric.pooled else mean_interval(answers.values)
+    return None, effect, answers.values
+
+
+def _own_details(own: Pooled | None) -> dict[str, Any]:
+    """Return what a property's own number says besides its effect."""
+    if own is None:
+        return {}
+    return {"estimates": {name: found.to_json() for name, found in own.estimates.items()}, **own.details}
+
+
+def _what_noise_decides(evidence: Sequence[Evidence]) -> str:
+    names = list(dict.fromkeys(item.plan.question.name for item in evidence if WITHIN_NOISE in causes_of(item)))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    nats = max(item.delta_nats for item in evidence)
+    return (
+        f"noise of {nats:.2g} nat decides {', '.join(names[:5])}{more}: float32 is less noisy than 16 bits (--invariance-dtype=float32)"
+    )  # fmt: skip
+
+
+def _ends(answers: Answers, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Limits | None:
+    """Return what noise leaves of the tolerance; `None` where there is none."""
+    noise, delta = answers.noise, answers.evidence[0].delta_nats
+    if noise is None and delta <= DELTA_NATS:
+        return None
+    n = known["questions_planned"]
+    return limits(limit, metric.name, noise.all if noise else None, delta, n, known["presentations_planned"] / n)
+
+
+def _told(answers: Answers, effect: Interval) -> tuple[Interval, Verdict | None]:
+    """Return what decides: the effect, or what a test has shown; where noise is allowed for, the test's bounds."""
+    decision = answers.decision
+    if answers.noise is None or answers.verdict in (None, Verdict.UNDECIDED) or decision.lower is None:
+        return effect, answers.verdict
+    assert decision.upper is not None  # noqa: S101 - both or none
+    return Interval(decision.lower, decision.upper), None
+
+
 def _by_question(
     evidence: Sequence[Evidence], values: Sequence[Interval]
 ) -> tuple[Sequence[Evidence], Sequence[Interval]]:
@@ -76,9 +128,7 @@ def _by_question(
     return firsts, [mean_interval([values[place] for place in places]) for places in rows.values()]
 
 
-def _details(
-    evidence: Sequence[Evidence], seen: Sequence[Evidence], effect: Interval, samples: int
-) -> Mapping[str, Any]:
+def _details(evidence: Sequence[Evidence], seen: Sequence[Evidence], effect: Interval, samples: int) -> dict[str, Any]:
     same = {
         "question_hashes": tuple(dict.fromkeys(item.plan.question.content_hash for item in evidence)),
         "template_sha256": evidence[0].plan.probes[0].presentation.template.content_hash,
@@ -102,6 +152,11 @@ def _details(
     }
 
 
+def _noise_details(answers: Answers) -> dict[str, Any]:
+    noise = answers.noise
+    return {} if noise is None else {"noise": {"start": asdict(noise.start), "all": asdict(noise.all)}}
+
+
 def readings(evidence: Sequence[Evidence]) -> Mapping[str, int]:
     """Count how texts were read, by language and rule; empty where no answer is a text."""
     counts = Counter(answer.reading for item in evidence for answer in item.answers if answer.reading)
@@ -113,7 +168,13 @@ def causes_of(item: Evidence) -> tuple[str, ...]:
     if not item.reached:
         return ("not reached",) * len(item.answers)
     open_answers = [answer for answer in item.compared if len(answer.outcomes(item.delta_nats)) > 1]
-    return tuple(answer.contradiction or ("tie" if answer.is_known else answer.status) for answer in open_answers)
+    return tuple(
+        answer.contradiction or (_tie(answer) if answer.is_known else answer.status) for answer in open_answers
+    )
+
+
+def _tie(answer: AnswerDistribution) -> str:
+    return "tie" if len(answer.outcomes(DELTA_NATS)) > 1 else WITHIN_NOISE
 
 
 def per_question(evidence: Sequence[Evidence], values: Sequence[Interval]) -> tuple[QuestionEffect, ...]:
@@ -152,9 +213,11 @@ def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[flo
     for item in evidence:
         twice = {item.sent[index] for index in item.repeats}
         for index in item.plan.balanced or ():
-            outcomes = item.answers[index].outcomes(item.delta_nats)
+            answer = item.answers[index]
+            outcomes = answer.outcomes(item.delta_nats)
             order = item.plan.probes[index].presentation.order
-            if min(outcomes) < 0 or not item.answers[index].is_known or item.sent[index] in twice:
+            is_open = not answer.is_known or (answer.unlisted > 0 and len(outcomes) > 1)
+            if min(outcomes) < 0 or is_open or item.sent[index] in twice:
                 n_open += 1
                 continue
             rows.setdefault(len(order), []).append([(content in outcomes) / len(outcomes) for content in order])
@@ -209,24 +272,16 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     The middle of an odd scale keeps both, so it says nothing about either; open answers are `other`.
     `None` where no presentation is the reverse of another.
     """
-    counts = dict.fromkeys(("content", "position", "both", "other"), 0)
+    counts = dict.fromkeys(KEPT, 0)
     for item in evidence:
         probes = [(n, item.plan.probes[n]) for n in item.counted]
         found = {probe.presentation.parts: n for n, probe in probes if probe.readout is None}
         for parts, index in found.items():
             turned = found.get((parts[0][::-1], *parts[1:]))
             if turned is not None and index < turned:
-                counts[_kept(item.plan.probes[index].presentation, item, index, turned)] += 1
+                first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
+                counts[kept(item.plan.probes[index].presentation, first, second)] += 1
     return counts if any(counts.values()) else None
-
-
-def _kept(shown: Presentation, item: Evidence, index: int, turned: int) -> str:
-    first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
-    if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
-        return "other"
-    (a,), (b,) = first, second
-    content, position = a == b, shown.position_of(a) == len(shown.order) - 1 - shown.position_of(b)
-    return "both" if content and position else "content" if content else "position" if position else "other"
 
 
 def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
@@ -260,17 +315,3 @@ def majority(item: Evidence, samples: int) -> Evidence:
         probes.append(dataclasses.replace(item.plan.probes[start], draw=None))
     plan = dataclasses.replace(item.plan, probes=tuple(probes))
     return dataclasses.replace(item, plan=plan, answers=tuple(answers), repeats=frozenset())
-
-
-_version = functools.cache(importlib.metadata.version)  # a file is read for each
-
-
-def package_versions(*more: str) -> dict[str, str]:
-    """Return the versions of what determines answers and numbers, and of packages that are named beside them."""
-    found = {}
-    for name in ("pytest-llminvariance", "torch", "transformers", *more):
-        try:
-            found[name] = _version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

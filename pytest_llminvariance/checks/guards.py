@@ -16,10 +16,14 @@ from pytest_llminvariance.checks.refusals import movement_bound
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Number, mean_interval
+from pytest_llminvariance.measures.movement import needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
+from pytest_llminvariance.questions.foreign_stems import Kinds, kinds
 from pytest_llminvariance.questions.question import MIN_KNOWN, Question, name_of_unit
 
 MIN_MASS = 0.5
+MIN_TELLING = 4
+"""Different questions of the suite that show a model to be blind: one alone may just be too hard."""
 GUESSING_RISK = 0.05
 """Chance that a model which guesses passes for one that knows; above the mean alone it would be a half."""
 
@@ -36,26 +40,34 @@ def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Gua
     return found
 
 
-def _responsive(answers: Answers, bound: Fraction) -> Guard:
+def _responsive(answers: Answers, most: Fraction) -> Guard:
+    evidence, n = answers.evidence, len(answers.could)
+    need = sum(needed_movement(most, amount) for amount in answers.could) / n
+    found = kinds([(item.plan.question, item.stems) for item in evidence])
     if answers.responsive is not None:
-        return responsiveness(answers.responsive.lower, bound, passed=answers.answered_for, at_least=True)
-    moved = mean_interval(answers.moves).low
-    return responsiveness(moved, bound, passed=moved > bound)
+        lower = max(0.0, answers.responsive.lower - (most - need))
+        return responsiveness(lower, need, passed=answers.answered_for, found=found, at_least=True)
+    moved = mean_interval(answers.moves)
+    is_shown = moved.high <= need and found.telling >= MIN_TELLING
+    return responsiveness(moved.low, need, passed=moved.low > need, found=found, is_blind=is_shown)
 
 
-def responsiveness(moved: Number, bound: Fraction, *, passed: bool, at_least: bool = False) -> Guard:
-    """Require that another stem moves the answer by more than the bound. Ties do not count as movement.
+def responsiveness(
+    moved: Number, need: Number, *, passed: bool, found: Kinds, at_least: bool = False, is_blind: bool = False
+) -> Guard:
+    """Require that another stem moves the answer by more than is needed. Ties do not count as movement.
 
-    `moved` is the mean over all questions, or with `at_least` its lower bound where not all were asked.
+    `moved` is the mean over all questions, or with `at_least` its lower bound where not all were asked. `is_blind`:
+    that it moves by more is ruled out, under stems that ask for another answer.
     """
     amount = f"{'at least ' if at_least else ''}{float(moved):.2g}"
-    says = f"under another question's stem the answer moves by {amount} (must exceed {float(bound):.2g})"
-    bad = (
-        f"that the model reads the question is not shown: {says}"
-        if at_least
-        else f"the model hardly reads the question: {says}"
+    says = f"under another question's stem the answer moves by {amount} (must exceed {float(need):.2g})"
+    if passed:
+        return Guard(name="responsive", passed=True, text=says)
+    not_shown = f"that the model reads the question is not shown: {says}; {found}"
+    return Guard(
+        name="responsive", passed=False, text=f"the model hardly reads the question: {says}" if is_blind else not_shown
     )
-    return Guard(name="responsive", passed=passed, text=says if passed else bad)
 
 
 def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True, by_cluster: bool = False) -> list[Guard]:
@@ -74,7 +86,7 @@ def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True, b
     known = [_accuracy(evidence, by_cluster=by_cluster)] if needs_accuracy else []
     answers = [answer for item in evidence for answer in item.answers]
     return [
-        planned, *_reached(evidence), mass_guard(answers), _preference(evidence), *known, *_contradictions(answers),
+        planned, *missing_guards(answers), *_reached(evidence), mass_guard(answers), _preference(evidence), *known, *_contradictions(answers),
     ]  # fmt: skip
 
 
@@ -139,6 +151,24 @@ def _told(evidence: Sequence[Evidence]) -> list[Guard]:
     return [Guard(name="reached", passed=False, text=says)]
 
 
+def missing_guards(answers: Sequence[AnswerDistribution]) -> list[Guard]:
+    """Say how many prompts got no answer and why the first did not; where none got one, nothing else is worth saying."""
+    lost = [answer for answer in answers if answer.status == "missing"]
+    if not lost:
+        return []
+    every = len(lost) == len(answers)
+    why = _short(next((answer.said for answer in lost if answer.said), "the reason is not known"), 200)
+    says = (
+        f"{'all ' if every else ''}{len(lost):,}{'' if every else f' of {len(answers):,}'} prompts failed; first: {why}"
+    )
+    return [Guard(name="answered", passed=False if every else None, text=says, blocks="both" if every else "nothing")]
+
+
+def _short(text: str, width: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
 def mass_guard(answers: Iterable[AnswerDistribution]) -> Guard:
     """Require that answers name options, where the readout measures it."""
     all_of_them = list(answers)
@@ -150,7 +180,9 @@ def mass_guard(answers: Iterable[AnswerDistribution]) -> Guard:
     mean = math.fsum(masses) / len(masses)
     over = "" if len(masses) == len(all_of_them) else f", over {len(masses):,} of {len(all_of_them):,} answers"
     says = f"mean mass on the options {mean:.3f} (at least {MIN_MASS:g}{over})"
-    bad = f"{says}: most answers name no option. Use another template, labels or readout"
+    first = next((answer.said for answer in all_of_them if answer.mass == 0 and answer.said.strip()), "")
+    quoted = f", such as {_short(first, 80)!r}" if first else ""
+    bad = f"{says}: most answers name no option{quoted}. Use another template, labels or readout"
     return Guard(name="mass on options", passed=mean >= MIN_MASS, text=says if mean >= MIN_MASS else bad, blocks="both")
 
 

@@ -13,13 +13,15 @@ from pytest_llminvariance.questions.labels import fold_label
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.references import label_clash, option_forms
-from pytest_llminvariance.questions.template import Template, as_template
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Product, Transform
 from pytest_llminvariance.transforms.showing import CLASHES
 
 MAX_LEFT_OUT = Fraction(1, 5)
 """Share of a suite that may be left out; the rest says too little about the suite with more."""
 NAMED = 5
+BY_DIGIT = dataclasses.replace(DEFAULT_TEMPLATE, name="by digit", labels=tuple(map(str, range(1, 27))))
+"""The usual way of asking for options that are letters themselves."""
 LeftOut = Mapping[str, Sequence[str]]
 """Names of questions by the reason, as it follows "they"."""
 
@@ -58,6 +60,16 @@ def leave_out(
     return tuple(kept or questions[:1]), left
 
 
+def other_labels(
+    property: Property, questions: Sequence[Question], left: LeftOut, readout: str
+) -> tuple[tuple[Question, ...], LeftOut, Template] | None:
+    """Return what to ask under digits, where too many questions have a letter of the usual labels as an option."""
+    if Fraction(len(left.get(CLASHES, ())), len(questions)) <= MAX_LEFT_OUT:
+        return None
+    kept, still = leave_out(property, questions, BY_DIGIT, readout)
+    return None if still.get(CLASHES) else (kept, still, BY_DIGIT)
+
+
 def _parts(transform: Transform | None) -> tuple[Transform, ...]:
     return () if transform is None else transform.parts if isinstance(transform, Product) else (transform,)
 
@@ -78,6 +90,8 @@ def with_left_out(finding: Finding, left: LeftOut) -> Finding:
     passed = Fraction(len(names), whole) <= MAX_LEFT_OUT
     told = "; ".join(f"{len(row)} {why}: {_named(row)}" for why, row in left.items())
     text = f"{len(names):,} of {whole:,} questions are left out (at most {float(MAX_LEFT_OUT):.0%}): {told}"
+    if not passed and CLASHES in left:
+        text += ". Use labels that are no option's text (labels= of a template), or readout='option'"
     guard = Guard(name="left out", passed=passed, text=text, blocks="both")
     details = {**finding.details, "left_out": {why: tuple(row) for why, row in left.items()}}
     finding = dataclasses.replace(finding, guards=(*finding.guards, guard), details=details)

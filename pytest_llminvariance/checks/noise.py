@@ -1,7 +1,8 @@
 """The noise floor: how far the same prompt's answer moves when only its company changes.
 
 The same prompts are asked alone, all together, and in mixed batches. What moves between these says nothing
-about the prompt, so differences below it are ties (interval-valued answers), and no tolerance can be smaller.
+about the prompt, so differences below it are ties (interval-valued answers), and a share of answers that change
+by themselves is taken off the effect (`measures/noise`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import hashlib
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
-from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor
+from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, Replicates, moved_nats
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.keys import owner_of
 from pytest_llminvariance.models.protocol import (
     AnyModel,
     LabelReply,
@@ -33,8 +38,24 @@ from pytest_llminvariance.questions.question import Questions, as_questions
 from pytest_llminvariance.questions.template import Template
 
 MIXED_BATCH = 5
-MAX_PROMPTS = 30
+N_BEFORE = 3
+"""Replies before a check to each prompt that is asked again at its end."""
 QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The noise of a model, and the prompts that every check asks again at its end."""
+
+    floor: NoiseFloor
+    probes: list[Probe] = field(default_factory=list)
+    rows: list[list[Reply]] = field(default_factory=list)
+    """The last three replies to each: alone, in company, in company again; later those at the end of checks."""
+
+    @property
+    def requests(self) -> list[Request]:
+        """What is asked."""
+        return [request_for(probe.presentation, probe.readout or self.floor.readout) for probe in self.probes]
 
 
 def noise_floor(
@@ -47,8 +68,9 @@ def noise_floor(
 ) -> NoiseFloor:
     """Measure how far answers move when the same prompts are asked alone, together and in mixed batches.
 
-    Checks that follow in the same session count differences below the largest change of the margin as ties.
-    Costs up to 30 prompts asked one by one, and these again in two or more batches.
+    Checks that follow in the same session count differences below the largest change of the margin as ties, and take
+    answers that change by themselves off their effect; the more pairs, the less is left open.
+    Costs up to `pairs` prompts asked one by one, and these again in one or more batches.
 
     Raises:
         UsageError: for fewer than 59 pairs, or bad questions.
@@ -57,30 +79,65 @@ def noise_floor(
         raise UsageError(f"pairs is {pairs!r}, but must be a whole number from {MIN_PAIRS}: fewer say too little")
     subject = model_of(model)
     way = resolve_readout(readout, subject)
-    shown = []
+    rows = []
     for question in as_questions(questions):
-        orders = itertools.islice(itertools.permutations(range(len(question.options))), MAX_PROMPTS)
-        shown += [Presentation(question, order=order, template=template) for order in orders]
-    first = sorted(shown, key=lambda item: item.order != tuple(range(len(item.order))))
-    return measure_noise(subject, first[:MAX_PROMPTS], way, pairs)
+        orders = itertools.islice(itertools.permutations(range(len(question.options))), pairs)
+        rows.append([Probe(Presentation(question, order=order, template=template)) for order in orders])
+    return measure_noise(subject, spread(rows, pairs), way, pairs).floor
 
 
-def measure_noise(model: Model, shown: Sequence[Presentation], readout: str, pairs: int = MIN_PAIRS) -> NoiseFloor:
-    """Measure on these presentations, and remember the result for the checks that follow."""
-    requests = [request_for(presentation, readout) for presentation in shown]
+def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:
+    """Return up to `most` distinct probes, spread over the rows of all questions, half of them as written.
+
+    As written and otherwise shown take turns from question to question, for noise may differ between them, and each
+    weighs a half in a comparison.
+    """
+    n = len(rows)
+    some = rows if n <= most else [rows[number * n // most] for number in range(most)]
+    turned = [row if number % 2 == 0 else (*row[1:2], *row[:1], *row[2:]) for number, row in enumerate(some)]
+    turns = (probe for turn in itertools.zip_longest(*turned) for probe in turn if probe is not None)
+    return list(itertools.islice(dict.fromkeys(turns), most))
+
+
+def measure_noise(model: Model, probes: Sequence[Probe], readout: str, pairs: int = MIN_PAIRS) -> Measured:
+    """Measure on these probes, and remember the result for the checks that follow."""
+    requests = [request_for(probe.presentation, probe.readout or readout) for probe in probes]
     rows = replicas(model, requests, math.ceil(pairs / len(requests)))
-    found = _summary(model, shown, readout, rows)
+    found = Measured(_summary(model, probes, readout, rows))
+    watch(model, found, probes, [row[:MIN_PAIRS] for row in rows[:2]])
     known = current_run.get().noise
     if known is not None:
-        known[model.name, model.fingerprint, readout] = found
+        known[noise_key(model, readout)] = found
     return found
+
+
+def watch(model: Model, measured: Measured, probes: Sequence[Probe], rows: Sequence[list[Reply]] = ()) -> None:
+    """Ask the first of these probes, which every check asks again at its end, until there are three replies to each."""
+    measured.probes[:] = probes[:MIN_PAIRS]
+    measured.rows[:] = rows
+    while len(measured.rows) < N_BEFORE:
+        measured.rows.append(answers_of(model, measured.requests))
+
+
+def forget_noise(model: Model, measured: Measured) -> None:
+    """Measure anew in the next check: the model is not what it was."""
+    (current_run.get().noise or {}).pop(noise_key(model, measured.floor.readout), None)
+
+
+def known_noise(model: Model, readout: str) -> Measured | None:
+    """Return what was measured in this session; `None` where nothing was."""
+    return (current_run.get().noise or {}).get(noise_key(model, readout))
+
+
+def noise_key(model: Model, readout: str) -> tuple[object, ...]:
+    """Return by what noise is remembered: as answers are, so that two models of one name share nothing."""
+    return model.name, model.fingerprint, owner_of(model), readout
 
 
 def delta_nats(model: Model, readout: str) -> float:
     """Return below which difference of log-probabilities two answers are a tie: measured noise, at least 1e-4."""
-    known = (current_run.get().noise or {}).get((model.name, model.fingerprint, readout))
-    measured = 0.0 if known is None or math.isnan(known.margin_max_nats) else known.margin_max_nats
-    return max(DELTA_NATS, measured)
+    measured = known_noise(model, readout)
+    return DELTA_NATS if measured is None else measured.floor.delta_nats
 
 
 def replicas(model: Model, requests: Sequence[Request], n_batches: int) -> list[list[Reply]]:
@@ -106,38 +163,100 @@ def replicas(model: Model, requests: Sequence[Request], n_batches: int) -> list[
     return rows
 
 
-def _summary(model: Model, shown: Sequence[Presentation], readout: str, rows: Sequence[Sequence[Reply]]) -> NoiseFloor:
-    margins, logprobs, changed = [], [], 0
-    for row in rows[1:]:
-        for presentation, alone, together in zip(shown, rows[0], row, strict=True):
-            one, other = (read_reply(reply, presentation, readout) for reply in (alone, together))
-            changed += one.outcomes(0.0) != other.outcomes(0.0)
-            if one.log_weights is None or other.log_weights is None:
-                continue
-            top, second = sorted(range(one.k), key=lambda content: -one.log_weights[content])[:2]  # type: ignore[index]
-            margins.append(abs(_gap(one.log_weights, top, second) - _gap(other.log_weights, top, second)))
-            logprobs.append(_largest_change(alone, together))
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to the same prompt."""
+
+    one: AnswerDistribution
+    other: AnswerDistribution
+
+    @property
+    def is_known(self) -> bool:
+        """False where one of them may have been anything, so that the pair tells nothing."""
+        return self.one.is_known and self.other.is_known
+
+    def jumps(self, delta_nats: float) -> bool:
+        """Return whether they differ by more than a tie within `delta_nats` explains."""
+        return not self.one.outcomes(delta_nats) & self.other.outcomes(delta_nats)
+
+    def moves(self, delta_nats: float) -> bool:
+        """Return whether they differ by more than `delta_nats`, whether or not the answer changed."""
+        return self.jumps(delta_nats) or (self.margin_nats or 0.0) > delta_nats
+
+    @property
+    def margin_nats(self) -> float | None:
+        """How far the log-probability between the top two moved; `None` for texts."""
+        one, other = self.one.log_weights, self.other.log_weights
+        if one is None or other is None:
+            return None
+        top, second = sorted(range(self.one.k), key=lambda content: -one[content])[:2]
+        before, after = one[top] - one[second], other[top] - other[second]
+        is_listed = not (self.one.unlisted or self.other.unlisted)
+        return _change(before, after) if is_listed or math.isfinite(before + after) else None
+
+
+def pairs_of(probes: Sequence[Probe], before: Sequence[Reply], after: Sequence[Reply], readout: str) -> list[Pair]:
+    """Return the answers to each probe before and after, where both are known."""
+    found = (pair_of(probe, one, other, readout) for probe, one, other in zip(probes, before, after, strict=True))
+    return [pair for pair in found if pair.is_known]
+
+
+def pair_of(probe: Probe, before: Reply, after: Reply, readout: str) -> Pair:
+    """Return the answers to a probe before and after."""
+    one, other = (read_reply(reply, probe.presentation, probe.readout or readout) for reply in (before, after))
+    return Pair(one, other)
+
+
+def moved_beyond(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
+    """Count pairs that moved by more than `delta_nats`, whether or not their answer changed."""
+    return Replicates(sum(pair.moves(delta_nats) for pair in pairs), len(pairs))
+
+
+def jumped(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
+    """Count pairs whose answer changed by more than a tie explains."""
+    return Replicates(sum(pair.jumps(delta_nats) for pair in pairs), len(pairs))
+
+
+def _summary(model: Model, probes: Sequence[Probe], readout: str, rows: Sequence[Sequence[Reply]]) -> NoiseFloor:
+    pairs = [pair for row in rows[1:] for pair in pairs_of(probes, rows[0], row, readout)]
+    replies = [both for row in rows[1:] for both in zip(rows[0], row, strict=True)]
+    logprobs = [moved for both in replies if (moved := _largest_change(*both)) is not None]
+    margins = [pair.margin_nats for pair in pairs if pair.margin_nats is not None]
+    delta = _tie_width(pairs)
     return NoiseFloor(
         model=model.name,
         readout=readout,
-        n_pairs=len(shown) * (len(rows) - 1),
+        n_pairs=len(pairs),
         margin_max_nats=max(margins, default=math.nan),
         margin_quantiles_nats=_quantiles(margins),
         logprob_max_nats=max(logprobs, default=math.nan),
         logprob_quantiles_nats=_quantiles(logprobs),
-        changed_answers=changed,
+        changed_answers=sum(pair.one.outcomes(0.0) != pair.other.outcomes(0.0) for pair in pairs),
+        delta_nats=delta,
+        jumps=jumped(pairs, delta).changed,
     )
 
 
-def _gap(weights: Sequence[float], top: int, second: int) -> float:
-    gap = weights[top] - weights[second]
-    return math.inf if math.isnan(gap) else gap
+def _tie_width(pairs: Sequence[Pair]) -> float:
+    """Return the largest change of a margin that is no jump: an answer that changes within it was nearly a tie."""
+    delta = 0.0
+    wider = DELTA_NATS
+    while wider > delta:
+        delta = wider
+        wider = max([delta, *(pair.margin_nats or 0.0 for pair in pairs if not pair.jumps(delta))])
+    return delta
 
 
-def _largest_change(one: Reply, other: Reply) -> float:
-    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
-    pairs = zip(one.logprobs_nats, other.logprobs_nats, strict=True)
-    return max(0.0 if a == b else abs(a - b) for a, b in pairs)
+def _change(one: float, other: float) -> float:
+    """Return how far a number moved, at least 0; from no number to another without bound."""
+    moved = 0.0 if one == other else abs(one - other)
+    return moved if not math.isnan(moved) else 0.0 if math.isnan(one) and math.isnan(other) else math.inf
+
+
+def _largest_change(one: Reply, other: Reply) -> float | None:
+    if not isinstance(one, LabelReply | OptionReply) or not isinstance(other, LabelReply | OptionReply):
+        return None
+    return moved_nats(one, other)
 
 
 def _quantiles(values: Sequence[float]) -> dict[float, float]:

@@ -95,6 +95,11 @@ class Planner:
         plan = self.plan(index, number)
         return self.terms.property.fresh(plan, f"{seed}|{number}") if self.terms.claim == "orbit" else plan
 
+    def some_plans(self, most: int) -> tuple[Plan, ...]:
+        """Return the plans of up to `most` questions, spread over the suite."""
+        n = len(self.terms.questions)
+        return tuple(self.plan(number * n // min(n, most)) for number in range(min(n, most)))
+
     def all_plans(self) -> tuple[Plan, ...]:
         """Return the plans of all questions, in the order of the suite."""
         return tuple(map(self.plan, range(len(self.terms.questions))))

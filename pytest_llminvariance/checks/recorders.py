@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from pytest_llminvariance.checks.searches import SEARCH, of_pairs
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.protocol import Model, Reply, Request
@@ -67,8 +68,8 @@ class Recorder(Protocol):
         """Note that a check ended in an error of its own, without a finding."""
         ...
 
-    def searched(self, found: bool) -> None:  # noqa: FBT001
-        """Note that a pair of presentations was compared inside a search."""
+    def searched(self, counter_example: Finding | None = None) -> Finding | None:
+        """Note that a pair of presentations was compared inside a search; store and return what it found."""
         ...
 
 
@@ -97,6 +98,20 @@ class FindingList:
     def failed(self, finding_id: str, reason: str) -> None:
         """Keep nothing: the error itself reaches the caller."""
 
-    def searched(self, found: bool) -> None:  # noqa: ARG002, FBT001
-        """Count the pair."""
+    def searched(self, counter_example: Finding | None = None) -> Finding | None:
+        """Count the pair; of a search keep the last counter-example, which is the smallest."""
         self.searched_pairs += 1
+        if counter_example is None:
+            return None
+        same = (SEARCH, counter_example.title)
+        self.findings[:] = [finding for finding in self.findings if (finding.property, finding.title) != same]
+        return self.finished(":".join(same), of_pairs(counter_example, self.searched_pairs))
+
+
+class KeptFindings(FindingList):
+    """The recorder of a `with run()` that was given none: it changes no finding."""
+
+    def finished(self, finding_id: str, finding: Finding) -> Finding:  # noqa: ARG002 - nothing else is recorded
+        """Keep the finding as it is."""
+        self.findings.append(finding)
+        return finding

@@ -7,25 +7,25 @@ as, with the transform that shows it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from pytest_llminvariance.checks.left_out import LeftOut, leave_out
+from pytest_llminvariance.checks.left_out import LeftOut, leave_out, other_labels
 from pytest_llminvariance.checks.properties.base import Plan, Property
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
+from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
 from pytest_llminvariance.models.wrapping import as_model
-from pytest_llminvariance.questions.question import Question, Questions, as_questions, known_answers
+from pytest_llminvariance.questions.question import Question, as_questions, known_answers
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
-MIN_MOVEMENT = Fraction(1, 10)
 ORBIT_METRICS = ("flip_rate", "disagreement", "tv", "score_gap")
 
 
@@ -54,7 +54,7 @@ class Terms:
     must_test: bool
     """Whether not even everything planned would make the verdict exact."""
     least_movement: Fraction | None
-    """What foreign stems must move the answer by; `None` where no response is needed."""
+    """What foreign stems must move the answer by, at most; `None` where no response is needed."""
     n_known: int
     """Questions with a known answer, or clusters of them."""
 
@@ -62,7 +62,7 @@ class Terms:
 def settle(
     property: Property,
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     *,
     tolerance: float,
     metric: str | None,
@@ -82,9 +82,9 @@ def settle(
             "Use assert_same_answer(model, a, b) here, or move the check out of @given"
         )
     name = metric or ("excess_disagreement" if samples != 1 else property.metric)
-    about, limit = _claim(claim, samples, property, name), as_tolerance(tolerance)
-    run, asked_for = current_run.get(), as_questions(questions)
-    subject = (run.wrap or as_model)(model)
+    about, limit = _claim(property.claim or claim, samples, property, name), as_tolerance(tolerance)
+    run, asked_for = current_run.get(), as_questions(property.asked(questions))
+    subject = (run.wrap or as_model)(property.subject(model))
     set_aside = run.holdout
     if set_aside is not None:
         asked_for = set_aside.select(asked_for, subject.fingerprint)
@@ -93,13 +93,21 @@ def settle(
     ways = [resolve_readout(one, subject) for one in wanted]
     # a session that records gives nothing to a check outside of tests
     risk = run.risk or ItemRisk(None, 0.0 if run.recorder else DEFAULT_RISK)
+    if property.needs_probabilities and ways[0] == "text":
+        raise UsageError(
+            f"{property.title} compares probabilities, which readout='text' does not give. Use readout='label' or 'option', "
+            "and a model that has them"
+        )
     draws = samples > 1 or about == "orbit"
     why_all, least = _why_all(property, chosen, risk), movement_bound(property, limit)
-    asked_for, left = leave_out(property, asked_for, template, ways[0])
+    given = asked_for
+    asked_for, left = leave_out(property, given, template, ways[0])
+    if template is None and readout == "auto" and (found := other_labels(property, given, left, ways[0])):
+        asked_for, left, template = found
     return Terms(
         property=property, model=subject, questions=asked_for, left_out=left, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
-        must_test=draws or about == "population", least_movement=least,
+        must_test=draws or (about == "population" and not chosen.pooled), least_movement=least,
         n_known=known_answers(asked_for, by_cluster=about == "population"),
     )  # fmt: skip
 
@@ -113,8 +121,8 @@ def _why_all(property: Property, metric: Metric, risk: ItemRisk) -> str:
 
 
 def movement_bound(property: Property, tolerance: Fraction) -> Fraction | None:
-    """Return what another stem must move the answer by: more than max(0.10, twice the tolerance)."""
-    return max(MIN_MOVEMENT, 2 * tolerance) if property.needs_response else None
+    """Return what another stem must move the answer by, at most; `None` where no response is needed."""
+    return bound_of_movement(tolerance) if property.needs_response else None
 
 
 def as_tolerance(tolerance: object) -> Fraction:
@@ -155,7 +163,7 @@ def _claim(claim: object, samples: object, property: Property, metric: str) -> C
             "claim='orbit' is about all orders, from fresh samples of them: it goes with orders='sample', n=..., and "
             "flip_rate, disagreement, tv or score_gap. Other designs are asked whole: use claim='suite'"
         )
-    if claim == "population" and metric in ("position_bias", "trait_shift"):
+    if claim == "population" and (known := METRICS.get(metric)) and known.pooled and not known.own:
         raise UsageError(
             f"{metric!r} pools all questions, so claim='population' is not known for it. Use claim='suite'"
         )
@@ -165,11 +173,13 @@ def _claim(claim: object, samples: object, property: Property, metric: str) -> C
 def metric_for(name: str, property: Property, questions: Sequence[Question], samples: int, claim: str) -> Metric:
     """Return the metric as a check uses it, or raise where property, questions or samples do not go with it."""
     if not isinstance(name, str) or name not in METRICS:
-        raise UsageError(f"there is no metric {name!r}; the metrics are {', '.join(METRICS)}")
+        raise UsageError(
+            f"there is no metric {name!r}; the metrics are {', '.join(n for n, one in METRICS.items() if not one.own)}"
+        )
     metric = METRICS[name] if samples == 1 else excess_disagreement(samples)
     if claim == "orbit":
         metric = of_all_orders(metric)
-    if (name == "unchanged") != (property.metric == "unchanged"):
+    if name != property.metric and (metric.own or METRICS[property.metric].own):
         raise UsageError(f"metric {name!r} cannot be used for {property.title}. Use {property.metric!r}")
     if metric.needs_full_design and property.samples_the_orbit:
         raise UsageError(

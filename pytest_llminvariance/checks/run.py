@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pytest_llminvariance.checks.recorders import AnswerSink, Recorder
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
     from pytest_llminvariance.checks.verdict import Finding
-    from pytest_llminvariance.measures.noise import NoiseFloor
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
 
@@ -52,8 +51,8 @@ class Run(NamedTuple):
     """The share of the session's risk that the current test may spend; `None`: everything planned is asked."""
     seeds: Callable[[], SeedLedger] | None = None
     """Gives the seeds that suites were first asked with; `None` notices no second seed."""
-    noise: MutableMapping[tuple[str, str, str], NoiseFloor] | None = None
-    """Measured noise by model, fingerprint and readout; `None` remembers nothing."""
+    noise: MutableMapping[tuple[object, ...], Any] | None = None
+    """Measured noise by model and readout; `None` remembers nothing."""
     answers: AnswerSink | None = None
     """Writes every answer down; `None` writes none."""
 
@@ -71,6 +70,26 @@ class Run(NamedTuple):
 
     wrap: Callable[..., Model] | None = None
     """Makes a model of what a check is given, as `as_model` does, with the settings of the session; `None`: with none."""
+
+    say: Callable[[str], None] | None = None
+    """Takes lines on progress; `None`: a bar on a terminal, else lines on standard error."""
+
+    def report(self, file: str | Path) -> None:
+        """Write the page of what was found in this `with run()`; for a page with single answers record a run.
+
+        Raises:
+            UsageError: where a recorder of your own has the findings.
+        """
+        from pytest_llminvariance.checks.verdict import SHOWN
+
+        findings = getattr(self.recorder, "findings", None)
+        if findings is None or "page" not in SHOWN:
+            raise UsageError(
+                "there are no findings to report here. Make checks inside `with run() as session:`, without a recorder of your own"
+            )
+        from pathlib import Path as Place
+
+        SHOWN["page"](findings, self.seed, Place(file))
 
     @property
     def memo(self) -> Memo | None:
@@ -196,6 +215,8 @@ def run(
     With a `risk_limit` a check may stop before everything is asked; the limit is the largest chance that any
     verdict inside is wrong by that.
 
+    Findings and answers go where those of the test, or of the run, around it go, unless a `recorder` takes the findings.
+
     Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
     a path in a folder of your choice.
 
@@ -211,7 +232,14 @@ def run(
     limit, memo = as_risk_limit(risk_limit), _memo(cache)
     risk = ItemRisk(limit, limit or DEFAULT_RISK)
     seeds = SeedLedger(getattr(memo, "folder", None))
+    from pytest_llminvariance.checks.recorders import KeptFindings
+
+    recorder = KeptFindings() if recorder is None else recorder
     made = Run(seed, undecided, recorder, lambda: memo, None, risk, lambda: seeds, {}, turn=threading.RLock())
+    lane = current_run.lane()
+    if recorder is None and lane is not None and lane is not _SEVERAL and not lane.holds_tests:
+        around = lane.run
+        made = made._replace(recorder=around.recorder, answers=around.answers, turn=around.turn)
     try:
         with surrounded(made):
             yield made

@@ -6,76 +6,19 @@ A sheet grows by the plans that are asked; what is on it never changes. Memory g
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
 from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
+from pytest_llminvariance.questions.foreign_stems import ForeignStems
 from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question
 
 Place = tuple[int, ...]
 """Which variant of each part of a plan a probe shows."""
 FrameOrders = Callable[[int], Sequence[Order]]
-MIN_FOREIGN = 12
-"""Foreign stems asked in all, at least: with fewer, a fixed answer could agree by accident."""
-DONORS: tuple[Question, ...] = tuple(
-    Question(stem, ("yes", "no"))
-    for stem in (
-        "Which of these would you rather find in a kitchen?",
-        "Which of these would surprise a child the most?",
-        "Which of these is mentioned more often in old letters?",
-        "Which of these is hardest to draw from memory?",
-        "Which of these would be the odd one out in a museum?",
-        "Which of these costs the least to replace?",
-        "Which of these would a sailor have to know?",
-        "Which of these is most likely to be forgotten?",
-        "Which of these sounds best when shouted?",
-        "Which of these would fit on a postage stamp?",
-        "Which of these would you explain last to a visitor?",
-        "Which of these changes the most between summer and winter?",
-    )
-)
-"""Stems for suites with few questions of their own; their options are never used."""
-
-
-class ForeignStems:
-    """The stems of other questions, to ask each question's options under.
-
-    Others are the next in a seeded cycle through the suite (a derangement), then packaged donors where the
-    suite is small; together at least 12 over the suite.
-    """
-
-    def __init__(self, questions: Sequence[Question], seed: int) -> None:
-        self._cycle = sorted(questions, key=lambda q: hashlib.sha256(f"{seed}|{q.content_hash}".encode()).digest())
-        self._place = {question.content_hash: index for index, question in enumerate(self._cycle)}
-        self._each = math.ceil(MIN_FOREIGN / len(questions))
-
-    def under(self, plan: Plan) -> tuple[Presentation, ...]:
-        """Return the plan's presentation as written under foreign stems."""
-        start, about = self._place[plan.question.content_hash], (plan.question.stem, plan.question.context)
-        distinct: dict[tuple[str, str | None], Question] = {}
-        for other in self._others(start):
-            if len(distinct) == self._each:
-                break
-            if (other.stem, other.context) != about:
-                distinct.setdefault((other.stem, other.context), other)
-        return tuple(_under(plan.probes[0].presentation, donor) for donor in distinct.values())
-
-    def _others(self, start: int) -> Iterator[Question]:
-        n = len(self._cycle)
-        yield from (self._cycle[(start + step) % n] for step in range(1, n))
-        yield from DONORS
-
-
-def _under(shown: Presentation, donor: Question) -> Presentation:
-    context = donor.context if "context" in shown.template.fields else None
-    stem = Question(donor.stem, donor.options, id=donor.id, context=context)
-    return shown.replace(question=shown.question.under(stem))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +50,9 @@ class Sheet:
         return dataclasses.replace(
             self,
             plans=(*self.plans, *(must_reach(plan, title, frame) for plan in plans)),
-            foreign=() if stems is None else (*self.foreign, *map(stems.under, plans)),
+            foreign=()
+            if stems is None
+            else (*self.foreign, *(stems.under(plan.question, plan.probes[0].presentation) for plan in plans)),
         )
 
     def planned(self, question: int) -> list[Request]:

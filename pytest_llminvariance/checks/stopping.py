@@ -19,6 +19,8 @@ from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.measures.forecast import forecast_words
 from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
+from pytest_llminvariance.measures.movement import needed_movement
+from pytest_llminvariance.measures.noise import Limits
 from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
 
 FIRST_GROUP = 4
@@ -44,9 +46,11 @@ class Stopping:
     alpha: float
     n_units: int
     least_movement: Fraction | None
-    """What foreign stems must move the answer by; `None` where no response is needed."""
+    """What foreign stems must move the answer by, at most; `None` where no response is needed."""
     is_exact_at_end: bool
     """False where units are drawn from more than is planned."""
+    limits: Limits | None = None
+    """What noise may explain; `None` where there is none."""
     samples: int = 1
     unit_name: str = "question"
     largest: int = 1
@@ -61,12 +65,18 @@ class Stopping:
     _moves: list[Interval] = field(default_factory=list, init=False)
     _counted: list[Interval] = field(default_factory=list, init=False)
     """Of each unit."""
-    _moved: list[Interval] = field(default_factory=list, init=False)
+    _could: list[Number] = field(default_factory=list, init=False)
+    _moved: list[Number] = field(default_factory=list, init=False)
+    """Of each unit, on the scale of the bound."""
     _looked: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         n_planned, least = self.n_units if self.is_exact_at_end else None, self.metric.least
-        self.test = MeanTest(rescaled(self.tolerance, least), self.alpha, n_planned)
+        ends = self.limits or Limits(broken_above=self.tolerance, holds_within=self.tolerance)
+        self.test = MeanTest(
+            rescaled(self.tolerance, least), self.alpha, n_planned,
+            above_bound=rescaled(ends.broken_above, least), within_bound=rescaled(ends.holds_within, least),
+        )  # fmt: skip
         if self.least_movement is not None:
             self.response = MeanTest(rescaled(self.least_movement, least), self.alpha, n_planned)
 
@@ -75,16 +85,14 @@ class Stopping:
         least = self.metric.least
         for evidence in self._asked(units):
             values = measure_questions(evidence, self.metric)
+            moves, could = movements(evidence, self.metric, self.samples) if self.response else ((), ())
             value = self._of_cluster(values) if self.unit_name == "cluster" else values[0]
             self._evidence += evidence
             self._values += values
             self._counted.append(value)
             self.test.add(rescaled(value.low, least), rescaled(value.high, least))
             if self.response is not None:
-                moves = movements(evidence, self.metric, self.samples)
-                self._moves += moves
-                self._moved.append(mean_interval(moves))
-                moved_by = rescaled(self._moved[-1].low, least)
+                moved_by = rescaled(self._response_of(moves, could), least)
                 self.response.add(moved_by, moved_by)
             all_asked = self.is_exact_at_end and len(self._counted) == self.n_units
             if not all_asked and (verdict := self._verdict()) is not None:
@@ -100,6 +108,15 @@ class Stopping:
             for plans in group:
                 yield [next(found) for _ in plans]
             start += len(group)
+
+    def _response_of(self, moves: Sequence[Interval], could: Sequence[Number]) -> Number:
+        """Return what a unit moves by, with what its questions need less than the bound added: at most 1."""
+        self._moves += moves
+        self._could += could
+        most = self.least_movement or Fraction(0)
+        spared = [most - needed_movement(most, amount) for amount in could]
+        self._moved.append(min(Fraction(1), mean_interval(moves).low + sum(spared) / len(spared)))
+        return self._moved[-1]
 
     def _of_cluster(self, found: Sequence[Interval]) -> Interval:
         """Return the value of a cluster, question-weighted.
@@ -145,10 +162,11 @@ class Stopping:
     def _answers(self, decision: Decision, verdict: Verdict | None = None, reasons: tuple[str, ...] = ()) -> Answers:
         moved = None
         if verdict is not None and self.response is not None:
-            moved = self._bounds([move.low for move in self._moved], None, self.response)
+            moved = self._bounds(self._moved, None, self.response)
         return Answers(
-            evidence=tuple(self._evidence), values=tuple(self._values), moves=tuple(self._moves), decision=decision,
-            verdict=verdict, reasons=reasons, responsive=moved, samples=self.samples, by_cluster=self.unit_name == "cluster",
+            evidence=tuple(self._evidence), values=tuple(self._values), moves=tuple(self._moves), could=tuple(self._could),
+            decision=decision, verdict=verdict, reasons=reasons, responsive=moved, samples=self.samples,
+            by_cluster=self.unit_name == "cluster",
             answered_for=self.response is None or self.response.shown == "above",
         )  # fmt: skip
 

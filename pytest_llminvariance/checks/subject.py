@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models import debiased as removing
+from pytest_llminvariance.models import repeated as repeating
 from pytest_llminvariance.models import symmetrized as averaging
+from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.functions import FunctionModel
-from pytest_llminvariance.models.protocol import AnyModel, Model
+from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout
+from pytest_llminvariance.models.replay import ReplayModel
 from pytest_llminvariance.models.wrapping import SETTINGS, as_model
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Questions, as_questions
 
 
 def model_of(obj: AnyModel) -> Model:
@@ -20,6 +29,22 @@ def model_of(obj: AnyModel) -> Model:
         ModelError: for a network that is no causal language model, or a tokenizer that does not fit it.
     """
     return (current_run.get().wrap or as_model)(obj)
+
+
+def answers_to(model: AnyModel, shown: Sequence[Presentation], readout: str = "auto") -> list[AnswerDistribution]:
+    """Ask for presentations, each distinct one once, and return what was answered, by content.
+
+    Raises:
+        UsageError: for a readout that is none, or recorded answers that fit nothing.
+    """
+    run, subject = current_run.get(), model_of(model)
+    way = resolve_readout(readout, subject)
+    requests = [request_for(one, way) for one in shown]
+    with run.turn:
+        if isinstance(subject, ReplayModel):
+            subject.check_planned(requests)
+        replies = ask(subject, requests, {} if run.memo is None else run.memo).replies
+    return [read_reply(reply, one, way) for reply, one in zip(replies, shown, strict=True)]
 
 
 def wrap_model(obj: object, tokenizer: object = None, *, name: str | None = None, **settings: Any) -> Model:
@@ -69,3 +94,26 @@ def symmetrized(model: AnyModel, frame: averaging.Frame = "all") -> averaging.Sy
         CapabilityError: if the model gives texts only.
     """
     return averaging.symmetrized(model_of(model), frame)
+
+
+def repeated(model: AnyModel, times: int = 3) -> repeating.RepeatedModel:
+    """Return `model` asked several times a prompt: a way to HOLDS for a server whose answers change by themselves.
+
+    Raises:
+        UsageError: for an even number of times, or fewer than 3.
+    """
+    return repeating.repeated(model_of(model), times)
+
+
+def debiased(model: AnyModel, questions: Questions) -> removing.DebiasedModel:
+    """Return `model` with its preference for positions and labels taken off, estimated on a few `questions`.
+
+    The prior is estimated once for each set of labels and template, on all rotations of the questions with as many
+    options as are asked: k prompts each. After that it costs one prompt a question. Take other questions than those that
+    you check.
+
+    Raises:
+        UsageError: if there is no question.
+        CapabilityError: if the model gives no log-probabilities of labels.
+    """
+    return removing.debiased(model_of(model), as_questions(questions))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -13,14 +13,21 @@ from typing import Any, Literal, Self, TypeVar
 
 from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
+from pytest_llminvariance.measures.noise import Limits
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of the records that are written: since 2 the sheet of a check says how a question was shown, and its answers do not."""
+READABLE_VERSIONS = (1, 2)
 CERTAIN = 1e9
 """Log of the evidence where no answer to come can change the verdict: as large as JSON needs it."""
 CONTRADICTIONS = "contradictions"
 """Name of the guard that counts texts which contradict themselves; reports show it beside the verdict."""
 NO_LIMIT = "everything planned is asked"
 """The note of a decision that was never meant to stop early."""
+
+
+SHOWN: dict[str, Callable[..., Any]] = {}
+"""How findings are shown, by `text`, `html` and `page`: filled by the room of reports, which is above this one."""
 
 
 class Verdict(enum.StrEnum):
@@ -89,7 +96,7 @@ class QuestionEffect:
     high: float
     presentations: int
     causes: tuple[str, ...] = ()
-    """Why the value is not exact: `tie`, `unfinished`, `unparsed`, `number and words disagree`, `missing`, `not reached`."""
+    """Why the value is not exact: `tie`, `tie within the noise`, `unfinished`, `unparsed`, `number and words disagree`, `missing`, `not reached`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +120,8 @@ class Decision:
     """Upper end of the mean, wrong with probability at most alpha."""
     note: str = ""
     """Why it is exhaustive, or what would probably decide."""
+    is_interval: bool = False
+    """Whether the effect is an interval for questions like these, each end of it wrong with at most the risk alpha."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +168,14 @@ class Finding:
     scope: Literal["test", "session"] = "test"
     duration_s: float | None = field(default=None, compare=False)
     """Wall time; kept out of the stored record so that equal runs give equal bytes."""
+
+    def __str__(self) -> str:
+        """Return one screen: what was found, how sure it is, and the example."""
+        return str(SHOWN["text"](self)) if SHOWN else f"{self.title} {self.verdict}"
+
+    def _repr_html_(self) -> str | None:
+        """Return the same for a notebook."""
+        return str(SHOWN["html"](self)) if SHOWN else None
 
     @builtins.property
     def is_exact(self) -> bool:
@@ -228,6 +245,14 @@ UNFINISHED = (
 )
 
 
+WITHIN_NOISE = "tie within the noise"
+"""The cause of an answer that would be certain if equal prompts got equal numbers."""
+QUIETER = (
+    "Ask more pairs (noise_floor(model, questions, pairs=500)) or more questions, or take the majority of several answers "
+    "(repeated(model, 3)); a model whose answers never change by themselves can say so (deterministic = True)"
+)
+
+
 def decide(
     effect: Interval,
     tolerance: Fraction,
@@ -235,28 +260,48 @@ def decide(
     causes: Mapping[str, int],
     n_answers: int,
     shown: Verdict | None = None,
+    *,
+    ends: Limits | None = None,
+    noise: str = "",
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict, and the reasons where it is UNDECIDED.
 
-    BROKEN needs the lower end above the tolerance; HOLDS the upper end within it, and every guard. Where not
-    everything was asked, `shown` is what a test has shown at its risk, and stands in for the two ends.
+    BROKEN needs the lower end above the tolerance; HOLDS the upper end within it, and every guard. `ends` are the
+    tolerance as far as noise leaves it certain. Where not everything was asked, `shown` is what a test has shown at its
+    risk, and stands in for the two ends.
     """
+    ends = ends or Limits(broken_above=tolerance, holds_within=tolerance)
     failed = [guard for guard in guards if guard.passed is False]
     blocking = [guard.text for guard in failed if guard.blocks == "both"]
     if blocking:
         return Verdict.UNDECIDED, tuple(blocking)
-    if shown is Verdict.BROKEN or (shown is None and effect.low > tolerance):
+    if shown is Verdict.BROKEN or (shown is None and effect.low > ends.broken_above):
         return Verdict.BROKEN, ()
-    if shown is not None or effect.high <= tolerance:
+    if shown is not None or effect.high <= ends.holds_within:
         withheld = tuple(guard.text for guard in failed if guard.blocks == "HOLDS")
         if withheld or shown is Verdict.UNDECIDED:
             return Verdict.UNDECIDED, withheld
         return Verdict.HOLDS, ()
     shares = ", ".join(f"{cause} {_share(count, n_answers)}" for cause, count in sorted(causes.items()))
+    if noise and not effect.low <= tolerance < effect.high:
+        return Verdict.UNDECIDED, (_noise_decides(effect, ends, noise),)
     return Verdict.UNDECIDED, (
         f"the effect lies between {float(effect.low):.2g} and {float(effect.high):.2g}, on both sides of the tolerance"
         + (f": {shares} of answers" if shares else "")
         + (f". {UNFINISHED}" if causes.get("unfinished") else ""),
+    )
+
+
+def _noise_decides(effect: Interval, ends: Limits, noise: str) -> str:
+    low, high = float(effect.low), float(effect.high)
+    holds = (
+        f"HOLDS takes at most {float(ends.holds_within):.2g}"
+        if ends.holds_within >= 0
+        else "none is small enough for HOLDS"
+    )
+    return (
+        f"noise may explain the effect of {low:.2g}{'' if low == high else f' to {high:.2g}'}: {noise}, so BROKEN takes more than "
+        f"{float(ends.broken_above):.2g} and {holds}. {QUIETER}"
     )
 
 

@@ -25,6 +25,7 @@ app = typer.Typer(
     name="llminvariance",
     help="Invariance properties of language models as tests.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -79,7 +80,10 @@ app.command()(gate)
 app.command()(compare)
 
 cache_app = typer.Typer(
-    name="cache", help="Answers of models, kept between sessions (--invariance-cache).", no_args_is_help=True
+    name="cache",
+    help="Answers of models, kept between sessions (--invariance-cache).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 app.add_typer(cache_app)
 app.add_typer(paraphrase_app)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_llminvariance.checks.properties import default_audits
+from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.cli.usage import bad_usage
 from pytest_llminvariance.models.load_settings import LoadSettings, help_of
+from pytest_llminvariance.models.spec import DECISIONS, parse_spec
 
 if TYPE_CHECKING:
     from pytest_llminvariance.cli.auditing import AuditPlan
@@ -38,15 +39,21 @@ def audit_command(
     ] = None,
     bad_rows: Annotated[str, typer.Option(metavar="error|skip", help="What bad rows of the file are.")] = "error",
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of the file, such as cp1252.")] = None,
-    properties: Annotated[str, typer.Option(help="Which properties, separated by commas.")] = ",".join(
-        default_audits()
-    ),
+    properties: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Which properties, separated by commas, of: {', '.join(audits())}. By default {', '.join(default_audits())}; "
+            f"of a decision model {', '.join(default_audits(of_decisions=True))}."
+        ),
+    ] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the record goes, and is gone on with.")] = None,
     tolerance: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Tolerance of a property, or a number for all (0.05)."),
     ] = None,
-    readout: Annotated[str, typer.Option(help="How answers are read: auto, label, option, option_sum, text.")] = "auto",
+    readout: Annotated[
+        str, typer.Option(help="How answers are read: auto, label, option, option_sum, text, decision.")
+    ] = "auto",
     template: Annotated[
         str | None, typer.Option(metavar="TEXT", help="How questions are asked: text with {stem} and {options}.")
     ] = None,
@@ -75,7 +82,10 @@ def audit_command(
     directory = Path(out or default_directory(spec))
     try:
         with bad_usage():
-            names = tuple(name.strip() for name in properties.split(",") if name.strip())
+            usual = default_audits(of_decisions=parse_spec(spec).scheme in DECISIONS)
+            names = (
+                usual if properties is None else tuple(name.strip() for name in properties.split(",") if name.strip())
+            )
             bank = read_bank(
                 questions, fields=fields or (), answers=answers, preset=preset, bad_rows=bad_rows, encoding=encoding
             )

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.check import check
-from pytest_llminvariance.checks.properties import audits, default_audits
+from pytest_llminvariance.checks.noise import Measured, noise_key
+from pytest_llminvariance.checks.properties import audits, default_audits, did_you_mean
 from pytest_llminvariance.checks.run import Run, surrounded
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.loading import load_model
 from pytest_llminvariance.models.protocol import Model, resolve_readout
+from pytest_llminvariance.models.spec import place_in_full
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.reading import load_bank
 from pytest_llminvariance.questions.references import OnReference
@@ -32,6 +34,7 @@ from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo, earlier_of
 from pytest_llminvariance.records.directory import (
     begin_record,
+    check_record_place,
     commit_of,
     finish_record,
     repair,
@@ -42,6 +45,7 @@ from pytest_llminvariance.records.directory import (
 from pytest_llminvariance.records.events import EventLog, PlaceRecorder, read_records
 from pytest_llminvariance.records.record import Record, load
 from pytest_llminvariance.records.redaction import redacted, redacted_data
+from pytest_llminvariance.records.shapes import read_json
 
 BANK = Path(__file__).parents[1] / "banks" / "basics.jsonl"
 DEFAULT_TOLERANCE = 0.05
@@ -68,7 +72,8 @@ class AuditPlan:
         known = audits()
         for name in (*self.properties, *self.tolerances):
             if name not in known:
-                raise UsageError(f"there is no property {name!r} in an audit; they are {', '.join(known)}")
+                hint = did_you_mean(name, known)
+                raise UsageError(f"there is no property {name!r} in an audit; they are {', '.join(known)}{hint}")
         if not self.properties or len(set(self.properties)) < len(self.properties):
             raise UsageError(
                 f"properties is {', '.join(self.properties) or 'empty'!r}, but must name each property once"
@@ -114,17 +119,19 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
         ModelError: if the model cannot be loaded or does not answer; what was answered is kept.
     """
     began = time.time()
-    resumed = _begin(plan, directory, began)
+    check_record_place(directory)
+    _check_resumed(plan, directory)
     model = load_model(plan.spec, device=plan.device, dtype=plan.dtype, revision=plan.revision)
     try:
         resolve_readout(plan.readout, model)
+        resumed = _begin(plan, directory, began)  # a model that cannot be loaded claims no directory
         log = AnswerLog(directory, earlier=earlier_of(load(directory).answer_rows()))
         events = EventLog(directory / "events", "main")
         ended = _same_model(directory, model)
         events.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
         if resumed:
             say(f"going on with {directory}: {len(ended)} of {len(plan.properties)} properties have a finding")
-        made = _run(plan, events, log, directory)
+        made = _run(plan, model, events, log, directory)
         for name in plan.properties:
             if f"audit::{name}" not in ended:
                 say(f"{name}: asking {len(plan.questions):,} questions")
@@ -150,16 +157,27 @@ def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
         return False
     repair(directory)
     known = load(directory).facts or {}
-    before, now = known.get("settings", {}), facts["settings"]
+    # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
+    write_json(
+        directory / "run.json",
+        {**known, "schema_version": facts["schema_version"], "settings": facts["settings"], "exit": None},
+    )
+    return True
+
+
+def _check_resumed(plan: AuditPlan, directory: Path) -> None:
+    """Refuse to go on with an audit of other settings; nothing is written."""
+    if not (directory / "run.json").is_file():
+        return
+    before, now = read_json(directory / "run.json").get("settings") or {}, redacted_data(plan.settings)
     for name in now:
-        if name != "properties" and before.get(name) != now[name]:
+        there = before.get(name)
+        same = there == now[name] or (name == "model" and place_in_full(str(there)) == place_in_full(now[name]))
+        if name != "properties" and not same:
             raise UsageError(
-                f"{str(directory)!r} holds an audit with another {name}: {before.get(name)!r} there, {now[name]!r} now. "
+                f"{str(directory)!r} holds an audit with another {name}: {there!r} there, {now[name]!r} now. "
                 "Name another --out directory; for other tolerances alone use llminvariance judge"
             )
-    # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
-    write_json(directory / "run.json", {**known, "settings": now, "exit": None})
-    return True
 
 
 def _same_model(directory: Path, model: Model) -> set[str]:
@@ -180,23 +198,25 @@ def _same_model(directory: Path, model: Model) -> set[str]:
     return ended
 
 
-class _NoiseLog(dict[tuple[str, str, str], NoiseFloor]):
+class _NoiseLog(dict[tuple[object, ...], Measured]):
     """Measured noise, written down so that an audit that goes on need not measure again."""
 
     def __init__(self, events: EventLog) -> None:
         super().__init__()
         self._events = events
 
-    def __setitem__(self, key: tuple[str, str, str], found: NoiseFloor) -> None:
+    def __setitem__(self, key: tuple[object, ...], found: Measured) -> None:
         super().__setitem__(key, found)
-        self._events.noise(key, dataclasses.asdict(found))
+        floor = found.floor
+        self._events.noise((floor.model, floor.readout), dataclasses.asdict(floor))
 
 
-def _run(plan: AuditPlan, events: EventLog, log: AnswerLog, directory: Path) -> Run:
+def _run(plan: AuditPlan, model: Model, events: EventLog, log: AnswerLog, directory: Path) -> Run:
     memo, noise = RecordedMemo({}, log), _NoiseLog(events)
     for record in read_records(directory / "events", remove=False):
         if record["kind"] == "noise":
-            dict.__setitem__(noise, tuple(record["key"]), _noise_from(record["floor"]))
+            floor = _noise_from(record["floor"])
+            dict.__setitem__(noise, noise_key(model, floor.readout), Measured(floor))
     return Run(seed=plan.seed, memory=lambda: memo, noise=noise, answers=log)
 
 

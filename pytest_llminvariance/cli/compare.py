@@ -60,7 +60,9 @@ def compare(
             typer.secho(line, fg=colour or None)
         verdict = comparison.outcome
         if ratchet is not None and accept:
-            typer.echo(_accepted(ratchet, runs[1]) if verdict is Verdict.HOLDS else f"{ratchet} was left as it is")
+            kept = f"{ratchet} was left as it is" if ratchet.exists() else f"{ratchet} was not made"
+            refused = f"{kept}: bests are accepted only where nothing is worse or undecided"
+            typer.echo(_accepted(ratchet, runs[1]) if verdict is Verdict.HOLDS else refused)
     raise typer.Exit({Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: 3}[verdict])
 
 

@@ -37,6 +37,8 @@ def judge_command(
     Exits 0 if everything holds, 1 if something is BROKEN or UNDECIDED, 2 for bad usage, and 3 where the record is
     too thin.
     """
+    from dataclasses import asdict
+
     from pytest_llminvariance.records.directory import findings_text
     from pytest_llminvariance.records.judge import judge, parse_changes
     from pytest_llminvariance.records.record import load
@@ -47,7 +49,11 @@ def judge_command(
         found = judge(record, parse_changes(tolerance or [], metric or []))
     if as_json:
         typer.echo(
-            findings_text([item.row.to_json() for item in found if item.row], [lost.to_json() for lost in record.lost]),
+            findings_text(
+                [item.row.to_json() for item in found if item.row],
+                [lost.to_json() for lost in record.lost],
+                [asdict(search) for search in record.searches],
+            ),
             nl=False,
         )
     for line, colour in _lines(record, found):

@@ -23,6 +23,7 @@ paraphrase_app = typer.Typer(
     name="paraphrase",
     help="Other wordings of questions, reviewed by a person and kept in a lock file.",
     no_args_is_help=True,
+    rich_markup_mode=None,
 )
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The lock file.")]
 Questions = Annotated[
@@ -83,6 +84,30 @@ def new(
         write_lock(out, proposed.lock, expected=digest)
         for line in _told(proposed, out):
             typer.echo(line)
+
+
+@paraphrase_app.command("import")
+def import_(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="Wordings with question, wording, source, audit and reviewer: .csv or .json."
+        ),
+    ],
+    questions: Annotated[Path, typer.Argument(metavar="QUESTIONS", help="The questions that they belong to.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The lock file to write or to add to.")] = DEFAULT,
+) -> None:
+    """Take wordings from a table, with who made and who checked them. What only a model checked waits for review."""
+    from pytest_llminvariance.paraphrases.importing import merged, read_rows
+    from pytest_llminvariance.paraphrases.lock_file import digest_of, write_lock
+    from pytest_llminvariance.questions.reading import load_bank
+
+    with bad_usage():
+        digest = digest_of(out)
+        lock = _lock_for(out, questions, exists=digest is not None)
+        made = merged(lock, load_bank(questions), read_rows(table), table.name)
+        write_lock(out, made.lock, expected=digest)
+        typer.echo(f"{out}: {made.accepted} accepted, {made.proposed} wait for review, {made.same} were there already")
 
 
 @paraphrase_app.command("review")

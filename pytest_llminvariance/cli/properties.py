@@ -24,7 +24,7 @@ def property_lines() -> Iterator[str]:
         if kind.assertion:
             yield f"  assertion: {kind.assertion}"
         yield f"  in audits: {', '.join(audits) or 'no: it needs what only a test can give'}"
-        yield f"  metric:    {kind.metric}, unless another is asked for"
+        yield f"  metric:    {kind.metric}{'' if kind.own else ', unless another is asked for'}"
         yield f"  cost:      {_cost(name)}"
 
 
@@ -32,6 +32,10 @@ def _cost(name: str) -> str:
     from pytest_llminvariance.checks.properties import PROPERTIES
     from pytest_llminvariance.questions.question import Question
 
-    bank = [Question(f"{n}?", list("abcd"), id=str(n), answer=n % 4) for n in range(4)]
-    made, template = PROPERTIES[name].usual(bank, None)
-    return f"{len(made.plan(bank[0], template).probes)} prompts for a question of four options, as audits ask it"
+    kind = PROPERTIES[name]
+    told = next((told for told in kind.selftests.values() if told.bank), None)
+    usual = [Question(f"{n}?", list("abcd"), id=str(n), answer=n % 4) for n in range(4)]
+    made, template = kind.usual(told.bank if told else usual, None, **(told.options if told else {}))
+    asked = made.asked(told.bank if told else usual)
+    said = "as the self-test asks it" if told else "of four options, as audits ask it"
+    return f"{len(made.plan(asked[0], template).probes)} prompts for a question {said}"

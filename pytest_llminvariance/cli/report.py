@@ -44,6 +44,13 @@ def report_command(
             help="Policy that decides, as for the gate (default: the run's own, else [tool.llminvariance.gate] of ./pyproject.toml).",
         ),
     ] = None,
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Other runs, or a folder of them, whose effects the page draws beside this run's. Can be given several times.",
+        ),
+    ] = None,
 ) -> None:
     """Write a report of a run. Its headline is what the gate decides.
 
@@ -55,7 +62,7 @@ def report_command(
     form = FORMATS[format]
     target = out or form.place(directory)
     with bad_usage():
-        text = encoded(report_text(form, directory, target, _policy_of(directory, policy)))
+        text = encoded(report_text(form, directory, target, _policy_of(directory, policy), history or ()))
         if target == TERMINAL:
             sys.stdout.buffer.write(text)
             sys.stdout.flush()

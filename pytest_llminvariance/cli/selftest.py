@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.properties import PROPERTIES
-from pytest_llminvariance.checks.properties.base import Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Case, Property, SelfTest
 from pytest_llminvariance.checks.run import run
 from pytest_llminvariance.checks.verdict import Finding, Verdict
 from pytest_llminvariance.models import controls
 from pytest_llminvariance.models.loading import load_model
-from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.models.protocol import AnyModel, Model
 from pytest_llminvariance.models.symmetrized import symmetrized
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.questionnaire import Item, Questionnaire, Scale
@@ -82,7 +82,16 @@ UNREADABLE = ("reasoning=400", "only_eliminating", "nan_scores", "nan_scores=0.5
 
 
 def columns() -> dict[str, tuple[type[Property], SelfTest]]:
-    """Return the columns of the table, by title."""
+    """Return the columns of the table, by title: what is asked of every control."""
+    return {title: found for title, found in _selftests().items() if not found[1].cases}
+
+
+def lines() -> dict[str, tuple[Case, ...]]:
+    """Return the checks that are asked of controls of their own, by title."""
+    return {title: told.cases for title, (_, told) in _selftests().items() if told.cases}
+
+
+def _selftests() -> dict[str, tuple[type[Property], SelfTest]]:
     return {title: (kind, told) for kind in PROPERTIES.values() for title, told in kind.selftests.items()}
 
 
@@ -98,18 +107,18 @@ def asked(title: str, model: Model) -> bool:
     return all(readout in model.capabilities for readout in _made(title)[0].readouts)
 
 
-def run_check(title: str, model: Model, *, readout: str = "auto") -> Finding:
-    """Check one column on one model."""
+def run_check(title: str, model: AnyModel, *, readout: str = "auto") -> Finding:
+    """Check one column or line on one model."""
     made, template, questions = _made(title)
-    told = columns()[title][1]
+    told = _selftests()[title][1]
     return check(
         made, model, questions, tolerance=told.tolerance, metric=told.metric, template=template, readout=readout
     )
 
 
 def _made(title: str) -> tuple[Property, Template | None, tuple[Question, ...]]:
-    kind, told = columns()[title]
-    questions = _items().questions if told.likert else _bank()
+    kind, told = _selftests()[title]
+    questions = told.bank or (_items().questions if told.likert else _bank())
     return (*kind.usual(questions, None, **told.options), questions)
 
 
@@ -143,11 +152,18 @@ def run_selftest(spec: str | None = None) -> list[Cell]:
             for title in columns()
             if asked(title, controls.control(name))
         ]
+        cells += [run_case(title, case) for title, cases in lines().items() for case in cases]
         inner = controls.always_first()
         cells += _wrapped(inner, "always_first")
         if spec is not None and model is not None:
             cells += _wrapped(model, spec)
     return cells
+
+
+def run_case(title: str, case: Case) -> Cell:
+    """Check a line on one of its own controls."""
+    subject = controls.control(case.name) if case.make is None else case.make()
+    return Cell(case.name, title, (case.verdict,), run_check(title, subject))
 
 
 def _wrapped(model: Model, name: str) -> list[Cell]:
@@ -161,11 +177,14 @@ def _wrapped(model: Model, name: str) -> list[Cell]:
 def table_lines(cells: Sequence[Cell]) -> Iterator[str]:
     """Yield the table: one line a control, one column a check, differences marked and listed."""
     titles = list(columns())
-    width = max(len(cell.control) for cell in cells) + 2
+    wide = [cell for cell in cells if cell.check in titles]
+    width = max(len(cell.control) for cell in wide) + 2
     yield "control".ljust(width) + "".join(title.ljust(12) for title in titles)
-    for name in dict.fromkeys(cell.control for cell in cells):
-        row = {cell.check: cell for cell in cells if cell.control == name}
+    for name in dict.fromkeys(cell.control for cell in wide):
+        row = {cell.check: cell for cell in wide if cell.control == name}
         yield name.ljust(width) + "".join(_entry(row.get(title)).ljust(12) for title in titles).rstrip()
+    for title in lines():
+        yield f"{title}: " + ", ".join(f"{cell.control} {_entry(cell)}" for cell in cells if cell.check == title)
     wrong = [cell for cell in cells if not cell.agrees]
     for cell in wrong:
         wanted = " or ".join(cell.expected)

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, get_args
 
 from pytest_llminvariance.checks.run import Level
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.flips import Flips, Pair, count_flips
 from pytest_llminvariance.measures.metrics import METRICS, Interval, mean_interval
@@ -108,10 +109,12 @@ def _key(finding: StoredFinding) -> str:
 
 
 def keyed(findings: Sequence[StoredFinding]) -> Mapping[str, StoredFinding]:
-    """Return findings by test and property; a second one of the same gets `#2`."""
+    """Return findings by test and property; a second one of the same gets `#2`. Searches measure nothing to compare."""
     seen: Counter[str] = Counter()
     found = {}
     for finding in findings:
+        if finding.property == SEARCH:
+            continue
         key = _key(finding)
         seen[key] += 1
         found[key if seen[key] == 1 else f"{key} #{seen[key]}"] = finding

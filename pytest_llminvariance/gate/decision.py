@@ -14,9 +14,10 @@ from typing import Literal
 
 from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.run import Level
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Guard, Verdict, decide
 from pytest_llminvariance.gate.evidence import distrusted, insufficient, weights
-from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver
+from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver, is_place
 from pytest_llminvariance.gate.presence import (
     function_of,
     is_within,
@@ -27,14 +28,16 @@ from pytest_llminvariance.gate.presence import (
     of_the_model,
     same_letters,
 )
-from pytest_llminvariance.records.record import Record, StoredFinding
+from pytest_llminvariance.records.record import CleanSearch, Record, StoredFinding
 
 PASSED, BLOCKED, NO_EVIDENCE = 0, 1, 3
 Outcome = Literal["blocks", "open", "waived", "warns", "ignored", "passes"]
+OTHER_PROPERTIES = (SEARCH, "negative_flips")
+"""Properties of findings that no audit makes."""
 SEVERITY: tuple[Level, ...] = ("block", "warn", "ignore")
 UNDECIDED_SEVERITY: tuple[Undecided, ...] = ("block", "insufficient", "warn", "ignore")
 MOVEMENT_FREE = Fraction(1, 20)
-"""Up to this tolerance the responsiveness guard asks for the same movement, max(0.10, twice the tolerance)."""
+"""Up to this tolerance the responsiveness guard asks for the same movement: .10, or half of what a perfect model moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class GateDecision:
     risk_limit: Fraction
     n_runs: int
     source: str = field(default="no policy")
+    failed_runs: tuple[str, ...] = ()
+    """Runs in which pytest failed: never green, whatever the policy lets pass."""
 
     @property
     def exit_code(self) -> int:
@@ -105,6 +110,7 @@ def decide_gate(runs: Sequence[Record], policy: Policy, today: datetime.date) ->
         risk_limit=policy.risk_limit,
         n_runs=len(runs),
         source=policy.source,
+        failed_runs=tuple(run.name for run in runs if run.fact("exit") not in (None, 0)),
     )
 
 
@@ -220,9 +226,9 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
     absent = not_run(runs)
     asking = {node for run in runs for node in nodes(run, "with_model")}
     for name in policy.required:
-        is_place = "::" in name or "/" in name or name.endswith(".py")
+        by_place = is_place(name)
         found = [item for item in judged if _is(item.finding, name)]
-        if not is_place:  # of what a control was asked only tests count that were given the model
+        if not by_place:  # of what a control was asked only tests count that were given the model
             found = [item for item in found if not item.is_foreign or item.finding.where in asking]
         functions = {function_of(item.finding.where) for item in found}
         known = "::" in name, set(of_the_model(absent, runs))
@@ -230,11 +236,16 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
             node
             for node in absent
             if (
-                is_within(node, name) and (known[0] or node in known[1]) if is_place else function_of(node) in functions
+                is_within(node, name) and (known[0] or node in known[1]) if by_place else function_of(node) in functions
             )
         ]
         if gone:
             yield f"{name}: required, but no run has run {named(gone)}, which was skipped or left out"
+        elif not found and (searches := _searches(runs, name)):
+            if low := [
+                search for search in searches if SEVERITY.index(search.level) > SEVERITY.index(policy.min_level)
+            ]:
+                yield f"{name}: required, but {_too_low(low[0].where, low[0].level, policy)}"
         elif not found:
             hint = nearest(name, [text for item in judged for text in (item.finding.property, item.finding.where)])
             yield f"{name}: required, but no run has checked it{hint}"
@@ -244,10 +255,7 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
 def _too_little(found: Sequence[Decided], policy: Policy) -> Iterable[str]:
     """Yield why checks that are there do not count as required ones."""
     if low := [item for item in found if SEVERITY.index(item.level) > SEVERITY.index(policy.min_level)]:
-        yield (
-            f"{_places(low)} has the level {low[0].level}, and at least {policy.min_level} is asked for "
-            "(min_level; or name the tests that must hold)"
-        )
+        yield _too_low(_places(low), low[0].level, policy)
     if foreign := [item for item in found if item.is_foreign]:
         yield f"{_places(foreign)} checked another model than the run's"
     if other := [
@@ -257,6 +265,18 @@ def _too_little(found: Sequence[Decided], policy: Policy) -> Iterable[str]:
         yield f"{_places([one for one, _ in other])} is measured by {item.finding.metric}, and the policy wants {metrics}"
     if silent := [item for item in found if item.outcome == "ignored" and item not in (*low, *foreign)]:
         yield f"{_places(silent)} is ignored"
+
+
+def _too_low(where: str, level: Level, policy: Policy) -> str:
+    return (
+        f"{where} has the level {level}, and at least {policy.min_level} is asked for "
+        "(min_level; or name the tests that must hold)"
+    )
+
+
+def _searches(runs: Sequence[Record], name: str) -> list[CleanSearch]:
+    """Return the searches of a name that found nothing; those that found something have a finding."""
+    return [one for run in runs for one in run.searches if name == SEARCH or is_within(one.where, name)]
 
 
 def _places(items: Sequence[Decided]) -> str:
@@ -271,7 +291,8 @@ def _absent(runs: Sequence[Record]) -> Iterable[str]:
     """Yield which part of the suite no run has run, as far as it is about the model."""
     if gone := of_the_model(not_run(runs), runs):
         yield (
-            f"{len(gone)} tests of the model were skipped or left out (-k, -m, --deselect, ...) and run nowhere: {named(gone)}. "
+            f"{len(gone)} test{'' if len(gone) == 1 else 's'} of the model {'was' if len(gone) == 1 else 'were'} skipped or left out "
+            f"(-k, -m, --deselect, ...) and run nowhere: {named(gone)}. "
             "Run them, or say in the policy what that means (left_out)"
         )
     for run in runs:
@@ -288,7 +309,11 @@ def _unheeded(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record])
         unknown = [run.name for run in runs if any(finding.markers is None for finding in run.findings)]
         yield from (f"{name} does not hold the markers of tests, which the policy has rules for" for name in unknown)
     if all(item.outcome == "ignored" for item in judged):
-        yield "no finding counts" if judged else "there is no finding"
+        n = sum(len(run.searches) for run in runs)
+        clean = (
+            f": {n} search{'' if n == 1 else 'es'} found no counter-example, which is no evidence that anything holds"
+        )
+        yield "no finding counts" if judged else f"there is no finding{clean if n else ''}"
     yield from (text for is_open, text in _unmatched(judged, policy) if is_open)
 
 
@@ -298,8 +323,9 @@ def _unmatched(judged: Sequence[Decided], policy: Policy) -> Iterable[tuple[bool
     markers = {name for item in judged for name in item.finding.markers or ()}
     for name in policy.properties:
         if name not in found:
-            is_open = policy.properties[name].demands and name not in {*PROPERTIES, "negative_flips"}
-            hint = nearest(name, {*found, *PROPERTIES})
+            known = {*found, *PROPERTIES, *OTHER_PROPERTIES}
+            is_open = policy.properties[name].demands and name not in known
+            hint = nearest(name, known)
             yield is_open, f"the rule for the property {name!r} matches no check{hint}"
     for name in policy.markers:
         if name not in markers:
@@ -317,10 +343,15 @@ def _notes(judged: Sequence[Decided], policy: Policy, today: datetime.date, runs
                 f"{run.name}: some checks were made on another model than the run's ({named(sorted(others))}): "
                 "with `models` in the policy they are no evidence"
             )
+        if run.fact("exit") == 1:
+            yield f"{run.name}: pytest failed"
     for waiver in policy.waivers:
         covered = [item for item in judged if waiver.covers(item.finding.property, item.finding.where)]
         if not covered:
-            yield f"{waiver} matches no check: remove it"
+            known = {*PROPERTIES, *OTHER_PROPERTIES, *(item.finding.property for item in judged)}
+            places = [item.finding.where for item in judged]
+            hint = nearest(waiver.property or "", known) or nearest(waiver.where or "", places)
+            yield f"{waiver} matches no check: remove it, or mend its name{hint}"
         elif today <= waiver.expires and all(item.outcome == "passes" for item in covered):
             yield f"{waiver} is not needed: what it covers holds. Remove it"
     yield from (text for is_open, text in _unmatched(judged, policy) if not is_open)

@@ -9,8 +9,10 @@ from fractions import Fraction
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.gate.policy import Policy
 from pytest_llminvariance.gate.presence import named
+from pytest_llminvariance.models.spec import place_in_full
 from pytest_llminvariance.records.record import Record
 
+NO_FINDING_SAYS_WHY = "{} failed, and no finding there says why"
 CLOCKS = datetime.timedelta(days=1)
 """How far a day and the UTC of a record may be apart in time zones."""
 
@@ -40,6 +42,8 @@ def distrusted(runs: Sequence[Record], spent: float, policy: Policy, today: date
             yield f"{run.name} began on {began}, after the day {today} that waivers are judged by: set the clock, or --today"
     for name in ("model", "fingerprint", "commit"):
         values = sorted({str(run.fact(name)) for run in runs if run.fact(name)})
+        if name == "model" and len({place_in_full(value) for value in values}) == 1:
+            continue
         if len(values) > 1:
             yield f"the runs differ in {name}: {', '.join(value[:40] for value in values)}. Gate each on its own"
 
@@ -47,7 +51,7 @@ def distrusted(runs: Sequence[Record], spent: float, policy: Policy, today: date
 def _of_the_policy(run: Record, models: Collection[str]) -> Iterable[str]:
     if not models:
         return
-    if run.fact("model") not in models:
+    if place_in_full(str(run.fact("model"))) not in map(place_in_full, models):
         yield f"{run.name} is of the model {run.fact('model')!r:.80}, and the policy is for {', '.join(models)}"
     elif weights(run) is None:
         yield (
@@ -81,18 +85,18 @@ def _unended(run: Record, models: Collection[str]) -> Iterable[str]:
         yield f"{run.name}: the run left tests out ({str(run.fact('stopped'))[:100]}): run it without -x or --maxfail"
     elif status not in (0, 1):
         yield f"{run.name}: the run ended with exit status {status}, not with a result"
+    elif failed := unexplained(run, models):
+        yield f"{run.name}: {NO_FINDING_SAYS_WHY.format(named(list(failed), limit=1))}"
     elif status == 1 and not any(f.verdict is not Verdict.HOLDS and f.level == "block" for f in run.findings):
         yield f"{run.name}: the run failed (exit status 1), and no finding says why"
-    elif unexplained := _unexplained(run, models):
-        yield f"{run.name}: {named(unexplained, limit=1)} failed, and no finding there says why"
 
 
-def _unexplained(run: Record, models: Collection[str]) -> list[str]:
-    """Return the tests that failed otherwise than by a finding which does not hold, and which is about the run's model."""
+def unexplained(run: Record, models: Collection[str]) -> dict[str, str]:
+    """Return the tests that failed otherwise than by a finding which does not hold and is about the run's model, and why."""
     known = {
         finding.id
         for finding in run.findings
         if finding.verdict is not Verdict.HOLDS and (not models or finding.fingerprint == weights(run))
     }
     failures = run.fact("failures") or ()
-    return list(dict.fromkeys(row["where"] for row in failures if row["finding"] not in known))
+    return {row["where"]: row.get("why", "") for row in reversed(failures) if row["finding"] not in known}

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.examples import make_example
-from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.guards import mass_guard
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Decision, Example, Finding, Guard, QuestionEffect, decide
+from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.flips import Flips, Pair, count_flips

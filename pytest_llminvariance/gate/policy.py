@@ -12,8 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from pytest_llminvariance.checks.properties import full_name
 from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.run import Level
+from pytest_llminvariance.checks.searches import COUNTER_EXAMPLE, SEARCH
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.gate.presence import is_within
 from pytest_llminvariance.measures.metrics import METRICS
@@ -21,7 +23,7 @@ from pytest_llminvariance.measures.metrics import METRICS
 Undecided = Literal["block", "insufficient", "warn", "ignore"]
 TABLE = "tool.llminvariance.gate"
 KEYS = ("risk_limit", "undecided", "left_out", "models", "required", "min_level", "properties", "markers", "waivers")
-METRICS_OF_FINDINGS = (*METRICS, "negative_flips")
+SEARCHES = ("same answer", "conversation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +137,31 @@ def policy_from(data: Any, source: str) -> Policy:
     for kind, what in (("models", "specs of models"), ("required", "properties or node ids of tests")):
         if kind in table:
             made[kind] = _named(table[kind], f"{at}{kind}", what)
+    made["required"] = tuple(name if is_place(name) else property_name(name) for name in made.get("required", ()))
     for kind in ("properties", "markers"):
         rules = _table(table.get(kind, {}), f"{at}{kind}")
-        made[kind] = MappingProxyType({name: _rule(part, f"{at}{kind}.{name}") for name, part in rules.items()})
+        called = [property_name(name) if kind == "properties" else name for name in rules]
+        if twice := next((name for name in called if called.count(name) > 1), None):
+            raise UsageError(f"{at}{kind} has two rules for {twice!r}; once is enough")
+        parts = (_rule(part, f"{at}{kind}.{name}") for name, part in rules.items())
+        made[kind] = MappingProxyType(dict(zip(called, parts, strict=True)))
     waivers = table.get("waivers", [])
     if not isinstance(waivers, list):
         raise UsageError(f"{at}waivers is {waivers!r:.80}, but must be a list of tables: write [[waivers]]")
     made["waivers"] = tuple(_waiver(part, f"{at}waiver {n}") for n, part in enumerate(waivers, start=1))
     return Policy(**made)
+
+
+def property_name(name: str) -> str:
+    """Return the property that a name in a policy stands for; searches are called as the terminal calls them too."""
+    known = full_name(name)
+    is_search = known.partition(":")[0].strip().lower() == SEARCH or known in SEARCHES
+    return SEARCH if is_search else known
+
+
+def is_place(name: str) -> bool:
+    """Return whether a name is a test, a file or a folder, and no property."""
+    return "::" in name or "/" in name or name.endswith(".py")
 
 
 def _rule(data: Any, at: str) -> Rule:
@@ -177,7 +196,7 @@ def _waiver(data: Any, at: str) -> Waiver:
         raise UsageError(f"{at} names no check. Give property, or where (the node id of a test), or both")
     optional = {name: _text(table[name], f"{at}: {name}") if name in table else None for name in ("property", "where")}
     return Waiver(
-        property=optional["property"],
+        property=None if optional["property"] is None else property_name(optional["property"]),
         where=optional["where"],
         owner=_text(table["owner"], f"{at}: owner"),
         reason=_text(table["reason"], f"{at}: reason"),
@@ -207,10 +226,11 @@ def _choice(value: Any, kind: Any, at: str) -> Any:
 
 
 def _metric(value: Any, at: str) -> str:
-    if value not in METRICS_OF_FINDINGS:
-        near = difflib.get_close_matches(str(value), METRICS_OF_FINDINGS, n=1)
+    known = (*METRICS, "negative_flips", COUNTER_EXAMPLE)
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
         hint = f". Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"{at} is {value!r:.80}, but must be one of {', '.join(METRICS_OF_FINDINGS)}{hint}")
+        raise UsageError(f"{at} is {value!r:.80}, but must be one of {', '.join(known)}{hint}")
     return str(value)
 
 

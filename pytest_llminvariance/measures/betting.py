@@ -120,12 +120,15 @@ def _log_mean_exp(logs: Sequence[float]) -> float:
 class MeanTest:
     """Both sides at once, each at `alpha`: only one of the two verdicts can be wrong for a fixed mean.
 
-    Values may be intervals: the low end counts for `above`, the high end for `within`.
+    Values may be intervals: the low end counts for `above`, the high end for `within`. Where something is allowed for,
+    each side has a bound of its own; one outside [0, 1] is never shown.
     """
 
     bound: Number
     alpha: float
     n_planned: int | None
+    above_bound: Number | None = None
+    within_bound: Number | None = None
     above: Capital = field(init=False)
     within: Capital = field(init=False)
 
@@ -134,8 +137,9 @@ class MeanTest:
             raise UsageError(f"the bound of the mean is {self.bound!r}, but must be from 0 to 1")
         if not 0 <= self.alpha < 1:
             raise UsageError(f"alpha is {self.alpha!r}, but must be a risk from 0 to below 1")
-        self.above = Capital(self.bound, "above", self.n_planned)
-        self.within = Capital(self.bound, "within", self.n_planned)
+        above, within = (self.bound if own is None else own for own in (self.above_bound, self.within_bound))
+        self.above = Capital(above, "above", self.n_planned)
+        self.within = Capital(within, "within", self.n_planned)
 
     def add(self, low: Number, high: Number) -> Side | None:
         """Take the next value; return what is shown now, if anything."""

@@ -21,6 +21,9 @@ UNKNOWN_STATUSES = ("unfinished", "unparsed", "missing")
 AnswerStatus = Literal["scored", "chosen", "refused", "unfinished", "unparsed", "missing"]
 
 
+NO_NUMBER = "its scores are no numbers"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerDistribution:
     """Probability over contents, plus `other` for everything that is no option.
@@ -37,8 +40,12 @@ class AnswerDistribution:
     log_weights: tuple[float, ...] | None = None
     mass: float | None = None
     """Probability mass on the options before any normalisation; `None` where it cannot be known."""
+    unlisted: float = 0.0
+    """The part of `other` that may belong to any content: what a server did not tell."""
     reading: str = field(default="", compare=False)
     """How a text was read: `en: announced label`, `unparsed: two answers`; empty for other readouts."""
+    said: str = field(default="", compare=False)
+    """Of an answer that says nothing: why nothing came, or the beginning of the text that names no option."""
     _outcomes: tuple[float, frozenset[int]] | None = field(default=None, init=False, compare=False, repr=False)
     # asked for a dozen times by what is measured and guarded
 
@@ -48,14 +55,16 @@ class AnswerDistribution:
         return len(self.probabilities)
 
     @classmethod
-    def from_label_logprobs(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
+    def from_label_logprobs(
+        cls, shown: Sequence[float], order: Sequence[int], unlisted: float = 0.0
+    ) -> AnswerDistribution:
         """Build from log-probabilities by position, over the whole vocabulary (nats); with NaN among them it is missing."""
         weights = _by_content(shown, order)
         if not all(map(_is_known, weights)):
-            return cls.nothing(len(weights), "missing")
+            return cls.nothing(len(weights), "missing", said=NO_NUMBER)
         probabilities = tuple(math.exp(weight) for weight in weights)
         mass = min(1.0, math.fsum(probabilities))
-        return cls(probabilities, 1.0 - mass, "scored", weights, mass)
+        return cls(probabilities, 1.0 - mass, "scored", weights, mass, min(unlisted, 1.0 - mass))
 
     @classmethod
     def from_option_scores(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
@@ -66,7 +75,7 @@ class AnswerDistribution:
         weights = _by_content(shown, order)
         top = max(weights)
         if not all(map(_is_known, weights)) or top == -math.inf:
-            return cls.nothing(len(weights), "missing")
+            return cls.nothing(len(weights), "missing", said=NO_NUMBER)
         scaled = [math.exp(weight - top) for weight in weights]
         total = math.fsum(scaled)
         return cls(tuple(value / total for value in scaled), 0.0, "scored", weights)
@@ -82,10 +91,10 @@ class AnswerDistribution:
         return cls(tuple(float(index == content) for index in range(k)), 0.0, "chosen", mass=1.0, reading=reading)
 
     @classmethod
-    def nothing(cls, k: int, status: AnswerStatus, reading: str = "") -> AnswerDistribution:
+    def nothing(cls, k: int, status: AnswerStatus, reading: str = "", said: str = "") -> AnswerDistribution:
         """Build an answer that is no option: refused, unfinished, unparsed or missing."""
         mass = None if status in ("missing", "unfinished") else 0.0
-        return cls((0.0,) * k, 1.0, status, mass=mass, reading=reading)
+        return cls((0.0,) * k, 1.0, status, mass=mass, reading=reading, said=said)
 
     @property
     def is_known(self) -> bool:
@@ -114,23 +123,39 @@ class AnswerDistribution:
         top = max(self.log_weights)
         if top == -math.inf:
             return frozenset({REFUSED, *range(self.k)})
-        return frozenset(index for index, weight in enumerate(self.log_weights) if top - weight <= delta_nats)
+        reached = [_log(math.exp(weight) + self.unlisted) if self.unlisted else weight for weight in self.log_weights]
+        return frozenset(index for index, weight in enumerate(reached) if top - weight <= delta_nats)
 
     def without_numbers(self, delta_nats: float) -> AnswerDistribution:
-        """Return an answer with the same outcomes, status, mass and reading, and probabilities that say nothing."""
+        """Return an answer with the same outcomes, status, mass and words, and probabilities that say nothing.
+
+        One with several outcomes stays as it is, as guards ask whether noise or what a server did not tell makes them.
+        """
+        outcomes = self.outcomes(delta_nats)
         if self.log_weights is None or self.status != "scored":
-            return _same(self, self.reading)
-        probabilities, weights = _like(self.outcomes(delta_nats), self.k)
-        if self.mass is None:
-            return _same(AnswerDistribution(probabilities, 0.0, self.status, weights, None, self.reading), self.reading)
-        return AnswerDistribution(probabilities, 0.0, self.status, weights, self.mass, self.reading)
+            return _same(self, self.reading, self.said)
+        if len(outcomes) > 1 or self.unlisted:
+            return self
+        probabilities, weights = _like(outcomes, self.k)
+        plain = AnswerDistribution(probabilities, 0.0, self.status, weights, self.mass, 0.0, self.reading, self.said)
+        return _same(plain, self.reading, self.said) if self.mass is None else plain
 
     def expected_score(self, scores: Sequence[float]) -> float | None:
-        """Return the mean score over the options; `None` where no option was answered."""
-        mass = math.fsum(self.probabilities)
-        if mass == 0:
-            return None
-        return math.fsum(p * s for p, s in zip(self.probabilities, scores, strict=True)) / mass
+        """Return the mean score over the options; `None` where no option was answered, or it is not known exactly."""
+        low, high = self.expected_scores(scores)
+        return low if low == high and any(self.probabilities) else None
+
+    def expected_scores(self, scores: Sequence[float]) -> tuple[float, float]:
+        """Return between which ends the mean score over the options lies: those of the scale where nothing is known."""
+        mass, total = (
+            math.fsum(self.probabilities),
+            math.fsum(map(math.prod, zip(self.probabilities, scores, strict=True))),
+        )
+        ends = (min(scores), max(scores))
+        if mass == 0 or not self.is_known:
+            return ends
+        low, high = ((total + self.unlisted * end) / (mass + self.unlisted) for end in ends)
+        return low, high
 
     def vector(self) -> tuple[float, ...]:
         """Return probabilities with `other` last."""
@@ -146,14 +171,21 @@ def _shared(delta_nats: float, outcomes: frozenset[int]) -> tuple[float, frozens
 @lru_cache(maxsize=4096)
 def _like(outcomes: frozenset[int], k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return probabilities and weights of an answer with these outcomes."""
-    weights = tuple(0.0 if content in outcomes else -1e9 for content in range(k))
-    return (1 / k,) * k, (-math.inf,) * k if REFUSED in outcomes else weights
+    return (1 / k,) * k, tuple(0.0 if content in outcomes else -1e9 for content in range(k))
 
 
 @lru_cache(maxsize=4096)
-def _same(answer: AnswerDistribution, _reading: str) -> AnswerDistribution:
+def _same(answer: AnswerDistribution, _reading: str, _said: str) -> AnswerDistribution:
     """Return one object for answers that are equal and were read in the same way."""
     return answer
+
+
+def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[float, float]:
+    """Return the probability of a content among two, as its smallest and largest value: all where nothing is known."""
+    p, q = answer.probabilities[one], answer.probabilities[other]
+    if not answer.is_known or p + q == 0:
+        return 0.0, 1.0
+    return p / (p + q), p / (p + q)
 
 
 def _is_known(weight: float) -> bool:

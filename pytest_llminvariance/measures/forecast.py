@@ -33,9 +33,13 @@ class Expected:
 
     mean: float
     all_share: float
+    standard_error: float
+    """Of the mean, which comes from simulations; 0 where the order changes nothing."""
 
 
-def expected_share(effect: float, bound: float, alpha: float, n_planned: int, *, seed: int = 0) -> Expected:
+def expected_share(
+    effect: float, bound: float, alpha: float, n_planned: int, *, seed: int = 0, simulations: int = SIMULATIONS
+) -> Expected:
     """Return what a suite of zeros and ones with the mean `effect` costs, from simulated orders of asking.
 
     Zeros and ones vary most among values of one mean; shares inside a question are decided sooner.
@@ -43,9 +47,11 @@ def expected_share(effect: float, bound: float, alpha: float, n_planned: int, *,
     ones = min(n_planned, round(effect * n_planned))
     lengths = [
         _decided(_zeros_and_ones(n_planned, ones, f"{seed}|{number}"), bound, alpha)
-        for number in range(1 if ones in (0, n_planned) else SIMULATIONS)
+        for number in range(1 if ones in (0, n_planned) else simulations)
     ]
-    return Expected(math.fsum(lengths) / len(lengths), sum(n == n_planned for n in lengths) / len(lengths))
+    n, mean = len(lengths), math.fsum(lengths) / len(lengths)
+    variance = math.fsum((length - mean) ** 2 for length in lengths) / max(1, n - 1)
+    return Expected(mean, sum(length == n_planned for length in lengths) / n, math.sqrt(variance / n))
 
 
 def _decided(values: np.ndarray[Any, Any], bound: float, alpha: float) -> int:

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.decomposition import decomposed
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 
 DELTA_NATS = 1e-4
@@ -65,6 +66,8 @@ class Metric:
     pooled: bool = False
     least: float = 0.0
     """The smallest value that it can take; the largest is 1."""
+    own: bool = False
+    """Whether one property alone is measured by it, and by nothing else."""
 
 
 def flip(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
@@ -133,6 +136,7 @@ def _tv_pair(one: AnswerDistribution, other: AnswerDistribution, delta_nats: flo
         return UNKNOWN
     distance = math.fsum(abs(p - q) for p, q in zip(one.vector(), other.vector(), strict=True)) / 2
     noise = 0.0 if one.log_weights is None else math.tanh(delta_nats / 2) * 2
+    noise += one.unlisted + other.unlisted
     return Interval(max(0.0, distance - noise), min(1.0, distance + noise))
 
 
@@ -147,7 +151,22 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
         return UNKNOWN
     vectors = [answer.vector() for answer in answers]
     centroid = [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
-    value = _mean([_js(vector, centroid) for vector in vectors])
+    value = float(_mean([_js(vector, centroid) for vector in vectors]))
+    # the distance is a metric, and moving a probability p moves an answer by at most sqrt(p ln 2)
+    moved = [answer.unlisted for answer in answers]
+    slack = math.fsum(map(_js_moved, moved)) / len(moved) + _js_moved(math.fsum(moved) / len(moved))
+    return Interval(max(0.0, value - slack), min(1.0, value + slack))
+
+
+def _js_moved(probability: float) -> float:
+    return math.sqrt(probability * math.log(2))
+
+
+def _form_inconsistency(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
+    del scores, delta_nats
+    if not all(answer.is_known for answer in answers):
+        return UNKNOWN
+    value = decomposed([answer.vector() for answer in answers]).inconsistency
     return Interval(value, value)
 
 
@@ -161,8 +180,7 @@ def _js(p: Sequence[float], q: Sequence[float]) -> float:
 
 def score_ends(answer: AnswerDistribution, scores: Sequence[float], *, known: bool = True) -> Ends:
     """Return between which ends the expected score of an answer lies: those of the scale where it is not known."""
-    value = answer.expected_score(scores) if known else None
-    return (min(scores), max(scores)) if value is None else (value, value)
+    return answer.expected_scores(scores) if known else (min(scores), max(scores))
 
 
 def _scored(answers: Answers, scores: Sequence[float] | None) -> tuple[list[Ends], Sequence[float]]:
@@ -174,7 +192,7 @@ def _scored(answers: Answers, scores: Sequence[float] | None) -> tuple[list[Ends
 def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     """Return the mean over pairs; with open answers its smallest and largest value over all that they may have been.
 
-    It is convex in each answer. So it is smallest with all open ones at the median of the known, and largest with each
+    It is convex in each answer. So, where nothing is known of the open ones, it is smallest with all open ones at the median of the known, and largest with each
     at an end of the scale.
     """
     del delta_nats
@@ -190,7 +208,12 @@ def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: flo
         math.fsum(abs(value - end) / span for value in known) for end in (middle, lowest, highest)
     )
     most = max(n * to_lowest + (n_open - n) * to_highest + n * (n_open - n) for n in range(n_open + 1))
-    return Interval((fixed + n_open * to_middle) / n_pairs, min(1.0, (fixed + most) / n_pairs))
+    # closer where an open answer is known in part: each pair by itself
+    pairs = list(itertools.combinations(ends, 2))
+    least = math.fsum(max(0.0, a[0] - b[1], b[0] - a[1]) / span for a, b in pairs)
+    farthest = math.fsum(max(a[1] - b[0], b[1] - a[0]) / span for a, b in pairs)
+    low, high = max(fixed + n_open * to_middle, least), min(fixed + most, farthest)
+    return Interval(low / n_pairs, min(1.0, high / n_pairs))
 
 
 def _score_shift(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
@@ -267,42 +290,59 @@ def _pooled(answers: Answers, scores: Sequence[float] | None, delta_nats: float)
     return UNKNOWN
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        metric.name: metric
-        for metric in (
-            Metric("flip_rate", "the answer changed in", "other presentations", _flip_rate),
-            Metric("disagreement", "answers differ in", "pairs of presentations", _disagreement),
-            Metric("tv", "total variation distance between answers is", "", _tv),
-            Metric(
-                "js_distance", "Jensen-Shannon distance to the mean answer is", "", _js_distance, needs_full_design=True
-            ),
-            Metric("score_gap", "expected scores differ by", "", _score_gap, needs_scores=True),
-            Metric(
-                "score_shift", "expected scores range over", "", _score_shift, needs_scores=True, needs_full_design=True
-            ),
-            Metric(
-                "position_bias",
-                "choices by position are off balance by",
-                "",
-                _pooled,
-                pooled=True,
-                needs_full_design=True,
-            ),
-            Metric(
-                "trait_shift",
-                "a trait score moved by",
-                "",
-                _pooled,
-                pooled=True,
-                needs_scores=True,
-                needs_full_design=True,
-            ),
-            excess_disagreement(2),
-            Metric("unchanged", "the answer stayed the same in", "answer-changing edits", _unchanged),
-        )
-    }
-)
+_METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("flip_rate", "the answer changed in", "other presentations", _flip_rate),
+        Metric("disagreement", "answers differ in", "pairs of presentations", _disagreement),
+        Metric("tv", "total variation distance between answers is", "", _tv),
+        Metric(
+            "js_distance", "Jensen-Shannon distance to the mean answer is", "", _js_distance, needs_full_design=True
+        ),
+        Metric(
+            "form_inconsistency",
+            "answers diverge, as a share of the most that they can, by",
+            "",
+            _form_inconsistency,
+            needs_full_design=True,
+        ),
+        Metric("score_gap", "expected scores differ by", "", _score_gap, needs_scores=True),
+        Metric(
+            "score_shift", "expected scores range over", "", _score_shift, needs_scores=True, needs_full_design=True
+        ),
+        Metric(
+            "position_bias",
+            "choices by position are off balance by",
+            "",
+            _pooled,
+            pooled=True,
+            needs_full_design=True,
+        ),
+        Metric(
+            "trait_shift",
+            "a trait score moved by",
+            "",
+            _pooled,
+            pooled=True,
+            needs_scores=True,
+            needs_full_design=True,
+        ),
+        excess_disagreement(2),
+        Metric("unchanged", "the answer stayed the same in", "answer-changing edits", _unchanged, own=True),
+    )
+}
+METRICS: Mapping[str, Metric] = MappingProxyType(_METRICS)
+"""By name; what a property brings of its own is added when it is registered."""
+
+
+def own_metric(name: str, words: str, unit: str = "") -> Metric:
+    """Return the metric of one property, which pools its evidence itself (`Property.pool`)."""
+    return Metric(name, words, unit, _pooled, pooled=True, own=True)
+
+
+def add_metric(metric: Metric) -> None:
+    """Add the metric that a property brings."""
+    _METRICS[metric.name] = metric
 
 
 def position_shares(shown: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -104,6 +104,27 @@ def parse_choice(
     return ParsedText(Outcome.UNPARSED, None, _why_unread(page))
 
 
+OPENING = 300
+"""Characters in which a text must decline, where it is to be read as a refusal; later ones are part of an answer."""
+
+
+def parse_refusal(text: str, *, ran_out: bool = False) -> ParsedText:
+    """Read whether a text answers (`CHOSEN`, without a position) or refuses; what it answers is not read.
+
+    A text that was cut off before it declined is unfinished: it may have come to that.
+    """
+    answer = after_thoughts(text)
+    if answer is None:
+        return ParsedText(Outcome.UNFINISHED, None, "open thought")
+    page = read_page(as_patterns(["\ue000", "\ue001"], ["\ue000\ue000", "\ue001\ue001"]), answer, None)
+    language = _declined(page, 0, min(OPENING, len(page.text)))
+    if language is not None:
+        return ParsedText(Outcome.REFUSED, None, "refusal", language)
+    if ran_out:
+        return ParsedText(Outcome.UNFINISHED, None, "tokens ran out")
+    return ParsedText(Outcome.CHOSEN if page.text else Outcome.UNPARSED, None, "answered" if page.text else "empty")
+
+
 def _declined(page: Page, start: int, end: int) -> str | None:
     """Return the language in which a stretch of text declines to answer, or `None`."""
     return next((code for code, refusal in words().refusals if refusal.search(page.masked, start, end)), None)

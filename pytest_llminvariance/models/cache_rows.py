@@ -17,7 +17,9 @@ FORMAT = 2
 """Part of every key. Count it up whenever the same request to the same weights may be answered differently:
 another cue, another way of scoring or decoding in `models/`, another meaning of a request's field."""
 
-KINDS: dict[str, type[Any]] = {"label": LabelReply, "option": OptionReply, "text": TextReply}
+KINDS: dict[str, type[Any]] = {
+    "label": LabelReply, "option": OptionReply, "text": TextReply, "decision": LabelReply,
+}  # fmt: skip
 
 
 def row_key(fingerprint: str, request: Request, prompt: str | None = None) -> bytes | None:
@@ -86,7 +88,7 @@ def _answers(reply: Any, k: int) -> bool:
     if isinstance(reply, OptionReply):
         lengths = reply.option_tokens
         return good and type(lengths) is tuple and len(lengths) == k and all(type(n) is int and n > 0 for n in lengths)
-    return good
+    return good and type(reply.unlisted) is float and 0 <= reply.unlisted <= 1
 
 
 def _is_number(value: object) -> bool:

@@ -14,10 +14,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, ClassVar
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.protocol import (
     Capability,
+    DecisionRequest,
     LabelReply,
     LabelRequest,
     MissingReply,
@@ -47,11 +49,19 @@ class Control:
 
     name: str
     respond: Respond
-    capabilities: frozenset[Capability] = frozenset({"label", "option", "text"})
+    capabilities: frozenset[Capability] = frozenset({"label", "option", "text", "decision"})
     write: Respond | None = None
     """Gives what it writes, where that is not what its probabilities say."""
     word: Word | None = None
     """Puts the choice of a position into words; without it the label alone is written."""
+    deterministic: ClassVar[bool] = True
+
+    def __repr__(self) -> str:
+        return f"<control {self.name}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        del cycle
+        printer.text(repr(self))
 
     @property
     def fingerprint(self) -> str:
@@ -70,7 +80,7 @@ class Control:
             probabilities = (self.write or self.respond)(request.presentation)
             return self._text(request, probabilities, sent, n_tokens)
         logprobs = tuple(math.log(p) if p > 0 else p if math.isnan(p) else -math.inf for p in probabilities)
-        if isinstance(request, LabelRequest):
+        if isinstance(request, LabelRequest | DecisionRequest):
             return LabelReply(logprobs, sent, n_tokens)
         if all(p == 0 for p in probabilities):
             return MissingReply("refuses to say any option", sent, n_tokens)

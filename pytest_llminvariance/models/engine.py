@@ -62,6 +62,9 @@ class Step:
     """Tokens that went through the model so far."""
     prompt_tokens: int
     """Tokens of the prompts answered so far, as a loop over single prompts would send them."""
+    answers: int = 0
+    """Distinct requests that were answered."""
+    answers_total: int = 0
 
 
 class _Cost:
@@ -88,7 +91,7 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     distinct = list(dict.fromkeys(keys))
     fresh = {key: None for key in distinct if key not in memo}
     cost, left = _Cost(model), Counter(key.request.presentation.question for key in fresh)
-    n_questions = len(left)
+    n_questions, done = len(left), 0
     size = STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
     for start in range(0, len(distinct), size):
         # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
@@ -101,8 +104,11 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
                 left[question] -= 1
                 if not left[question]:
                     del left[question]
+            done += len(answered)
             if progress is not None:
-                progress(Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens))
+                progress(
+                    Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh))
+                )
     replies = {key: memo[key] for key in keys}
     prompt_tokens = sum(reply.n_tokens for reply in replies.values())
     return Asked(tuple(replies[key] for key in keys), cost.sent_tokens, len(fresh), prompt_tokens)

@@ -34,7 +34,7 @@ class FunctionModel:
         Raises:
             UsageError: where its parameters do not say what it is to be given.
         """
-        self.capabilities: frozenset[Capability] = frozenset({_kind(function)})
+        self.capabilities: frozenset[Capability] = frozenset({self._kind_of(function)})
         self.name = name or called(function)
         self.origin = (getattr(function, "__self__", function),)
         self._function = function
@@ -45,6 +45,14 @@ class FunctionModel:
 
     def __repr__(self) -> str:
         return f"<{self.name}, a function>"
+
+    @property
+    def deterministic(self) -> object:
+        """What the function says of itself (`ask.deterministic = True`); else it is taken to be noisy."""
+        return getattr(self._function, "deterministic", False)
+
+    def _kind_of(self, function: Callable[..., Any]) -> Capability:
+        return _kind(function)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Call the function once for each request.

@@ -11,7 +11,10 @@ from typing import Any, Literal, get_args
 from pytest_llminvariance.errors import UsageError
 
 PromptFormat = Literal["auto", "chat", "plain"]
+OF_SERVERS = ("concurrency", "key_variable", "answer_seconds", "tokenizer", "cacheable")
+"""Settings of models behind a server."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+KEY_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 
 
@@ -54,6 +57,26 @@ class LoadSettings:
             "the template knows that name); repeatable, one a line in the ini file"
         },
     )
+    concurrency: int = field(default=16, metadata={"help": "requests to a server that are under way at a time (16)"})
+    key_variable: str | None = field(
+        default=None,
+        metadata={"help": "name of the environment variable that holds the server's key; never the key itself"},
+    )
+    answer_seconds: int = field(
+        default=300, metadata={"help": "seconds that an answer of a server may take, with everything asked again (300)"}
+    )
+    tokenizer: str | None = field(
+        default=None,
+        metadata={
+            "help": "folder or hub id of the tokenizer of the model that is served: prompts are then sent as tokens, where the server takes them"
+        },
+    )
+    cacheable: bool = field(
+        default=False,
+        metadata={
+            "help": "keep a server's answers between sessions: only where the same name and version always mean the same model"
+        },
+    )
     trust_remote_code: bool = field(
         default=False, metadata={"help": "run the code that a model's repository brings; only for those that you trust"}
     )
@@ -62,7 +85,9 @@ class LoadSettings:
 
     def __post_init__(self) -> None:
         problems = {"device": device_problem(self.device), "dtype": dtype_problem(self.dtype)}
-        for name in ("batch_tokens", "threads", "max_new_tokens"):
+        if (problem := key_variable_problem(self.key_variable)) is not None:
+            raise UsageError(f"key_variable {problem}")
+        for name in ("batch_tokens", "threads", "max_new_tokens", "concurrency", "answer_seconds"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 problems[name] = "must be a whole number from 1"
@@ -81,9 +106,10 @@ class LoadSettings:
 
     def for_others(self) -> dict[str, Any]:
         """Return what a backend of another package is given: what is newer than the first backends only where it is told."""
-        ours, newer = ("trust_remote_code", "weights", "beside"), ("max_new_tokens", "chat_arg")
-        given = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ours}
-        return {name: value for name, value in given.items() if name not in newer or value is not None}
+        ours, newer = ("trust_remote_code", "weights", "beside"), ("max_new_tokens", "chat_arg", *OF_SERVERS)
+        given = {item.name: item for item in fields(self) if item.name not in ours}
+        told = {name: getattr(self, name) for name in given}
+        return {name: value for name, value in told.items() if name not in newer or value != given[name].default}
 
 
 def help_of(name: str) -> str:
@@ -96,6 +122,13 @@ def device_problem(device: object) -> str | None:
     if isinstance(device, str) and DEVICE.fullmatch(device):
         return None
     return "must be auto, cpu, cuda, cuda:N or mps"
+
+
+def key_variable_problem(name: object) -> str | None:
+    """Return the rule that the name of a key's variable breaks, or `None`; it may be a key, so it is not repeated."""
+    if name is None or (isinstance(name, str) and KEY_VARIABLE.fullmatch(name)):
+        return None
+    return "must be the name of an environment variable, in capitals, such as OPENAI_API_KEY; the key itself is never given"
 
 
 def dtype_problem(dtype: object) -> str | None:

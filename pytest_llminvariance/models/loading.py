@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
+import importlib.util
 import inspect
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, ParamSpec, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
 from pytest_llminvariance.models.wrapping import as_model
+
+if TYPE_CHECKING:
+    from pytest_llminvariance.models.decision_wire import Shape
 
 Spec = str | os.PathLike[str]
 P = ParamSpec("P")
@@ -44,7 +47,8 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     """Load the model that `spec` names.
 
     `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`,
-    `python:module:factory` (which gives what `wrap_model` takes), or a scheme that an installed package adds under the entry-point group
+    `python:module:factory` (which gives what `wrap_model` takes), `openai:MODEL@URL` (an OpenAI-compatible server), a decision model
+    (`decision:FOLDER_OR_ID`, or served: `systemone:MODEL@URL`, `decisions:MODEL@URL`), or a scheme that an installed package adds under the entry-point group
     `pytest_llminvariance.models`. `device` is auto, cpu, cuda, cuda:N or mps; `dtype` auto, float32,
     bfloat16 or float16. `prompt_format` chat insists on the model's chat template, plain never uses it.
     `batch_tokens` bounds the tokens of one forward pass, and with them memory; `threads` the CPU threads.
@@ -55,17 +59,23 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     every text, whatever its request says. `chat_arg` maps names to values for the chat template; `enable_thinking`
     is False where the template knows it and nothing else is told. Relative paths in `spec` start `beside` this folder
     (by default the current one). Code from a hub repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
-    tokens and nothing else.
+    tokens and nothing else, and no server is asked. Of servers: `concurrency` requests are under way at a time; `key_variable` names the environment variable that holds the
+    key; `answer_seconds` bounds the time of one answer; with the `tokenizer` of the model (folder or hub id) prompts are sent as tokens;
+    `cacheable` keeps answers between sessions.
 
     Raises:
         UsageError: for a bad spec or setting.
         ModelError: if the model cannot be loaded; `MissingExtraError` where a package is missing.
     """
     parsed = parse_spec(spec)
-    local = parsed.scheme != "hf" or os.path.isdir(settings.place(parsed.target))
+    local = parsed.scheme not in ("hf", "decision") or os.path.isdir(settings.place(parsed.target))
     if settings.revision is not None and local:
         raise UsageError(f"revision={settings.revision!r} goes with a hub id, not with {str(spec)!r}")
-    if parsed.scheme in ("hf", "demo"):
+    if parsed.scheme in ("systemone", "decisions"):
+        from pytest_llminvariance.models.served.decisions import load_served_decision
+
+        return load_served_decision(parsed.target, cast("Shape", parsed.scheme), settings)
+    if parsed.scheme in ("hf", "demo", "decision"):
         return _load_transformers(parsed, settings)
     if parsed.scheme == "control":
         from pytest_llminvariance.models.controls import control
@@ -75,6 +85,10 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
         from pytest_llminvariance.models.replay import load_replay
 
         return load_replay(settings.place(parsed.target))
+    if parsed.scheme == "openai":
+        from pytest_llminvariance.models.served.loading import load_served
+
+        return load_served(parsed.target, settings)
     if parsed.scheme == "python":
         made = _from_factory(parsed.target, settings.beside or os.getcwd())
     else:
@@ -85,6 +99,14 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
 def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
     from pytest_llminvariance.models.local.hub import load_transformers
 
+    if parsed.scheme == "decision":
+        if importlib.util.find_spec("transformers.decision") is None:
+            raise ModelError(
+                "this transformers has no decision pipeline. Install a newer one: pip install -U transformers"
+            )
+        from pytest_llminvariance.models.local.decisions import load_decision
+
+        return load_decision(_existing(parsed.target, settings), parsed.target, settings)
     if parsed.scheme == "hf":
         return load_transformers(_existing(parsed.target, settings), parsed.target, settings)
     from pytest_llminvariance.models.local.demo import DEMO_NAME, demo_folder

@@ -1,7 +1,8 @@
-"""A progress bar for a terminal: questions done, tokens a second, tokens saved, time left."""
+"""Progress: a bar on a terminal, and where there is none a line every half minute."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.engine import Step
 
 
+SECONDS_BETWEEN = 30
+"""Between two lines."""
+
+
 def rate_words(sent_tokens: int, prompt_tokens: int, seconds: float) -> str:
     """Return tokens a second, and the share of prompt tokens that did not have to be sent."""
     words = f"{sent_tokens / max(seconds, 1e-9):,.0f} tokens/s"
@@ -18,10 +23,10 @@ def rate_words(sent_tokens: int, prompt_tokens: int, seconds: float) -> str:
     return f"{words}, {saved:.0%} saved" if saved >= 0.005 else words
 
 
-def progress_bar(title: str) -> Callable[[Step], None] | None:
-    """Return a function that shows progress, or `None` where nobody looks."""
-    if not sys.stderr.isatty():
-        return None
+def progress_bar(title: str, say: Callable[[str], None] | None = None) -> Callable[[Step], None]:
+    """Return a function that shows progress: lines for `say`, else a bar on a terminal, else lines on standard error."""
+    if say is not None or not sys.stderr.isatty():
+        return _lines(title, say or (lambda line: print(line, file=sys.stderr, flush=True)))  # noqa: T201
     from tqdm import tqdm
 
     bar, began = tqdm(desc=title, unit="question", leave=False), time.monotonic()
@@ -34,3 +39,25 @@ def progress_bar(title: str) -> Callable[[Step], None] | None:
             bar.close()
 
     return show
+
+
+def _lines(title: str, say: Callable[[str], None]) -> Callable[[Step], None]:
+    """Return a function that says a line where the last one is half a minute ago; nothing of what ends before."""
+    began = said = time.monotonic()
+
+    def show(step: Step) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= SECONDS_BETWEEN and step.answers < step.answers_total:
+            said = now
+            say(f"{title}: {progress_words(step, now - began)}")
+
+    return show
+
+
+def progress_words(step: Step, seconds: float) -> str:
+    """Return how far it is: `214 of 552 answers, 1,240 tokens/s, about 2 min left`."""
+    done, total = step.answers, step.answers_total
+    left = seconds * (total - done) / max(1, done)
+    words = f"about {math.ceil(left / 60):,} min left" if left > 60 else "less than a minute left"
+    return f"{done:,} of {total:,} answers, {step.sent_tokens / max(seconds, 1e-9):,.0f} tokens/s, {words}"

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
+from pytest_llminvariance.models.decision_wire import canonical, request_body
 from pytest_llminvariance.questions.conversation import Message
 from pytest_llminvariance.questions.presentation import Presentation
 
-Capability = Literal["label", "option", "text"]
-Readout = Literal["auto", "label", "option", "option_sum", "text"]
-READOUTS: tuple[str, ...] = ("label", "option", "option_sum", "text")
+Capability = Literal["label", "option", "text", "decision"]
+Readout = Literal["auto", "label", "option", "option_sum", "text", "decision"]
+READOUTS: tuple[str, ...] = ("label", "option", "option_sum", "text", "decision")
+REFUSAL = "refusal"
+"""The readout of prompts without options: whether a generated text answers or refuses. Only properties ask by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ class OptionRequest:
 class Draw:
     """One of several sampled answers to the same prompt.
 
-    The same seed, index and prompt give the same answer again; another index gives an independent one.
+    The same seed, index and prompt give the same answer again. Another index, and another prompt, give an independent
+    one: a server that takes one number as its seed is given `TextRequest.sampling_seed`, never `seed` or `index`
+    alone, or all prompts share their luck and differences between them are hidden.
     """
 
     seed: int
@@ -70,21 +75,48 @@ class TextRequest:
     capability: ClassVar[Capability] = "text"
 
     @property
+    def sampling_seed(self) -> int | None:
+        """A number of 48 bits made of seed, index and prompt; `None` where nothing is sampled."""
+        if self.draw is None:
+            return None
+        told = f"{self.draw.seed}|{self.draw.index}|{sent_digest(self.messages)}"
+        return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6], "big")
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """The chat messages to send."""
         return self.presentation.render()
 
 
-Request = LabelRequest | OptionRequest | TextRequest
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """Asks a decision model for its own probability of each option. The reply is a `LabelReply`."""
+
+    presentation: Presentation
+    capability: ClassVar[Capability] = "decision"
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What is sent, in the shape of System One, as one message."""
+        return (Message("user", canonical(request_body(self.presentation))),)
+
+
+Request = LabelRequest | OptionRequest | TextRequest | DecisionRequest
 
 
 @dataclass(frozen=True, slots=True)
 class LabelReply:
-    """Log-probabilities (nats, over the whole vocabulary) of the labels, by position shown."""
+    """Log-probabilities (nats, over the whole vocabulary) of the labels, by position shown.
+
+    A server that tells only its likeliest tokens leaves the rest open: then each is the least that it can be.
+    Of a decision model they are those of the options; all of them minus infinity is its refusal.
+    """
 
     logprobs_nats: tuple[float, ...]
     sent_sha256: str
     n_tokens: int = 0
+    unlisted: float = 0.0
+    """Probability that the model gave to what was not told: any part of it may belong to any label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +169,11 @@ class Model(Protocol):
     `cacheable = True`: then its answers are kept between sessions (`cache`), and shared by all objects of this name
     and fingerprint. If it sends more than the messages say (a template with today's date), `rendered(request)` gives
     the text that it sends, and answers are remembered by that. Neither is part of the protocol.
+
+    A model that gives the same reply to the same prompt whenever it is asked, and in whatever company, may say
+    `deterministic = True`; then it is not asked anything twice to measure its noise. `deterministic = "rounding"` says
+    that nothing but rounding moves its numbers. Where it says nothing, `cacheable = True` says it. Without either a check
+    asks 59 prompts again at its start and at its end.
     """
 
     @property
@@ -172,6 +209,21 @@ class StreamingModel(Model, Protocol):
         ...
 
 
+def declared(model: Model) -> object:
+    """Return what a model says of equal prompts; `cacheable` alone promises that replies are determined."""
+    return getattr(model, "deterministic", getattr(model, "cacheable", False))
+
+
+def only_rounds(model: Model) -> bool:
+    """Return whether nothing but rounding, or nothing at all, moves the numbers of equal prompts."""
+    return declared(model) in (True, "rounding")
+
+
+def is_deterministic(model: Model) -> bool:
+    """Return whether a model declares that equal prompts get equal replies."""
+    return declared(model) is True
+
+
 def resolve_readout(readout: str, model: Model) -> str:
     """Return what `auto` becomes for `model`, and check that the model can do what is asked.
 
@@ -184,19 +236,25 @@ def resolve_readout(readout: str, model: Model) -> str:
             if candidate in model.capabilities:
                 return candidate
         raise CapabilityError(f"{model.name} has none of the capabilities {', '.join(READOUTS)}")
-    if readout not in READOUTS:
+    if readout not in (*READOUTS, REFUSAL):
         raise UsageError(f"readout is {readout!r}, but must be one of auto, {', '.join(READOUTS)}")
-    if readout.removesuffix("_sum") not in model.capabilities:
+    if capability_of(readout) not in model.capabilities:
         works = ", ".join(repr(name) for name in READOUTS if name.removesuffix("_sum") in model.capabilities)
         raise CapabilityError(f"{model.name} cannot give readout={readout!r}. These work: {works}")
     return readout
+
+
+def capability_of(readout: str) -> str:
+    """Return the kind of request that a readout needs."""
+    return "text" if readout == REFUSAL else readout.removesuffix("_sum")
 
 
 def request_for(presentation: Presentation, readout: str, draw: Draw | None = None) -> Request:
     """Return the request that reads `presentation` by `readout`; a `draw` is for texts only.
 
     Raises:
-        UsageError: for the label readout of a presentation that shows no labels, or a draw of anything but a text.
+        UsageError: for the label readout of a presentation that shows no labels, a draw of anything but a text, or the
+            decision readout of what no decision model is sent.
     """
     if draw is not None and readout != "text":
         raise UsageError(f"readout={readout!r} gives probabilities, so nothing is sampled. Use readout='text'")
@@ -207,11 +265,25 @@ def request_for(presentation: Presentation, readout: str, draw: Draw | None = No
                 "Use readout='option', 'option_sum' or 'text', or an enumerator with {label}"
             )
         return LabelRequest(presentation)
-    if readout == "text":
+    if readout in ("text", REFUSAL):
         return TextRequest(presentation, draw=draw)
+    if readout == "decision":
+        return _decision_request(presentation)
     if readout not in ("option", "option_sum"):
         raise UsageError(f"readout is {readout!r}, but a request needs one of {', '.join(READOUTS)}")
     return OptionRequest(presentation)
+
+
+def _decision_request(shown: Presentation) -> DecisionRequest:
+    """Refuse what would not reach the model: it is sent instructions, options, descriptions and state."""
+    plain = Presentation(shown.question)
+    names = ("template", "layout", "labels", "shots", "turns")
+    if changed := [name for name in names if getattr(shown, name) != getattr(plain, name)]:
+        raise UsageError(
+            f"question {shown.question.name!r} is shown with its own {changed[0]}, which no decision model is sent: it gets "
+            "instructions, options, descriptions and state. Leave that out, or change the wording with Restate or Redescribe"
+        )
+    return DecisionRequest(shown)
 
 
 def sent_digest(messages: Sequence[Message]) -> str:

@@ -24,7 +24,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.engine import answers_of
@@ -32,13 +32,14 @@ from pytest_llminvariance.models.protocol import (
     AnyModel,
     Capability,
     LabelReply,
-    LabelRequest,
     MissingReply,
     OptionReply,
+    OptionRequest,
     Reply,
     Request,
     TextReply,
     TextRequest,
+    declared,
     sent_digest,
 )
 from pytest_llminvariance.models.replay_rows import VALUES, ReplayRow, around_of, draw_index, parse_row
@@ -63,6 +64,7 @@ class ReplayModel:
     rows: Mapping[str, tuple[ReplayRow, ...]]
     matched: set[int] = field(default_factory=set, compare=False, repr=False)
     """Lines that answered something which was planned."""
+    deterministic: ClassVar[bool] = True
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Look every request up."""
@@ -80,7 +82,8 @@ class ReplayModel:
             self.matched.update(row.line for row in found)
             if not found and not is_under_another(request.presentation.question):
                 missing.append(request.presentation)
-        unused = [row for group in self.rows.values() for row in group if row.line not in self.matched]
+        rows = (row for group in self.rows.values() for row in group)
+        unused = [row for row in rows if row.line not in self.matched and "under" not in row.key]
         if missing and unused:
             raise UsageError(self._mismatch(list(dict.fromkeys(missing)), unused))
 
@@ -173,8 +176,8 @@ def _as_reply(row: ReplayRow, request: Request, name: str) -> Reply:
         raise ModelError(f"{name}, line {row.line}: {len(values)} {field} for a question with {k} options")
     if field == "probabilities":
         values = [math.log(value) if value > 0 else -math.inf for value in values]
-    if isinstance(request, LabelRequest):
-        return LabelReply(tuple(map(float, values)), sent)
+    if not isinstance(request, OptionRequest):
+        return LabelReply(tuple(map(float, values)), sent, unlisted=float(data.get("unlisted", 0.0)))
     return OptionReply(tuple(map(float, values)), tuple(data.get("option_tokens") or [1] * k), sent)
 
 
@@ -219,7 +222,7 @@ class AnswerWriter:
         except OSError as error:
             raise UsageError(f"{str(path)!r} cannot be written: {error.strerror}. Name a file in a folder") from error
         self._written: set[tuple[Capability, str]] = set()
-        self.name, self.capabilities = inner.name, inner.capabilities
+        self.name, self.capabilities, self.deterministic = inner.name, inner.capabilities, declared(inner)
         self.fingerprint = f"recorded({inner.fingerprint})"
         if hasattr(inner, "frame_orders"):
             self.frame_orders = inner.frame_orders
@@ -232,7 +235,7 @@ class AnswerWriter:
                 key = _key(request)
                 mark = (request.capability, json.dumps(key))  # requests of one mark are one to a replay
                 if mark not in self._written and not isinstance(reply, MissingReply):
-                    file.write(json.dumps({**key, **_recorded(reply)}) + "\n")
+                    file.write(json.dumps({**key, **_recorded(request, reply)}) + "\n")
                     self._written.add(mark)
         return replies
 
@@ -252,11 +255,12 @@ def _key(request: Request) -> dict[str, Any]:
     }
 
 
-def _recorded(reply: Reply) -> dict[str, Any]:
+def _recorded(request: Request, reply: Reply) -> dict[str, Any]:
     row = {"sent_sha256": reply.sent_sha256}
     if isinstance(reply, TextReply):
         return {**row, "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     if isinstance(reply, LabelReply):
-        return {**row, "logprobs_nats": list(reply.logprobs_nats)}
+        name = "decision_logprobs_nats" if request.capability == "decision" else "logprobs_nats"
+        return {**row, name: list(reply.logprobs_nats), **({"unlisted": reply.unlisted} if reply.unlisted else {})}
     assert isinstance(reply, OptionReply)  # noqa: S101 - the only kind left
     return {**row, "option_logprobs_nats": list(reply.logprobs_nats), "option_tokens": list(reply.option_tokens)}

@@ -18,13 +18,16 @@ VALUES: Mapping[str, Capability] = {
     "probabilities": "label",
     "logprobs_nats": "label",
     "option_logprobs_nats": "option",
+    "decision_logprobs_nats": "decision",
     "text": "text",
     "choice": "text",
     "unparsed": "text",
     "refused": "text",
 }
 KEYS = ("question", "under", "order", "labels", "template", "system", "layout", "draw", "around")
-EXTRAS = ("option_tokens", "sent_sha256", "ran_out")
+FROM_ONE = ("logprobs_nats", "decision_logprobs_nats")
+"""Those that are logarithms of parts of one whole."""
+EXTRAS = ("option_tokens", "sent_sha256", "ran_out", "unlisted")
 SLACK = 1e-6
 MAX_WHOLE = 10**9
 
@@ -124,8 +127,11 @@ def _check_values(name: str, data: Mapping[str, Any], where: str) -> None:
         raise UsageError(f"{where}: probabilities {values!r} must be at least 0 and sum to at most 1")
     if name != "probabilities" and max(values, default=0) > SLACK:
         raise UsageError(f"{where}: {name} {values!r} must be at most 0, as logarithms of probabilities are")
-    if name == "logprobs_nats" and math.fsum(math.exp(value) for value in values) > 1 + SLACK:
-        raise UsageError(f"{where}: the probabilities of logprobs_nats {values!r} sum to more than 1")
+    if name in FROM_ONE and math.fsum(math.exp(value) for value in values) > 1 + SLACK:
+        raise UsageError(f"{where}: the probabilities of {name} {values!r} sum to more than 1")
+    unlisted = data.get("unlisted", 0.0)
+    if not _is_number(unlisted) or not 0 <= unlisted <= 1:
+        raise UsageError(f"{where}: unlisted is {unlisted!r}, but must be a probability")
     lengths = data.get("option_tokens", [1] * len(values))
     if (
         not isinstance(lengths, list)

@@ -21,6 +21,7 @@ KINDS: dict[str, type[LabelReply | OptionReply | TextReply]] = {
     "label": LabelReply,
     "option": OptionReply,
     "text": TextReply,
+    "decision": LabelReply,
 }
 
 
@@ -64,7 +65,9 @@ def _numbers(model: Model, request: Request, reply: LabelReply | OptionReply) ->
             model, request, f"the log-probability {max(values):.6g}, but a log-probability is at most 0. Give logarithms "
             "of probabilities over the whole vocabulary, not logits or scores"
         )  # fmt: skip
-    if isinstance(reply, LabelReply) and (total := math.fsum(map(math.exp, values))) > 1 + SLACK:
+    if isinstance(reply, LabelReply) and not 0 <= reply.unlisted <= 1:
+        raise _refused(model, request, f"{reply.unlisted!r:.80} as unlisted, but must give a probability")
+    if isinstance(reply, LabelReply) and (total := math.fsum(map(math.exp, values)) + reply.unlisted) > 1 + SLACK:
         raise _refused(
             model, request, f"probabilities of labels that sum to {total:.6g}, but they sum to at most 1. Give "
             "log-probabilities over the whole vocabulary"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, OptionReply, Reply, Request
+from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, OptionReply, Reply, Request, declared
 from pytest_llminvariance.questions.presentation import Presentation
 
 
@@ -31,7 +31,12 @@ class SortingProxy:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Those of the inner model that are read by position."""
-        return self.inner.capabilities & {"label", "option"}
+        return self.inner.capabilities & {"label", "option", "decision"}
+
+    @property
+    def deterministic(self) -> object:
+        """As the inner model."""
+        return declared(self.inner)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Sort, ask, and take the answers back to the positions that were asked for."""
@@ -52,7 +57,9 @@ def _moved(reply: Reply, sent: Presentation, asked: Presentation) -> Reply:
     """Return `reply` to `sent` with its values at the positions of `asked`."""
     source = [sent.position_of(content) for content in asked.order]
     if isinstance(reply, LabelReply):
-        return LabelReply(tuple(reply.logprobs_nats[p] for p in source), reply.sent_sha256, reply.n_tokens)
+        return LabelReply(
+            tuple(reply.logprobs_nats[p] for p in source), reply.sent_sha256, reply.n_tokens, reply.unlisted
+        )
     if isinstance(reply, OptionReply):
         logprobs = tuple(reply.logprobs_nats[p] for p in source)
         return OptionReply(logprobs, tuple(reply.option_tokens[p] for p in source), reply.sent_sha256, reply.n_tokens)

@@ -9,8 +9,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pytest_llminvariance.errors import UsageError
 
 ENTRY_POINT_GROUP = "pytest_llminvariance.models"
-SCHEMES = ("hf", "replay", "python", "control")
-NOT_YET = ("openai", "systemone", "decision")
+DECISIONS = ("decision", "decisions", "systemone")
+"""Schemes of decision models."""
+NOT_YET = ("vllm",)
+SCHEMES = ("hf", "replay", "python", "control", "openai", *DECISIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,17 @@ def parse_spec(spec: str | os.PathLike[str]) -> ModelSpec:
         return ModelSpec(head, target)
     if head in NOT_YET:
         raise UsageError(
-            f"the model spec {spec!r}: the scheme {head!r} is not supported by this version yet. Supported: {_known()}"
+            f"the model spec {spec!r}: the scheme {head!r} is not supported by this version yet: serve the model and name the server (openai:MODEL@URL). Supported: {_known()}"
         )
     if len(head) == 1 or os.sep in head or os.path.isdir(spec):
         return ModelSpec("hf", spec)
     raise UsageError(f"the model spec {spec!r} has the unknown scheme {head!r}. Supported: {_known()}")
+
+
+def place_in_full(spec: str) -> str:
+    """Return a spec whose folder is named from the root: `./mine`, `mine/` and `/models/mine` may be one model."""
+    folder = os.path.expanduser(spec.removeprefix("hf:"))
+    return os.path.realpath(folder) if os.path.isdir(folder) else spec
 
 
 def _known() -> str:

@@ -20,19 +20,20 @@ from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,
-    LabelRequest,
     MissingReply,
     Model,
     OptionReply,
     OptionRequest,
     Reply,
     Request,
+    TextRequest,
+    declared,
 )
 from pytest_llminvariance.questions.orders import Order, compose, cyclic_orders, identity
 from pytest_llminvariance.transforms.designs import MAX_ALL_OPTIONS
 
 Frame = Literal["reversed", "cyclic", "all"]
-AVERAGED: frozenset[Capability] = frozenset({"label", "option"})
+AVERAGED: frozenset[Capability] = frozenset({"label", "option", "decision"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ class SymmetrizedModel:
     def cacheable(self) -> bool:
         """Whether answers may be kept on disk: as the inner model's."""
         return bool(getattr(self.inner, "cacheable", False))
+
+    @property
+    def deterministic(self) -> object:
+        """As the inner model."""
+        return declared(self.inner)
 
     def rendered(self, request: Request) -> str | None:
         """Return the texts that are sent for a request, where the inner model tells them."""
@@ -101,9 +107,11 @@ class SymmetrizedModel:
         return averaged
 
     def _framed(self, request: Request) -> list[Request]:
-        if not isinstance(request, LabelRequest | OptionRequest):
-            raise CapabilityError(f"{self.name} cannot average texts. Use readout='label' or 'option'")
+        if isinstance(request, TextRequest):
+            raise CapabilityError(f"{self.name} cannot average texts. Use readout='label', 'option' or 'decision'")
         shown = request.presentation
+        if shown.question.fixed_order:
+            return [request]
         if shown.template.names_ends_only and self.frame != "reversed":
             raise UsageError(
                 f"{self.name}: the template {shown.template.shown_name!r} names only the ends of the scale. Use frame='reversed'"
@@ -137,10 +145,11 @@ def _average(request: Request, replies: dict[Request, Reply], n_tokens: int) -> 
         if isinstance(reply, MissingReply):
             return MissingReply(reply.reason, sent, n_tokens)
     k = len(shown.order)
-    if isinstance(request, LabelRequest):
+    if not isinstance(request, OptionRequest):
         values = [_mean_probability(replies, content) for content in range(k)]
         logs = tuple(math.log(values[content]) if values[content] > 0 else -math.inf for content in shown.order)
-        return LabelReply(logs, sent, n_tokens)
+        unlisted = math.fsum(getattr(reply, "unlisted", 0.0) for reply in replies.values()) / len(replies)
+        return LabelReply(logs, sent, n_tokens, unlisted)
     totals = [math.fsum(_at(part, reply, c) for part, reply in replies.items()) / len(replies) for c in range(k)]
     part, reply = next(iter(replies.items()))
     assert isinstance(reply, OptionReply)  # noqa: S101 - the replies follow the kind of request

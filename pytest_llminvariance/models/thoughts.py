@@ -43,6 +43,7 @@ _ANSWER_MARKS = re.compile(
 _PAIRS = tuple((re.compile(opens, re.IGNORECASE), re.compile(closes, re.IGNORECASE)) for opens, closes in MARKS)
 _NO_OTHER_USE = [closes for _, closes in _PAIRS[:-1]]
 """Marks that close nothing but thoughts; the end of a channel also ends messages of models without channels."""
+NEXT_QUESTION = re.compile(r"(?<=\n)(?:question|q|user|human)(?: ?\d+)? ?[:.]", re.IGNORECASE)
 _SPECIAL = re.compile(r"<\|channel\|>", re.IGNORECASE)
 
 
@@ -68,3 +69,12 @@ def after_thoughts(text: str) -> str | None:
             if closed is None:
                 return None
             text = f"{text[: first[0]]}\n{text[closed.end() :]}"
+
+
+def answer_part(text: str) -> str:
+    """Return a generated text up to where the model begins a next question of its own.
+
+    Texts that hold a thought are left whole: a thought may quote questions.
+    """
+    found = None if has_marks(text) else NEXT_QUESTION.search(text)
+    return text if found is None else text[: found.start()]

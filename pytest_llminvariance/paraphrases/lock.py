@@ -18,6 +18,8 @@ from pytest_llminvariance.questions.question import Question
 
 ReviewStatus = Literal["proposed", "accepted", "rejected", "screened"]
 STATUSES: tuple[ReviewStatus, ...] = get_args(ReviewStatus)
+Audit = Literal["human", "model"]
+AUDITS: tuple[Audit, ...] = get_args(Audit)
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
@@ -31,6 +33,10 @@ class Wording:
     """Where it is from: `rule: please answer`, `model: SmolLM2-135M-Instruct (demo)`, `edit`."""
     reason: str | None = None
     """Why it was screened out, for the status `screened`."""
+    reviewer: str | None = None
+    """Who checked it, where it came from a table that says so."""
+    audit: Audit | None = None
+    """Whether a person or a model checked it there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.files import encoded, write_whole
-from pytest_llminvariance.paraphrases.lock import STATUSES, Lock, LockEntry, Wording, comparable, visible
+from pytest_llminvariance.paraphrases.lock import AUDITS, STATUSES, Lock, LockEntry, Wording, comparable, visible
 from pytest_llminvariance.questions.question import Question
 
 VERSION = 1
@@ -36,7 +36,7 @@ ENTRY = {
     "reverse_keyed": bool,
     "wording": list,
 }
-WORDING = {"stem": str, "status": str, "source": str, "reason": str}
+WORDING = {"stem": str, "status": str, "source": str, "reason": str, "reviewer": str, "audit": str}
 KINDS = {int: "a whole number", str: "text", list: "a list", bool: "true or false"}
 MAX_STEM = 2_000
 
@@ -167,6 +167,8 @@ def _wording(row: object, where: str) -> Wording:
         raise QuestionError(
             f"{where}: the field 'status' is {row['status']!r}, but must be one of {', '.join(STATUSES)}"
         )
+    if row.get("audit", AUDITS[0]) not in AUDITS:
+        raise QuestionError(f"{where}: the field 'audit' is {row['audit']!r}, but must be one of {', '.join(AUDITS)}")
     if not row["stem"].strip():
         raise QuestionError(f"{where}: the field 'stem' is {row['stem']!r}, but must not be empty. Remove the wording")
     if len(row["stem"]) > MAX_STEM:
@@ -208,7 +210,8 @@ def render_lock(lock: Lock) -> str:
         for wording in entry.wordings:
             lines += ["", "[[question.wording]]", f"stem = {_string(wording.stem)}"]
             lines += [f"status = {_string(wording.status)}", f"source = {_string(wording.source)}"]
-            lines += [] if wording.reason is None else [f"reason = {_string(wording.reason)}"]
+            given = ((name, getattr(wording, name)) for name in ("reason", "reviewer", "audit"))
+            lines += [f"{name} = {_string(value)}" for name, value in given if value is not None]
     return "\n".join(lines) + "\n"
 
 

@@ -79,6 +79,15 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return config.stash[SESSION].header()
 
 
+def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
+    """Say what was found out about the model's server."""
+    if not config.stash[SESSION].asks_a_server:
+        return None
+    from pytest_llminvariance.plugin.served import found_line
+
+    return found_line(config)
+
+
 @pytest.hookimpl(tryfirst=True)  # before -k and --lf take tests away
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check the markers, share the risk limit, and fit scopes and Hypothesis' settings of tests that use the model."""
@@ -201,7 +210,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, None]:
     """The model under test, loaded once for the session from --invariance-model or the ini key."""
     from pytest_llminvariance.errors import LLMInvarianceError
-    from pytest_llminvariance.models.loading import load_model
+    from pytest_llminvariance.plugin.served import session_model
 
     ours = request.config.stash[SESSION]
     if ours.settings.model is None:
@@ -209,7 +218,7 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
             "no model to test: give --invariance-model=SPEC, or invariance_model in the ini file", pytrace=False
         )
     try:
-        model = load_model(ours.settings.model, **ours.load_settings)
+        model = session_model(request.config)
         ours.note_model(model)
     except LLMInvarianceError as error:
         model, problem = None, f"{type(error).__name__}: {error}"

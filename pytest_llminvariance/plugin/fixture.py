@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llminvariance import assertions
 from pytest_llminvariance.assertions import assert_no_negative_flips
+from pytest_llminvariance.checks.backends import BackendDifference
 from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.noise import noise_floor
 from pytest_llminvariance.checks.properties.base import Property
@@ -65,6 +66,11 @@ class Checks:
         """Assert that what the baseline answered right is not wrong now."""
         __tracebackhide__ = True
         return assert_no_negative_flips(self.model, questions, **settings)
+
+    def assert_backends_agree(self, other: AnyModel, questions: Questions, **settings: Any) -> BackendDifference:
+        """Assert that another way of running the same weights gives the same answers."""
+        __tracebackhide__ = True
+        return assertions.assert_backends_agree(self.model, other, questions, **settings)
 
     def noise_floor(self, questions: Questions, **settings: Any) -> NoiseFloor:
         """Measure how far answers move when only the company of a prompt changes."""

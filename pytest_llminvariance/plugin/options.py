@@ -12,7 +12,17 @@ from typing import Any, get_args
 import pytest
 
 from pytest_llminvariance.checks.run import UndecidedPolicy
-from pytest_llminvariance.models.load_settings import LoadSettings, device_problem, dtype_problem, help_of
+from pytest_llminvariance.models.load_settings import (
+    LoadSettings,
+    device_problem,
+    dtype_problem,
+    help_of,
+    key_variable_problem,
+)
+
+
+class SecretError(ValueError):
+    """A value is wrong and may be a secret."""
 
 
 def _text(value: str) -> str:
@@ -61,6 +71,12 @@ def _device(value: str) -> str:
 def _dtype(value: str) -> str:
     if problem := dtype_problem(value):
         raise ValueError(problem)
+    return value
+
+
+def _variable(value: str) -> str:
+    if problem := key_variable_problem(value):
+        raise SecretError(problem)
     return value
 
 
@@ -118,7 +134,7 @@ class Settings:
         None,
         _model,
         "SPEC",
-        "model to test: demo, a hub id or folder, replay:FILE, control:NAME, python:MODULE:FACTORY",
+        "model to test: demo, a hub id or folder, openai:MODEL@URL, replay:FILE, control:NAME, python:MODULE:FACTORY",
     )
     device: str = _of_loading("device", _device, "DEVICE")
     dtype: str = _of_loading("dtype", _dtype, "DTYPE")
@@ -166,6 +182,11 @@ class Settings:
     device_map: str | None = _of_loading("device_map", _text, "MAP")
     max_new_tokens: int | None = _of_loading("max_new_tokens", _positive, "N")
     chat_arg: dict[str, Any] | None = _of_loading("chat_arg", _chat_arguments, "NAME=VALUE")
+    concurrency: int = _of_loading("concurrency", _positive, "N")
+    key_variable: str | None = _of_loading("key_variable", _variable, "NAME")
+    answer_seconds: int = _of_loading("answer_seconds", _positive, "N")
+    tokenizer: str | None = _of_loading("tokenizer", _text, "PLACE")
+    cacheable: bool = _of_loading("cacheable", _boolean, "")
     trust_remote_code: bool = _of_loading("trust_remote_code", _boolean, "")
     cache: str = _setting(
         "auto", _place, "PLACE", "where answers are kept between sessions: auto (your cache folder), off, or a folder"
@@ -232,6 +253,8 @@ def read_settings(config: pytest.Config) -> Settings:
             given = "\n".join(given) if isinstance(given, list) else given
             try:
                 values[item.name] = item.metadata["parse"](str(given))
+            except SecretError as error:
+                raise pytest.UsageError(f"{source} {error}") from None
             except ValueError as error:
                 raise pytest.UsageError(f"{source} is {given!r}, but {error}") from error
     return Settings(**values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -77,6 +78,16 @@ def beside_ini(config: pytest.Config) -> Path:
     return config.rootpath if config.inipath is None else config.inipath.parent
 
 
+def say(config: pytest.Config, line: str) -> None:
+    """Write a line where people see it while a test runs and its output is captured."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if reporter is not None:
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            reporter.ensure_newline()
+            reporter.write_line(f"invariance: {line}")
+
+
 def path_from(path: os.PathLike[str], start: os.PathLike[str]) -> str:
     """Return a path relative to `start`, or as it is where it is on another drive."""
     try:
@@ -121,10 +132,12 @@ def let_pass_by_level(item: pytest.Item, call: pytest.CallInfo[None], report: py
 
 def show_test_to_copy(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """With -v, add the example of a failure to its report as a test that fails by itself."""
+    if call.excinfo is None or item.config.get_verbosity() < 1:
+        return
     from pytest_llminvariance.checks.verdict import InvarianceError
 
-    error = None if call.excinfo is None else call.excinfo.value
-    if isinstance(error, InvarianceError) and error.example is not None and item.config.get_verbosity() > 0:
+    error = call.excinfo.value
+    if isinstance(error, InvarianceError) and error.example is not None:
         from pytest_llminvariance.report.paste import pasted_test
 
         if text := pasted_test(error.example, error.readout):

@@ -1,4 +1,4 @@
-"""Which part of a suite a session ran: what was collected, chosen, skipped, begun, and how it failed.
+"""Which part of a suite a session ran: what was collected, chosen, skipped, run to its end, and how it failed.
 
 A plugin of its own, registered where a record or a gate is wanted. Each process that collects writes down what it
 left out (workers have --lf, -k and --deselect to themselves); the process that ends the session sees all reports.
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CARRIED = "invariance_findings"
 """Attribute of a failed report: ids of the findings that the failure carries; it travels from workers."""
+MAX_SAID = 300
 
 
 class Selection:
@@ -24,9 +25,9 @@ class Selection:
     def __init__(self, log: EventLog, fixtures: Sequence[str]) -> None:
         self._log, self._fixtures = log, fixtures
         self._collected: list[tuple[pytest.Item, str]] = []
-        self._begun: set[str] = set()
+        self._ended: set[str] = set()
         self._skipped: set[str] = set()
-        self._failures: dict[tuple[str, str | None], None] = {}
+        self._failures: dict[tuple[str, str | None], str] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before anybody takes tests away
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
@@ -58,8 +59,9 @@ class Selection:
 
     @pytest.hookimpl(tryfirst=True)  # before a test is failed for what its subtests have reported already
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note that a test was begun, skipped or failed."""
-        self._begun.add(report.nodeid)
+        """Note that a test came to its end (`pytest.exit` in one leaves no report of its teardown), was skipped or failed."""
+        if report.when not in ("setup", "call"):  # or, where its worker died, the report that says so
+            self._ended.add(report.nodeid)
         self._note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -70,12 +72,15 @@ class Selection:
         """Return how the session ended, as `run.json` holds it; `records` are those of all its processes."""
         told = [record for record in records if record["kind"] == "collected"]
         names = {now: name for record in told for now, name in record["renamed"].items()}
-        begun = {names.get(node, node) for node in self._begun}
-        rows = [{"where": names.get(node, node), "finding": finding} for node, finding in self._failures]
+        ended = {names.get(node, node) for node in self._ended}
+        rows = [
+            {"where": names.get(node, node), "finding": finding, "why": why}
+            for (node, finding), why in self._failures.items()
+        ]
         left_out = _union(told, "left_out")
-        idle = [node for node in _union(told, "chosen") if node not in begun]
+        idle = [node for node in _union(told, "chosen") if node not in ended]
         why = next((record["why"] for record in told if record["why"]), None)
-        stopped = session.shouldfail or session.shouldstop or "not all tests were begun"
+        stopped = session.shouldfail or session.shouldstop or "not all tests were run to their end"
         return {
             "exit": int(session.exitstatus),
             "stopped": why or (str(stopped) if idle else None),
@@ -92,11 +97,19 @@ class Selection:
         if report.outcome == "skipped":
             self._skipped.add(report.nodeid)
         elif report.outcome == "failed":
-            self._failures |= {(report.nodeid, finding): None for finding in getattr(report, CARRIED, None) or [None]}
+            carries = getattr(report, CARRIED, None) or [None]
+            self._failures |= {(report.nodeid, finding): _said(report) for finding in carries}
 
     def _uses_model(self, item: pytest.Item) -> bool:
         asks = any(name in getattr(item, "fixturenames", ()) for name in self._fixtures)
         return asks or item.get_closest_marker("invariance") is not None
+
+
+def _said(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Return what a failure says, in one line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(report.longrepr or "") if crash is None else crash.message
+    return " ".join(text.split())[:MAX_SAID]
 
 
 def carried(error: BaseException) -> Iterable[str | None]:

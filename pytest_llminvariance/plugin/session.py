@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from pytest_llminvariance.plugin.places import (
     level_of,
     path_from,
     plain_id,
+    say,
     uses_fixture,
 )
 from pytest_llminvariance.plugin.written import Written
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.plugin.scopes import FixtureScope
     from pytest_llminvariance.plugin.selection import Selection
 
+SERVED = ("openai:", "systemone:", "decisions:")
 OUTSIDE = (
     "this check is made outside of every test, so its finding would belong to none. Make it in a test or in a fixture, "
     "or say that it stands alone: with pytest_llminvariance.run(recorder=...)"
@@ -67,6 +69,8 @@ class Session:
         """Of fixtures of wider scope, by their set-up."""
         self._turn = threading.RLock()
         self._collected: list[pytest.Item] = []
+        self.asks_a_server = False
+        """Whether tests were collected that will ask a server."""
         self.risk: SessionRisk | None = None
         self.holdout: Holdout | None = None
         self.records: list[dict[str, Any]] = []
@@ -93,7 +97,11 @@ class Session:
         """Say which model is configured; nothing where none is."""
         if self.settings.model is None:
             return None
-        return f"invariance: model {self.settings.model}, seed {self.settings.seed}, {self._read_risk().words()}"
+        from pytest_llminvariance.records.redaction import redacted
+
+        return (
+            f"invariance: model {redacted(self.settings.model)}, seed {self.settings.seed}, {self._read_risk().words()}"
+        )
 
     def collect(self, items: list[pytest.Item]) -> list[pytest.Item]:
         """Check the markers, share the risk limit, and return the tests that use the model.
@@ -107,6 +115,8 @@ class Session:
             level_of(item)
         self._collected = list(items)
         using = [item for item in items if uses_fixture(item)]
+        asks = bool(using) and not self.settings.plan and not self.config.option.collectonly
+        self.asks_a_server = asks and str(self.settings.model).startswith(SERVED)
         try:
             self.holdout = self._read_holdout()
             if using or self.settings.is_told:
@@ -139,6 +149,7 @@ class Session:
             level=level_of(item),
             baseline=self._place("baseline"),
             wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
+            say=None if self.is_worker else partial(say, self.config),
             turn=self._turn,
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.keys import (
     LIST_SEPARATOR,
     Choices,
@@ -22,7 +23,18 @@ from pytest_llminvariance.questions.presets import PRESETS, Column, Preset, look
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import LETTERS
 
-FIELDS = ("stem", "options", "answer", "context", "scores", "reverse_keyed", "id", "attributes")
+FIELDS = (
+    "stem",
+    "options",
+    "answer",
+    "context",
+    "scores",
+    "reverse_keyed",
+    "id",
+    "attributes",
+    "decision",
+    "descriptions",
+)
 OTHER_NAMES: Mapping[str, frozenset[str]] = {
     "stem": frozenset({"question", "questions", "prompt", "input", "query", "statement", "item", "text"}),
     "options": frozenset({"option", "choices", "choice", "endings", "alternatives", "answers", "candidates"}),
@@ -83,6 +95,8 @@ class Columns:
         if not isinstance(attributes, Mapping):
             raise QuestionError(f"attributes is {attributes!r}, but must map names to values")
         made["attributes"] = {**self._rest(row), **attributes} or None
+        if {"decision", "descriptions"} & made.keys():
+            return DecisionQuestion(found["stem"], choices.texts, kind=made.pop("decision", "choice"), **made)
         return Question(found["stem"], choices.texts, **made)
 
     def choices(self, row: Mapping[str, Any]) -> Choices:
@@ -111,6 +125,8 @@ class Columns:
             return value if number is None else str(number)
         if not self.in_cells:
             return value
+        if name == "descriptions":
+            return [part.strip() or None for part in value.split(LIST_SEPARATOR)]
         if name == "scores":
             return [_number(part) for part in value.split(LIST_SEPARATOR)]
         return _flag(value) if name == "reverse_keyed" else value

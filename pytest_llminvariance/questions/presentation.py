@@ -53,6 +53,17 @@ class Presentation(_Hashed):
     given_labels: tuple[str, ...] = field(compare=False, init=False)
     """Before the layout's case, so that another layout starts from them."""
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line: the question's name, and what is not as it would be without it."""
+        del cycle
+        plain = Presentation(self.question, template=self.template)
+        said = [f"order={self.order}"] if self.order != plain.order else []
+        said += [f"labels={' '.join(self.labels)!r}"] if self.labels != plain.labels else []
+        said += [f"template={self.template.shown_name!r}"] if self.template != DEFAULT_TEMPLATE else []
+        said += ["layout=..."] if self.layout != plain.layout else []
+        said += [f"{len(part)} {name}" for name in ("shots", "turns") if (part := getattr(self, name))]
+        printer.text(f"<Presentation {', '.join([repr(self.question.name), *said])}>")
+
     def __init__(
         self,
         question: Question,
@@ -119,7 +130,7 @@ class Presentation(_Hashed):
     @property
     def shows_labels(self) -> bool:
         """False where options are listed without labels, so that no answer can name one."""
-        return "{label}" in self.layout.enumerator or self.template.names_ends_only
+        return ("{label}" in self.layout.enumerator or self.template.names_ends_only) and not self.template.open
 
     def __repr__(self) -> str:
         k = len(self.order)
@@ -161,7 +172,7 @@ class Presentation(_Hashed):
     @property
     def shown_options(self) -> tuple[str, ...]:
         """The options' texts by position."""
-        texts = self.template.options or self.question.options
+        texts = self.template.options or self.question.option_texts
         return tuple(texts[content] for content in self.order)
 
     def option_at(self, label: str) -> int:

@@ -91,9 +91,11 @@ class Question(_Known):
         set_field(self, "answer", _answer(answer, self.options, where))
         set_field(self, "attributes", _attributes(attributes, where))
         set_field(self, "skipped", None)
-        content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed]
-        digest = hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
-        set_field(self, "_known", (hash((*content, self.id, self.answer)), digest))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line."""
+        del cycle
+        printer.text(f"<Question {self.name!r}, {len(self.options)} options>")
 
     @property
     def name(self) -> str:
@@ -107,10 +109,35 @@ class Question(_Known):
         Designs are drawn from this and never from the place in a list, so removing a question changes
         nothing for the others.
         """
-        return self._known[1]
+        return self._hashes()[1]
 
     def __hash__(self) -> int:
-        return self._known[0]
+        return self._hashes()[0]
+
+    def _hashes(self) -> tuple[int, str]:
+        try:
+            return self._known
+        except AttributeError:  # at the first asking, when a question of any kind is whole
+            content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed]
+            text = json.dumps([*content, *self.sent_besides], ensure_ascii=True)
+            made = hash((*content, self.id, self.answer)), hashlib.sha256(text.encode()).hexdigest()
+            object.__setattr__(self, "_known", made)
+            return made
+
+    @property
+    def sent_besides(self) -> tuple[object, ...]:
+        """What is sent besides stem, context and options: nothing, unless a kind of question says otherwise."""
+        return ()
+
+    @property
+    def option_texts(self) -> tuple[str, ...]:
+        """The options as a prompt shows them."""
+        return self.options
+
+    @property
+    def fixed_order(self) -> str:
+        """Why the options do not change places, after "they"; empty where they may."""
+        return ""
 
     @property
     def keyed_scores(self) -> tuple[float, ...] | None:
@@ -121,12 +148,17 @@ class Question(_Known):
         return tuple(total - score for score in self.scores)
 
     def under(self, donor: Question) -> Question:
-        """Return these options under the stem and context of `donor`; nothing is known of its answer.
+        """Return these options under the stem and context of `donor`.
 
-        Its attributes `options_of` and `stem_of` name both, so that a recorded answer can be found.
+        The answer is known where the donor's is and has the same options. The attributes `options_of` and `stem_of` name
+        both questions, so that a recorded answer can be found.
         """
         names = {OPTIONS_OF: self.id or self.stem, STEM_OF: donor.id or donor.stem}
-        return Question(donor.stem, self.options, context=donor.context, scores=self.scores, attributes=names)
+        is_known = donor.answer is not None and set(donor.options) == set(self.options)
+        return Question(
+            donor.stem, self.options, context=donor.context, scores=self.scores, attributes=names,
+            answer=donor.options[donor.answer] if is_known and donor.answer is not None else None,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         parts = [repr(self.stem), repr(list(self.options))]
@@ -139,7 +171,7 @@ class Question(_Known):
 
     def __reduce__(self) -> tuple[Any, ...]:
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}
-        return _rebuild, ({**parts, "attributes": dict(self.attributes)}, self.skipped)
+        return _rebuild, (type(self), {**parts, "attributes": dict(self.attributes)}, self.skipped)
 
 
 def is_under_another(question: Question) -> bool:
@@ -147,8 +179,8 @@ def is_under_another(question: Question) -> bool:
     return {OPTIONS_OF, STEM_OF} <= question.attributes.keys()
 
 
-def _rebuild(parts: dict[str, Any], skipped: SkippedRows | None = None) -> Question:
-    question = Question(**parts)
+def _rebuild(kind: type[Question], parts: dict[str, Any], skipped: SkippedRows | None = None) -> Question:
+    question = kind(**parts)
     object.__setattr__(question, "skipped", skipped)
     return question
 

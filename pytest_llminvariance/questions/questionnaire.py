@@ -146,10 +146,10 @@ class Questionnaire:
 
         def way(name: str, scale: str, tail: str, layout: Layout | None = None) -> Template:
             shown, moved = f"{ask}\n{scale}", name in in_system
-            own = {"options": tuple(options[name])} if name in options else {}
+            own = tuple(options[name]) if name in options else None
             return Template(
                 tail if moved else f"{shown}\n{tail}", name=name, system=shown if moved else None,
-                labels=None if name == WAYS[0] else digits, layout=layout, reverse=name in reverse, **own,
+                labels=None if name == WAYS[0] else digits, layout=layout, options=own, reverse=name in reverse,
             )  # fmt: skip
 
         ends = "{first_label} means {first_option}, {last_label} means {last_option}."

@@ -10,7 +10,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.questions.labels import check_labels, check_text
@@ -54,6 +54,11 @@ class Layout:
     extra_blank_lines: int = 0
     """Blank lines added before the list."""
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line."""
+        del cycle
+        printer.text(f"<Layout {self.enumerator!r} separated by {self.separator!r}>")
+
     def __post_init__(self) -> None:
         check_text(self.enumerator, "enumerator")
         check_text(self.separator, "separator")
@@ -86,6 +91,13 @@ class Template:
     layout: Layout | None = field(default=None, kw_only=True)
     options: tuple[str, ...] | None = field(default=None, kw_only=True)
     reverse: bool = field(default=False, kw_only=True)
+    open: bool = field(default=False, kw_only=True)
+    """Whether the question is asked without its options, so that the answer is free text."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - as Hypothesis calls it
+        """Print one line."""
+        del cycle
+        printer.text(f"<Template {self.shown_name!r}>")
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
@@ -105,10 +117,12 @@ class Template:
         if "stem" not in fields:
             raise UsageError(f"template {self.shown_name!r} has no {{stem}} field, so the question would not be asked")
         ends = fields >= {"first_option", "last_option"} and ("labels" in fields or fields >= END_FIELDS)
-        if "options" not in fields and not ends:
+        if self.open and fields - {"context", "stem"}:
+            raise UsageError(f"template {self.shown_name!r} is open, so it shows {{context}} and {{stem}} only")
+        if not self.open and "options" not in fields and not ends:
             raise UsageError(
                 f"template {self.shown_name!r} has no {{options}} field, so no option would be shown. "
-                f"Add it, or name both ends of a scale with {', '.join(sorted(END_FIELDS))}"
+                f"Add it, name both ends of a scale with {', '.join(sorted(END_FIELDS))}, or say open=True"
             )
         if not isinstance(self.reverse, bool):
             raise UsageError(f"template reverse is {self.reverse!r}, but must be True or False")
@@ -124,7 +138,7 @@ class Template:
     def content_hash(self) -> str:
         """SHA-256 over everything but the name."""
         layout = None if self.layout is None else dataclasses.astuple(self.layout)
-        content = [self.text, self.system, self.labels, layout, *self._own_scale]
+        content = [self.text, self.system, self.labels, layout, *self._own_scale, *(["open"] if self.open else [])]
         return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
 
     @property
@@ -158,14 +172,14 @@ class Template:
     @property
     def names_ends_only(self) -> bool:
         """True where only the two ends of a scale are named."""
-        return "options" not in self.fields
+        return "options" not in self.fields and not self.open
 
     @property
     def shown_name(self) -> str:
         """The name, or the text where that is short and all there is, or its beginning and a mark of the whole."""
         if self.name is not None:
             return self.name
-        rest = (self.system, self.labels, self.layout, *self._own_scale)
+        rest = (self.system, self.labels, self.layout, *self._own_scale, *(("open",) if self.open else ()))
         if rest == (None, None, None) and len(self.text) <= 40 and "\n" not in self.text:
             return self.text
         mark = hashlib.sha256(repr((self.text, *rest)).encode()).hexdigest()[:6]
@@ -174,6 +188,7 @@ class Template:
     def __repr__(self) -> str:
         """Return what makes it; a plan is known by it, so what is as usual since fields were added is left out."""
         shown = ["name", "system", "labels", "layout", *(["options", "reverse"] if self._own_scale else [])]
+        shown += ["open"] if self.open else []
         return f"Template(text={self.text!r}, {', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 

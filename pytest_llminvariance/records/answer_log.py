@@ -24,7 +24,7 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache_rows import row_key
 from pytest_llminvariance.models.engine import Memo, Persistent
 from pytest_llminvariance.models.keys import Key, key_of
-from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request, sent_digest
+from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request, capability_of, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.records.answers import AnswerRole
 from pytest_llminvariance.records.redaction import redacted
@@ -225,7 +225,7 @@ class AnswerLog:
         sheet = self._sheet
         if sheet is None:
             return request.capability, DELTA_NATS
-        same = sheet.readout.removesuffix("_sum") == request.capability
+        same = capability_of(sheet.readout) == request.capability
         return sheet.readout if same else request.capability, sheet.delta_nats
 
 

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.checks.finding import package_versions
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
+from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.records.events import read_records, unfinished
@@ -44,7 +44,23 @@ def begin_record(directory: Path, facts: Mapping[str, Any]) -> None:
         raise UsageError(f"{str(directory)!r} cannot be written: {error.strerror}. Name another directory") from error
 
 
+def check_record_place(directory: Path) -> None:
+    """Refuse a place for a record that is a file, or holds anything else; nothing is written.
+
+    Raises:
+        UsageError: as `begin_record`.
+    """
+    if directory.exists():
+        _found_in(directory)
+
+
 def _clear(directory: Path) -> None:
+    found = _found_in(directory)
+    for path in (*(directory / EVENTS).glob("*.jsonl"), *(path for path in found if path.is_file())):
+        path.unlink()
+
+
+def _found_in(directory: Path) -> list[Path]:
     if not directory.is_dir():
         raise UsageError(f"{str(directory)!r} is a file, but a record is a directory. Name another place")
     found = sorted(directory.iterdir())
@@ -55,8 +71,7 @@ def _clear(directory: Path) -> None:
             f"{str(directory)!r} holds {named!r}, which is no part of a record, and a new record replaces what is there. "
             "Name a new or empty directory"
         )
-    for path in (*(directory / EVENTS).glob("*.jsonl"), *(path for path in found if path.is_file())):
-        path.unlink()
+    return found
 
 
 def _is_ours(path: Path) -> bool:
@@ -219,7 +234,9 @@ def _fold(directory: Path) -> None:
 
 
 def _write_findings(directory: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    write_whole(directory / FINDINGS, encoded(findings_text(finding_rows(records), lost_rows(records))))
+    write_whole(
+        directory / FINDINGS, encoded(findings_text(finding_rows(records), lost_rows(records), search_rows(records)))
+    )
 
 
 def finding_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -236,9 +253,16 @@ def lost_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**_spot(record), "id": record["id"], "title": record["title"], "reason": said} for record, said in why]
 
 
-def findings_text(rows: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]]) -> str:
+def search_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the searches that found no counter-example; those that did have a finding."""
+    return [{**_spot(record), "pairs": record["pairs"]} for record in records if record["kind"] == "search"]
+
+
+def findings_text(
+    rows: Sequence[Mapping[str, Any]], lost: Sequence[Mapping[str, Any]], searches: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """Return the bytes of `findings.json`: equal findings give equal text."""
-    return _json_text({"schema_version": SCHEMA_VERSION, "findings": rows, "unfinished": lost})
+    return _json_text({"schema_version": SCHEMA_VERSION, "findings": rows, "unfinished": lost, "searches": searches})
 
 
 def _spot(record: Mapping[str, Any]) -> dict[str, Any]:

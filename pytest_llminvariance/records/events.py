@@ -132,13 +132,14 @@ class PlaceRecorder:
         """Begin, or begin another attempt at a test."""
         self._attempt = attempt
         self._properties[:] = [entry for entry in self._properties if entry[0] != PROPERTY_NAME]
-        self.n_checks, self.n_pairs, self._found = 0, 0, False
+        self.n_checks, self.n_pairs = 0, 0
+        self._found: dict[str, tuple[str, object]] = {}
         self.undecided: list[str] = []
 
     def end(self) -> None:
-        """End: write down what searches compared."""
-        if self.n_pairs:
-            self._log.write({"kind": "search", **self._place(), "pairs": self.n_pairs, "found": self._found})
+        """End: write down what searches compared that found nothing."""
+        if self.n_pairs and not self._found:
+            self._log.write({"kind": "search", **self._place(), "pairs": self.n_pairs})
 
     def planned(self, found: dict[str, Any]) -> None:
         """Note what a check would cost, where nothing is asked."""
@@ -148,13 +149,16 @@ class PlaceRecorder:
         """Note that a check starts and return its id, made of node id, call index, attempt and process."""
         place = self._place()
         self.n_checks += 1
-        # a fixture of wider scope runs once in each worker and finds the same there: one finding
-        process = self._log.process if not self._is_fixture else ""
-        identity = json.dumps([self._where, self.n_checks, self._attempt, process])
-        finding_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        finding_id = self._identity(self.n_checks)
         self._titles[finding_id] = title
         self._log.write({"kind": "started", "id": finding_id, "title": title, **place})
         return finding_id
+
+    def _identity(self, call: object) -> str:
+        # a fixture of wider scope runs once in each worker and finds the same there: one finding
+        process = self._log.process if not self._is_fixture else ""
+        identity = json.dumps([self._where, call, self._attempt, process])
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
     def finished(self, finding_id: str, finding: Finding) -> Finding:
         """Store a finding in full, and its summary with the test for JUnit."""
@@ -177,9 +181,19 @@ class PlaceRecorder:
         title = self._titles.get(finding_id, "check")
         self._log.write({"kind": "failed", "id": finding_id, **self._place(), "title": title, "reason": reason})
 
-    def searched(self, found: bool) -> None:  # noqa: FBT001
-        """Count a pair that a search compared."""
-        self.n_pairs, self._found = self.n_pairs + 1, self._found or found
+    def searched(self, counter_example: Finding | None = None) -> Finding | None:
+        """Count a pair that a search compared; of a search the last counter-example stays, which is the smallest."""
+        self.n_pairs += 1
+        if counter_example is None:
+            return None
+        from pytest_llminvariance.checks.searches import of_pairs
+
+        finding_id = self._identity(counter_example.title)
+        before = self._found.get(finding_id)
+        self._properties[:] = [entry for entry in self._properties if entry is not before]
+        finding = self.finished(finding_id, of_pairs(counter_example, self.n_pairs))
+        self._found[finding_id] = self._properties[-1] if self._properties else ("", None)
+        return finding
 
     def _place(self) -> dict[str, Any]:
         return {"where": self._where, "attempt": self._attempt, **self._spot()}

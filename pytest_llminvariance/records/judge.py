@@ -14,14 +14,16 @@ from fractions import Fraction
 from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
 from pytest_llminvariance.checks.finding import judged
 from pytest_llminvariance.checks.left_out import with_left_out
-from pytest_llminvariance.checks.properties import short_names
+from pytest_llminvariance.checks.properties import did_you_mean, full_name
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric
+from pytest_llminvariance.measures.noise import Noise, Replicates, limits
 from pytest_llminvariance.records.answers import AnswerRole, ByPlace
 from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.records.redaction import without_secrets
@@ -78,7 +80,7 @@ def _named(texts: list[str], what: str) -> dict[str, str]:
     for text in texts:
         # a test's name may hold "=", a value never does
         name, equals, value = text.rpartition("=")
-        name = short_names().get(name, name) if equals else EVERY
+        name = full_name(name) if equals else EVERY
         if not value or not name:
             raise UsageError(f"--{what} is {text!r}, but must be NAME=VALUE, for example order=..., or a value for all")
         if name in found:
@@ -119,7 +121,7 @@ def _check_names(record: Record, changes: Changes) -> None:
             there = ", ".join(dict.fromkeys(stored.property for stored in record.findings)) or "none"
             raise UsageError(
                 f"{name!r} is in no finding of {record.directory}; its properties are {there}. "
-                "The id of a finding and the name of a test work too"
+                f"The id of a finding and the name of a test work too{did_you_mean(name, known)}"
             )
 
 
@@ -129,6 +131,8 @@ def _names(stored: StoredFinding) -> Iterator[str]:
 
 
 def _judge(record: Record, stored: StoredFinding, changes: Changes) -> Rejudged:
+    if stored.property == SEARCH:  # two answers that differ, under any tolerance
+        return Rejudged(stored, stored)
     sheet = record.sheet(stored.id)
     if sheet is None:
         return Rejudged(stored, None, "what was asked is not in the record")
@@ -157,12 +161,21 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
         answers = _stopped(stored, decision, evidence, sheet, chosen, tolerance)
     else:
         counted = itertools.islice(evidence, decision.n)
-        everything = all_answers(counted, chosen, "", needs_response=sheet.property.needs_response, light=True)
+        everything = all_answers(
+            counted, chosen, "", needs_response=sheet.property.needs_response, light=not chosen.own
+        )
         answers = replace(everything, decision=decision)
-    answers = replace(answers, runtime=tuple(guard for guard in stored.guards if guard.name in OF_ENGINE))
+    guards = tuple(guard for guard in stored.guards if guard.name in OF_ENGINE)
+    answers = replace(answers, runtime=guards, noise=_noise(stored))
     finding = judged(answers, sheet.property, chosen, tolerance, {name: getattr(stored, name) for name in KEPT})
     finding = with_left_out(finding, stored.details.get("left_out", {}))
     return replace(without_secrets(finding), id=stored.id, scope=stored.scope)
+
+
+def _noise(stored: StoredFinding) -> Noise | None:
+    """Return what the run measured of answers that change by themselves."""
+    told = stored.details.get("noise")
+    return None if told is None else Noise(start=Replicates(**told["start"]), all=Replicates(**told["all"]))
 
 
 @dataclass(slots=True)
@@ -205,9 +218,13 @@ def _stopped(
         f"asking stopped after {len(sheet.plans):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
         "run it again with that tolerance",
     )
+    noise, asked = _noise(stored), stored.questions_planned
     rule = Stopping(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
         least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True, n_known=sheet.n_known,
+        limits=limits(
+            tolerance, metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
+        ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
     return rule.run((plan,) for plan in plans)

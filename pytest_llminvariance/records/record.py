@@ -18,7 +18,7 @@ from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Finding, Verdict, from_plain
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.records.answers import ByPlace, RecordedAnswer, StoredAnswers, row_in, stored_answers
-from pytest_llminvariance.records.directory import EVENTS, FINDINGS, RUN, finding_rows, lost_rows
+from pytest_llminvariance.records.directory import EVENTS, FINDINGS, RUN, finding_rows, lost_rows, search_rows
 from pytest_llminvariance.records.events import read_records
 from pytest_llminvariance.records.lines import LinesByCheck
 from pytest_llminvariance.records.shapes import Shape, check_shape, read_json, with_defaults
@@ -84,6 +84,18 @@ class LostCheck:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanSearch:
+    """The searches of one test, which found no counter-example: no evidence, but it is known that they were made."""
+
+    where: str
+    file: str | None
+    line: int | None
+    level: Level
+    markers: tuple[str, ...] | None
+    pairs: int
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One run: its findings, what is known of the run, what did not end, and on demand what was asked and answered."""
@@ -93,6 +105,7 @@ class Record:
     facts: Mapping[str, Any] | None
     """`run.json`; `None` where there is none."""
     lost: tuple[LostCheck, ...] = ()
+    searches: tuple[CleanSearch, ...] = ()
     directory: Path | None = None
     _answers: StoredAnswers = field(
         default_factory=lambda: StoredAnswers(LinesByCheck(), LinesByCheck()), repr=False, compare=False
@@ -161,7 +174,7 @@ def load(place: str | Path) -> Record:
         raise RecordError(f"{path} {said}, so there is no evidence. Write a record with --invariance-report={path}")
     stored = read_json(file)
     check_shape("findings", {**stored, "findings": _empty(stored, "findings")}, str(file))
-    return _record(str(path), stored["findings"], stored.get("unfinished", ()), facts, directory)
+    return _record(str(path), stored, facts, directory)
 
 
 def from_events(
@@ -172,7 +185,8 @@ def from_events(
     Raises:
         RecordError: as `load`.
     """
-    return _record(name, finding_rows(records), lost_rows(records), facts, directory)
+    stored = {"findings": finding_rows(records), "unfinished": lost_rows(records), "searches": search_rows(records)}
+    return _record(name, stored, facts, directory)
 
 
 def _empty(stored: Mapping[str, Any], name: str) -> Any:
@@ -180,16 +194,17 @@ def _empty(stored: Mapping[str, Any], name: str) -> Any:
     return [] if isinstance(stored.get(name), list) else stored.get(name)
 
 
-def _record(
-    name: str, rows: Sequence[Any], lost: Sequence[Any], facts: Mapping[str, Any] | None, directory: Path | None
-) -> Record:
+def _record(name: str, stored: Mapping[str, Any], facts: Mapping[str, Any] | None, directory: Path | None) -> Record:
+    rows = stored["findings"]
     findings = tuple(_finding(row, f"{name}: finding {number}") for number, row in enumerate(rows, start=1))
     ids = [finding.id for finding in findings if finding.id]
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
         raise RecordError(f"{name} holds the finding {twice!r} twice, so it is damaged. Run the checks again")
-    stored = () if directory is None else (stored_answers(directory),)
-    return Record(name, findings, facts, tuple(_lost(row, name) for row in lost), directory, *stored)
+    lost = tuple(_lost(row, name) for row in stored.get("unfinished", ()))
+    clean = tuple(from_plain(CleanSearch, with_defaults("search", row)) for row in stored.get("searches", ()))
+    answers = () if directory is None else (stored_answers(directory),)
+    return Record(name, findings, facts, lost, clean, directory, *answers)
 
 
 def _lost(row: Any, name: str) -> LostCheck:
@@ -213,8 +228,11 @@ def _finding(row: Any, at: str) -> StoredFinding:
         raise RecordError(
             f"{at} says HOLDS, although: {failed[0]}. The record is damaged or was edited; run the checks again"
         )
-    if found.question_hashes is not None and len(found.question_hashes) != len(found.per_question):
-        raise RecordError(f"{at}: {len(found.question_hashes)} question hashes for {len(found.per_question)} questions")
+    hashes = found.question_hashes
+    if hashes is not None and len(hashes) != len(found.per_question):
+        raise RecordError(f"{at}: {len(hashes)} question hashes for {len(found.per_question)} questions")
+    if hashes is not None and found.is_exhaustive and found.questions_asked > len(hashes):
+        raise RecordError(f"{at}: {found.questions_asked} questions asked, but only {len(hashes)} are in it")
     return found
 
 

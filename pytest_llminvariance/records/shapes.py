@@ -14,16 +14,17 @@ from functools import cache, reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
+from pytest_llminvariance.checks.verdict import READABLE_VERSIONS
 from pytest_llminvariance.errors import RecordError
 
-Shape = Literal["findings", "finding", "unfinished", "run", "answer", "sheet"]
+Shape = Literal["findings", "finding", "unfinished", "search", "run", "answer", "sheet"]
 Test = Callable[[Any], bool]
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 INNER: Mapping[str, tuple[str, ...]] = {
     "finding": ("findings", "$defs", "finding"),
     "unfinished": ("findings", "properties", "unfinished", "items"),
+    "search": ("findings", "properties", "searches", "items"),
 }
 """Shapes that are parts of a published schema, and where they stand in it."""
 TYPES: Mapping[str, tuple[str, frozenset[type]]] = {
@@ -79,10 +80,10 @@ def read_json(file: Path) -> dict[str, Any]:
         raise RecordError(f"{file} cannot be read as JSON ({error}), so there is no evidence") from error
     if not isinstance(data, dict):
         raise RecordError(f"{file} holds {type(data).__name__}, but must hold an object")
-    version = data.get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    version = data.get("schema_version", READABLE_VERSIONS[0])
+    if version not in READABLE_VERSIONS or type(version) is not int:
         raise RecordError(
-            f"{file} has schema_version {version!r}, but this version reads {SCHEMA_VERSION}. "
+            f"{file} has schema_version {version!r}, but this version reads {' and '.join(map(str, READABLE_VERSIONS))}. "
             "Use the version of pytest-llminvariance that wrote it"
         )
     return data
@@ -221,6 +222,6 @@ def _words(rule: Mapping[str, Any]) -> str:
     if "items" in rule and _words(rule["items"]) == "text":
         words[0] = "a list of texts"
     words[0] += "".join(text.format(rule[name]) for name, text in LIMITS.items() if name in rule)
-    if kind := rule.get("properties", {}).get("kind"):
-        words[0] += f" of the kind {kind['const']} with {', '.join(rule['required'][1:])}"
+    if kind := rule.get("properties", {}).get("kind", {}).get("const"):
+        words[0] += f" of the kind {kind} with {', '.join(rule['required'][1:])}"
     return " or ".join(words)

@@ -25,6 +25,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
 )
 from pytest_llminvariance.questions.conversation import Ask, Message, Said, Turn
+from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Layout, Template
@@ -52,7 +53,7 @@ class SheetWriter:
         self._n_plans = len(sheet.plans)
 
     def _plan(self, plan: Plan, foreign: Sequence[Presentation]) -> Iterator[Data]:
-        asked = question_data(plan.question)
+        asked = _whole(plan.question)
         key = _way_key(plan)
         place = None if key is None else self._ways.get(key)
         way = {} if place is not None else _way_data(plan, asked)
@@ -111,7 +112,7 @@ def _changes(data: Data, base: Data) -> Data:
 def _showing_data(shown: Presentation, asked: Data) -> Data:
     """Return how a question is shown as plain data; of its own question what differs from the one that is asked."""
     return {
-        "question": _changes(question_data(shown.question), asked),
+        "question": _changes(_whole(shown.question), asked),
         "order": list(shown.order),
         "labels": list(shown.given_labels),
         "layout": dataclasses.asdict(shown.layout),
@@ -169,7 +170,8 @@ def _head_from(row: Data) -> Sheet:
 def _plans_of_before(data: Data, head: Sheet) -> Iterator[tuple[Plan, tuple[Presentation, ...]]]:
     def told(row: Data) -> Data:
         named = {"layout": data["layouts"][row["layout"]], "template": data["templates"][row["template"]]}
-        return {**row, "question": row["question"] or {}, **named}
+        question = {**PLAIN, **row["question"]} if row["question"] else {}
+        return {"shots": [], "turns": [], **row, "question": question, **named}
 
     for row in data.get("questions", ()):
         way = _Way.of({**row, "probes": [told(part) for part in row["probes"]]})
@@ -201,8 +203,8 @@ class _Way:
 
     def plan(self, row: Data) -> tuple[Plan, tuple[Presentation, ...]]:
         """Return the plan of a question, and its presentations under foreign stems."""
-        question = Question(**row["question"])
         told = {**PLAIN, **row["question"]}
+        question = question_from(told)
         foreign = tuple(_presentation({**self.rows[0], **part}, question, told) for part in row["foreign"])
         return Plan(question, self._probes(question, told), **self.facts), foreign
 
@@ -253,12 +255,12 @@ class Showings(Sequence[Probe]):
 
 def _presentation(row: Data, asked: Question, told: Data) -> Presentation:
     return Presentation(
-        Question(**{**told, **row["question"]}) if row["question"] else asked,
+        question_from({**told, **row["question"]}) if row["question"] else asked,
         order=row["order"],
         labels=row["labels"],
         layout=Layout(**row["layout"]),
         template=_template_from(row["template"]),
-        shots=[Question(**shot) for shot in row.get("shots", ())],
+        shots=[question_from(shot) for shot in row.get("shots", ())],
         turns=[_turn_from(turn) for turn in row.get("turns", ())],
     )
 
@@ -274,12 +276,22 @@ def _turn_from(row: Mapping[str, Any]) -> Turn:
     return turn
 
 
-PLAIN: Data = {"id": None, "context": None, "scores": None, "reverse_keyed": False, "answer": None, "attributes": {}}
+OF_DECISIONS: Data = {"kind": None, "descriptions": None, "structured": False, "beside": [], "place": 0}
+PLAIN: Data = {
+    "id": None, "context": None, "scores": None, "reverse_keyed": False, "answer": None, "attributes": {}, **OF_DECISIONS,
+}  # fmt: skip
 """What a question has where nothing is said."""
 
 
+def _whole(question: Question) -> Data:
+    """Return a question with all that a question of any kind has, so that each can be told by what differs."""
+    return {**PLAIN, **question_data(question)}
+
+
 def question_data(question: Question) -> dict[str, Any]:
-    """Return a question as plain data, as `Question(**data)` takes it."""
+    """Return a question as plain data, as `question_from` takes it."""
+    more = question.as_data() if isinstance(question, DecisionQuestion) else {}
+    beside = getattr(question, "beside", ())
     return {
         "stem": question.stem,
         "options": list(question.options),
@@ -289,7 +301,20 @@ def question_data(question: Question) -> dict[str, Any]:
         "reverse_keyed": question.reverse_keyed,
         "answer": question.answer,
         "attributes": {name: _simple(value) for name, value in question.attributes.items()},
+        **more,
+        **({"beside": [question_data(one) for one in beside]} if beside else {}),
     }
+
+
+def question_from(data: Mapping[str, Any]) -> Question:
+    """Return the question that `question_data` wrote down.
+
+    Raises:
+        QuestionError, TypeError: where it is no such data.
+    """
+    if data.get("kind") is None:
+        return Question(**{name: value for name, value in data.items() if name not in OF_DECISIONS})
+    return DecisionQuestion(**{**data, "beside": [question_from(one) for one in data.get("beside", ())]})
 
 
 def _simple(value: object) -> object:
@@ -314,6 +339,7 @@ def _template_data(template: Template) -> dict[str, Any]:
         "layout": None if template.layout is None else dataclasses.asdict(template.layout),
         **({} if template.options is None else {"options": list(template.options)}),
         **({"reverse": True} if template.reverse else {}),
+        **({"open": True} if template.open else {}),
     }
 
 
@@ -323,7 +349,7 @@ def _template_from(row: Mapping[str, Any]) -> Template:
     options = tuple(row["options"]) if "options" in row else None
     return Template(
         row["text"], name=row["name"], system=row["system"], labels=labels, layout=layout, options=options,
-        reverse=row.get("reverse", False),
+        reverse=row.get("reverse", False), open=row.get("open", False),
     )  # fmt: skip
 
 
@@ -340,7 +366,7 @@ def reply_data(reply: Reply) -> dict[str, Any]:
         return {"kind": "text", "text": reply.text, **({"ran_out": True} if reply.ran_out else {})}
     values = [plain_number(value) for value in reply.logprobs_nats]
     if isinstance(reply, LabelReply):
-        return {"kind": "label", "logprobs_nats": values}
+        return {"kind": "label", "logprobs_nats": values, **({"unlisted": reply.unlisted} if reply.unlisted else {})}
     return {"kind": "option", "logprobs_nats": values, "option_tokens": list(reply.option_tokens)}
 
 
@@ -358,7 +384,7 @@ def reply_from(data: Mapping[str, Any], sent_sha256: str | None, tokens: int) ->
         return TextReply(data["text"], sent, tokens, bool(data.get("ran_out", False)))
     values = _floats(data["logprobs_nats"])
     if kind == "label":
-        return LabelReply(values, sent, tokens)
+        return LabelReply(values, sent, tokens, float(data.get("unlisted", 0.0)))
     if kind != "option":
         raise ValueError(f"a reply of the kind {kind!r} is not known")
     return OptionReply(values, tuple(data["option_tokens"]), sent, tokens)

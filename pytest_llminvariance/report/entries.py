@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.gate.decision import Decided, GateDecision, Outcome, decide_gate
+from pytest_llminvariance.gate.evidence import NO_FINDING_SAYS_WHY, unexplained
 from pytest_llminvariance.gate.policy import Policy
-from pytest_llminvariance.records.record import LostCheck, StoredFinding, load
+from pytest_llminvariance.gate.presence import named
+from pytest_llminvariance.records.record import LostCheck, Record, StoredFinding, load
 from pytest_llminvariance.records.redaction import MASK
+from pytest_llminvariance.report.text import one_line
 
 VERDICTS = ("BROKEN", "UNDECIDED", "HOLDS")
 LEVELS: tuple[Level, ...] = ("block", "warn", "ignore")
@@ -44,6 +47,8 @@ class ReportEntry:
     """The command that runs its test again; empty where pytest did not run it."""
     is_lost: bool = False
     """True for a check that ended without a finding; its numbers mean nothing then."""
+    is_failure: bool = False
+    """True for a test that failed and no finding says why."""
     outcome: Outcome = "open"
     """What the gate made of it."""
     waived: str = ""
@@ -100,6 +105,8 @@ class Report:
     """What is missing in the run, and what its gate says of it as a whole."""
     decision: GateDecision
     """What the gate says of this run: headline, weights and colours of every format follow it."""
+    n_searches: int = 0
+    """Searches that found no counter-example."""
 
     def of(self, verdict: str) -> tuple[ReportEntry, ...]:
         """Return the findings with a verdict."""
@@ -116,20 +123,32 @@ def read_report(directory: Path, policy: Policy | None = None, today: datetime.d
     """
     if not directory.is_dir():
         raise RecordError(f"{directory} is no directory. Name one that --invariance-report has written")
-    stored = load(directory)
+    return report_of(load(directory), directory, policy, today)
+
+
+def report_of(
+    stored: Record, directory: Path, policy: Policy | None = None, today: datetime.date | None = None
+) -> Report:
+    """Return what reports show of a record."""
     settings = stored.fact("settings")
     model = settings.get("model") if isinstance(settings, Mapping) else None
-    decision = decide_gate([stored], policy or Policy(), today or datetime.date.today())
-    entries = [_entry(decided, model) for decided in decision.judged] + [_without_finding(lost) for lost in stored.lost]
+    policy = policy or Policy()
+    decision = decide_gate([stored], policy, today or datetime.date.today())
+    failed = unexplained(stored, policy.models)
+    entries = [_entry(decided, model) for decided in decision.judged]
+    entries += [_without_finding(lost) for lost in stored.lost]
+    entries += [_failure(where, why) for where, why in failed.items()]
     notes = [] if stored.facts is not None else ["There is no run.json: when and where it ran is not known."]
     if stored.facts is not None and stored.fact("exit") is None:
         notes = ["The run did not end. This is what it had found until then."]
     else:
         known = {str(lost) for lost in stored.lost}
         said = (*decision.distrusted, *decision.missing, *decision.insufficient)
-        plain = (text.removeprefix(f"{stored.name}: ").removeprefix(f"{stored.name} ") for text in said)
+        known |= {NO_FINDING_SAYS_WHY.format(name) for name in [named(list(failed), limit=1)] if failed}
+        plain = [text.removeprefix(f"{stored.name}: ").removeprefix(f"{stored.name} ") for text in said]
         notes += [text[0].upper() + text[1:] + "." for text in plain if text not in known and "run.json" not in text]
-    return Report(directory, tuple(sorted(entries, key=_rank)), stored.facts or {}, tuple(notes), decision)
+    rows = tuple(sorted(entries, key=_rank))
+    return Report(directory, rows, stored.facts or {}, tuple(notes), decision, len(stored.searches))
 
 
 def _entry(decided: Decided, model: object) -> ReportEntry:
@@ -185,6 +204,14 @@ def _without_finding(check: LostCheck) -> ReportEntry:
         effects=(),
         is_lost=True,
     )
+
+
+def _failure(where: str, why: str) -> ReportEntry:
+    """Return a test that failed on its own: what it would have found is not known."""
+    title = one_line(where.rpartition("::")[2] or where)
+    reason = f"the test failed, and no finding says why{f': {why}' if why else ''}"
+    lost = LostCheck(where=where, file=None, line=None, level="block", markers=None, id="", title=title, reason=reason)
+    return replace(_without_finding(lost), is_failure=True)
 
 
 def _file_of(node: str) -> str | None:

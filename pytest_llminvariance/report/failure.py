@@ -14,7 +14,9 @@ from pytest_llminvariance.report.words import (
     SAID,
     certainty_words,
     effect_words,
+    estimate_words,
     is_one_number,
+    kept_words,
     low_to_high,
     names,
     percent,
@@ -39,6 +41,8 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
     yield f"  sure:    {_sure(finding)}"
     if finding.verdict is Verdict.BROKEN and finding.example is not None:
         yield from example_lines(finding.example)
+    if numbers := estimate_words(finding.details):
+        yield f"  numbers: {numbers}"
     yield from _unfinished(finding)
     yield from (f"  unread:  {guard.text}" for guard in finding.guards if guard.name == CONTRADICTIONS)
     shares = finding.details.get("position_shares")
@@ -47,8 +51,7 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
         yield f"  pattern: share chosen by position shown, first to last: {chosen} (even would be {percent(1 / len(shares))})"
     kept = finding.details.get("kept_under_reversal")
     if finding.verdict is Verdict.BROKEN and kept and not shares:
-        counts = ", ".join(f"{name} {n}" for name, n in kept.items())
-        yield f"  pattern: kept when the options are reversed: {counts}"
+        yield f"  pattern: when the options are reversed: {kept_words(kept)}"
     if finding.verdict is Verdict.BROKEN:
         yield from (f"  without: {names(row)}; they {why}" for why, row in finding.details.get("left_out", {}).items())
     yield f"  model:   {finding.model}, read by {finding.readout}"

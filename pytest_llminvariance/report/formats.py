@@ -5,7 +5,7 @@ The command, its help and the table in docs/reports.md are made from the entries
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +28,8 @@ class Source:
     """Empty for formats that do not ask for them."""
     notes: Sequence[str] = ()
     """What the answers could not be read from."""
+    history: Sequence[Report] = ()
+    """Other runs, for formats that draw effects over runs."""
     existing: str | None = None
     """What the file holds that it will replace; `None` for a new one."""
 
@@ -54,7 +56,7 @@ class Format:
 def _html(source: Source) -> str:
     from pytest_llminvariance.report.html.page import page
 
-    return page(source.record, source.answers, source.notes)
+    return page(source.record, source.answers, source.notes, source.history)
 
 
 def _markdown(source: Source) -> str:
@@ -108,8 +110,16 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 
 
-def report_text(form: Format, directory: Path, target: str = TERMINAL, policy: Policy | None = None) -> str:
+def report_text(
+    form: Format,
+    directory: Path,
+    target: str = TERMINAL,
+    policy: Policy | None = None,
+    history: Sequence[Path] = (),
+) -> str:
     """Return the report of a run as it will be written to `target`, decided by a policy or by the tests' levels.
+
+    `history` are directories of other runs, or folders that hold such directories.
 
     Raises:
         RecordError: where the directory cannot be read.
@@ -119,6 +129,28 @@ def report_text(form: Format, directory: Path, target: str = TERMINAL, policy: P
 
     record = read_report(directory, policy)
     answers, notes = readable_answers(directory) if form.needs_answers else ((), ())
+    earlier = [read_report(place, policy) for place in runs_in(history) if place.resolve() != directory.resolve()]
     is_there = form.in_place and target != TERMINAL and Path(target).is_file()
     existing = Path(target).read_text(encoding="utf-8") if is_there else None
-    return form.write(Source(record, answers, notes, existing))
+    return form.write(Source(record, answers, notes, earlier, existing))
+
+
+def runs_in(places: Iterable[Path]) -> Iterator[Path]:
+    """Yield directories of runs: those named, and of a folder without a record those in it.
+
+    Raises:
+        RecordError: for a place in which no run is.
+    """
+    from pytest_llminvariance.errors import RecordError
+    from pytest_llminvariance.records.directory import FINDINGS, RUN
+
+    for place in places:
+        inner = sorted(file.parent for file in place.glob("*/findings.json"))
+        if (place / FINDINGS).is_file() or (place / RUN).is_file():
+            yield place
+        elif inner:
+            yield from inner
+        else:
+            raise RecordError(
+                f"{place} holds no run. Name a directory that --invariance-report has written, or a folder of them"
+            )

@@ -6,11 +6,13 @@ and then by what the property varies.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.measures.distribution import UNKNOWN_STATUSES
 from pytest_llminvariance.measures.variance import Observation, Variance, VarianceShares
 from pytest_llminvariance.records.answers import ByPlace, RecordedAnswer, StoredAnswers
@@ -131,6 +133,14 @@ def _guessed(entry: ReportEntry, name: str, rows: Sequence[RecordedAnswer]) -> A
     if len(first) != 1:
         return AnsweredOrbit(name, tuple(rows), has_as_written=False)
     return AnsweredOrbit(name, (first[0], *(row for row in rows if row is not first[0])), has_as_written=True)
+
+
+def context_of(entry: ReportEntry, index: Index, place: int) -> str:
+    """Return the context of a question of a finding by its place; empty where the record holds none that can be read."""
+    with contextlib.suppress(RecordError, IndexError):
+        sheet = None if index.stored is None else index.stored.sheet(entry.id)
+        return "" if sheet is None else sheet.plans[place].question.context or ""
+    return ""
 
 
 class Patterns:

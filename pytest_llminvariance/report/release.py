@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.gate.comparison import Compared, Comparison
 from pytest_llminvariance.gate.decision import BLOCKED, PASSED, Decided, GateDecision, Outcome
 from pytest_llminvariance.measures.flips import Flips
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.report.text import one_line
-from pytest_llminvariance.report.words import COLOURS, low_to_high, names, plural, unit_words
+from pytest_llminvariance.report.words import COLOURS, COUNTER_EXAMPLE, low_to_high, names, plural, unit_words
 
 GATE_WORDS: tuple[tuple[Outcome, str], ...] = (
     ("blocks", "BLOCKS"),
@@ -40,6 +41,8 @@ def headline(decision: GateDecision) -> str:
 def gate_lines(decision: GateDecision) -> Iterator[tuple[str, str]]:
     """Yield (line, colour): the decision, everything that did not simply hold, notes, and the risk spent."""
     colour = {PASSED: "green", BLOCKED: "red"}.get(decision.exit_code, "yellow")
+    if decision.exit_code == PASSED and decision.failed_runs:
+        colour = "yellow"
     yield headline(decision), colour
     yield from ((f"  UNSOUND  {one_line(text, 300)}", "red") for text in decision.distrusted)
     yield from ((f"  MISSING  {one_line(text, 400)}", "red") for text in decision.missing)
@@ -56,7 +59,8 @@ def _said(item: Decided) -> str:
     finding = item.finding
     say = unit_words(is_share=bool(finding.count))
     effect = f"{low_to_high(finding.effect.low, finding.effect.high, say)}, tolerated {say(item.tolerance)}"
-    text = f"{one_line(finding.title, 60)} {item.verdict}: {one_line(finding.metric, 40)} {effect}"
+    measured = f"{one_line(finding.metric, 40)} {effect}" if finding.property != SEARCH else COUNTER_EXAMPLE
+    text = f"{one_line(finding.title, 60)} {item.verdict}: {measured}"
     if item.reasons:
         text += f" - {one_line('; '.join(item.reasons), 300)}"
     if item.waiver is not None:

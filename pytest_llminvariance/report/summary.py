@@ -7,17 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.gate.decision import BLOCKED, Outcome
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.text import cut, one_line
-from pytest_llminvariance.report.words import SAID, certainty_words, counted, low_to_high, plural, unit_words
+from pytest_llminvariance.report.words import (
+    CERTAIN_PAIR,
+    COUNTER_EXAMPLE,
+    SAID,
+    certainty_words,
+    counted,
+    estimate_words,
+    low_to_high,
+    plural,
+    unit_words,
+)
 
 MARKS = {"HOLDS": "✓", "BROKEN": "✗", "UNDECIDED": "?", "WAIVED": "!"}
 COUNT = re.compile(r"[\d,]+ of [\d,]+ ")
-UNITS = {metric.name: metric.unit for metric in METRICS.values()}
-WORDS = {metric.name: metric.words for metric in METRICS.values()}
 
 
 Kind = Literal["HOLDS", "BROKEN", "UNDECIDED", "WAIVED"]
@@ -37,14 +46,20 @@ def headline(record: Report) -> Headline:
     """Return what a reader must know first. A run without findings shows nothing, so it does not hold."""
     if not record.entries:
         said = "Required checks are missing" if record.decision.missing else "Nothing was checked"
+        n = record.n_searches
+        said = f"{plural(n, 'search')} found no counter-example" if n and not record.decision.missing else said
         return Headline("UNDECIDED", said, "The record holds no finding, so it says nothing.")
     kind, text = _decided(record)
+    if record.run.get("exit") not in (0, None) and kind == "HOLDS":
+        kind = "WAIVED"  # a run in which pytest failed is never green
     total = len(record.entries)
     counted = [f"{len(record.of(verdict))} {said}" for verdict, said in _PLURALS.items() if record.of(verdict)]
     below = [f"{_checks(total)}: {', '.join(counted)}."] if len(counted) > 1 else []
     lenient = [entry for entry in record.entries if entry.outcome in ("warns", "ignored") and entry.verdict != "HOLDS"]
     if lenient:
         below.append(f"{plural(len(lenient), 'check')} of level {_levels(lenient)} did not hold and blocks nothing.")
+    if kind == "WAIVED" and record.run.get("exit") not in (0, None):
+        below.append("pytest failed, and the policy lets pass what failed.")
     return Headline(kind, text, " ".join(below))
 
 
@@ -59,6 +74,9 @@ def _decided(record: Report) -> tuple[Kind, str]:
         word = "broken" if any(entry.verdict == "BROKEN" for entry in blocks) else "undecided"
         n = sum(entry.verdict == word.upper() for entry in blocks)
         return "BROKEN", "; ".join(part for part in (f"{_part(n, total)} {word}" if n else "", missing) if part)
+    failed = sum(entry.is_failure for entry in record.entries)
+    if failed and count["open"] == failed:
+        return "UNDECIDED", f"{plural(failed, 'test')} failed, and no check says why"
     if count["open"]:
         return "UNDECIDED", f"{_part(count['open'], total)} undecided"
     if decision.insufficient:
@@ -98,11 +116,13 @@ _LEVEL: Mapping[str, str] = {"warns": "warn", "ignored": "ignore"}
 
 def is_share(entry: ReportEntry) -> bool:
     """Return whether the metric counts something, so that it is told in percent."""
-    return bool(UNITS.get(entry.metric))
+    return entry.metric in METRICS and bool(METRICS[entry.metric].unit)
 
 
 def amount(entry: ReportEntry) -> str:
     """Return the effect: `78%`, `0% to 33%`, `0.12`."""
+    if entry.name == SEARCH:
+        return "found"
     if entry.is_lost:
         return "no number"
     return low_to_high(entry.low, entry.high, unit_words(is_share=is_share(entry)))
@@ -110,7 +130,7 @@ def amount(entry: ReportEntry) -> str:
 
 def tolerated(entry: ReportEntry) -> str:
     """Return the tolerance in the effect's unit; nothing for a check without a finding."""
-    if entry.is_lost:
+    if entry.is_lost or entry.name == SEARCH:
         return ""
     return unit_words(is_share=is_share(entry))(entry.tolerance)
 
@@ -118,21 +138,26 @@ def tolerated(entry: ReportEntry) -> str:
 def sentence(entry: ReportEntry) -> str:
     """Return what was found, as a sentence: the answer changed in 9 of 23 other presentations (39%, tolerated 5%)."""
     if entry.is_lost:
-        return "The check ended without a finding."
-    words = WORDS.get(entry.metric, f"{one_line(entry.metric)} is")
+        return "The test failed." if entry.is_failure else "The check ended without a finding."
+    if entry.name == SEARCH:
+        return f"{COUNTER_EXAMPLE[0].upper()}{COUNTER_EXAMPLE[1:]} ({one_line(entry.text('design'))})."
+    words = METRICS[entry.metric].words if entry.metric in METRICS else f"{one_line(entry.metric)} is"
     count, more = one_line(entry.text("count")), f"tolerated {tolerated(entry)}"
     if is_share(entry) and COUNT.match(count):
         found = counted(count, entry.low, entry.high, entry.number("questions_asked"), more)
     else:
         found = f"{amount(entry)} ({more})"
-    said = f"{words} {found}."
+    numbers = estimate_words(entry.part("details"))
+    said = f"{words} {found}.{f' Numbers: {one_line(numbers)}.' if numbers else ''}"
     return said[0].upper() + said[1:]
 
 
 def certainty(entry: ReportEntry) -> str:
     """Return how sure the verdict is, and what it is about."""
     if entry.is_lost:
-        return "nothing is known: it did not end"
+        return "no finding says why" if entry.is_failure else "nothing is known: it did not end"
+    if entry.name == SEARCH:
+        return CERTAIN_PAIR
     return certainty_words(
         _decision(entry.part("decision")),
         asked=entry.number("questions_asked"),
@@ -143,9 +168,12 @@ def certainty(entry: ReportEntry) -> str:
 
 
 def _decision(stored: Mapping[str, Any]) -> Decision | None:
-    """Return a stored decision of a test that stopped early; `None` where everything was asked."""
+    """Return a stored decision of a test that stopped early, or of an interval; `None` where everything was asked."""
     if stored.get("method") != "sequential":
-        return None
+        alpha = stored.get("alpha")
+        if stored.get("is_interval") is not True or not isinstance(alpha, int | float):
+            return None
+        return Decision(method="exhaustive", alpha=alpha, n=0, n_planned=0, is_interval=True)
     names = ("alpha", "n", "n_planned", "log_e_holds", "log_e_broken", "lower", "upper")
     numbers: dict[str, Any] = {name: stored[name] for name in names if isinstance(stored.get(name), int | float)}
     return Decision(method="sequential", **{"alpha": 0.0, "n": 0, "n_planned": 0, **numbers})

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS
 from pytest_llminvariance.records.events import unfinished
-from pytest_llminvariance.report.text import visible
-from pytest_llminvariance.report.words import COLOURS, counted, low_to_high, unit_words
+from pytest_llminvariance.report.text import cut, visible
+from pytest_llminvariance.report.words import COLOURS, COUNTER_EXAMPLE, counted, low_to_high, plural, unit_words
 
 
 def finding_line(summary: Mapping[str, Any]) -> str:
     """Return one line: verdict, property, what was counted, tolerance, questions; the reason where undecided."""
+    if summary["property"] == SEARCH:
+        return visible(f"{summary['verdict']:<9} {summary['title']}: {COUNTER_EXAMPLE}, {summary['design']}")
     say, count = unit_words(is_share=bool(summary["count"])), summary["count"]
     low, high = summary["effect"]["low"], summary["effect"]["high"]
     effect = counted(count, low, high, summary["questions_asked"]) if count else low_to_high(low, high, say)
@@ -55,9 +58,8 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
     if spent := risk_line(findings):
         yield spent, ""
     for record in _of_kind(records, "search"):
-        n = record["pairs"]
-        end = "found a counter-example" if record["found"] else "no counter-example (a search is no evidence for HOLDS)"
-        yield f"SEARCHED  same answer: {n} pair{'s' if n != 1 else ''} compared, {end}  [{record['where']}]", ""
+        end = "no counter-example (a search is no evidence for HOLDS)"
+        yield f"SEARCHED  same answer: {plural(record['pairs'], 'pair')} compared, {end}  [{record['where']}]", ""
     for record in unfinished(records):
         yield f"UNDECIDED {record['title']}: started and did not finish: worker died  [{record['where']}]", "red"
     for record in _of_kind(records, "failed"):
@@ -82,31 +84,45 @@ def engine_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def plan_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what each check would cost, and the sum; a test shows its first check only."""
+    """Yield a table of what each check would cost and whether it can decide, and the sum; a test shows its first check only."""
+    if not records:
+        return
+    yield _plan_row("PLANNED", ("questions", "prompts", "tokens", "minutes"), "can decide")
     for record in records:
-        tokens, whole = record["expected_tokens"], record["sent_tokens"]
-        if record["method"] == "search":
-            yield f"PLANNED   {record['title']}: {record['presentations']} presentations, {whole:,} tokens  [{record['where']}]"
-            continue
-        cost = f"{whole:,} tokens" if record["method"] == "exhaustive" else _expected(tokens, whole)
-        yield (
-            f"PLANNED   {record['title']}: {record['metric']}, tolerance {record['tolerance']:.2g}, "
-            f"{record['questions']:,} questions, {record['presentations']:,} presentations, {cost}"
-            + (f", risk {record['alpha']:.2g}" if record["alpha"] else "")
-            + f"  [{record['where']}]"
-        )
+        numbers = (record["questions"], record["presentations"], record["sent_tokens"])
+        decides = "no" if record["trouble"] else "only BROKEN" if record["method"] == "search" else "yes"
+        cells = (*(f"{n:,}" for n in numbers), _minutes([record]))
+        yield f"{_plan_row(record['title'], cells, decides)}  [{record['where']}]"
+        if record["method"] != "search":
+            yield f"  {record['metric']}, tolerance {record['tolerance']:.2g}{_expected(record)}"
         if record["trouble"]:
-            yield f"          {record['trouble']}"
-    if records:
-        most = sum(record["sent_tokens"] for record in records)
-        prompt = sum(record["prompt_tokens"] for record in records)
-        yield f"planned: {len(records)} checks, at most {most:,} tokens sent for prompts of {prompt:,}; nothing was asked"
-
-
-def _expected(tokens: Mapping[str, int], whole: int) -> str:
-    return (
-        "tokens " + ", ".join(f"{n:,} if the effect is {name}" for name, n in tokens.items()) + f", {whole:,} at worst"
+            yield f"  {record['trouble']}"
+    sums = [sum(record[name] for record in records) for name in ("questions", "presentations", "sent_tokens")]
+    cells = (*(f"{n:,}" for n in sums), _minutes(records))
+    yield _plan_row(f"at most, {plural(len(records), 'check')}", cells, "nothing was asked")
+    speeds = [record["sent_tokens"] / record["seconds"] for record in records if record["seconds"]]
+    yield (
+        f"minutes are a guess: about {min(speeds):,.0f} tokens/s on this machine; what is remembered costs nothing"
+        if speeds
+        else "minutes are not known: this model does not say how fast it is"
     )
+
+
+def _plan_row(title: str, cells: Sequence[str], decides: str) -> str:
+    widths = (10, 9, 12, 8)
+    return f"{cut(title, 36):<36}{''.join(f'{cell:>{width}}' for cell, width in zip(cells, widths, strict=True))}  {decides}"
+
+
+def _minutes(records: Sequence[Mapping[str, Any]]) -> str:
+    known = [record["seconds"] for record in records]
+    return "-" if None in known else f"{sum(known) / 60:.1f}"
+
+
+def _expected(record: Mapping[str, Any]) -> str:
+    if record["method"] == "exhaustive":
+        return ""
+    said = ", ".join(f"{n:,} if the effect is {name}" for name, n in record["expected_tokens"].items())
+    return f", risk {record['alpha']:.2g}; tokens on average: {said}"
 
 
 def risk_line(findings: Sequence[Mapping[str, Any]]) -> str | None:

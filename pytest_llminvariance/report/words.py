@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Finding, Verdict
 from pytest_llminvariance.measures.metrics import METRICS, Number
 from pytest_llminvariance.report.text import one_line
 
 NAMES_SHOWN = 10
+COUNTER_EXAMPLE = "a counter-example was found"
+CERTAIN_PAIR = "these two presentations are answered differently; a search does not say how often that happens"
+"""How sure the finding of a search is."""
 SAID: Mapping[str, str] = {Verdict.BROKEN: "is broken", Verdict.UNDECIDED: "is undecided", Verdict.HOLDS: "holds"}
 COLOURS: Mapping[str, str] = {Verdict.HOLDS: "green", Verdict.BROKEN: "red", Verdict.UNDECIDED: "yellow"}
 
@@ -26,6 +30,11 @@ def number(value: Number) -> str:
     return f"{float(value):.2g}"
 
 
+def table_value(value: object) -> str:
+    """Return a value for a table: numbers with three significant digits, `?` for what is not known."""
+    return "?" if value is None else f"{value:.3g}" if isinstance(value, float) else one_line(value)
+
+
 def unit_words(*, is_share: bool) -> Callable[[Number], str]:
     """Return what says a number of a metric: in percent where the metric is a share."""
     return percent if is_share else number
@@ -39,7 +48,7 @@ def low_to_high(low: Number, high: Number, say: Callable[[Number], str]) -> str:
 
 def plural(n: int, one: str) -> str:
     """Return a count with its noun."""
-    return f"{n:,} {one}" if n == 1 else f"{n:,} {one}s"
+    return f"{n:,} {one}" if n == 1 else f"{n:,} {one}{'es' if one.endswith('ch') else 's'}"
 
 
 def counted(count: str, low: Number, high: Number, questions: int, more: str = "") -> str:
@@ -76,6 +85,8 @@ def certainty_words(decision: Decision | None, *, asked: int, planned: int, desi
     if decision is not None and decision.method == "sequential":
         return _tested(decision, planned, design)
     everything = f"{plural(asked, 'question')}{f', {design} each' if design else ''}, all asked"
+    if decision is not None and decision.is_interval:
+        return f"risk {decision.alpha:.2g}: {everything}; each end for questions like these is wrong with at most that risk"
     return f"exact: {everything}" if is_exact else f"{everything}; ties and missing answers leave the range"
 
 
@@ -91,6 +102,32 @@ def _tested(decision: Decision, planned: int, design: str) -> str:
         f"risk {decision.alpha:.2g}: {decision.n:,} {of} {plural(decision.n_planned, unit)}{each}; "
         f"the mean is {ends}, each end wrong with at most that risk"
     )
+
+
+def estimate_words(details: Mapping[str, Any]) -> str:
+    """Return the numbers beside an effect: `length 0.2 (0.1 to 0.3 at 99%)`; empty where there are none."""
+    rows = details.get("estimates")
+    return "; ".join(_estimated(*item) for item in rows.items()) if isinstance(rows, Mapping) else ""
+
+
+def _estimated(name: str, row: Mapping[str, Any]) -> str:
+    low, high, level = row.get("low"), row.get("high"), row.get("level")
+    ends = "" if low is None or high is None else f" ({number(low)} to {number(high)} at {level:.0%})"
+    return f"{name} {number(row.get('value', 0.0))}{ends}"
+
+
+def kept_words(kept: Mapping[str, int]) -> str:
+    """Return what a reversal of the options left in place: `17 of 18 kept the position, 1 kept the answer`."""
+    total = sum(kept.values())
+    said = {
+        "position": "kept the position",
+        "content": "kept the answer",
+        "both": "kept both",
+        "other": "cannot be told",
+    }
+    rows = sorted(((kept.get(name, 0), words) for name, words in said.items()), key=lambda row: -row[0])
+    parts = [f"{n:,} {words}" for n, words in rows if n]
+    return ", ".join([parts[0].replace(" ", f" of {total:,} ", 1), *parts[1:]])
 
 
 def names(found: Sequence[str]) -> str:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from pytest_llminvariance.checks.examples import shown
+from pytest_llminvariance.checks.examples import make_example, shown
 from pytest_llminvariance.checks.noise import delta_nats
+from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.refusals import in_search
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.searches import search_finding
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import InvarianceError, UndecidedError
 from pytest_llminvariance.errors import UsageError
@@ -169,14 +171,19 @@ class Conversation(RuleBasedStateMachine):
         if self.first is None:
             self.first = answer
             return
-        differs = bool(flip(self.first, answer, setting.delta_nats).low)
         setting.compared += _readable(self.first) and _readable(answer)
         run = current_run.get()
-        if run.recorder is not None:
-            run.recorder.searched(differs)
-        if differs:
-            said = shown(now, answer, setting.delta_nats)
-            raise InvarianceError(conversation_message(now, said, setting.model.name, setting.readout, run.replay))
+        if not flip(self.first, answer, setting.delta_nats).low:
+            if run.recorder is not None:
+                run.recorder.searched()
+            return
+        asked_first = Probe(now.replace(turns=()))
+        made = make_example(asked_first, self.first, Probe(now), answer, setting.delta_nats)
+        example = replace(made, source="")  # a pair of presentations is no conversation
+        finding = search_finding("conversation", example, setting.model, setting.readout, run.seed)
+        stored = finding if run.recorder is None else run.recorder.searched(finding)
+        message = conversation_message(now, example.after, setting.model.name, setting.readout, run.replay)
+        raise InvarianceError(message, stored)
 
 
 class Machine(Protocol):

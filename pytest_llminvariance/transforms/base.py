@@ -115,7 +115,11 @@ class Transform(ABC):
 
     def describe(self, orbit: Orbit) -> str:
         """Say how much of the orbit is planned: `12 of 120 orders`."""
-        return f"{len(orbit)} of {self.size(orbit.as_written):,} presentations"
+        return f"{len(orbit)} of {self.chosen_from(orbit.as_written):,} presentations"
+
+    def chosen_from(self, start: Presentation) -> int:
+        """Return how many presentations the design knows: all, except for a reversal, which has two directions."""
+        return self.size(start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,10 @@ class Product(Transform):
     def size(self, start: Presentation) -> int:
         """Return the product of the parts' sizes."""
         return math.prod(part.size(start) for part in self.parts)
+
+    def chosen_from(self, start: Presentation) -> int:
+        """Return the product of what the parts' designs know."""
+        return math.prod(part.chosen_from(start) for part in self.parts)
 
     def spec(self) -> str:
         """Return the parts' specs."""

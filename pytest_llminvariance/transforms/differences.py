@@ -119,7 +119,7 @@ def _others(presentation: Presentation) -> tuple[str, ...]:
 
 def _shown_question(presentation: Presentation) -> tuple[object, ...]:
     question = presentation.question
-    return question.stem, question.context, question.options
+    return question.stem, question.context, question.options, question.sent_besides
 
 
 def _order_is_own(presentation: Presentation) -> bool:

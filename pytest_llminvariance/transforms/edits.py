@@ -12,17 +12,19 @@ EDIT_OF = "edit_of"
 EDITS = "edits"
 
 
-def edited(question: Question, words: str, **texts: Any) -> Question:
-    """Return `question` with other texts: stem, context or options; option i stays content i.
+def edited(question: Question, words: str, **fields: Any) -> Question:
+    """Return `question` with other fields: stem, context, options or descriptions; option i stays content i.
 
     `words` says what was done. Its id gets a mark, so that answers recorded for the question are not taken for
     answers to the edit.
 
     Raises:
-        QuestionError: if the texts make no question, for example because two options became equal.
+        QuestionError: if the fields make no question, for example because two options became equal.
     """
-    after = dataclasses.replace(question, **texts)
-    mark = hashlib.sha256(repr((after.stem, after.context, after.options)).encode()).hexdigest()[:6]
+    after = dataclasses.replace(question, **fields)
+    mark = hashlib.sha256(repr((after.stem, after.context, after.options, *after.sent_besides)).encode()).hexdigest()[
+        :6
+    ]
     before = edits_of(question)
     name = None if question.id is None else f"{question.id.partition('~')[0] if before else question.id}~{mark}"
     attributes = {**question.attributes, EDIT_OF: origin_of(question), EDITS: (*before, words)}
@@ -44,7 +46,7 @@ def same_contents(a: Question, b: Question) -> bool:
 
 def n_edits(a: Question, b: Question) -> int:
     """Return how many edits lead from one question to the other: 0 where they ask the same, else at least 1."""
-    if (a.stem, a.context, a.options) == (b.stem, b.context, b.options):
+    if (a.stem, a.context, a.options, a.sent_besides) == (b.stem, b.context, b.options, b.sent_besides):
         return 0
     if origin_of(a) != origin_of(b):
         return 1

@@ -80,6 +80,8 @@ class Reorder(Transform):
         Raises:
             UsageError: under `on_reference="error"`, where the question refers to options by letter or place.
         """
+        if start.question.fixed_order:
+            return ()
         found = _references(start, self.on_reference)
         free = [content for content in sorted(start.order) if content not in found.stays and not found.refers]
         return tuple(free) if len(free) > 1 else ()
@@ -88,6 +90,8 @@ class Reorder(Transform):
         """Say why there is no other order."""
         if self.moving(start):
             return ""
+        if start.question.fixed_order:
+            return start.question.fixed_order
         return REFERS if _references(start, self.on_reference).refers else NONE_MOVES
 
     def variants(self, start: Presentation) -> Iterator[Presentation]:
@@ -133,7 +137,12 @@ class Reorder(Transform):
         """Say how many orders are planned, and of how many."""
         still = len(orbit.as_written.order) - len(self.moving(orbit.as_written))
         said = f" (catch-alls in place: {still})" if 0 < still < len(orbit.as_written.order) else ""
-        return f"{len(orbit)} of {self.size(orbit.as_written):,} orders{said}"
+        unit = "directions" if self.design == "reversed" else "orders"
+        return f"{len(orbit)} of {self.chosen_from(orbit.as_written):,} {unit}{said}"
+
+    def chosen_from(self, start: Presentation) -> int:
+        """Return how many orders the design knows."""
+        return min(2, self.size(start)) if self.design == "reversed" else self.size(start)
 
     def balanced_part(self, orbit: Orbit) -> tuple[int, ...] | None:
         """Return indices of presentations that show each content equally often at each position, or None.
@@ -189,6 +198,33 @@ class Relabel(Transform):
     def spec(self) -> str:
         """Return the label sets."""
         return "relabel:" + "|".join(",".join(labels) for labels in self.label_sets) + _told(self.on_reference)
+
+
+@dataclass(frozen=True, slots=True)
+class RotateLabels(Relabel):
+    """Put each rotation of each label set before the options, so that every label comes to every place: B, C, D, A."""
+
+    bullets: bool = field(default=False, kw_only=True)
+    """Whether the options are also shown without labels, after a dash."""
+
+    def __post_init__(self) -> None:
+        Relabel.__post_init__(self)
+        if not isinstance(self.bullets, bool):
+            raise UsageError(f"bullets is {self.bullets!r}, but must be True or False")
+
+    def variants(self, start: Presentation) -> Iterator[Presentation]:
+        """Yield the first set as it is, its rotations, and so on."""
+        shown: dict[Presentation, None] = {}
+        for one in with_labels(start, self.label_sets, self.on_reference):
+            labels = one.given_labels
+            shown |= {one.replace(labels=labels[place:] + labels[:place]): None for place in range(len(labels))}
+        if self.bullets:
+            shown[start.replace(layout=Layout(enumerator="- "))] = None
+        yield from shown
+
+    def spec(self) -> str:
+        """Return the label sets."""
+        return f"rotate-{Relabel.spec(self)}{':bullets' if self.bullets else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,3 +145,50 @@ def run_sessions(sessions: int, checks: int, n: int, alpha: float, seed: int = 0
     for _ in range(sessions):
         wrong += any(shown_before_end(rng.permutation(base), n, TOLERANCE, "within", share) for _ in range(checks))
     return wrong
+
+
+@dataclass(frozen=True)
+class OpenCell:
+    """A suite with `n_ones` certain ones and values that may be 0 or 1, so that asking everything is UNDECIDED."""
+
+    name: str
+    n: int
+    n_ones: int
+    n_open: int
+
+
+@dataclass(frozen=True)
+class CountedOpen:
+    """How often each verdict was shown; `wrong` is the commoner one, the only one that a truth can make wrong."""
+
+    above: int
+    within: int
+    either: int
+
+    @property
+    def wrong(self) -> int:
+        return max(self.above, self.within)
+
+
+def open_cells() -> Iterator[OpenCell]:
+    """Yield suites whose low end is at the tolerance, and whose high end is above it."""
+    for n in (50, 200, 1000):
+        at_most = math.floor(TOLERANCE * n + 1e-9)
+        yield OpenCell(f"one open, N={n}", n, at_most, 1)
+        yield OpenCell(f"as many open as ones, N={n}", n, at_most - at_most // 2, at_most // 2 + 1)
+
+
+def run_open(cell: OpenCell, alpha: float, simulations: int, seed: int = 0) -> CountedOpen:
+    """Count suites where a side is shown early, though everything asked would leave it open."""
+    rng = np.random.default_rng([seed, cell.n, cell.n_open])
+    low = np.zeros(cell.n)
+    low[: cell.n_ones] = 1.0
+    high = low.copy()
+    high[cell.n_ones : cell.n_ones + cell.n_open] = 1.0
+    above = within = either = 0
+    for _ in range(simulations):
+        order = rng.permutation(cell.n)
+        is_above = shown_before_end(low[order], cell.n, TOLERANCE, "above", alpha)
+        is_within = shown_before_end(high[order], cell.n, TOLERANCE, "within", alpha)
+        above, within, either = above + is_above, within + is_within, either + (is_above or is_within)
+    return CountedOpen(above, within, either)

@@ -26,6 +26,7 @@ from pytest_llminvariance import (
     run,
     symmetrized,
 )
+from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.errors import CapabilityError, QuestionError
 from tests.questions.bad_input import Misuse, assert_refused, of
 
@@ -123,8 +124,8 @@ ARGUMENTS = [
         "metric unknown",
         lambda _: assert_order_symmetric(ORACLE, RED, metric=of("flips")),
         UsageError,
-        "there is no metric 'flips'; the metrics are flip_rate, disagreement, tv, js_distance, score_gap, score_shift, "
-        "position_bias, trait_shift, excess_disagreement, unchanged",
+        "there is no metric 'flips'; the metrics are flip_rate, disagreement, tv, js_distance, form_inconsistency, "
+        "score_gap, score_shift, position_bias, trait_shift, excess_disagreement",
     ),
     Misuse(
         "metric needs scores",
@@ -168,7 +169,7 @@ ARGUMENTS = [
         "property unknown",
         lambda _: check("order", ORACLE, RED, tolerance=0.1),
         UsageError,
-        "there is no property 'order'; the properties are option_order, prompt, labels, layout, readouts, tracks, batch",
+        f"there is no property 'order'; the properties are {', '.join(PROPERTIES)}",
     ),
     Misuse(
         "options for an object",
@@ -282,13 +283,13 @@ MODELS = [
         "model that can do nothing",
         lambda _: assert_order_symmetric(of(Mine(capabilities=frozenset())), RED),
         CapabilityError,
-        "mine has none of the capabilities label, option, option_sum, text",
+        "mine has none of the capabilities label, option, option_sum, text, decision",
     ),
     Misuse(
         "readout unknown",
         lambda _: assert_order_symmetric(ORACLE, RED, readout=of("logits")),
         UsageError,
-        "readout is 'logits', but must be one of auto, label, option, option_sum, text",
+        "readout is 'logits', but must be one of auto, label, option, option_sum, text, decision",
     ),
     Misuse(
         "readout of an average",

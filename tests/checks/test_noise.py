@@ -37,7 +37,7 @@ class Engine:
 
     noise_nats: float
     margin_nats: float = 1.0
-    is_noisy: bool = False
+    deterministic: bool = False
     name: str = "engine"
     fingerprint: str = "1"
     capabilities: frozenset[Capability] = frozenset({"label"})
@@ -76,9 +76,12 @@ def test_the_change_of_the_margin_is_measured() -> None:
 def test_alone_means_one_prompt_a_call_and_the_rest_come_in_company() -> None:
     engine = Engine(0.0)
     noise_floor(engine, QUESTIONS)
-    assert engine.calls[:30] == [1] * 30  # as written first, then other orders
-    assert engine.calls[30] == 30
-    assert max(engine.calls[31:]) < 30
+    assert engine.calls == [1] * 59 + [59, 59]
+    engine.calls.clear()
+    noise_floor(engine, QUESTIONS[:2])
+    assert engine.calls[:12] == [1] * 12
+    assert engine.calls[12] == 12
+    assert max(engine.calls[13:-1]) < 12
 
 
 def test_one_question_gives_enough_pairs() -> None:
@@ -89,7 +92,7 @@ def test_plain_is_what_alone_is_asked_of() -> None:
     engine, plain = Engine(0.0), Engine(0.0)
     engine.plain = plain  # type: ignore[attr-defined]
     noise_floor(engine, QUESTIONS)
-    assert plain.calls == [1] * 30
+    assert plain.calls == [1] * 59
     assert 1 not in engine.calls
 
 
@@ -111,7 +114,7 @@ def test_fewer_than_59_pairs_are_refused(pairs: object) -> None:
 
 
 def test_measured_noise_counts_as_a_tie_from_then_on() -> None:
-    engine = Engine(0.015, margin_nats=0.02)
+    engine = Engine(0.015, margin_nats=0.02, deterministic=True)
     with run():
         before = check("option_order", engine, QUESTIONS, tolerance=0.05)
         assert delta_nats(engine, "label") == DELTA_NATS
@@ -120,22 +123,26 @@ def test_measured_noise_counts_as_a_tie_from_then_on() -> None:
         after = check("option_order", engine, QUESTIONS, tolerance=0.05)
     assert before.verdict is Verdict.HOLDS
     assert after.verdict is Verdict.UNDECIDED
-    assert "tie 100%" in after.reasons[0]
+    assert "tie within the noise 100%" in after.reasons[0]
+    named = ", ".join(question.name for question in QUESTIONS[:5])
+    more = f" and {len(QUESTIONS) - 5} more" if len(QUESTIONS) > 5 else ""
+    assert after.reasons[-1].startswith(f"noise of 0.015 nat decides {named}{more}: float32 is less noisy")
+    assert not any("decides" in reason for reason in before.reasons)
     assert delta_nats(engine, "label") == DELTA_NATS  # the session is over
 
 
 def test_a_noisy_engine_is_measured_by_the_check_itself() -> None:
     with run():
-        quiet = check("option_order", Engine(0.02, is_noisy=True), QUESTIONS, tolerance=0.05)
-        loud = check("option_order", Engine(0.2, is_noisy=True, fingerprint="2"), QUESTIONS, tolerance=0.05)
-    assert quiet.verdict is Verdict.HOLDS
-    assert next(guard for guard in quiet.guards if guard.name == "noise").passed
-    assert loud.verdict is Verdict.UNDECIDED
-    assert "the engine is too noisy" in loud.reasons[0]
+        quiet = check("option_order", Engine(0.02), QUESTIONS, tolerance=0.05)
+        loud = check("option_order", Engine(0.2, fingerprint="2"), QUESTIONS, tolerance=0.05)
+        near = check("option_order", Engine(0.2, margin_nats=0.1, fingerprint="3"), QUESTIONS, tolerance=0.05)
+    assert quiet.verdict is loud.verdict is Verdict.HOLDS
+    assert next(guard for guard in loud.guards if guard.name == "noise").passed
+    assert near.verdict is Verdict.UNDECIDED
 
 
 def test_the_noise_is_measured_once_a_session() -> None:
-    engine = Engine(0.02, is_noisy=True)
+    engine = Engine(0.02)
     with run():
         check("option_order", engine, QUESTIONS, tolerance=0.05)
         singles = engine.calls.count(1)

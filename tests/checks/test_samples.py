@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance import Finding, Model, Question, Verdict, check, controls, run
+from pytest_llminvariance import (
+    Finding,
+    InvarianceError,
+    Model,
+    Question,
+    Verdict,
+    assert_order_symmetric,
+    check,
+    controls,
+    run,
+)  # fmt: skip
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import excess_disagreement, of_all_orders
 from pytest_llminvariance.models.cache_rows import row_key
@@ -42,6 +52,19 @@ def test_a_planted_bias_is_broken() -> None:
     assert found.details["root_of_excess"] == pytest.approx(math.sqrt(found.effect.low))
     assert found.example is not None
     assert found.example.before.answer != found.example.after.answer
+
+
+@pytest.mark.parametrize("design", ["cyclic", "all"])
+def test_an_example_of_sampled_answers_is_another_presentation(design: Any) -> None:
+    """The prompt as written, drawn again, is nearer than all others and shows nothing."""
+    with run(seed=0), pytest.raises(InvarianceError) as caught:
+        assert_order_symmetric(
+            controls.always_first(), bank(8), samples=3, metric="excess_disagreement", orders=design, tolerance=0.05
+        )
+    assert caught.value.finding is not None
+    example = caught.value.finding.example
+    assert example is not None
+    assert example.before.order != example.after.order
 
 
 def test_an_order_blind_sampler_is_not_broken_at_tolerance_zero() -> None:

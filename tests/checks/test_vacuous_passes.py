@@ -214,6 +214,8 @@ def test_missing_answers_are_never_dropped() -> None:
 
 def test_a_model_that_changes_while_it_is_asked() -> None:
     class Drifting(Wrapped):
+        deterministic = True
+
         def change(self, reply: Reply, request: Request) -> Reply:
             assert isinstance(reply, LabelReply)
             return LabelReply(tuple(x - 0.2 * (self.calls - 1) for x in reply.logprobs_nats), reply.sent_sha256)

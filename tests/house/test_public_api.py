@@ -76,7 +76,7 @@ def test_unknown_name_says_so() -> None:
 @pytest.mark.parametrize("name", ASSERTIONS)
 def test_assertions_take_the_rest_by_keyword(name: str) -> None:
     parameters = list(inspect.signature(getattr(pytest_llminvariance, name)).parameters.values())
-    n_positional = 3 if name == "assert_same_answer" else 2
+    n_positional = 3 if name in ("assert_same_answer", "assert_backends_agree") else 2
     by_position = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     assert len(by_position) == n_positional
     assert by_position[0] == "model"
@@ -90,7 +90,9 @@ def test_check_takes_property_model_and_questions_by_position() -> None:
     assert parameters["tolerance"].default is inspect.Parameter.empty
 
 
-@pytest.mark.parametrize("name", sorted(set(ASSERTIONS) - {"assert_same_answer", "assert_no_negative_flips"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(ASSERTIONS) - {"assert_same_answer", "assert_no_negative_flips", "assert_backends_agree"})
+)
 def test_assertions_share_their_defaults(name: str) -> None:
     parameters = inspect.signature(getattr(pytest_llminvariance, name)).parameters
     assert parameters["tolerance"].default == 0.05

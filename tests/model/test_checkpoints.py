@@ -63,10 +63,10 @@ def last_row(network: Any, prompt: tuple[int, ...]) -> torch.Tensor:
 
 def labels_by_hand(network: Any, model: TransformersModel) -> list[float]:
     """Log-probabilities of the labels: over all ways to spell each, the product of the steps."""
-    asked = model._asked([LabelRequest(SHOWN)])[0]
+    asked = model._jobs.asked([LabelRequest(SHOWN)])[0]
     text, prompt = asked.text, asked.tokens
     found = []
-    for paths in model._labels.spelled(text, prompt, SHOWN.labels).paths:
+    for paths in model._jobs.labels.spelled(text, prompt, SHOWN.labels).paths:
         ways = [sum(float(last_row(network, prompt + way[:n])[way[n]]) for n in range(len(way))) for way in paths]
         found.append(float(torch.logsumexp(torch.tensor(ways), 0)))
     return found
@@ -108,7 +108,7 @@ def test_use_cache_false_in_the_configuration_does_not_either(folder: Path) -> N
 def test_tokens_that_end_a_text_are_kept(listed: bool, folder: Path) -> None:
     model = load(folder)
     written = model._live().generate(
-        torch.tensor([list(model._asked(REQUESTS[:1])[0].tokens)]), max_new_tokens=3, do_sample=False
+        torch.tensor([list(model._jobs.asked(REQUESTS[:1])[0].tokens)]), max_new_tokens=3, do_sample=False
     )
     end = int(written[0, -1])
     change(folder, "generation_config.json", eos_token_id=[0, end] if listed else end)
@@ -210,14 +210,14 @@ def test_a_tensor_made_of_others_is_told_by_all_of_them() -> None:
 
 
 def test_everything_but_float32_throughout_is_noisy(folder: Path) -> None:
-    assert load(folder, dtype="float32").is_noisy is False
-    assert load(folder, dtype="bfloat16").is_noisy is True
+    assert load(folder, dtype="float32").deterministic is True
+    assert load(folder, dtype="bfloat16").deterministic == "rounding"
     mixed = load(folder, dtype="float32")
     mixed._live().model.layers[0].mlp.half()
-    assert mixed.is_noisy is True
+    assert mixed.deterministic == "rounding"
     quantised = load(folder, dtype="float32")
     quantised._live().config.quantization_config = {"quant_method": "bitsandbytes", "load_in_8bit": True}
-    assert quantised.is_noisy is True
+    assert quantised.deterministic == "rounding"
 
 
 # what was not read

@@ -14,9 +14,10 @@ import torch
 from pytest_llminvariance import Presentation, Question, load_model
 from pytest_llminvariance.models.local import generation
 from pytest_llminvariance.models.local.continuations import Encoder
-from pytest_llminvariance.models.local.generation import Written, answer_part, text_batches
+from pytest_llminvariance.models.local.generation import Written, text_batches
 from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import Draw, TextReply, TextRequest
+from pytest_llminvariance.models.thoughts import answer_part
 from tests.model.tiny_configs import REFUSED, TREE
 
 QUESTIONS = [

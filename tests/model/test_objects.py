@@ -357,7 +357,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "a processor": (lambda network, _: (network, Processor()), r"must be one of transformers\. Its \.tokenizer is one\.\n"),
     "another pipeline": (
         lambda network, tokenizer: hf.pipeline("feature-extraction", model=network, tokenizer=tokenizer),
-        r"is a pipeline for 'feature-extraction', which is not supported yet\.\nGive pipeline",
+        r"is a pipeline for 'feature-extraction', which is not taken\.\nGive pipeline",
     ),
     "any module": (lambda _, tokenizer: (torch.nn.Linear(2, 2), tokenizer), r"is a Linear, which is not taken\.\nGive a causal"),
     "a tensor": (lambda *_: torch.zeros(3), r"is a Tensor, which is not taken\.\n"),

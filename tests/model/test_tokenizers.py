@@ -157,9 +157,9 @@ def test_the_end_of_a_prompt_says_as_much_as_the_whole(name: str) -> None:
 
 def test_a_blank_and_a_digit_spell_a_label_together() -> None:
     model = made("sentencepiece BPE", "no template")
-    asked = model._asked([LabelRequest(Presentation(QUESTION, labels="1234", template=CUED))])[0]
+    asked = model._jobs.asked([LabelRequest(Presentation(QUESTION, labels="1234", template=CUED))])[0]
     text, prompt = asked.text, asked.tokens
-    spelled = model._labels.spelled(text, prompt, "1234")
+    spelled = model._jobs.labels.spelled(text, prompt, "1234")
     blank, digit = (model._tokenizer.convert_tokens_to_ids(piece) for piece in "▁1")
     assert spelled.start == len(prompt)
     assert (blank, digit) in spelled.paths[0]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from pytest_llminvariance import ModelError, Presentation, Question, controls
+from pytest_llminvariance.models import progress
 from pytest_llminvariance.models.engine import Step, ask
 from pytest_llminvariance.models.local.scoring import Usage
 from pytest_llminvariance.models.progress import progress_bar, rate_words
@@ -78,9 +79,61 @@ def test_rates_in_words() -> None:
     assert rate_words(0, 0, 0.0) == "0 tokens/s"
 
 
-def test_no_bar_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert progress_bar("option order") is None
+class Clock:
+    """Time goes by twenty seconds a look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 20
+        return self.now
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["standard error", "what takes lines"])
+def test_a_line_every_half_minute_where_no_terminal_is(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, said = io.StringIO(), list[str]()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "time", Clock())
+    show = progress_bar("option order", said.append if own else None)
+    for done in (100, 214, 300, 400, 552):
+        show(Step(0, 9, done * 100, 10**9, done, 552))
+    lines = said if own else screen.getvalue().splitlines()
+    assert lines == [
+        "option order: 214 of 552 answers, 535 tokens/s, about 2 min left",
+        "option order: 400 of 552 answers, 500 tokens/s, less than a minute left",
+    ]
+
+
+def test_what_ends_soon_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", screen := io.StringIO())
+    assert ask(Streaming(), REQUESTS, {}, progress_bar("option order")).fresh == 6
+    assert screen.getvalue() == ""
+
+
+def test_steps_count_answers() -> None:
+    steps: list[Step] = []
+    ask(Streaming(), REQUESTS, {}, steps.append)
+    assert [(step.answers, step.answers_total) for step in steps] == [(2, 6), (4, 6), (6, 6)]
+
+
+def test_a_captured_test_says_how_far_it_is(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        from pytest_llminvariance import Question, assert_order_symmetric
+        from pytest_llminvariance.models import progress
+        from tests.models.test_progress import Streaming
+        BANK = [Question(f"Number {n}?", ["red", "blue"], answer=n % 2) for n in range(12)]
+        def test_it(monkeypatch):
+            monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
+            print("own output")
+            assert_order_symmetric(Streaming(), BANK)
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["invariance: option order: 2 of * answers, * tokens/s, less than a minute left"])
+    assert "own output" not in str(result.stdout)
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +144,6 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     show = progress_bar("option order")
-    assert show is not None
     time.sleep(0.15)  # the bar draws ten times a second
     show(Step(1, 3, 500, 4_000))
     time.sleep(0.15)

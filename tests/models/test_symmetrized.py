@@ -188,7 +188,7 @@ def test_names_say_what_was_done() -> None:
     model = symmetrized(controls.oracle(), "cyclic")
     assert model.name == "symmetrized(oracle, frame=cyclic)"
     assert model.fingerprint == "symmetrized:cyclic(control:oracle)"
-    assert model.capabilities == {"label", "option"}
+    assert model.capabilities == {"label", "option", "decision"}
 
 
 def test_the_frame_is_a_group() -> None:
@@ -209,5 +209,5 @@ def test_a_scale_of_which_only_the_ends_are_named_needs_the_frame_reversed(frame
 def test_texts_are_refused() -> None:
     from pytest_llminvariance.errors import CapabilityError
 
-    with pytest.raises(CapabilityError, match=r"cannot average texts\. Use readout='label' or 'option'$"):
+    with pytest.raises(CapabilityError, match=r"cannot average texts\. Use readout='label', 'option' or 'decision'$"):
         symmetrized(controls.oracle()).answer([TextRequest(Presentation(WHO))])

@@ -62,7 +62,7 @@ def test_failure_shrinks_to_one_swap_with_a_stable_first_line(pytester: pytest.P
         [
             "E*pytest_llminvariance.InvarianceError: same answer is broken: two presentations are answered differently.",
             "E*example: Who? - swap A and B:",
-            "SEARCHED  same answer: * compared, found a counter-example*",
+            "BROKEN * search: same answer: a counter-example was found, * compared*",
         ]
     )
 

@@ -223,6 +223,7 @@ def test_a_run_that_left_tests_out_is_no_evidence(pytester: pytest.Pytester, fla
     )
 
 
+UNENDED = "not all tests were run to their end"
 WAIVED = "[[waivers]]\nproperty = 'option_order'\nowner = 'a'\nreason = 'b'\nexpires = 2999-01-01\n"
 
 
@@ -238,9 +239,14 @@ WAIVED = "[[waivers]]\nproperty = 'option_order'\nowner = 'a'\nreason = 'b'\nexp
             (),
             "test_gated.py::test_b failed, and no finding there says why",
         ),
-        ("def test_b(): pytest.exit('budget is spent', returncode=0)\n\ndef test_c(): pass", (), "not all tests were begun"),
+        ("def test_b(): pytest.exit('budget is spent', returncode=0)\n\ndef test_c(): pass", (), UNENDED),
+        ("def test_b(): pytest.exit('in the last test', returncode=0)", (), UNENDED),
+        ("import unittest\n\nclass TestB(unittest.TestCase):\n    def tearDown(self): pytest.exit('there', returncode=0)"
+         "\n    def test_b(self): pass", (), UNENDED),
+        ("@pytest.fixture\ndef last():\n    yield\n    pytest.exit('after it', returncode=0)\n\ndef test_b(last): pass",
+         (), UNENDED),
     ],
-    ids=["error", "crash", "search", "exit"],
+    ids=["error", "crash", "search", "exit", "exit of the last", "exit in tearDown", "exit in teardown"],
 )  # fmt: skip
 def test_a_waived_finding_does_not_explain_what_else_failed(
     pytester: pytest.Pytester, rest: str, flags: tuple[str, ...], said: str

@@ -168,6 +168,7 @@ def test_a_worker_that_dies_leaves_its_answers_and_is_told(pytester: pytest.Pyte
 
         class Dying:
             name, fingerprint, capabilities = "dying", "dying", frozenset({"label"})
+            deterministic = True
             asked = 0
 
             def answers(self, requests):

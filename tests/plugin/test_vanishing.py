@@ -233,7 +233,7 @@ def test_settings_reach_threads(pytester: pytest.Pytester) -> None:
 def test_a_plan_asks_nothing_in_threads_either(pytester: pytest.Pytester) -> None:
     result = run_recorded(pytester, WAYS["an executor"], "--invariance-plan")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["PLANNED   option order*test_it.py::test_it]"])
+    result.stdout.fnmatch_lines(["option order*yes*test_it.py::test_it]"])
 
 
 def test_many_threads_of_one_test_lose_nothing(pytester: pytest.Pytester) -> None:
@@ -342,6 +342,29 @@ def test_a_check_that_says_that_it_stands_alone_is_let(pytester: pytest.Pytester
     )
     result.assert_outcomes(passed=1)
     assert recorded(pytester) == []
+
+
+def test_a_run_inside_a_test_hides_nothing_unless_it_names_a_recorder(pytester: pytest.Pytester) -> None:
+    body = """
+        from pytest_llminvariance import FindingList
+        def test_it(invariance_model):
+            with run():
+                assert broken().id
+            with run(recorder=(own := FindingList())), run(seed=3):
+                broken()
+            assert len(own.findings) == 1
+        def test_thread(invariance_model):
+            def work():
+                with run(risk_limit=0.05):
+                    broken()
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+    """
+    run_recorded(pytester, body, "--invariance-model=control:always_first").assert_outcomes(passed=2)
+    assert recorded(pytester) == [("BROKEN", f"test_it.py::{name}", "block") for name in ("test_it", "test_thread")]
+    assert command("gate", str(pytester.path / "rec")) == 1
+    assert command("judge", str(pytester.path / "rec")) == 1  # the answers are there too
 
 
 def test_a_check_in_another_process_is_recorded_or_refused(pytester: pytest.Pytester) -> None:

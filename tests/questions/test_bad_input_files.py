@@ -21,11 +21,13 @@ from pytest_llminvariance.errors import QuestionError
 from tests.questions.bad_input import Misuse, assert_refused, of, write
 
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
-FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes"
-KNOWN = "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..."
+FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes, decision, descriptions"
+KNOWN = (
+    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., decision:..., decisions:..., systemone:..."
+)
 PRESENT = (
     "question, under, order, labels, template, system, layout, draw, around, probabilities, logprobs_nats, option_logprobs_nats, "
-    "text, choice, unparsed, refused, option_tokens, sent_sha256, ran_out"
+    "decision_logprobs_nats, text, choice, unparsed, refused, option_tokens, sent_sha256, ran_out"
 )
 WHO = Question("Who?", ["Ann", "Bob"], id="q1")
 
@@ -171,9 +173,9 @@ REPLAYS = [
     replay("unknown field", '{"question": "q1", "answer": "A"}',
         f"a.jsonl, line 1: unknown field 'answer'; the fields are {PRESENT}"),
     replay("no answer", '{"question": "q1"}', "a.jsonl, line 1: needs exactly one of probabilities, logprobs_nats, "
-        "option_logprobs_nats, text, choice, unparsed, refused, but has none"),
+        "option_logprobs_nats, decision_logprobs_nats, text, choice, unparsed, refused, but has none"),
     replay("two answers", '{"question": "q1", "text": "A", "probabilities": [1, 0]}', "a.jsonl, line 1: needs exactly "
-        "one of probabilities, logprobs_nats, option_logprobs_nats, text, choice, unparsed, refused, but has probabilities, text"),
+        "one of probabilities, logprobs_nats, option_logprobs_nats, decision_logprobs_nats, text, choice, unparsed, refused, but has probabilities, text"),
     replay("text is no text", '{"question": "q1", "text": 1}', "a.jsonl, line 1: text is 1, but must be text"),
     replay("no numbers", '{"question": "q1", "probabilities": ["1"]}',
         "a.jsonl, line 1: probabilities is ['1'], but must be a list of numbers, one per position"),

@@ -129,7 +129,11 @@ def test_a_record_of_before_lines_were_small_is_read() -> None:
     record = load(BEFORE)
     judged = judge(record)
     assert len(judged) == 2
-    assert all(item.row == item.stored for item in judged)
+    assert {finding.schema_version for finding in record.findings} == {1}
+    for item in judged:
+        assert item.row is not None
+        for name in ("verdict", "effect", "per_question", "count", "example", "decision", "details"):
+            assert getattr(item.row, name) == getattr(item.stored, name)
     assert record.n_answers() == len(list(record.answers())) > 20
     assert "always_first" in report_text(FORMATS["html"], BEFORE)
     compared = compare_runs(record, record, margin=Fraction(1, 50))

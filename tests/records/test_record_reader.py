@@ -268,6 +268,10 @@ def documents(directory: Path) -> Iterator[tuple[Shape, Any]]:
     yield "findings", stored
     yield "finding", stored["findings"][1]
     yield "unfinished", stored["unfinished"][0]
+    yield (
+        "search",
+        {"where": "t.py::test_search", "file": "t.py", "line": 3, "level": "block", "markers": [], "pairs": 7},
+    )
     lines = (directory / "answers.jsonl").read_text().splitlines()
     yield from (("answer", json.loads(line)) for line in lines[:: len(lines) // 3])
     yield from (("sheet", json.loads(line)) for line in (directory / "sheets.jsonl").read_text().splitlines()[:3])
@@ -275,7 +279,11 @@ def documents(directory: Path) -> Iterator[tuple[Shape, Any]]:
 
 def strict(name: Shape) -> Any:
     """The published schema, with numbers that are finite and whole numbers without a point."""
-    parts = {"finding": ("$defs", "finding"), "unfinished": ("properties", "unfinished", "items")}
+    parts: dict[str, tuple[str, ...]] = {
+        "finding": ("$defs", "finding"),
+        "unfinished": ("properties", "unfinished", "items"),
+        "search": ("properties", "searches", "items"),
+    }
     whole = part = schema("findings" if name in parts else name)
     for key in parts.get(name, ()):
         part = part[key]

@@ -51,7 +51,8 @@ def test_the_schema_names_every_field_of_a_finding() -> None:
 def test_the_schema_refuses_what_is_no_finding() -> None:
     checker = jsonschema.Draft202012Validator(schema("findings"))
     assert checker.is_valid({"schema_version": 1, "findings": [], "unfinished": []})
-    assert not checker.is_valid({"schema_version": 2, "findings": [], "unfinished": []})
+    assert checker.is_valid({"schema_version": 2, "findings": [], "unfinished": []})
+    assert not checker.is_valid({"schema_version": 3, "findings": [], "unfinished": []})
     assert not checker.is_valid({"schema_version": 1, "findings": [{"verdict": "HOLDS"}], "unfinished": []})
 
 

@@ -100,6 +100,7 @@ def test_every_required_field_is_checked(directory: Path, name: str, value: obje
         ),
         ({"guards": {}}, "guards is {}, but must be a list"),
         ({"details": {"question_hashes": ["a"]}}, "1 question hashes for 12 questions"),
+        ({"questions_asked": 5000, "questions_planned": 5000}, "5000 questions asked, but only 12 are in it"),
         ({"decision": {"method": "exhaustive", "alpha": 2}}, "decision.alpha is 2, but must be a number from 0 to 1"),
         ({"decision": {"method": "guessed", "alpha": 0}}, "method is 'guessed'"),
         ({"line": "7"}, "line is '7', but must be a whole number"),
@@ -122,7 +123,7 @@ def test_a_finding_that_comes_twice_is_refused(directory: Path) -> None:
         load(directory)
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, True, "1"])
+@pytest.mark.parametrize("version", [None, 0, 3, True, "1"])
 @pytest.mark.parametrize("name", ["findings.json", "run.json"])
 def test_another_version_is_refused(directory: Path, name: str, version: object) -> None:
     data = json.loads((directory / name).read_text())

@@ -370,7 +370,7 @@ def test_a_format_is_one_entry_in_one_table(mixed: Path) -> None:
         environment = {**os.environ, "COLUMNS": "300", "PYTHONPATH": os.pathsep.join(sys.path)}
         return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
-    told = run("--help")
+    told = " ".join(run("--help").split())
     assert "sarif|card|toy|bare" in told
     assert "toy: a count of findings and answers" in told
     assert "toy: DIR/toy.txt." in told

@@ -6,11 +6,14 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from pytest_llminvariance.checks.properties.invariance import WORDINGS
 from pytest_llminvariance.cli import app
+from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE
 from pytest_llminvariance.records.answers import readable_answers
 from pytest_llminvariance.report.entries import read_report
 from pytest_llminvariance.report.html import charts
@@ -71,11 +74,16 @@ def test_the_page_says_everything_that_it_must(mixed: Path) -> None:
     charts = [attrs for tag, attrs in seen.tags if tag == "svg"]
     assert all(attrs["role"] == "img" and attrs["aria-labelledby"] for attrs in charts)
     assert len(charts) == text.count("<title id=") == text.count("<desc id=")
-    assert "option order BROKEN: 78%, tolerated 5%" in seen.text, "the forest plot in words"
+    assert "option order, test_order on always_first BROKEN: 78%, tolerated 5%" in seen.text, "the forest plot in words"
     assert "shown 1st: 100% (even would be 25%); shown 2nd: 0%" in seen.text, "the bars in words"
-    assert {"shown 1st", "100%", "order: 100%", "wrong to right", "option order, test_order", "labelling"} <= set(
-        texts_of(text)
-    )
+    assert {
+        "shown 1st",
+        "100%",
+        "order: 100%",
+        "wrong to right",
+        "option order, test_order on oracle",
+        "labelling",
+    } <= set(texts_of(text))
 
 
 def test_the_page_is_the_same_each_time(mixed: Path) -> None:
@@ -241,3 +249,144 @@ def test_the_command_writes_the_page_beside_the_record(mixed: Path) -> None:
     assert result.exit_code == 0, result.output
     assert (mixed / "report.html").read_text() == made(mixed)
     assert "report.html" in result.stderr
+
+
+# --- the first screen, for somebody who did not write the test ---
+
+
+def test_the_first_screen_says_what_was_tested_and_what_becomes_of_it(mixed: Path) -> None:
+    top = made(mixed).partition("<header")[2].partition("</header>")[0]
+    seen = Parsed(top).text
+    for words in (
+        "always_first, uniform, oracle", "0123abc", "2026-11-21 10:00", "tests/test_model.py: 4 checks, up to 12 questions each",
+        "The gate blocks this release, by the levels of the tests, without a policy.", "1 of 4 checks is broken",
+    ):  # fmt: skip
+        assert words in seen, words
+
+
+@pytest.mark.parametrize(
+    ("model", "property", "said"),
+    [
+        (
+            "always_first",
+            "option_order",
+            ("Order-sensitive: the same question gets another answer", "Next: average over"),
+        ),
+        ("oracle", "option_order", ("Fine: the answers stay the same",)),
+        ("stem_blind", "option_order", ("Useless here: it answers these questions no better than guessing", "Next: ")),
+        ("prompt_sensitive", "prompt", ("Wording-sensitive: ", "Next: ship with the wording that holds")),
+        ("refuser", "option_order", ("Useless here: most of its answers name none of the options", "Next: ")),
+    ],
+)
+def test_each_check_says_in_one_sentence_what_it_means(
+    model: str, property: str, said: tuple[str, ...], tmp_path: Path
+) -> None:
+    more: dict[str, Any] = {"templates": (DEFAULT_TEMPLATE, *WORDINGS)} if property == "prompt" else {}
+    seen = Parsed(made(write_run(tmp_path / "run", [measured(model, bank(12), property, **more)]))).text
+    assert [words for words in said if words not in seen] == []
+
+
+def test_accuracy_stands_beside_the_verdict(mixed: Path) -> None:
+    verdicts = made(mixed).partition('class="verdicts"')[2].partition("</ul>")[0]
+    seen = Parsed(verdicts).text
+    assert "Accuracy 0.25: 3 of 12 questions as written (chance 0.25, at least 7): no better than guessing." in seen
+    assert "Accuracy 1: 12 of 12 questions as written" in seen
+
+
+def test_two_checks_of_one_property_are_told_apart(tmp_path: Path) -> None:
+    same = [measured("oracle", bank(12))] * 2 + [
+        measured("oracle", bank(12), metric="tv"),
+        measured("oracle", bank(12), "labels"),
+    ]
+    places = [{"where": f"tests/test_model.py::test_{name}"} for name in ("easy", "hard", "hard", "hard")]
+    titles = re.findall(r'<a href="#finding-\d+"><bdi>([^<]+)', made(write_run(tmp_path / "run", same, places=places)))
+    assert sorted(titles) == [
+        "labelling",
+        "option order, test_easy",
+        "option order, test_hard (flip_rate)",
+        "option order, test_hard (tv)",
+    ]
+
+
+def test_percent_and_scores_are_on_two_axes(tmp_path: Path) -> None:
+    found = [measured("noisy", bank(12)), measured("noisy", bank(12), metric="tv")]
+    text = made(write_run(tmp_path / "run", found))
+    wide = re.findall(r'<div class="wide">(.*?)</svg>', text, flags=re.DOTALL)
+    ticks = [set(re.findall(r'class="tick"[^>]*>([^<]+)', plot)) for plot in wide]
+    assert [all(tick.endswith("%") for tick in part) for part in ticks] == [True, False]
+    assert len(wide) == 2
+
+
+def test_the_filter_needs_no_script(mixed: Path) -> None:
+    text = made(mixed)
+    seen = Parsed(text)
+    chosen = [attrs for tag, attrs in seen.tags if tag == "input"]
+    assert {attrs["id"] for attrs in chosen} == {
+        "show-all", "show-BROKEN", "show-UNDECIDED", "show-HOLDS", "kind-all", "kind-0", "kind-1",
+    }  # fmt: skip
+    for attrs in chosen:
+        rule = f"body:has(#{attrs['id']}:checked)"
+        assert (rule in text) is not str(attrs["id"]).endswith("all")
+    rows = [attrs for tag, attrs in seen.tags if "data-verdict" in attrs]
+    assert len(rows) == 8, "each check in the list and below"
+
+
+def test_questions_can_be_found(mixed: Path) -> None:
+    text = made(mixed)
+    listed = text.partition('class="questions"')[2].partition("</ul>")[0]
+    places = re.findall(r'href="#([^"]+)"', listed)
+    assert len(places) > 12
+    assert all(f'id="{place}"' in text for place in places)
+
+
+def test_raw_answers_and_contexts_stand_with_each_case(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        from pytest_llminvariance import Question, assert_order_symmetric
+        BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", context=f"all about {n}") for n in range(3)]
+        def test_it():
+            assert_order_symmetric(lambda messages: "The answer is A, <i>surely</i>", BANK, readout="text")
+        """
+    )
+    pytester.runpytest("--invariance-report=rec")
+    assert CliRunner().invoke(app, ["report", str(pytester.path / "rec")]).exit_code == 0
+    seen = Parsed((pytester.path / "rec" / "report.html").read_text()).text
+    assert seen.count("The answer is A, <i>surely</i>") >= 2 + 3 * 6, "both sides of the example, and every row"
+    assert all(f"all about {n}" in seen for n in range(3))
+
+
+def test_layouts_are_named_in_words(tmp_path: Path) -> None:
+    seen = Parsed(made(write_run(tmp_path / "run", [measured("label_prior=2", bank(12), "layout")]))).text
+    assert '"enumerator"' not in seen
+    assert "lay out as" in seen
+
+
+def test_wordings_and_orders_are_a_matrix(tmp_path: Path) -> None:
+    found = [measured("prompt_sensitive", bank(12), "prompt", templates=WORDINGS, orders="reversed")]
+    text = made(write_run(tmp_path / "run", found))
+    assert "Wordings and orders" in text
+    head = text.partition("Wordings and orders")[2].partition("<thead>")[2].partition("</thead>")[0]
+    assert re.findall(r">([\d ]+)</th>", head) == ["1 2 3 4", "4 3 2 1"]
+    plain = made(write_run(tmp_path / "plain", [measured("always_first", bank(3))]))
+    assert "Wordings and orders" not in plain
+
+
+def test_history_draws_effects_over_runs(tmp_path: Path) -> None:
+    for n, model in enumerate(("always_first", "noisy=0.2", "oracle")):
+        facts = {**RUN, "exit": None if n == 3 else int(n < 2), "started": f"2026-0{n + 1}-01T00:00:00+00:00"}
+        write_run(tmp_path / "runs" / str(n), [measured(model, bank(12))], run=facts)
+    last, runs = tmp_path / "runs" / "2", tmp_path / "runs"
+    result = CliRunner().invoke(app, ["report", str(last), "--history", str(runs)])
+    assert result.exit_code == 0, result.output
+    text = (last / "report.html").read_text()
+    plot = text.partition("Over the runs")[2].partition("</svg>")[0]
+    assert re.findall(r">(2026-\d\d-\d\d)<", plot) == ["2026-01-01", "2026-02-01", "2026-03-01"]
+    assert re.findall(r'<g class="([A-Z]+)"', plot) == ["BROKEN", "BROKEN", "HOLDS"]
+    assert "2026-01-01 00:00 BROKEN: 78%, tolerated 5%" in plot
+    named = CliRunner().invoke(app, ["report", str(last), "--history", str(runs / "0"), "--history", str(runs / "1")])
+    assert named.exit_code == 0
+    assert (last / "report.html").read_text() == text
+    assert "Over the runs" not in made(last)
+    wrong = CliRunner().invoke(app, ["report", str(last), "--history", str(tmp_path / "nothing")])
+    assert wrong.exit_code == 2
+    assert "holds no run" in wrong.output

@@ -1,23 +1,54 @@
-"""The properties that can be checked, one table: `check`, audits, the selftest, judging and the docs read it.
+"""The properties that can be checked, one table: `check`, assertions, audits, the selftest, judging and the docs read it.
 
 To add one, write its class in a file of its own and add it to the table below (or call `register`).
 """
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, RecordedProperty, SelfTest
+from pytest_llminvariance.checks.properties.asides import Distractors, OutputFormats, Tiers
+from pytest_llminvariance.checks.properties.base import (
+    Audited,
+    Case,
+    Plan,
+    Pooled,
+    Probe,
+    Property,
+    RecordedProperty,
+    SelfTest,
+)
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
+from pytest_llminvariance.checks.properties.complementary import Complementary
+from pytest_llminvariance.checks.properties.decisions import (
+    Isolation,
+    LevelDirection,
+    OptionNames,
+    QuestionOrder,
+    StateField,
+)
+from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
+from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
+from pytest_llminvariance.checks.properties.firm import Firmness
+from pytest_llminvariance.checks.properties.groups import GroupSwap
+from pytest_llminvariance.checks.properties.instances import InstancesEqual
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
+from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
+from pytest_llminvariance.checks.properties.paraphrase import ParaphraseConsistency
+from pytest_llminvariance.checks.properties.places import PlaceBias
 from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
+from pytest_llminvariance.checks.properties.refusing import Refusals
+from pytest_llminvariance.checks.properties.stances import Languages, OpenAndClosed
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.metrics import add_metric, own_metric
 from pytest_llminvariance.transforms.base import Transform
 
-__all__ = ["Audited", "Plan", "Probe", "Property", "SelfTest"]
+__all__ = ["Audited", "Case", "Plan", "Pooled", "Probe", "Property", "SelfTest", "own_metric"]
 
 PROPERTIES: dict[str, type[Property]] = {}
 """By name."""
@@ -42,10 +73,19 @@ def register(kind: type[Property]) -> type[Property]:
                 f"property {kind.__name__} uses {min(taken)!r}, which is taken by {other.__name__}. Use another"
             )
     PROPERTIES[kind.name] = kind
+    if kind.own is not None:
+        add_metric(kind.own)
     return kind
 
 
-for _kind in (OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement):
+_OURS: tuple[type[Property], ...] = (
+    OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement,
+    Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder,
+    Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder,
+    PlaceBias, Complementary, ParaphraseConsistency,
+    Isolation, QuestionOrder, StateField, OptionNames, LevelDirection,
+)  # fmt: skip
+for _kind in _OURS:
     register(_kind)
 
 
@@ -55,14 +95,40 @@ def audits() -> dict[str, tuple[type[Property], Audited]]:
     return dict(sorted(found.items(), key=lambda item: not item[1][1].by_default))
 
 
-def default_audits() -> tuple[str, ...]:
-    """Return what an audit checks unless told otherwise, by name in the audit."""
-    return tuple(name for name, (_, how) in audits().items() if how.by_default)
+def default_audits(*, of_decisions: bool = False) -> tuple[str, ...]:
+    """Return what an audit checks unless told otherwise, by name in the audit; `of_decisions`: of a decision model."""
+    return tuple(n for n, (_, how) in audits().items() if (how.of_decisions if of_decisions else how.by_default))
 
 
-def short_names() -> dict[str, str]:
-    """Return names by short name."""
-    return {kind.short: kind.name for kind in PROPERTIES.values() if kind.short}
+def by_assertion() -> dict[str, type[Property]]:
+    """Return properties by the name of the assertion that is made of them; several may share one that is written out."""
+    return {kind.assertion: kind for kind in PROPERTIES.values() if kind.assertion}
+
+
+def full_name(name: str) -> str:
+    """Return the property that a name stands for: its name, short name, title or name in an audit; else the name itself.
+
+    `option order`, `option-order` and `order` are `option_order`, and `prompt wording` is `prompt`.
+    """
+    wanted = _plain(name)
+    return next((kind.name for kind in PROPERTIES.values() if wanted in _names(kind)), name)
+
+
+def _names(kind: type[Property]) -> set[str]:
+    made_of: Any = kind.made_of
+    shown = [field.default for field in dataclasses.fields(made_of) if field.name == "title"] if made_of else []
+    audits = [audit for audit, how in kind.audits.items() if how.metric is None]  # another metric is another check
+    return {_plain(name) for name in (kind.name, kind.short, getattr(kind, "title", ""), *shown, *audits) if name}
+
+
+def _plain(name: object) -> str:
+    return str(name).strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint where something known is nearly called like this; else nothing."""
+    near = difflib.get_close_matches(_plain(name), sorted(set(known)), n=1, cutoff=0.6)
+    return f". Did you mean {near[0]!r}?" if near else ""
 
 
 def table_lines() -> Iterator[str]:
@@ -104,9 +170,11 @@ def as_property(given: str | Property | Transform, options: Mapping[str, Any]) -
     return given
 
 
-def _named(name: str, options: Mapping[str, Any]) -> Property:
+def _named(given: str, options: Mapping[str, Any]) -> Property:
+    name = full_name(given)
     if name not in PROPERTIES:
-        raise UsageError(f"there is no property {name!r}; the properties are {', '.join(PROPERTIES)}")
+        hint = did_you_mean(given, PROPERTIES)
+        raise UsageError(f"there is no property {given!r}; the properties are {', '.join(PROPERTIES)}{hint}")
     takes = inspect.signature(PROPERTIES[name]).parameters
     unknown = [option for option in options if option not in takes]
     missing = [option for option, p in takes.items() if p.default is p.empty and option not in options]

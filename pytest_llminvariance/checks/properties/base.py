@@ -7,11 +7,15 @@ question as written. Everything else about a check is the same for all propertie
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Self
 
+from pytest_llminvariance.checks.verdict import Guard, Verdict
+from pytest_llminvariance.measures.estimates import Estimate
+from pytest_llminvariance.measures.metrics import Interval, Metric
+from pytest_llminvariance.models.protocol import AnyModel
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
@@ -54,14 +58,48 @@ class Audited:
     """`None`: the property's own."""
     by_default: bool = False
     """Whether an audit checks it unless told otherwise."""
+    of_decisions: bool = False
+    """Whether an audit of a decision model does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled:
+    """What a property's own number is over all its evidence."""
+
+    effect: Interval
+    """What is held against the tolerance."""
+    values: Sequence[Interval]
+    """The part of each question, in the order of the evidence."""
+    count: str = ""
+    """The effect as a count, `3 of 40 questions`, where the metric has a unit."""
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    """Numbers beside it, by what they are called; they stand in the failure and in reports, and decide nothing."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    guards: tuple[Guard, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A subject of known truth in the selftest, and the verdict that is right for it."""
+
+    name: str
+    verdict: Verdict
+    make: Callable[[], AnyModel] | None = None
+    """Makes it; `None` is the control of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTest:
-    """One column of the selftest: the controls that must be BROKEN or UNDECIDED; on all others it HOLDS."""
+    """One column of the selftest: the controls that must be BROKEN or UNDECIDED; on all others it HOLDS.
 
-    broken: str
-    undecided: str
+    With `cases` it is asked of these alone, and stands in a line of its own.
+    """
+
+    broken: str = ""
+    undecided: str = ""
+    cases: tuple[Case, ...] = ()
+    bank: tuple[Question, ...] = ()
+    """What is asked, where it is not the usual bank."""
     tolerance: float = 0.05
     metric: str | None = None
     likert: bool = False
@@ -78,6 +116,8 @@ class Property(ABC):
     """In messages: `option order`."""
     says: str = ""
     """What must be so, for the table of properties."""
+    broken: str = ""
+    """What a model is called of which it is broken, and why: `order-sensitive: ...`."""
     advice: str = ""
     """What helps where it is broken, in one line."""
     assertion: str = ""
@@ -108,6 +148,18 @@ class Property(ABC):
     """Whether it says something only of a model that knows more than guessing gives."""
     asks_everything: bool = False
     """Whether it can only be decided on all that is planned."""
+    own: Metric | None = None
+    """The metric that it brings, made with `own_metric`; `pool` computes it."""
+    settings: Mapping[str, Any] = MappingProxyType({})
+    """What `pool` needs to know besides the evidence: plain data, kept in the record."""
+    claim: str | None = None
+    """The only claim that it makes; `None` where the caller chooses."""
+    needs_probabilities: bool = False
+    """Whether it cannot be told from texts."""
+    way: Template | None = None
+    """How it asks unless another template is given; `None` is the usual one."""
+    donors: tuple[Question, ...] = ()
+    """Questions whose stems show that the model reads, where those of the suite could not."""
     audits: Mapping[str, Audited] = MappingProxyType({})
     """How an audit checks it, by name in the audit."""
     selftests: Mapping[str, SelfTest] = MappingProxyType({})
@@ -120,6 +172,22 @@ class Property(ABC):
     @abstractmethod
     def spec(self) -> str:
         """Return a text that identifies the plans of all questions."""
+
+    def asked(self, questions: Any) -> Any:
+        """Return the questions of what is given to a check; what else it takes is the property's own."""
+        return questions
+
+    def subject(self, model: AnyModel) -> AnyModel:
+        """Return the model of what is given to a check; what else it takes is the property's own."""
+        return model
+
+    def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:
+        """Return its own number over the evidence of all questions, which decides.
+
+        It may read `settings`, and nothing else of itself: a record is judged with the same code. With `risk` the claim
+        is about questions like these, and each end of the effect may be wrong with at most that probability.
+        """
+        raise NotImplementedError(f"{self.title} has no number of its own for {len(evidence)} questions, risk {risk}")
 
     def fresh(self, plan: Plan, salt: str) -> Plan:
         """Return the plan with another random part of the orbit."""
@@ -144,6 +212,7 @@ class Property(ABC):
             "compares_prompts": self.compares_prompts,
             "samples_the_orbit": self.samples_the_orbit,
             "batches": self.batches or None,
+            **({"settings": dict(self.settings)} if self.settings else {}),
         }
 
 
@@ -155,7 +224,12 @@ class RecordedProperty(Property):
         self.compares_prompts, self.samples_the_orbit = row["compares_prompts"], row["samples_the_orbit"]
         self.batches = row["batches"] or 0
         self.needs_response, self.needs_accuracy = kind.needs_response, kind.needs_accuracy
-        self.asks_everything = kind.asks_everything
+        self.asks_everything, self.own = kind.asks_everything, kind.own
+        self.settings, self._kind = row.get("settings", {}), kind
+
+    def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:
+        """Return the number as the property makes it."""
+        return self._kind.pool(self, evidence, risk)
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Refuse: the plans are in the record."""

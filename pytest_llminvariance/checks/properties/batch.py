@@ -17,6 +17,7 @@ class BatchAgreement(Property):
     name = "batch"
     title = "batch invariance"
     says = "a prompt gets the same answer alone and in the company of others"
+    broken = "batch-sensitive: the same prompt gets another answer when other prompts are asked with it"
     advice = "use --invariance-dtype=float32, or one prompt a batch; docs/broken.md"
     assertion = "assert_batch_invariant"
     source = "Quantifying Variance in Evaluation Benchmarks"

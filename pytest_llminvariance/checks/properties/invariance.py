@@ -79,11 +79,14 @@ class OptionOrder(Invariance):
     name = "option_order"
     short = "order"
     says = "the answer, as content, stays the same under orders of the options"
+    broken = "order-sensitive: the same question gets another answer when its options stand in another order"
     advice = "average over orders with symmetrized(model), or train on permuted options; docs/broken.md"
     assertion = "assert_order_symmetric"
     source = "Self-Assessment Tests are Unreliable Measures of LLM Personality"
     made_of = Reorder
-    audits = MappingProxyType({"order": Audited(by_default=True), "position": Audited("position_bias")})
+    audits = MappingProxyType(
+        {"order": Audited(by_default=True, of_decisions=True), "position": Audited("position_bias")}
+    )
     selftests = MappingProxyType(
         {
             "order": SelfTest(
@@ -126,6 +129,7 @@ class Prompt(Invariance):
 
     name = "prompt"
     says = "the answer, as content, stays the same under equivalent ways of asking"
+    broken = "wording-sensitive: the same question gets another answer when it is asked in other words"
     advice = "ship with the wording that holds, or average over wordings; docs/broken.md"
     assertion = "assert_prompt_insensitive"
     source = "Self-Assessment Tests are Unreliable Measures of LLM Personality"
@@ -161,6 +165,7 @@ class Labels(Invariance):
 
     name = "labels"
     says = "the answer, as content, stays the same whatever the options are called"
+    broken = "label-sensitive: the same question gets another answer when its options have other letters or numbers"
     advice = "ship with one set of labels, or read the option's text (readout='option'); docs/broken.md"
     assertion = "assert_invariant"
     source = "Questioning the Survey Responses of Large Language Models"
@@ -187,6 +192,7 @@ class LayoutKept(Invariance):
 
     name = "layout"
     says = "the answer, as content, stays the same however the options are laid out"
+    broken = "layout-sensitive: the same question gets another answer when its options are set out in another way"
     advice = "ship with one layout and test that one, or train on several; docs/broken.md"
     assertion = "assert_invariant"
     source = "Quantifying Language Models' Sensitivity to Spurious Features in Prompt Design"

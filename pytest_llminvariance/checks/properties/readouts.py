@@ -18,6 +18,7 @@ class ReadoutAgreement(Property):
     name = "readouts"
     title = "agreement of readouts"
     says = "one prompt gives the same answer however it is read"
+    broken = "readout-sensitive: the same prompt gives another answer when it is read in another way"
     advice = "ship with the readout that you tested, or state the format of answers in the prompt; docs/broken.md"
     assertion = "assert_readouts_agree"
     source = "Look at the Text: Instruction-Tuned Language Models are More Robust Multiple Choice Selectors"
@@ -34,6 +35,8 @@ class ReadoutAgreement(Property):
     )
 
     def __init__(self, *, readouts: Sequence[str] = ("label", "text")) -> None:
+        if isinstance(readouts, str):
+            raise UsageError(f"readouts is {readouts!r}, but must be a list of two or more, such as ('label', 'text')")
         self.readouts = tuple(readouts)
         if len(set(self.readouts)) < 2 or len(set(self.readouts)) < len(self.readouts) or "auto" in self.readouts:
             raise UsageError(

@@ -17,7 +17,7 @@ from typing import Any
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from pytest_llminvariance.errors import ModelError, missing_extra
+from pytest_llminvariance.errors import LLMInvarianceError, ModelError, missing_extra
 from pytest_llminvariance.models.load_settings import LoadSettings
 
 UNUSED_BUFFERS = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|attn\.bias|attention\.bias)$")
@@ -97,6 +97,22 @@ def _tokenizer(target: str, name: str, where: Mapping[str, Any]) -> Any:
             "(tokenizer.save_pretrained)"
         )
     return AutoTokenizer.from_pretrained(target, **where)
+
+
+def load_tokenizer(target: str, settings: LoadSettings) -> Any:
+    """Return the tokenizer of a folder or hub id, for a model that runs elsewhere.
+
+    Raises:
+        ModelError: where there is none.
+    """
+    try:
+        return _tokenizer(target, target, {"trust_remote_code": settings.trust_remote_code})
+    except LLMInvarianceError:
+        raise
+    except Exception as error:  # files of any shape are read here
+        raise ModelError(
+            f"the tokenizer {target!r} cannot be loaded: {(str(error).splitlines() or [''])[0]}. Give a folder or a hub id"
+        ) from error
 
 
 def check_read(info: Mapping[str, Any], config: Any, name: str) -> None:

@@ -38,6 +38,12 @@ class SentenceEncoder:
         vectors = torch.nn.functional.normalize(vectors, dim=1)
         return [round(float(value), 4) for value in vectors[1:] @ vectors[0]]
 
+    @torch.inference_mode()
+    def vectors(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector a text."""
+        parts = [self._embed(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
+        return [row.tolist() for part in parts for row in part]
+
     def _embed(self, texts: Sequence[str]) -> torch.Tensor:
         """Return one vector per text, shape (texts, width)."""
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")

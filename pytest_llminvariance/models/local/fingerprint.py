@@ -49,10 +49,14 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
     if hooks := hooks_of(network):
         rest["hooks"] = hooks
     digest.update(json.dumps(rest, sort_keys=True, default=str).encode())
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    vocabulary = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
-    digest.update(vocabulary.encode())
+    digest.update(vocabulary_of(tokenizer).encode())
     return digest.hexdigest()
+
+
+def vocabulary_of(tokenizer: Any) -> str:
+    """Return what a tokenizer does, as text."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
 
 
 def _device_name(device: torch.device) -> str:

@@ -25,9 +25,8 @@ from pytest_llminvariance.models.local.passes import GateClosedError, remembered
 from pytest_llminvariance.models.local.rotary import depends_on_length, reset_rotary
 from pytest_llminvariance.models.local.tree import Reading, shared_beginning
 from pytest_llminvariance.models.protocol import Draw
-from pytest_llminvariance.models.thoughts import has_marks
+from pytest_llminvariance.models.thoughts import answer_part, has_marks
 
-NEXT_QUESTION = re.compile(r"(?<=\n)(?:question|q|user|human)(?: ?\d+)? ?[:.]", re.IGNORECASE)
 PROBE_TOKENS = 4
 SHARE_FROM_TOKENS = 32
 """A shared beginning below this is not worth a pass of its own."""
@@ -41,15 +40,6 @@ class Written:
     text: str
     ran_out: bool
     """It ended because its tokens ran out."""
-
-
-def answer_part(text: str) -> str:
-    """Return a generated text up to where the model begins a next question of its own.
-
-    Texts that hold a thought are left whole: a thought may quote questions.
-    """
-    found = None if has_marks(text) else NEXT_QUESTION.search(text)
-    return text if found is None else text[: found.start()]
 
 
 def text_batches(prompts: Sequence[tuple[int, ...]], n_new: Sequence[int], limit_tokens: int) -> list[list[int]]:

@@ -57,7 +57,9 @@ def _without_weights(target: str, name: str, settings: LoadSettings, where: dict
         raise why_not_loaded(error, target, settings) from error
     with torch.device("meta"):
         network = found.made_by.from_config(found.config)
-    return made_of(TransformersModel, network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
+    made = made_of(TransformersModel, network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
+    made.planned_for = str(choose_device(settings.device))
+    return made
 
 
 def set_arithmetic(settings: LoadSettings) -> None:

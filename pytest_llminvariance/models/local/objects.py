@@ -64,6 +64,11 @@ def object_model(obj: object, tokenizer: object, name: str | None, settings: Loa
         UsageError: for what is no network with its tokenizer.
         ModelError: for a network that is no causal language model, or a tokenizer that does not fit it.
     """
+    if isinstance(obj, getattr(transformers.pipelines, "DecisionPipeline", ())) and tokenizer is None:
+        from pytest_llminvariance.models.local.decisions import decision_object
+
+        pipe: Any = obj
+        return decision_object(pipe, name, settings, key, lambda: _state(pipe.model, pipe.tokenizer))
     obj, tokenizer, outside = _pair(obj, tokenizer)
     held = _unwrapped(obj)
     origin = (*outside, *held.layers, held.network)
@@ -88,8 +93,8 @@ def _pair(obj: Any, tokenizer: Any) -> tuple[Any, Any, tuple[object, ...]]:
             raise UsageError(f"model is a {type(obj).__name__}, which has its tokenizer.\nGive it alone")
         if getattr(obj, "task", None) != "text-generation":
             raise UsageError(
-                f"model is a pipeline for {obj.task!r}, which is not supported yet.\nGive pipeline('text-generation'), or a "
-                "function (messages, options) -> {option: probability} that calls it"
+                f"model is a pipeline for {obj.task!r}, which is not taken.\nGive pipeline('text-generation') or pipeline('decision'), "
+                "or a function (messages, options) -> {option: probability} that calls it"
             )
         return (*_pair(obj.model, obj.tokenizer)[:2], (obj,))
     if not isinstance(obj, torch.nn.Module):

@@ -16,6 +16,7 @@ import torch
 from pytest_llminvariance.models.local.batching import absorbed, padded_batches
 from pytest_llminvariance.models.local.devices import Coming, entrance, placed, rows_at
 from pytest_llminvariance.models.local.flex import Flex
+from pytest_llminvariance.models.local.head import long_head
 from pytest_llminvariance.models.local.rotary import reset_rotary
 from pytest_llminvariance.models.local.tree import Reading, Tree, families, grow, packs, shared_beginning
 from pytest_llminvariance.models.local.tree_attention import (
@@ -265,7 +266,8 @@ def forward(network: Any, ids: torch.Tensor, rows: Sequence[int], **more: Any) -
     taken = inspect.signature(network.forward).parameters.values()
     if any(part.name == "logits_to_keep" or part.kind is part.VAR_KEYWORD for part in taken):
         more["logits_to_keep"] = keep
-    logits: torch.Tensor = network(input_ids=placed(ids, entrance(network)), **more).logits
+    with long_head(network):
+        logits: torch.Tensor = network(input_ids=placed(ids, entrance(network)), **more).logits
     return logits if logits.shape[1] == len(rows) else logits[:, keep]  # some models give all rows whatever they get
 
 

@@ -98,6 +98,10 @@ class Prompts:
         thinks = re.search(rf"\b{NO_THINKING}\b", known) is not None
         return {**({NO_THINKING: False} if thinks else {}), **given}
 
+    def chat_text(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return what the chat template makes of messages."""
+        return self._render(messages)
+
     def _render(self, messages: Sequence[Mapping[str, str]], *, ask: bool = True) -> str:
         return self._rendered(messages, ask=ask, listed=self._takes_lists)
 

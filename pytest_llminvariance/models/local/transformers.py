@@ -5,54 +5,27 @@ How token sequences reach the model is for `scoring` and `generation`.
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from pytest_llminvariance.errors import ModelError
-from pytest_llminvariance.models.local.continuations import Encoder
 from pytest_llminvariance.models.local.devices import entrance, free_memory, out_of_memory
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.generation import end_tokens, generate, text_batches
-from pytest_llminvariance.models.local.label_tokens import LabelTokens
+from pytest_llminvariance.models.local.head import has_short_head
+from pytest_llminvariance.models.local.jobs import Asked, Job, Jobs, tokens_digest
 from pytest_llminvariance.models.local.passes import Values
-from pytest_llminvariance.models.local.prompts import Prompts
 from pytest_llminvariance.models.local.rotary import rotary_settings
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage
-from pytest_llminvariance.models.local.tree import Reading, grow, packs
+from pytest_llminvariance.models.local.speed import tokens_per_s
+from pytest_llminvariance.models.local.tree import grow, packs
 from pytest_llminvariance.models.protocol import (
     Capability,
-    LabelReply,
-    LabelRequest,
-    OptionReply,
     Reply,
     Request,
     TextReply,
     TextRequest,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request as text and tokens."""
-
-    index: int
-    request: Request
-    text: str
-    tokens: tuple[int, ...]
-    n_new: int
-    """Tokens that may be generated after them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A request as token sequences, and how their values become its reply."""
-
-    index: int
-    readings: tuple[Reading, ...]
-    reply: Callable[[Sequence[Values]], Reply]
 
 
 class TransformersModel:
@@ -84,12 +57,15 @@ class TransformersModel:
         """What was done otherwise than the model's files say."""
         self._network: Any = network
         self._tokenizer: Any = tokenizer
-        self._prompts = Prompts(name, tokenizer, chat=chat, arguments=chat_arguments)
-        self._encoder = Encoder(tokenizer, chat=chat)
-        self._labels = LabelTokens(tokenizer, chat=chat)
+        self._jobs = Jobs(
+            name, tokenizer, chat=chat, max_new_tokens=max_new_tokens, arguments=chat_arguments,
+            context_tokens=lambda: self.context_tokens,
+        )  # fmt: skip
         self._scorer = Scorer(network, pad=self._pad(), batch_tokens=batch_tokens, shared=packed)
         self.device = str(entrance(network))
         self.dtype = str(network.dtype).removeprefix("torch.")
+        self.planned_for: str | None = None
+        """Where a model without weights would be; `None`: where it is."""
         self._fingerprint: str | None = None
         self._noisy: bool | None = None
 
@@ -106,19 +82,20 @@ class TransformersModel:
             self._fingerprint = "without weights"
         if self._fingerprint is None:
             says = {
-                "chat_template": self._prompts.template,
-                "chat_arguments": self._prompts.arguments,
-                "before": self._encoder.before,
+                "chat_template": self._jobs.prompts.template,
+                "chat_arguments": self._jobs.prompts.arguments,
+                "before": self._jobs.encoder.before,
                 "shared": self.packed,
                 "max_new_tokens": self.max_new_tokens,
                 "ends": end_tokens(self._live(), self._tokenizer),
+                **({"head": "float32"} if has_short_head(self._live()) else {}),
             }
             self._fingerprint = fingerprint_of(self._live(), self._tokenizer, says)
         return self._fingerprint
 
     def rendered(self, request: Request) -> str:
         """Return the text that is sent for a request: answers are remembered by it."""
-        return self._prompts.text(request)
+        return self._jobs.prompts.text(request)
 
     @property
     def context_tokens(self) -> int | None:
@@ -133,18 +110,18 @@ class TransformersModel:
         """The same model, asked prompt by prompt in padded batches and with its own attention: for comparison."""
         return type(self)(
             self.name, self._live(), self._tokenizer, chat=self.chat, batch_tokens=self.batch_tokens, packed=False,
-            max_new_tokens=self.max_new_tokens, chat_arguments=self._prompts.arguments, notes=self.notes,
+            max_new_tokens=self.max_new_tokens, chat_arguments=self._jobs.prompts.arguments, notes=self.notes,
         )  # fmt: skip
 
     @property
-    def is_noisy(self) -> bool:
-        """Whether rounding can move an answer by more than 1e-4 nat, so that its noise floor must be measured.
+    def deterministic(self) -> bool | Literal["rounding"]:
+        """`"rounding"` where that can move an answer by more than 1e-4 nat, so that its noise must be measured.
 
-        True for all arithmetic that is not float32 throughout, and for every quantised model.
+        So for all arithmetic that is not float32 throughout, and for every quantised model.
         """
         if self._noisy is None:
             self._noisy = is_quantised(self._live())
-        return self._noisy
+        return "rounding" if self._noisy else True
 
     @property
     def usage(self) -> Usage:
@@ -165,8 +142,8 @@ class TransformersModel:
 
         Texts count with all tokens that they may have. Needs tokenizer and configuration, no weights.
         """
-        asked = self._asked(requests)
-        jobs = [self._job(item) for item in asked if not isinstance(item.request, TextRequest)]
+        asked = self._jobs.asked(requests)
+        jobs = [self._jobs.job(item) for item in asked if not isinstance(item.request, TextRequest)]
         readings = [reading for job in jobs for reading in job.readings]
         prompt, sent = sum(len(item.tokens) for item in readings), 0
         for group in packs(readings, self.batch_tokens, limit_rows=self.batch_tokens):
@@ -174,10 +151,14 @@ class TransformersModel:
         written = sum(len(item.tokens) + item.n_new for item in asked if isinstance(item.request, TextRequest))
         return prompt + written, sent + written
 
+    def planned_seconds(self, tokens: int) -> float:
+        """Return about how long so many tokens take on this machine; a guess within a factor of two or three."""
+        return tokens / tokens_per_s(self._live(), self.planned_for or self.device)
+
     def release(self) -> None:
         """Let go of the weights; on a GPU, hand cached memory back."""
         if self._network is not None:
-            self._fingerprint, self._noisy = self.fingerprint, self.is_noisy
+            self._fingerprint, self._noisy = self.fingerprint, self.deterministic is not True
         self._network = None
         self._scorer.release()
         free_memory()
@@ -191,12 +172,12 @@ class TransformersModel:
         """Yield (index, reply) pairs after every pass, each request once, in any order."""
         if self.device == "meta":
             raise ModelError(f"{self.name} was loaded without weights: it can count tokens, but cannot answer")
-        asked = self._asked(requests)
-        jobs = [self._job(item) for item in asked if not isinstance(item.request, TextRequest)]
+        asked = self._jobs.asked(requests)
+        jobs = [self._jobs.job(item) for item in asked if not isinstance(item.request, TextRequest)]
         yield from self._scored(jobs, requests)
         yield from self._texts([item for item in asked if isinstance(item.request, TextRequest)])
 
-    def _scored(self, jobs: Sequence[_Job], requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
+    def _scored(self, jobs: Sequence[Job], requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         owners = [(job, part) for job in jobs for part in range(len(job.readings))]
         waiting: dict[int, dict[int, Values]] = {job.index: {} for job in jobs}
         try:
@@ -214,74 +195,7 @@ class TransformersModel:
             job, part = owners[error.args[0]]
             raise self._too_large(requests[job.index], len(job.readings[part].tokens)) from error
 
-    def _asked(self, requests: Sequence[Request]) -> list[_Asked]:
-        """Return requests as texts and tokens, all tokenised at once."""
-        texts = [self._prompts.text(request) for request in requests]
-        found = []
-        for index, (request, text, tokens) in enumerate(
-            zip(requests, texts, self._encoder.prompts(texts), strict=True)
-        ):
-            n_new = (self.max_new_tokens or request.max_new_tokens) if isinstance(request, TextRequest) else 0
-            self._check_length(len(tokens) + n_new, request)
-            found.append(_Asked(index, request, text, tokens, n_new))
-        return found
-
-    def _job(self, asked: _Asked) -> _Job:
-        return self._label_job(asked) if isinstance(asked.request, LabelRequest) else self._option_job(asked)
-
-    def _label_job(self, asked: _Asked) -> _Job:
-        index, request, text, prompt = asked.index, asked.request, asked.text, asked.tokens
-        spelled = self._labels.spelled(text, prompt, request.presentation.labels)
-        start = spelled.start
-        self._check_start(start, request)
-        ways = sorted({path[:-1] for paths in spelled.paths for path in paths})
-        last = {way: sorted({p[-1] for paths in spelled.paths for p in paths if p[:-1] == way}) for way in ways}
-        readings = tuple(
-            Reading(
-                prompt[:start] + way,
-                tuple(range(start - 1, start + len(way))),
-                (*((token,) for token in way), tuple(last[way])),
-            )
-            for way in ways
-        )
-
-        def reply(found: Sequence[Values]) -> Reply:
-            known = {}
-            for way, rows in zip(ways, found, strict=True):
-                before = [row[0] for row in rows[:-1]]
-                known.update({(*way, token): math.fsum([*before, value]) for token, value in zip(last[way], rows[-1], strict=True)})  # fmt: skip
-            sums = tuple(_log_sum([known[path] for path in paths]) for paths in spelled.paths)
-            return LabelReply(sums, _digest(prompt), len(prompt))
-
-        return _Job(index, readings, reply)
-
-    def _option_job(self, asked: _Asked) -> _Job:
-        index, request, text, prompt = asked.index, asked.request, asked.text, asked.tokens
-        blank = "" if self.chat else " "
-        options = request.presentation.shown_options
-        endings = self._encoder.endings(text, prompt, [blank + option for option in options])
-        for option, ending in zip(options, endings, strict=True):
-            if not ending.tokens:
-                raise ModelError(f"{self.name}: the option {option!r} has no tokens")
-        self._check_start(start := endings[0].start, request)
-        self._check_length(start + max(len(ending.tokens) for ending in endings) - 1, request)
-        readings = tuple(
-            Reading(
-                prompt[:start] + ending.tokens[:-1],
-                tuple(range(start - 1, start - 1 + len(ending.tokens))),
-                tuple((token,) for token in ending.tokens),
-            )
-            for ending in endings
-        )
-        lengths = tuple(len(ending.tokens) for ending in endings)
-
-        def reply(found: Sequence[Values]) -> Reply:
-            sums = tuple(math.fsum(row[0] for row in values) for values in found)
-            return OptionReply(sums, lengths, _digest(prompt), start * len(endings) + sum(lengths))
-
-        return _Job(index, readings, reply)
-
-    def _texts(self, asked: Sequence[_Asked]) -> Iterator[list[tuple[int, Reply]]]:
+    def _texts(self, asked: Sequence[Asked]) -> Iterator[list[tuple[int, Reply]]]:
         prompts, news = [item.tokens for item in asked], [item.n_new for item in asked]
         groups = text_batches(prompts, news, self.batch_tokens)
         while groups:
@@ -302,7 +216,7 @@ class TransformersModel:
                 continue
             self._scorer.count(sum(len(prompts[n]) for n in group), sent)
             yield [
-                (asked[n].index, TextReply(made.text, _digest(prompts[n]), len(prompts[n]), made.ran_out))
+                (asked[n].index, TextReply(made.text, tokens_digest(prompts[n]), len(prompts[n]), made.ran_out))
                 for n, made in zip(group, texts, strict=True)
             ]
 
@@ -311,21 +225,6 @@ class TransformersModel:
             f"{self.name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, and memory on "
             f"{self.device} does not suffice for this one prompt. Shorten it, or use dtype='bfloat16' or another device"
         )
-
-    def _check_length(self, n_tokens: int, request: Request) -> None:
-        limit = self.context_tokens
-        if limit is not None and n_tokens > limit:
-            raise ModelError(
-                f"{self.name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, "
-                f"but the model's context is {limit:,}. Shorten its stem or context"
-            )
-
-    def _check_start(self, start: int, request: Request) -> None:
-        if start < 1:
-            raise ModelError(
-                f"{self.name}: nothing of the prompt of question {request.presentation.question.name!r} is left before "
-                "its answers, as the tokenizer writes them together with it. Use a longer prompt or readout='text'"
-            )
 
     def _pad(self) -> int:
         for value in (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, 0):
@@ -337,14 +236,3 @@ class TransformersModel:
         if self._network is None:
             raise ModelError(f"{self.name} was released and cannot be asked any more. Load it again")
         return self._network
-
-
-def _log_sum(logs: Sequence[float]) -> float:
-    """Return the logarithm of the sum of probabilities that are given as logarithms."""
-    top = max(logs)
-    return top if math.isinf(top) else top + math.log(math.fsum(math.exp(value - top) for value in logs))
-
-
-def _digest(tokens: Sequence[int]) -> str:
-    """SHA-256 over the token ids that go to the model."""
-    return hashlib.sha256(",".join(map(str, tokens)).encode()).hexdigest()

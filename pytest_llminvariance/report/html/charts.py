@@ -16,6 +16,7 @@ from pytest_llminvariance.report.words import percent
 
 EM = 12
 """Size of the texts in pixels, as in page.css."""
+HISTORY_HEIGHT = 170
 NAME_ROOM = 130
 """For the name of a bar, in pixels."""
 
@@ -64,7 +65,7 @@ class Scale:
 class Plot:
     """All that a template needs to draw."""
 
-    kind: Literal["forest", "bars", "stacked"]
+    kind: Literal["forest", "bars", "stacked", "history"]
     name: str
     """What its ids begin with: once in a page."""
     title: str
@@ -75,6 +76,9 @@ class Plot:
     rows: Sequence[ForestRow] | Sequence[Bar]
     x: Scale
     ticks: Sequence[tuple[float, str]] = ()
+    y: Scale | None = None
+    every: int = 1
+    """Which of the runs are named."""
 
 
 def forest(rows: Sequence[ForestRow], *, as_percent: bool, width: int, name: str) -> Plot:
@@ -94,6 +98,26 @@ def forest(rows: Sequence[ForestRow], *, as_percent: bool, width: int, name: str
         rows=shown,
         x=Scale(start - 0.01 * end, end * 1.02, left, right),
         ticks=[(tick, f"{100 * tick:.0f}%" if as_percent else f"{tick:.2g}") for tick in _ticks(start, end)],
+    )
+
+
+def history(rows: Sequence[ForestRow], *, title: str, as_percent: bool, width: int, name: str) -> Plot:
+    """Return one effect over runs, oldest first: intervals upright, the tolerance as a line of steps."""
+    start = min([0.0, *(row.low for row in rows)])
+    end = max([0.1, *(value for row in rows for value in (row.high * 1.05, row.tolerance * 1.5))])
+    left, right = 52, width - 20
+    return Plot(
+        kind="history",
+        name=name,
+        title=title,
+        said="; ".join(row.said for row in rows) + ".",
+        width=width,
+        height=HISTORY_HEIGHT + 56,
+        rows=rows,
+        x=Scale(0, max(1, len(rows) - 1), left + 12, right - 12),
+        y=Scale(start, end, HISTORY_HEIGHT, 12),
+        ticks=[(tick, f"{100 * tick:.0f}%" if as_percent else f"{tick:.2g}") for tick in _ticks(start, end)],
+        every=max(1, math.ceil(len(rows) / ((right - left) // 90))),
     )
 
 

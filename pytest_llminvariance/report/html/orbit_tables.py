@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_llminvariance.checks.verdict import QuestionEffect
+from pytest_llminvariance.questions.template import Layout
 from pytest_llminvariance.records.answers import RecordedAnswer
+from pytest_llminvariance.report.html.cases import raw_answer
 from pytest_llminvariance.report.patterns import AnsweredOrbit
 from pytest_llminvariance.report.text import cut, one_line, visible
 from pytest_llminvariance.report.words import low_to_high, percent, plural, unit_words
+from pytest_llminvariance.transforms.differences import layout_words
 
 MAX_ROWS = 24
+MAX_COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class OrbitRow:
     cells: tuple[Cell, ...]
     other: str
     answer: str
+    raw: str
+    """What came back, as it came."""
     is_changed: bool
 
 
@@ -42,6 +49,7 @@ class OrbitTable:
 
     question: str
     stem: str
+    context: str
     said: str
     """What changed, in words."""
     names: str
@@ -50,9 +58,10 @@ class OrbitTable:
     rows: tuple[OrbitRow, ...]
     left_out: int
     shows_other: bool
+    has_raw: bool
 
 
-def orbit_table(orbit: AnsweredOrbit, effect: QuestionEffect, *, is_share: bool) -> OrbitTable:
+def orbit_table(orbit: AnsweredOrbit, effect: QuestionEffect, *, is_share: bool, context: str = "") -> OrbitTable:
     """Return the table of one question, the presentation as written first and changed answers before others where not all fit."""
     rows = _distinct(orbit.rows)
     first = rows[0].outcomes if orbit.has_as_written else None
@@ -65,6 +74,7 @@ def orbit_table(orbit: AnsweredOrbit, effect: QuestionEffect, *, is_share: bool)
     return OrbitTable(
         question=cut(one_line(orbit.name), 80),
         stem=cut(visible(orbit.stem or ""), 1_000),
+        context=context,
         said=_said(effect, None if first is None else sum(changed), len(rows) - 1, is_share=is_share),
         names=title,
         options=options,
@@ -74,12 +84,14 @@ def orbit_table(orbit: AnsweredOrbit, effect: QuestionEffect, *, is_share: bool)
                 cells=tuple(_cell(rows[place], content) for content in range(len(options))),
                 other=percent(rows[place].other),
                 answer=_answer(rows[place], options),
+                raw=cut(raw_answer(rows[place]), 300),
                 is_changed=changed[place],
             )
             for place in kept
         ),
         left_out=len(rows) - len(kept),
         shows_other=any(row.other >= 0.005 for row in rows),
+        has_raw=any(raw_answer(row) for row in rows),
     )
 
 
@@ -115,12 +127,57 @@ def _namer(rows: Sequence[RecordedAnswer]) -> tuple[str, Callable[[RecordedAnswe
         "order shown": lambda row: " ".join(str(content + 1) for content in row.order),
         "labels": lambda row: cut(one_line(" ".join(row.labels)), 30),
         "template": lambda row: cut(one_line(row.template), 40),
-        "layout": lambda row: cut(one_line(row.layout), 60),
+        "layout": lambda row: _layout(rows[0], row),
         "read by": lambda row: one_line(row.readout),
     }
     varied = {name: say for name, say in parts.items() if len({say(row) for row in rows}) > 1}
     chosen = varied or {"order shown": parts["order shown"]}
     return ", ".join(chosen), lambda row: ", ".join(say(row) for say in chosen.values())
+
+
+def _layout(first: RecordedAnswer, row: RecordedAnswer) -> str:
+    """Say how a layout differs from that of the first row."""
+    if not row.layout or not first.layout:
+        return "not recorded"
+    ours, theirs = (Layout(**json.loads(one.layout)) for one in (row, first))
+    return "as written" if ours == theirs else cut(one_line(layout_words(theirs, ours)), 90)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """How often answers changed, by wording and order."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    """A wording, and percents of questions whose answer changed; empty where that was not asked."""
+    left_out: int
+
+
+class Changes:
+    """How often answers changed, by wording and order, gathered while orbits come one after the other."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def add(self, orbit: AnsweredOrbit) -> None:
+        """Count the answers to one question against the one as written."""
+        if not orbit.has_as_written:
+            return
+        first = set(orbit.rows[0].outcomes)
+        for row in orbit.rows:
+            key = one_line(row.template, 40), " ".join(str(content + 1) for content in row.order)
+            changed, n = self._counts.get(key, (0, 0))
+            self._counts[key] = changed + (not first & set(row.outcomes)), n + 1
+
+    def matrix(self) -> Matrix | None:
+        """Return the matrix of wordings and orders; `None` where not both of them vary."""
+        wordings, orders = (list(dict.fromkeys(key[place] for key in self._counts)) for place in (0, 1))
+        if min(len(wordings), len(orders)) < 2:
+            return None
+        shown = orders[:MAX_COLUMNS]
+        cells = {key: f"{100 * changed / n:.0f}" for key, (changed, n) in self._counts.items()}
+        rows = tuple((name, tuple(cells.get((name, order), "") for order in shown)) for name in wordings[:MAX_ROWS])
+        return Matrix(tuple(shown), rows, len(orders) - len(shown))
 
 
 def _cell(row: RecordedAnswer, content: int) -> Cell:

@@ -5,22 +5,20 @@ What is long is bounded and says so: a page of 2,000 questions shows the worst o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_llminvariance.checks.verdict import NO_LIMIT, QuestionEffect
+from pytest_llminvariance.gate.decision import BLOCKED, PASSED
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.entries import Report, ReportEntry
-from pytest_llminvariance.report.html import charts
-from pytest_llminvariance.report.html.orbit_tables import OrbitTable, orbit_table
-from pytest_llminvariance.report.patterns import (
-    AnsweredOrbit,
-    Index,
-    Patterns,
-    index_answers,
-    orbits,
-)
+from pytest_llminvariance.report.html.cases import change_of, sides_of
+from pytest_llminvariance.report.html.figures import MAX_FOREST, forests, histories, measured, name_of_test, patterns
+from pytest_llminvariance.report.html.orbit_tables import Changes, OrbitTable, orbit_table
+from pytest_llminvariance.report.meaning import accuracy, meaning
+from pytest_llminvariance.report.patterns import AnsweredOrbit, Index, Patterns, context_of, index_answers, orbits
 from pytest_llminvariance.report.summary import (
     MARKS,
     amount,
@@ -33,39 +31,18 @@ from pytest_llminvariance.report.summary import (
     tolerated,
 )
 from pytest_llminvariance.report.text import cut, one_line, visible
-from pytest_llminvariance.report.words import percent, plural
+from pytest_llminvariance.report.words import kept_words, plural, table_value
 
 MAX_LISTED = 400
-MAX_FOREST = 30
 MAX_DETAILED = 20
 MAX_QUESTIONS = 12
 MAX_QUESTIONS_HELD = 3
-MAX_LABELS = 8
-MAX_PROMPT = 4_000
+MAX_CONTEXT = 4_000
+MAX_PROPERTIES = 20
+"""That the filter offers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A plot with the words below it."""
-
-    plot: charts.Plot
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One presentation of the counter-example."""
-
-    title: str
-    stem: str
-    options: str
-    answer: str
-    label: str
-    prompt: str
-
-
-def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str] = ()) -> str:
-    """Return the page of a run."""
+def _template(name: str) -> Any:
     import jinja2
 
     environment = jinja2.Environment(
@@ -75,23 +52,115 @@ def page(record: Report, answers: Sequence[RecordedAnswer], notes: Sequence[str]
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    index = index_answers(answers)
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template(name)
+
+
+def instrument_page(
+    headline: str, verdict: str, tables: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], warnings: Sequence[str]
+) -> str:
+    """Return the page of an instrument: what is not known stands as a question mark."""
+    text: str = _template("instrument.html.j2").render(
+        headline=visible(headline),
+        verdict=verdict,
+        tables=tables,
+        warnings=[*map(visible, warnings)],
+        marks=MARKS,
+        said=table_value,
+    )
+    return text
+
+
+def page(
+    record: Report,
+    answers: Sequence[RecordedAnswer],
+    notes: Sequence[str] = (),
+    history: Sequence[Report] = (),
+) -> str:
+    """Return the page of a run; `history` are the runs before it."""
+    index, titles = index_answers(answers), _titles(record.entries)
+    names = list(dict.fromkeys(entry.name for entry in record.entries[:MAX_LISTED]))[:MAX_PROPERTIES]
+    details = [
+        _detail(entry, number, index, titles, names)
+        for number, entry in enumerate(record.entries[:MAX_DETAILED], start=1)
+    ]
+    listed = [
+        _listed(entry, number, titles, names) for number, entry in enumerate(record.entries[:MAX_LISTED], start=1)
+    ]
+    text: str = _template("page.html.j2").render(
         headline=headline(record),
         marks=MARKS,
+        decision=_decision(record),
+        tested=list(_tested(record)),
         model=cut(_models(record), 200),
         has_models=len({entry.text("model") for entry in record.entries if not entry.is_lost}) > 1,
-        listed=[_listed(entry, number) for number, entry in enumerate(record.entries[:MAX_LISTED], start=1)],
+        listed=listed,
+        verdicts=list(dict.fromkeys(row["verdict"] for row in listed)),
+        properties=[cut(one_line(name).replace("_", " "), 60) for name in names],
         n_unlisted=max(0, len(record.entries) - MAX_LISTED),
-        forest=_forest(record.entries),
+        forest=forests(record.entries, titles),
         n_drawn=MAX_FOREST,
-        n_outside_forest=max(0, sum(not entry.is_lost for entry in record.entries) - MAX_FOREST),
-        details=[_detail(entry, number, index) for number, entry in enumerate(record.entries[:MAX_DETAILED], start=1)],
+        n_outside_forest=max(0, len(measured(record.entries)) - MAX_FOREST),
+        histories=histories([*history, record]) if history else [],
+        details=details,
+        questions=_questions(details),
         n_undetailed=max(0, len(record.entries) - MAX_DETAILED),
         facts=_facts(record),
         cost=_cost(record),
         notes=[*record.notes, *notes],
     )
+    return text
+
+
+def _titles(entries: Sequence[ReportEntry]) -> Mapping[int, str]:
+    """Return what each finding is called: its title, with its test, metric or model where the title alone is another's too."""
+    names = {id(entry): _names(entry) for entry in entries}
+    counts = Counter(name for row in names.values() for name in row)
+    return {key: cut(next((name for name in row if counts[name] == 1), row[1]), 160) for key, row in names.items()}
+
+
+def _names(entry: ReportEntry) -> tuple[str, ...]:
+    """Return what a finding may be called, shortest first."""
+    title = one_line(entry.title)
+    longer = f"{title}, {name_of_test(entry)}"
+    return title, longer, f"{longer} ({one_line(entry.metric, 40)})", f"{longer} on {one_line(entry.text('model'), 60)}"
+
+
+def _decision(record: Report) -> str:
+    """Return what becomes of the release, and who says so."""
+    said = {BLOCKED: "The gate blocks this release", PASSED: "The gate lets this release pass"}
+    word = said.get(record.decision.exit_code, "The gate has too little evidence and does not let this release pass")
+    source = record.decision.source
+    by = (
+        "by the levels of the tests, without a policy"
+        if source == "no policy"
+        else f"by the policy in {one_line(source, 120)}"
+    )
+    return f"{word}, {by}."
+
+
+def _tested(record: Report) -> Iterator[tuple[str, str]]:
+    """Yield what was tested: model, commit, day, suite."""
+    yield "model", cut(_models(record), 200)
+    if commit := one_line(record.run.get("commit") or ""):
+        head, plus, _ = commit.partition("+")
+        yield "commit", f"{head[:12]}{' with changes' if plus else ''}"
+    if started := one_line(record.run.get("started") or ""):
+        yield "date", started[:16].replace("T", " ")
+    places = dict.fromkeys(one_line(entry.file or entry.where.partition("::")[0], 80) for entry in record.entries)
+    files = [name for name in places if name]
+    more = f" and {len(files) - 2} more" if len(files) > 2 else ""
+    questions = max((entry.number("questions_asked") for entry in measured(record.entries)), default=0)
+    asked = f", up to {plural(questions, 'question')} each" if questions else ""
+    yield "suite", f"{', '.join(files[:2])}{more}: {plural(len(record.entries), 'check')}{asked}".lstrip(": ")
+
+
+def _questions(details: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return every question that is shown below, with the places where it stands."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for detail in details:
+        for number, table in enumerate(detail["tables"], start=1):
+            found.setdefault(table.question, []).append((f"f{detail['number']}-q{number}", detail["title"]))
+    return sorted(found.items())
 
 
 def _models(record: Report) -> str:
@@ -99,11 +168,17 @@ def _models(record: Report) -> str:
     return ", ".join(names) or one_line(record.run.get("model") or "unknown model")
 
 
-def _listed(entry: ReportEntry, number: int) -> Mapping[str, Any]:
+def _listed(entry: ReportEntry, number: int, titles: Mapping[int, str], names: Sequence[str]) -> Mapping[str, Any]:
+    means = meaning(entry)
     return {
         "number": number if number <= MAX_DETAILED else None,
         "verdict": entry.verdict,
-        "title": cut(one_line(entry.title), 120),
+        "kind": names.index(entry.name) if entry.name in names else None,
+        "title": titles[id(entry)],
+        "word": means.word,
+        "means": means.text,
+        "todo": means.todo,
+        "accuracy": "" if any(reason in accuracy(entry) for reason in entry.reasons) else accuracy(entry),
         "sentence": sentence(entry),
         "because": cut(one_line("; ".join(entry.reasons)), 300) if entry.verdict == "UNDECIDED" else "",
         "amount": amount(entry),
@@ -115,86 +190,67 @@ def _listed(entry: ReportEntry, number: int) -> Mapping[str, Any]:
     }
 
 
-def _forest(entries: Sequence[ReportEntry]) -> list[tuple[str, charts.Plot]]:
-    """Return the forest plot twice: for wide and for narrow windows."""
-    drawn = [entry for entry in entries if not entry.is_lost][:MAX_FOREST]
-    titles = [one_line(entry.title) for entry in drawn]
-    rows = [
-        charts.ForestRow(
-            title if titles.count(title) == 1 else f"{title}, {_test_name(entry)}",
-            entry.low,
-            entry.high,
-            entry.tolerance,
-            entry.verdict,
-            amount(entry),
-            f"{title} {entry.verdict}: {amount(entry)}, tolerated {tolerated(entry)}",
+@dataclass(slots=True)
+class _Seen:
+    """What is shown of a finding's orbits, gathered while they come one after the other: whatever the suite, few are kept."""
+
+    patterns: Patterns = field(default_factory=Patterns)
+    changes: Changes = field(default_factory=Changes)
+    of_example: AnsweredOrbit | None = None
+    worst: list[tuple[QuestionEffect, AnsweredOrbit, int]] = field(default_factory=list)
+    """The questions with the largest effects, and their places."""
+
+    @classmethod
+    def of(cls, entry: ReportEntry, index: Index) -> _Seen:
+        """Go through the orbits of a finding."""
+        seen, example = cls(), entry.part("example").get("question")
+        limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
+        for number, (effect, orbit) in enumerate(zip(entry.effects, orbits(entry, index), strict=True)):
+            if orbit is None:
+                continue
+            seen.patterns.add(orbit)
+            seen.changes.add(orbit)
+            if seen.of_example is None and orbit.name == example:
+                seen.of_example = orbit
+            rows = [*seen.worst, (effect, orbit, number)]
+            seen.worst = sorted(rows, key=lambda row: (-row[0].low, -row[0].high))[:limit]
+        seen.worst = [row for rank, row in enumerate(seen.worst) if rank < MAX_QUESTIONS_HELD or row[0].high > 0]
+        return seen
+
+
+def _detail(
+    entry: ReportEntry, number: int, index: Index, titles: Mapping[int, str], names: Sequence[str]
+) -> Mapping[str, Any]:
+    seen = _Seen.of(entry, index)
+    tables: list[OrbitTable] = [
+        orbit_table(
+            orbit, effect, is_share=is_share(entry), context=cut(visible(context_of(entry, index, at)), MAX_CONTEXT)
         )
-        for entry, title in zip(drawn, titles, strict=True)
+        for effect, orbit, at in seen.worst
     ]
-    if not rows:
-        return []
-    as_percent = all(is_share(entry) for entry in drawn)
-    return [
-        (size, charts.forest(rows, as_percent=as_percent, width=width, name=f"forest-{size}"))
-        for size, width in (("wide", 1040), ("narrow", 340))
-    ]
-
-
-def _test_name(entry: ReportEntry) -> str:
-    return one_line(entry.where.rpartition("::")[2] or place(entry) or f"by {entry.metric}")
-
-
-def _detail(entry: ReportEntry, number: int, index: Index) -> Mapping[str, Any]:
-    limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
-    shown: list[tuple[QuestionEffect, AnsweredOrbit]] = []
-    gathered = Patterns()
-    for effect, orbit in zip(entry.effects, orbits(entry, index), strict=True):
-        if orbit is not None:
-            gathered.add(orbit)
-            shown = sorted([*shown, (effect, orbit)], key=lambda pair: (-pair[0].low, -pair[0].high))[:limit]
-    worst = [pair for place, pair in enumerate(shown) if place < MAX_QUESTIONS_HELD or pair[0].high > 0]
-    tables: list[OrbitTable] = [orbit_table(orbit, effect, is_share=is_share(entry)) for effect, orbit in worst]
     return {
-        **_listed(entry, number),
+        **_listed(entry, number, titles, names),
         "model": one_line(entry.text("model")),
         "readout": one_line(entry.text("readout")),
         "certainty": certainty(entry),
         "reasons": [cut(one_line(reason), 600) for reason in entry.reasons],
         "note": cut(_as_sentence(one_line(entry.part("decision").get("note") or "")), 300),
-        "sides": _sides(entry.part("example")),
-        "example": _example(entry.part("example")),
-        "charts": _charts(entry, gathered, f"f{number}"),
+        "sides": sides_of(entry.part("example"), seen.of_example),
+        "example": change_of(entry.part("example")),
+        "charts": patterns(entry, seen.patterns, f"f{number}"),
+        "matrix": seen.changes.matrix(),
         "tables": tables,
         "n_questions": len(entry.effects),
         "n_affected": sum(effect.low > 0 for effect in entry.effects),
         "guards": _guards(entry),
-        "kept": entry.part("details").get("kept_under_reversal"),
+        "kept": _kept(entry.part("details").get("kept_under_reversal")),
         "replay": entry.replay,
     }
 
 
-def _example(example: Mapping[str, Any]) -> Mapping[str, str]:
-    short = {name: cut(one_line(example.get(name, "")), 200) for name in ("question", "change")}
-    return {**short, "context": cut(visible(example.get("context", "")), MAX_PROMPT)}
-
-
-def _sides(example: Mapping[str, Any]) -> list[Side]:
-    sides = []
-    for name, title in (("before", "As written"), ("after", "Changed")):
-        shown = example.get(name)
-        if not isinstance(shown, Mapping):
-            return []
-        sides.append(
-            Side(
-                title=title,
-                stem=cut(visible(shown.get("stem") or ""), MAX_PROMPT),
-                options=cut(visible(shown.get("options") or ""), MAX_PROMPT),
-                answer=cut(one_line(shown.get("answer") or ""), 300),
-                label=cut(one_line(shown.get("answer_label") or ""), 40),
-                prompt=cut(visible(shown.get("prompt") or ""), MAX_PROMPT),
-            )
-        )
-    return sides
+def _kept(counts: object) -> str:
+    known = isinstance(counts, Mapping) and all(isinstance(n, int) for n in counts.values()) and any(counts.values())
+    return kept_words(counts) if known and isinstance(counts, Mapping) else ""
 
 
 def _guards(entry: ReportEntry) -> list[Mapping[str, Any]]:
@@ -208,77 +264,6 @@ def _guards(entry: ReportEntry) -> list[Mapping[str, Any]]:
         for guard in entry.rows("guards")
         if isinstance(guard, Mapping)
     ]
-
-
-def _charts(entry: ReportEntry, found: Patterns, name: str) -> list[Chart]:
-    made = (_positions(entry, found, name), _labels(found, name), _directions(found, name), _spread(found, name))
-    return [chart for chart in made if chart is not None]
-
-
-def _positions(entry: ReportEntry, found: Patterns, name: str) -> Chart | None:
-    stored = entry.part("details").get("position_shares")
-    if isinstance(stored, list) and stored and all(isinstance(value, int | float) for value in stored):
-        values, even, balanced = [float(value) for value in stored], [1 / len(stored)] * len(stored), True
-    else:
-        shares = found.position_shares() if found.orders_vary else None
-        if shares is None or shares.even is None:
-            return None
-        values, even, balanced = list(shares.values), list(shares.even), shares.is_balanced
-    rows = [
-        charts.Bar(f"shown {_ordinal(n)}", value, percent(value), fair)
-        for n, (value, fair) in enumerate(zip(values, even, strict=True), start=1)
-    ]
-    note = "Every option stood equally often at every position, so an uneven share is a matter of position."
-    if not balanced:
-        note = "Options did not stand equally often at every position, so an uneven share may be a matter of content."
-    return Chart(charts.bars(rows, title="Choices by position", name=f"{name}-position"), f"Upright mark: even. {note}")
-
-
-def _ordinal(number: int) -> str:
-    return f"{number}{'th' if number in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
-
-
-def _labels(found: Patterns, name: str) -> Chart | None:
-    shares = found.label_shares()
-    if shares is None:
-        return None
-    chosen = sorted(((value, label) for label, value in zip(shares.names, shares.values, strict=True)), reverse=True)
-    shown = [(value, label) for value, label in chosen if value > 0 or len(chosen) <= MAX_LABELS][:MAX_LABELS]
-    rows = [charts.Bar(label, value, percent(value)) for value, label in shown]
-    left_out = len(chosen) - len(shown)
-    note = f"{plural(shares.n, 'answer')}." + (
-        f" {plural(left_out, 'other label')} chosen less, or never." if left_out else ""
-    )
-    return Chart(charts.bars(rows, title="Choices by label", name=f"{name}-label"), note)
-
-
-def _directions(found: Patterns, name: str) -> Chart | None:
-    counted = found.directions()
-    if counted is None:
-        return None
-    pairs = [("to earlier", counted.earlier), ("to later", counted.later)]
-    if counted.to_right is not None and counted.to_wrong is not None:
-        pairs += [("wrong to right", counted.to_right), ("right to wrong", counted.to_wrong)]
-    rows = [charts.Bar(label, float(n), f"{n:,}") for label, n in pairs]
-    note = "Earlier: the new answer is shown before the one that was given to the question as written."
-    return Chart(charts.bars(rows, title="Where changed answers went", name=f"{name}-direction"), note)
-
-
-def _spread(found: Patterns, name: str) -> Chart | None:
-    shares = found.spread()
-    if shares is None:
-        return None
-    parts = {"question": shares.question, "form": shares.form, "order": shares.order, "replicate": shares.replicate}
-    rows = [charts.Bar(part, value or 0.0, _share(value)) for part, value in parts.items()]
-    note = (
-        "Shares of the variance of the probability of each question's favourite option. Form: template, labels and layout; "
-        "order: within a form; replicate: the same prompt again."
-    )
-    return Chart(charts.stacked(rows, title="What the answers vary with", name=f"{name}-spread"), note)
-
-
-def _share(value: float | None) -> str:
-    return "not varied" if value is None else percent(value) if value >= 0.001 else "below 0.1%" if value else "0%"
 
 
 def _cost(record: Report) -> list[tuple[str, str]]:

@@ -1,0 +1,120 @@
+"""Whether two ways of running the same weights give the same answers: their difference against the noise of both."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from pytest_llminvariance.checks.noise import measure_noise
+from pytest_llminvariance.checks.properties.base import Probe
+from pytest_llminvariance.checks.subject import model_of
+from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.noise import NoiseFloor, moved_nats
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.protocol import (
+    AnyModel,
+    LabelReply,
+    MissingReply,
+    Model,
+    OptionReply,
+    TextReply,
+    request_for,
+    resolve_readout,
+)
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import Questions, as_questions
+from pytest_llminvariance.questions.template import Template
+
+ORDERS = 4
+"""Orders of each question that are compared: the first ones, that as written among them."""
+MAX_NOISE_PROMPTS = 8
+LEAST_NATS = 1e-3
+"""Kernels add up in other orders; differences below this are no difference of weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendDifference:
+    """How far two backends are apart on the same prompts, in nats."""
+
+    first: str
+    second: str
+    readout: str
+    n_prompts: int
+    largest_nats: float
+    """Largest difference of any label's or option's log-probability, at the least that it can be."""
+    changed_answers: int
+    """Prompts with certainly another answer."""
+    noise_nats: float
+    """What answers of either may move by themselves, both together, and at least 0.001."""
+    where: str
+    """The question with the largest difference."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs beyond noise; of texts, whether all are read alike."""
+        return self.changed_answers == 0 if self.readout == "text" else self.largest_nats <= self.noise_nats
+
+    def __str__(self) -> str:
+        what = f"answers differ in {self.changed_answers} of {self.n_prompts} prompts"
+        if self.readout == "text":
+            return what
+        return (
+            f"log-probabilities of {self.n_prompts} prompts differ by at most {self.largest_nats:.2g} nat "
+            f"(noise of both: {self.noise_nats:.2g}), {what}"
+        )
+
+
+def backend_difference(
+    a: AnyModel, b: AnyModel, questions: Questions, *, readout: str = "auto", template: str | Template | None = None
+) -> BackendDifference:
+    """Ask two models the same prompts, measure the noise of both, and return how far apart they are.
+
+    Raises:
+        UsageError: where the two lack a common readout, or there is no question.
+    """
+    first, second = model_of(a), model_of(b)
+    way = _common(first, second) if readout == "auto" else readout
+    for model in (first, second):
+        resolve_readout(way, model)
+    shown = [
+        Presentation(question, order=order, template=template)
+        for question in as_questions(questions)
+        for order in itertools.islice(itertools.permutations(range(len(question.options))), ORDERS)
+    ]
+    requests = [request_for(item, way) for item in shown]
+    pairs = list(zip(answers_of(first, requests), answers_of(second, requests), strict=True))
+    some = shown[:: max(1, len(shown) // MAX_NOISE_PROMPTS)]
+    noise = [
+        measure_noise(model, [Probe(item) for item in some], way, 2 * len(some)).floor for model in (first, second)
+    ]
+    gaps = [_gap(one, other) for one, other in pairs]
+    allowed = math.fsum(_loudest(floor) for floor in noise)
+    changed = 0
+    for (one, other), item in zip(pairs, shown, strict=True):
+        left, right = (read_reply(reply, item, way).outcomes(allowed) for reply in (one, other))
+        changed += not left & right
+    return BackendDifference(
+        first=first.name, second=second.name, readout=way, n_prompts=len(shown), largest_nats=max(gaps),
+        changed_answers=changed, noise_nats=max(LEAST_NATS, allowed), where=shown[gaps.index(max(gaps))].question.name,
+    )  # fmt: skip
+
+
+def _common(first: Model, second: Model) -> str:
+    both = [name for name in ("label", "option", "text") if name in first.capabilities & second.capabilities]
+    if not both:
+        raise UsageError(f"{first.name} and {second.name} have no readout in common")
+    return both[0]
+
+
+def _gap(one: object, other: object) -> float:
+    if isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply):
+        return moved_nats(one, other)
+    if isinstance(one, TextReply) and isinstance(other, TextReply):
+        return 0.0
+    return 0.0 if isinstance(one, MissingReply) and isinstance(other, MissingReply) else math.inf
+
+
+def _loudest(floor: NoiseFloor) -> float:
+    return 0.0 if math.isnan(floor.logprob_max_nats) else floor.logprob_max_nats

@@ -1,0 +1,94 @@
+"""Whether a model changed while it was asked: prompts of the beginning are asked again at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_llminvariance.checks.noise import Measured, forget_noise, jumped, moved_beyond, pair_of, pairs_of, replicas
+from pytest_llminvariance.checks.verdict import Guard
+from pytest_llminvariance.measures.noise import Replicates, moved_nats
+from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Model, OptionReply, Reply, TextReply
+
+MAX_DRIFT_NATS = 0.1
+"""Of a model that declares itself deterministic."""
+TIMES = 10
+"""So often a prompt must be answered otherwise at the end. A reply that comes by chance, at whatever rate, comes 3 times
+at the beginning and never in 10 at the end with probability below 0.0009, so for one of 59 prompts below 0.06."""
+
+
+def not_checked(why: str) -> Guard:
+    """Say why drift cannot be told."""
+    return Guard(name="drift", passed=None, text=f"drift not checked: {why}", blocks="nothing")
+
+
+def drift_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
+    """Require that prompts asked again at the end get the answer that they got before."""
+    drift = max((_drift(a, b) for a, b in zip(before, after, strict=True)), default=0.0)
+    says = f"{len(after)} prompts asked again moved by at most {drift:.2g} nat (at most {MAX_DRIFT_NATS:g})"
+    return _guard(says, changed=drift > MAX_DRIFT_NATS, unchanged="")
+
+
+def noisy_drift_guard(model: Model, measured: Measured, again: Sequence[Reply]) -> tuple[Guard, Replicates]:
+    """Return the guard, and what moved by noise alone.
+
+    Noise comes and goes, a change lasts: what moved is asked more often. Where more prompts moved than when they were
+    asked twice at once, that is a change too.
+    """
+    found, delta, noise = measured.rows[-1], measured.floor.delta_nats, measured.floor.replicates
+    pairs = pairs_of(measured.probes, found, again, measured.floor.readout)
+    moved = moved_beyond(pairs, delta)
+    says = (
+        f"{moved.changed} of {moved.pairs} prompts asked again at the end moved, "
+        f"{noise.changed} of {noise.pairs} asked twice at the beginning"
+    )
+    changed = moved.differs_from(noise)
+    if not changed and (n_lasting := _n_lasting(model, measured, again)):
+        changed = True
+        says += f"; {n_lasting} answered otherwise {TIMES} times in a row, and alike before"
+    if changed:
+        forget_noise(model, measured)
+        return _guard(says, changed=True, unchanged=""), Replicates(0, 0)
+    measured.rows[:] = [*measured.rows[1:], list(again)]
+    return _guard(says, changed=False, unchanged="within noise: "), jumped(pairs, delta)
+
+
+def _n_lasting(model: Model, measured: Measured, again: Sequence[Reply]) -> int:
+    """Count prompts with equal replies before, of which all replies to come differ from those."""
+    requests = measured.requests
+    left = [
+        index
+        for index in range(len(again))
+        if all(_same(measured, index, measured.rows[0][index], row[index]) for row in measured.rows[1:])
+        and _differs(measured, index, again[index])
+    ]
+    for n_batches in (1, TIMES - 4):  # each time alone, too, and one reply is there
+        if not left:
+            break
+        rows = replicas(model, [requests[index] for index in left], n_batches)
+        left = [i for place, i in enumerate(left) if all(_differs(measured, i, row[place]) for row in rows)]
+    return len(left)
+
+
+def _same(measured: Measured, index: int, one: Reply, other: Reply) -> bool:
+    pair = pair_of(measured.probes[index], one, other, measured.floor.readout)
+    return pair.is_known and not pair.moves(measured.floor.delta_nats)
+
+
+def _differs(measured: Measured, index: int, reply: Reply) -> bool:
+    pairs = [pair_of(measured.probes[index], row[index], reply, measured.floor.readout) for row in measured.rows]
+    return all(pair.is_known and pair.moves(measured.floor.delta_nats) for pair in pairs)
+
+
+def _guard(says: str, *, changed: bool, unchanged: str) -> Guard:
+    text = f"the model changed while it was asked: {says}" if changed else f"{unchanged}{says}"
+    return Guard(name="drift", passed=not changed, text=text, blocks="both")
+
+
+def _drift(one: Reply, other: Reply) -> float:
+    if isinstance(one, TextReply) and isinstance(other, TextReply):
+        return 0.0 if one.text == other.text else math.inf
+    if isinstance(one, MissingReply) or isinstance(other, MissingReply):
+        return 0.0 if type(one) is type(other) else math.inf
+    assert isinstance(one, LabelReply | OptionReply) and isinstance(other, LabelReply | OptionReply)  # noqa: S101, PT018
+    return moved_nats(one, other)

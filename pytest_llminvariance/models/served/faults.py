@@ -1,0 +1,122 @@
+"""What can go wrong between here and a server: one error for each kind, and whether to ask again."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import time
+from collections.abc import Mapping
+
+from pytest_llminvariance.errors import ModelError
+
+SHOWN = 300
+"""Characters of a server's own words in a message."""
+PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
+"""Statuses after which the same request may be answered."""
+SPENT = ("insufficient_quota", "billing_hard_limit_reached")
+"""What servers call it when waiting does not help."""
+ADVICE = {
+    400: "the server does not take this request",
+    401: "the server wants another key. Name the environment variable that holds it: --invariance-key-variable=NAME",
+    403: "the key may not use this. Check what it is allowed, or name another one: --invariance-key-variable=NAME",
+    404: "the server has no such path or model. Check both in MODEL@URL; most servers answer under /v1",
+    413: "the request is too large for the server",
+    422: "the server does not take this request",
+    429: "the server wants fewer requests. Lower --invariance-concurrency, or wait",
+}
+
+
+class ServedError(ModelError):
+    """A server gave no answer that can be used."""
+
+    wait_s: float | None = None
+    """How long the server wants to be left alone."""
+
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        super().__init__(message)
+        self.passes = passes
+        """Whether asking again may help."""
+
+
+class UnreachableError(ServedError):
+    """No connection: nobody listens, no such host, a certificate that is not trusted, or it broke off."""
+
+
+class StatusError(ServedError):
+    """The server answered with an error."""
+
+    def __init__(self, message: str, status: int, *, passes: bool = False, wait_s: float | None = None) -> None:
+        super().__init__(message, passes=passes)
+        self.status = status
+        self.wait_s = wait_s
+
+
+class SlowError(ServedError):
+    """The answer did not come in time."""
+
+
+class GarbledError(ServedError):
+    """The answer is cut off or no JSON."""
+
+
+class OtherAnswerError(ServedError):
+    """The answer is none to what was asked: of another model, or without what was asked for."""
+
+
+def status_error(where: str, status: int, headers: Mapping[str, str], text: str) -> StatusError:
+    """Return the error that an HTTP status stands for; `text` holds no key any more."""
+    said, code = _said(text)
+    passes = status in PASSING and code not in SPENT
+    if 300 <= status < 400:
+        advice = (
+            "it sends elsewhere, and keys are sent nowhere but to the address given. Give the address that it means"
+        )
+    else:
+        advice = ADVICE.get(status, "see the server's log" if status >= 500 else "the server refuses this request")
+    if code in SPENT:
+        advice = "the account behind the key has nothing left"
+    message = f"{where}: HTTP {status}{f' ({said})' if said else ''}: {advice}"
+    return StatusError(message, status, passes=passes, wait_s=retry_after_s(headers) if passes else None)
+
+
+def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Return the seconds that a server asks to wait for, as it says them: a number or a date."""
+    given = headers.get("retry-after-ms")
+    if (value := _number(given)) is not None:
+        return value / 1000
+    given = headers.get("retry-after")
+    if given is None or (value := _number(given)) is not None:
+        return value if given else None
+    try:
+        moment = email.utils.parsedate_to_datetime(given).timestamp()
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, moment - (time.time() if now is None else now))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 <= value < math.inf else None
+
+
+def _said(text: str) -> tuple[str, str]:
+    """Return a server's own words and the code of its error, from the forms in use."""
+    said: object = text
+    code: object = ""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = None
+    if isinstance(data, Mapping):
+        inner = data.get("error", data)
+        if isinstance(inner, Mapping):
+            said = next((inner[name] for name in ("message", "detail", "error", "title") if inner.get(name)), text)
+            code = inner.get("code") or inner.get("type") or ""
+        else:
+            said = inner
+    line = " ".join(str(said).split())
+    return (line if len(line) <= SHOWN else f"{line[:SHOWN]}..."), str(code)
