@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +13,19 @@ import pytest
 from pytest_llminvariance import Question, Verdict
 from pytest_llminvariance.checks.properties import as_property
 from pytest_llminvariance.checks.sheet import Sheet
+from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
 from pytest_llminvariance.cli.auditing import AuditPlan, run_audit
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.gate.comparison import compare_runs
+from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.metrics import DELTA_NATS
+from pytest_llminvariance.questions.decision import DecisionQuestion
+from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.records import directory, lines
 from pytest_llminvariance.records.answers import readable_answers
 from pytest_llminvariance.records.judge import judge, parse_changes
 from pytest_llminvariance.records.record import load
+from pytest_llminvariance.records.shapes import check_shape
 from pytest_llminvariance.records.sheets import SheetWriter, sheet_from
 from pytest_llminvariance.report.formats import FORMATS, report_text
 
@@ -122,6 +129,82 @@ def test_a_sheet_that_grows_is_written_once() -> None:
         assert back.plans == sheet.plans
     assert Counter("question" in row for row in rows) == {True: 12, False: 2}
     assert len(json.dumps(rows[-1])) < 250, "a question and where its way of showing stands"
+
+
+def decisions() -> list[Question]:
+    """Questions for decision models, some with company, descriptions or a state, and a plain one among them."""
+    state = {"n": 1}
+    rank = DecisionQuestion("S?", ("a", "b", "c"), kind="score", context=state)
+    told = DecisionQuestion("Q?", {"a": "x", "b": None, "c": "z"}, context=state, id="q")
+    company = DecisionQuestion("R?", ("a", "b", "c"), context=state, beside=[rank, told], place=1)
+    return [told, company, rank, Question("P?", ("a", "b", "c"), context="c", answer=0)]
+
+
+@pytest.mark.parametrize("asked", decisions(), ids=lambda question: question.name)
+@pytest.mark.parametrize("strange", decisions(), ids=lambda question: question.name)
+def test_a_sheet_tells_questions_of_any_kind_by_what_differs(asked: Question, strange: Question) -> None:
+    """What another question lacks, as its kind, descriptions or company, is not taken from the one that is asked."""
+    made, way = as_property("labels", {}), "{context}{stem} {options}"
+    shown = (Presentation(strange, template=way), Presentation(asked.under(strange), template=way))
+    sheet = Sheet(
+        property=made, metric="tv", tolerance=Fraction(1, 3), readout="label", model="m", fingerprint="f",
+        plans=tuple(made.plan(question, way) for question in (asked, strange)), foreign=(shown, shown[::-1]), delta_nats=1e-4,
+    )  # fmt: skip
+    rows = json.loads(json.dumps(list(SheetWriter().lines(sheet)), allow_nan=False))
+    for row in rows:
+        check_shape("sheet", {"check": "c", **row}, "here")
+    back = sheet_from(rows)
+    assert back is not None
+    assert (back.plans, back.foreign) == (sheet.plans, sheet.foreign)
+    hashes = [[plan.question.content_hash for plan in one.plans] for one in (back, sheet)]
+    assert hashes[0] == hashes[1]
+
+
+def test_questions_of_another_kind_have_another_hash() -> None:
+    plain, *others = (
+        Question("Q?", ("a", "b")),
+        *(
+            DecisionQuestion("Q?", ("a", "b"), **more)  # type: ignore[arg-type]
+            for more in ({"kind": "score"}, {"descriptions": ("x", None)}, {"beside": [Question("R?", ("a", "b"))]})
+        ),
+    )
+    assert DecisionQuestion("Q?", ("a", "b")).content_hash == plain.content_hash
+    assert len({question.content_hash for question in (plain, *others)}) == 4
+    for question in (plain, *others):
+        again = pickle.loads(pickle.dumps(question))
+        assert (again, hash(again), again.content_hash) == (question, hash(question), question.content_hash)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        AnswerDistribution.from_label_logprobs((-0.1, -0.1001, -9.0), (0, 1, 2)),
+        AnswerDistribution.from_label_logprobs((-0.5, -0.9, -9.0), (0, 1, 2), unlisted=0.3),
+        AnswerDistribution.nothing(3, "missing", said="time-out"),
+        AnswerDistribution.nothing(3, "missing", said="refused by the server"),
+        AnswerDistribution.from_label_logprobs((-0.1, -3.0, -9.0), (2, 0, 1)),
+    ],
+)
+def test_what_is_left_of_a_measured_answer_says_what_guards_ask(answer: AnswerDistribution) -> None:
+    """Whether noise makes a tie, what a server did not tell, and why nothing came, are said by guards of a judged record."""
+    left = answer.without_numbers(0.01)
+    assert [left.outcomes(delta) for delta in (0.01, DELTA_NATS)] == [answer.outcomes(d) for d in (0.01, DELTA_NATS)]
+    kept = ("status", "mass", "reading", "said", "is_known", "contradiction", "k", "unlisted")
+    assert [getattr(left, name) for name in kept] == [getattr(answer, name) for name in kept]
+
+
+def test_records_are_written_as_version_2_and_a_newer_one_is_refused(tmp_path: Path) -> None:
+    """So a package that knows version 1 only refuses lines that it could not read."""
+    place = audited(tmp_path / "a")
+    for name in ("run.json", "findings.json"):
+        assert json.loads((place / name).read_text())["schema_version"] == SCHEMA_VERSION == 2
+    run = json.loads((place / "run.json").read_text())
+    (place / "run.json").write_text(json.dumps(run | {"schema_version": 1}))  # as an audit of before that was stopped
+    audited(place, ("order", "labels"))
+    assert json.loads((place / "run.json").read_text())["schema_version"] == 2
+    (place / "run.json").write_text(json.dumps(run | {"schema_version": 3}))
+    with pytest.raises(RecordError, match="has schema_version 3, but this version reads 1 and 2"):
+        load(place)
 
 
 def test_a_record_of_before_lines_were_small_is_read() -> None:
