@@ -164,7 +164,7 @@ def test_questions_of_another_kind_have_another_hash() -> None:
     plain, *others = (
         Question("Q?", ("a", "b")),
         *(
-            DecisionQuestion("Q?", ("a", "b"), **more)  # type: ignore[arg-type]
+            DecisionQuestion("Q?", ("a", "b"), **more)
             for more in ({"kind": "score"}, {"descriptions": ("x", None)}, {"beside": [Question("R?", ("a", "b"))]})
         ),
     )
@@ -178,7 +178,7 @@ def test_questions_of_another_kind_have_another_hash() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        AnswerDistribution.from_label_logprobs((-0.1, -0.1001, -9.0), (0, 1, 2)),
+        AnswerDistribution.from_label_logprobs((-0.1, -0.105, -9.0), (0, 1, 2)),
         AnswerDistribution.from_label_logprobs((-0.5, -0.9, -9.0), (0, 1, 2), unlisted=0.3),
         AnswerDistribution.nothing(3, "missing", said="time-out"),
         AnswerDistribution.nothing(3, "missing", said="refused by the server"),
