@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import itertools
 import json
 import re
 import zlib
@@ -26,6 +27,8 @@ PACK_FROM, BLOCK = 1 << 20, 1 << 18
 N_BLOCKS = 16
 """Blocks that are kept unpacked while lines are looked up."""
 DECODER = json.JSONDecoder(parse_constant=no_constant)
+AT_ONCE = 128
+"""Lines that are looked up at once."""
 IN_BLOCK = 32
 """Bits of a place in a packed file that say where in its block a line begins."""
 
@@ -66,25 +69,31 @@ def packed(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield gzip.compress(b"".join(block), 6, mtime=0)
 
 
+# No file is open while a line is looked at: a reader that ends in an error, which keeps the place where it stopped, leaves none.
+
+
 def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the blocks of a packed file, and where each begins."""
+    start = 0
+    while found := _block_at(file, start):
+        yield start, found[0]
+        start += found[1]
+
+
+def _block_at(file: Path, start: int) -> tuple[bytes, int] | None:
+    """Return a block of a packed file, and its size as packed; `None` at the end."""
+    unpack, parts, size = zlib.decompressobj(wbits=31), [], 0
     with file.open("rb") as raw:
-        start, data = 0, raw.read(BLOCK)
-        while data:
-            unpack, parts = zlib.decompressobj(wbits=31), []
-            read = len(data)
-            try:
+        raw.seek(start)
+        try:
+            while not unpack.eof and (data := raw.read(BLOCK)):
+                size += len(data)
                 parts.append(unpack.decompress(data))
-                while not unpack.eof and (data := raw.read(BLOCK)):
-                    read += len(data)
-                    parts.append(unpack.decompress(data))
-            except zlib.error as error:
-                raise _damaged(file, str(error)) from error
-            if not unpack.eof:
-                raise _damaged(file, "it ends in the middle")
-            yield start, b"".join(parts)
-            start += read - len(unpack.unused_data)
-            data = unpack.unused_data or raw.read(BLOCK)
+        except zlib.error as error:
+            raise _damaged(file, str(error)) from error
+    if size and not unpack.eof:
+        raise _damaged(file, "it ends in the middle")
+    return (b"".join(parts), size - len(unpack.unused_data)) if size else None
 
 
 def _damaged(file: Path, why: str) -> RecordError:
@@ -95,8 +104,8 @@ def _texts(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file, and where each begins."""
     if not file.name.endswith(PACKED):
         start = 0
-        with file.open("rb") as lines:
-            for text in lines:
+        while texts := _texts_at(file, start):
+            for text in texts:
                 yield start, text
                 start += len(text)
         return
@@ -105,6 +114,13 @@ def _texts(file: Path) -> Iterator[tuple[int, bytes]]:
         for text in io.BytesIO(data):
             yield block << IN_BLOCK | start, text
             start += len(text)
+
+
+def _texts_at(file: Path, start: int) -> list[bytes]:
+    """Return some of the lines of a plain file; none at the end."""
+    with file.open("rb") as raw:
+        raw.seek(start)
+        return raw.readlines(BLOCK)
 
 
 def lines_of(files: Sequence[Path]) -> Iterator[Line]:
@@ -154,34 +170,37 @@ class LinesByCheck:
 
     def at(self, check: str | None, places: Iterable[int]) -> Iterator[Line]:
         """Yield the lines of a check that are at these places among its lines."""
-        found = self._index().get(check, ())
+        left = iter(places)
+        while some := list(itertools.islice(left, AT_ONCE)):
+            yield from self._some(check, some)
+
+    def _some(self, check: str | None, places: Iterable[int]) -> list[Line]:
+        lines, found = [], self._index().get(check, ())
         with contextlib.ExitStack() as stack:
             opened = [stack.enter_context(file.open("rb")) for file in self.files]
             for place in places:
                 for file, raw, known in zip(self.files, opened, found, strict=True):
                     if 2 * place < len(known):
                         number, start = known[2 * place : 2 * place + 2]
-                        yield Line(file, number, start, self._text(file, raw, start))
+                        lines.append(Line(file, number, start, self._text(file, raw, start)))
                         break
                     place -= len(known) // 2
+        return lines
 
     def _text(self, file: Path, raw: BinaryIO, start: int) -> bytes:
         if not file.name.endswith(PACKED):
             raw.seek(start)
             return raw.readline()
         begin = start & ((1 << IN_BLOCK) - 1)
-        block = self._block(file, raw, start >> IN_BLOCK)
+        block = self._block(file, start >> IN_BLOCK)
         return block[begin : block.find(b"\n", begin) + 1 or None]
 
-    def _block(self, file: Path, raw: BinaryIO, start: int) -> bytes:
+    def _block(self, file: Path, start: int) -> bytes:
         if (file, start) not in self._blocks:
             if len(self._blocks) >= N_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
-            raw.seek(start)
-            unpack, parts = zlib.decompressobj(wbits=31), []
-            while not unpack.eof and (data := raw.read(BLOCK)):
-                parts.append(unpack.decompress(data))
-            self._blocks[file, start] = b"".join(parts)
+            found = _block_at(file, start)
+            self._blocks[file, start] = found[0] if found else b""
         return self._blocks[file, start]
 
     def _index(self) -> dict[str | None, list[array[int]]]:

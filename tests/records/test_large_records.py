@@ -7,6 +7,7 @@ import pickle
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -191,6 +192,29 @@ def test_what_is_left_of_a_measured_answer_says_what_guards_ask(answer: AnswerDi
     assert [left.outcomes(delta) for delta in (0.01, DELTA_NATS)] == [answer.outcomes(d) for d in (0.01, DELTA_NATS)]
     kept = ("status", "mass", "reading", "said", "is_known", "contradiction", "k", "unlisted")
     assert [getattr(left, name) for name in kept] == [getattr(answer, name) for name in kept]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_reader_that_stops_leaves_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, packed: bool
+) -> None:
+    """An error keeps the place where it stopped, and so would keep a file."""
+    monkeypatch.setattr(directory, "PACK_FROM", 1 if packed else 1 << 40)
+    place = audited(tmp_path / "a")
+    (finding,) = load(place).findings
+    opened: list[IO[bytes]] = []
+    kept = Path.open
+
+    def followed(path: Path, *more: Any, **named: Any) -> Any:
+        opened.append(kept(path, *more, **named))
+        return opened[-1]
+
+    monkeypatch.setattr(Path, "open", followed)
+    for check in (None, finding.id):
+        answers = load(place).answers(check)
+        next(answers)
+        assert opened
+        assert all(file.closed for file in opened)
 
 
 def test_records_are_written_as_version_2_and_a_newer_one_is_refused(tmp_path: Path) -> None:
