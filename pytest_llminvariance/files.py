@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,12 +166,12 @@ def append(file: Path, data: bytes) -> None:
         DISK.close(handle)
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """Put `data` in the place of a file in one step, with the rights that the file had."""
+def write_whole(target: Path, data: bytes | Iterable[bytes]) -> None:
+    """Put `data`, whole or in parts, in the place of a file in one step, with the rights that the file had."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, _mode(target))

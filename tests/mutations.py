@@ -22,6 +22,7 @@ BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_sam
 NOISY = "test_noisy_models.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER, RESPONSIVE = "test_record_reader.py", "test_responsiveness.py"
+LARGE, PAIRS = "test_large_records.py", "test_pairs.py"
 READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
 REPLIES, REACHED, ACCURACY, SCORES = "test_replies.py", "test_reached.py", "test_accuracy.py", "test_open_scores.py"
@@ -111,7 +112,8 @@ MUTATIONS = [
              "    if False:\n        rows +=", (BOOKS,)),
     Mutation("labels not cut to the options", "questions/presentation.py", "return chosen[:k]", "return chosen", (BOOKS,)),
     Mutation("memory without the model's identity", "models/keys.py",
-             "Key(model.name, model.fingerprint, request, digest, owner_of(model))", 'Key("", "", request, digest)', (BOOKS,)),
+             "Key(name, fingerprint, request, _digest(rendered(model, request)), owner)",
+             'Key("", "", request, _digest(rendered(model, request)))', (BOOKS,)),
     Mutation("models of one name share answers", "models/keys.py",
              'None if getattr(model, "cacheable", False) else Owner(model)', "None", (CACHE,)),
     Mutation("kept answers without what is sent", "models/cache_rows.py", '"prompt": prompt or [', '"prompt": [', (CACHE,)),
@@ -139,10 +141,11 @@ MUTATIONS = [
     Mutation("distance counts arbitrary swaps", "questions/orders.py",
              "return sum(a > b for a, b in itertools.combinations(ranks, 2))",
              "return sum(rank != position for position, rank in enumerate(ranks)) // 2", (BOOKS, VACUOUS)),
-    Mutation("ties counted as flips", "measures/metrics.py", "Fraction(int(not a & b))",
-             "Fraction(int(a != b or len(a) > 1))", (METRICS, VACUOUS)),
-    Mutation("ties counted as agreement", "measures/metrics.py", "Fraction(int(not (a == b and len(a) == 1)))",
-             "Fraction(int(not a & b))", (METRICS, VACUOUS)),
+    Mutation("ties counted as flips", "measures/metrics.py", "UNKNOWN if a & b else DIFFERENT", "DIFFERENT",
+             (METRICS, VACUOUS)),
+    Mutation("ties counted as flips of pairs", "measures/metrics.py", "if not one & other", "if one != other", (PAIRS,)),
+    Mutation("ties counted as agreement", "measures/metrics.py", "UNKNOWN if a & b else DIFFERENT",
+             "SAME if a & b else DIFFERENT", (METRICS, VACUOUS)),
     Mutation("missing answers are no flips", "measures/distribution.py",
              "return self.status not in UNKNOWN_STATUSES", 'return self.status != "unparsed"', (METRICS,)),
     Mutation("what did not reach the model counts", "checks/evidence.py",
@@ -376,7 +379,16 @@ MUTATIONS = [
              (AUDIT,)),
     Mutation("record: other weights go on", "cli/auditing.py", 'record["fingerprint"] != redacted(model.fingerprint)', "False",
              (AUDIT,)),
-    Mutation("judge: missing answers left out", "records/judge.py", "    if missing:\n", "    if False:\n", (AUDIT,)),
+    Mutation("judge: missing answers left out", "records/judge.py", "    if n_found < n_wanted:\n", "    if False:\n",
+             (AUDIT,)),
+    Mutation("record: a sheet is written again as it grows", "records/sheets.py", "range(self._n_plans, len(sheet.plans))",
+             "range(len(sheet.plans))", (LARGE,)),
+    Mutation("record: packed lines are looked up in the wrong block", "records/lines.py", "yield block << IN_BLOCK | start, text",
+             "yield start, text", (LARGE,)),
+    Mutation("a kind of question taken from the one that is asked", "records/sheets.py",
+             "return {**PLAIN, **question_data(question)}", "return question_data(question)", (LARGE,)),
+    Mutation("ties of noise forgotten in what is left of an answer", "measures/distribution.py",
+             "if len(outcomes) > 1 or self.unlisted:", "if self.unlisted:", (LARGE,)),
     Mutation("judge: a chosen metric passes for a planned one", "records/judge.py", "exploratory=metric != sheet.metric",
              "exploratory=False", (AUDIT,)),
     Mutation("secrets: names before an @ stay", "records/redaction.py", """(re.compile(r"(?<=://)[^\\s/?#'\\"]*@"), f"{MASK}@"),""", "",

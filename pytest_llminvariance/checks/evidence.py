@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pytest_llminvariance.checks.properties.base import Plan
@@ -180,14 +182,45 @@ def movements(
     return moves, tuple(could_move(item.plan.question, item.stems, pairwise, samples) for item in evidence)
 
 
-def all_answers(evidence: Sequence[Evidence], metric: Metric, note: str, *, needs_response: bool) -> Answers:
-    """Return what came back where everything was asked, measured."""
-    n = len(evidence)
-    moves, could = movements(evidence, metric, 1) if needs_response else ((), ())
+def all_answers(
+    evidence: Iterable[Evidence], metric: Metric, note: str, *, needs_response: bool, light: bool = False
+) -> Answers:
+    """Return what came back where everything was asked, measured question by question; see `without_numbers` for `light`."""
+    kept: list[Evidence] = []
+    values: list[Interval] = []
+    moves: list[Interval] = []
+    could: list[Number] = []
+    for item in evidence:
+        values += measure_questions([item], metric)
+        if needs_response:
+            moved, may = movements([item], metric, 1)
+            moves += moved
+            could += may
+        kept.append(without_numbers(item) if light else item)
+    n = len(kept)
     return Answers(
-        evidence=tuple(evidence),
-        values=measure_questions(evidence, metric),
-        moves=moves,
-        could=could,
+        evidence=tuple(kept),
+        values=tuple(values),
+        moves=tuple(moves),
+        could=tuple(could),
         decision=Decision(method="exhaustive", alpha=0.0, n=n, n_planned=n, note=note),
     )
+
+
+def without_numbers(item: Evidence) -> Evidence:
+    """Return evidence that was measured with what guards and counts still need: outcomes and mass, in a tenth of the memory.
+
+    Answers to a question with scores are kept, as their expected scores are told.
+    """
+    if item.plan.question.scores is not None:
+        return item
+    answers = tuple(answer.without_numbers(item.delta_nats) for answer in item.answers)
+    marks: dict[str, str] = {"": ""}
+    sent = tuple(marks.setdefault(digest, str(len(marks))) for digest in item.sent)
+    return dataclasses.replace(item, answers=answers, sent=_shared(sent), foreign=())
+
+
+@lru_cache(maxsize=256)
+def _shared(marks: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one object for equal marks: questions that are shown in the same ways mostly have the same."""
+    return marks

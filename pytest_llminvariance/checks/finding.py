@@ -23,7 +23,7 @@ from pytest_llminvariance.measures.metrics import (
     Ends,
     Interval,
     Metric,
-    flip,
+    Pairs,
     mean_interval,
     position_bias,
     position_shares,
@@ -275,12 +275,12 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     counts = dict.fromkeys(KEPT, 0)
     for item in evidence:
         probes = [(n, item.plan.probes[n]) for n in item.counted]
-        by_presentation = {probe.presentation: n for n, probe in probes if probe.readout is None}
-        for shown, index in by_presentation.items():
-            turned = by_presentation.get(shown.replace(order=shown.order[::-1]))
+        found = {probe.presentation.parts: n for n, probe in probes if probe.readout is None}
+        for parts, index in found.items():
+            turned = found.get((parts[0][::-1], *parts[1:]))
             if turned is not None and index < turned:
                 first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
-                counts[kept(shown, first, second)] += 1
+                counts[kept(item.plan.probes[index].presentation, first, second)] += 1
     return counts if any(counts.values()) else None
 
 
@@ -290,16 +290,11 @@ def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:
         return ""
     changed = total = 0
     for item in evidence:
-        answers = item.compared
-        pairs = (
-            [(a, b) for i, a in enumerate(answers) for b in answers[i + 1 :]]
-            if metric.name == "disagreement"
-            else [(answers[0], answer) for answer in answers[1:]]
-        )
-        flips = sum(int(flip(a, b, item.delta_nats).low) for a, b in pairs) if item.reached else 0
-        same = sum(int(1 - flip(a, b, item.delta_nats).high) for a, b in pairs) if item.reached else 0
-        changed += same if metric.name == "unchanged" else flips
-        total += len(pairs)
+        count = Pairs.of if metric.name == "disagreement" else Pairs.with_first
+        pairs = count(item.compared, item.delta_nats)
+        if item.reached:
+            changed += pairs.total - pairs.may_differ if metric.name == "unchanged" else pairs.differ
+        total += pairs.total
     return f"{changed:,} of {total:,} {metric.unit}"
 
 

@@ -18,7 +18,7 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.consensus import Consensus, consensus
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Interval, mean_interval
-from pytest_llminvariance.measures.variance import Observation, VarianceShares, variance_shares
+from pytest_llminvariance.measures.variance import Observation, Variance, VarianceShares
 from pytest_llminvariance.models.protocol import AnyModel, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
@@ -131,11 +131,10 @@ def multiverse(
         )
         for (way, order, labels), row in zip(keys, rows, strict=True)
     ]  # fmt: skip
-    observed = _observations(keys, rows)
     return Multiverse(
         configurations=tuple(sorted(made, key=lambda one: (_middle(one.score), one.name))),
         measure="accuracy" if is_known else "agreement with the consensus",
-        shares=variance_shares(observed),
+        shares=_spread(keys, rows).shares(),
         consensus={question.name: one for question, one in zip(asked, agreed, strict=True)},
         prompts=len(shown),
     )
@@ -162,18 +161,20 @@ def _hit(answer: AnswerDistribution, target: int | None, delta_nats: float) -> I
     return Interval(part, part)
 
 
-def _observations(
+def _spread(
     keys: Sequence[tuple[Template, Arrangement, tuple[str, ...]]], rows: Sequence[Sequence[AnswerDistribution]]
-) -> list[Observation]:
-    """Return the probability of each question's favourite, the option that is most probable on average, under each way."""
-    found = []
+) -> Variance:
+    """Gather the probability of each question's favourite, the option that is most probable on average, under each way."""
+    found = Variance()
     for place in range(len(rows[0])):
         known = [(key, row[place]) for key, row in zip(keys, rows, strict=True) if row[place].is_known]
         totals = [math.fsum(column) for column in zip(*(answer.probabilities for _, answer in known), strict=True)]
-        found += [
-            Observation(place, (way, labels), order, answer.probabilities[totals.index(max(totals))])
-            for (way, order, labels), answer in known
-        ]
+        found.add(
+            [
+                Observation(place, (way, labels), order, answer.probabilities[totals.index(max(totals))])
+                for (way, order, labels), answer in known
+            ]
+        )
     return found
 
 

@@ -15,7 +15,9 @@ from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.measures.noise import Limits
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of the records that are written: since 2 the sheet of a check says how a question was shown, and its answers do not."""
+READABLE_VERSIONS = (1, 2)
 CERTAIN = 1e9
 """Log of the evidence where no answer to come can change the verdict: as large as JSON needs it."""
 CONTRADICTIONS = "contradictions"

@@ -125,7 +125,7 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
     try:
         resolve_readout(plan.readout, model)
         resumed = _begin(plan, directory, began)  # a model that cannot be loaded claims no directory
-        log = AnswerLog(directory, earlier=earlier_of(load(directory).answers()))
+        log = AnswerLog(directory, earlier=earlier_of(load(directory).answer_rows()))
         events = EventLog(directory / "events", "main")
         ended = _same_model(directory, model)
         events.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
@@ -158,7 +158,10 @@ def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
     repair(directory)
     known = load(directory).facts or {}
     # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
-    write_json(directory / "run.json", {**known, "settings": facts["settings"], "exit": None})
+    write_json(
+        directory / "run.json",
+        {**known, "schema_version": facts["schema_version"], "settings": facts["settings"], "exit": None},
+    )
     return True
 
 

@@ -252,7 +252,7 @@ def _flips(old: Record, old_id: str, new: Record, new_id: str) -> Flips | None:
     Raises:
         RecordError: where answers are there and damaged.
     """
-    first, second = as_written(old.answers(old_id)), as_written(new.answers(new_id))
+    first, second = as_written(old.by_place(old_id)), as_written(new.by_place(new_id))
     pairs = [
         Pair(
             answer.question_id or digest[:12],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 REFUSED = -1
@@ -45,6 +46,8 @@ class AnswerDistribution:
     """How a text was read: `en: announced label`, `unparsed: two answers`; empty for other readouts."""
     said: str = field(default="", compare=False)
     """Of an answer that says nothing: why nothing came, or the beginning of the text that names no option."""
+    _outcomes: tuple[float, frozenset[int]] | None = field(default=None, init=False, compare=False, repr=False)
+    # asked for a dozen times by what is measured and guarded
 
     @property
     def k(self) -> int:
@@ -105,6 +108,12 @@ class AnswerDistribution:
 
     def outcomes(self, delta_nats: float) -> frozenset[int]:
         """Return the contents within `delta_nats` of the top; every outcome where the answer is not known."""
+        if self._outcomes is None or self._outcomes[0] != delta_nats:
+            object.__setattr__(self, "_outcomes", _shared(delta_nats, self._within(delta_nats)))
+        assert self._outcomes is not None  # noqa: S101 - it was set
+        return self._outcomes[1]
+
+    def _within(self, delta_nats: float) -> frozenset[int]:
         if self.status == "refused":
             return frozenset({REFUSED})
         if not self.is_known:
@@ -116,6 +125,20 @@ class AnswerDistribution:
             return frozenset({REFUSED, *range(self.k)})
         reached = [_log(math.exp(weight) + self.unlisted) if self.unlisted else weight for weight in self.log_weights]
         return frozenset(index for index, weight in enumerate(reached) if top - weight <= delta_nats)
+
+    def without_numbers(self, delta_nats: float) -> AnswerDistribution:
+        """Return an answer with the same outcomes, status, mass and words, and probabilities that say nothing.
+
+        One with several outcomes stays as it is, as guards ask whether noise or what a server did not tell makes them.
+        """
+        outcomes = self.outcomes(delta_nats)
+        if self.log_weights is None or self.status != "scored":
+            return _same(self, self.reading, self.said)
+        if len(outcomes) > 1 or self.unlisted:
+            return self
+        probabilities, weights = _like(outcomes, self.k)
+        plain = AnswerDistribution(probabilities, 0.0, self.status, weights, self.mass, 0.0, self.reading, self.said)
+        return _same(plain, self.reading, self.said) if self.mass is None else plain
 
     def expected_score(self, scores: Sequence[float]) -> float | None:
         """Return the mean score over the options; `None` where no option was answered, or it is not known exactly."""
@@ -137,6 +160,24 @@ class AnswerDistribution:
     def vector(self) -> tuple[float, ...]:
         """Return probabilities with `other` last."""
         return (*self.probabilities, self.other)
+
+
+@lru_cache(maxsize=4096)
+def _shared(delta_nats: float, outcomes: frozenset[int]) -> tuple[float, frozenset[int]]:
+    """Return one object for equal outcomes: there are few, and answers are many."""
+    return delta_nats, outcomes
+
+
+@lru_cache(maxsize=4096)
+def _like(outcomes: frozenset[int], k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return probabilities and weights of an answer with these outcomes."""
+    return (1 / k,) * k, tuple(0.0 if content in outcomes else -1e9 for content in range(k))
+
+
+@lru_cache(maxsize=4096)
+def _same(answer: AnswerDistribution, _reading: str, _said: str) -> AnswerDistribution:
+    """Return one object for answers that are equal and were read in the same way."""
+    return answer
 
 
 def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[float, float]:

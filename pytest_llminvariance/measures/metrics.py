@@ -10,10 +10,12 @@ import dataclasses
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.decomposition import decomposed
@@ -46,6 +48,7 @@ class Interval:
 
 
 UNKNOWN = Interval(Fraction(0), Fraction(1))
+SAME, DIFFERENT = Interval(Fraction(0), Fraction(0)), Interval(Fraction(1), Fraction(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,40 @@ class Metric:
 def flip(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
     """Return whether two answers differ: certain where their outcome sets are disjoint."""
     a, b = one.outcomes(delta_nats), other.outcomes(delta_nats)
-    return Interval(Fraction(int(not a & b)), Fraction(int(not (a == b and len(a) == 1))))
+    return SAME if a == b and len(a) == 1 else UNKNOWN if a & b else DIFFERENT
+
+
+class Pairs(NamedTuple):
+    """How many of `total` pairs of answers differ: for certain, and at most."""
+
+    differ: int
+    may_differ: int
+    total: int
+
+    @classmethod
+    def with_first(cls, answers: Answers, delta_nats: float) -> Pairs:
+        """Count the first answer against each of the others."""
+        flips = [flip(answers[0], answer, delta_nats) for answer in answers[1:]]
+        return cls(sum(one is DIFFERENT for one in flips), sum(one is not SAME for one in flips), len(flips))
+
+    @classmethod
+    def of(cls, answers: Answers, delta_nats: float) -> Pairs:
+        """Count every pair, by what the answers may be: outcomes are few where answers are many."""
+        counts = list(Counter(answer.outcomes(delta_nats) for answer in answers).items())
+        total, differ = math.comb(len(answers), 2), 0
+        for place, (one, n) in enumerate(counts):
+            differ += n * sum(m for other, m in counts[place + 1 :] if not one & other)
+        return cls(differ, total - sum(math.comb(n, 2) for one, n in counts if len(one) == 1), total)
+
+    def without(self, others: Iterable[Pairs]) -> Pairs:
+        """Return the pairs that are in none of `others`, which are all in this."""
+        removed = list(others)
+        return Pairs(*(mine - sum(theirs) for mine, theirs in zip(self, zip(*removed, strict=True), strict=True)))
+
+    @property
+    def share(self) -> Interval:
+        """The share that differs."""
+        return Interval(Fraction(self.differ, self.total), Fraction(self.may_differ, self.total))
 
 
 def mean_interval(values: Sequence[Interval]) -> Interval:
@@ -87,12 +123,12 @@ def _mean(values: Sequence[Number]) -> Number:
 
 def _flip_rate(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     del scores
-    return mean_interval([flip(answers[0], answer, delta_nats) for answer in answers[1:]])
+    return Pairs.with_first(answers, delta_nats).share
 
 
 def _disagreement(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     del scores
-    return mean_interval([flip(a, b, delta_nats) for a, b in itertools.combinations(answers, 2)])
+    return Pairs.of(answers, delta_nats).share
 
 
 def _tv_pair(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
@@ -214,10 +250,9 @@ def excess_disagreement(samples: int) -> Metric:
     def measure(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
         del scores
         rows = [answers[start : start + samples] for start in range(0, len(answers), samples)]
-        within = mean_interval([flip(a, b, delta_nats) for row in rows for a, b in itertools.combinations(row, 2)])
-        between = mean_interval(
-            [flip(a, b, delta_nats) for p, q in itertools.combinations(rows, 2) for a in p for b in q]
-        )
+        each = [Pairs.of(row, delta_nats) for row in rows]
+        between = Pairs.of(answers, delta_nats).without(each).share
+        within = Pairs(*map(sum, zip(*each, strict=True))).share
         low, high = between.low - within.high, between.high - within.low
         return Interval(max(Fraction(-1, samples), low), min(Fraction(1), high))
 

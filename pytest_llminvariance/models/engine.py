@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from pytest_llminvariance.errors import ModelError
-from pytest_llminvariance.models.keys import Key, key_of
+from pytest_llminvariance.models.keys import Key, keys_of
 from pytest_llminvariance.models.protocol import Model, Reply, Request, StreamingModel
 from pytest_llminvariance.models.replies import checked
 
@@ -86,7 +86,7 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     Memory grows with the number of distinct requests. What was answered is remembered even if a later
     pass fails.
     """
-    keys = [key_of(model, request) for request in requests]
+    keys = keys_of(model, requests)
     _recall(model, keys, memo)
     distinct = list(dict.fromkeys(keys))
     fresh = {key: None for key in distinct if key not in memo}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from pytest_llminvariance.models.protocol import Model, Request
@@ -47,9 +47,17 @@ class Key(NamedTuple):
 
 def key_of(model: Model, request: Request) -> Key:
     """Return by what the answer of a model to a request is remembered."""
-    text = rendered(model, request)
-    digest = None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Key(model.name, model.fingerprint, request, digest, owner_of(model))
+    return keys_of(model, [request])[0]
+
+
+def keys_of(model: Model, requests: Iterable[Request]) -> list[Key]:
+    """Return by what the answers of a model to requests are remembered."""
+    name, fingerprint, owner = model.name, model.fingerprint, owner_of(model)
+    return [Key(name, fingerprint, request, _digest(rendered(model, request)), owner) for request in requests]
+
+
+def _digest(text: str | None) -> str | None:
+    return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def owner_of(model: Model) -> Owner | None:

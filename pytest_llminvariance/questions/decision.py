@@ -125,6 +125,8 @@ class DecisionQuestion(Question):
             "place": self.place,
         }
 
+    __hash__ = Question.__hash__  # else made again of every field
+
     def __repr__(self) -> str:
         more: dict[str, Any] = {
             "kind": self.kind, "descriptions": self.descriptions, "structured": self.structured,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from pytest_llminvariance.errors import UsageError
 
@@ -17,10 +18,20 @@ def identity(k: int) -> Order:
 
 def check_order(order: Sequence[int], k: int) -> Order:
     """Return `order` as a tuple, or raise where it is not a permutation of 0..k-1."""
-    numbers = [item for item in order if type(item) is int] if isinstance(order, Sequence) else []
-    if len(numbers) != k or len(order) != k or sorted(numbers) != list(range(k)):
+    if not isinstance(order, Sequence) or len(order) != k or not _is_permutation(tuple(order), tuple(map(type, order))):
         raise UsageError(f"order is {order!r}, but must hold each content index 0..{k - 1} once")
-    return tuple(order)
+    return _shared(tuple(order))
+
+
+@lru_cache(maxsize=4096)  # the same few orders for every question; `True` equals 1, so types count
+def _is_permutation(order: tuple[object, ...], types: tuple[type, ...]) -> bool:
+    return set(types) == {int} and set(order) == set(range(len(order)))
+
+
+@lru_cache(maxsize=4096)
+def _shared(order: Order) -> Order:
+    """Return one tuple for equal orders: a suite holds each of them once for every question."""
+    return order
 
 
 def inverse(order: Order) -> Order:

@@ -23,8 +23,15 @@ from pytest_llminvariance.questions.template import (
 )
 
 
+class _Hashed:
+    """The hash, which is asked for with every answer; no field, as a copy in another process has another."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
-class Presentation:
+class Presentation(_Hashed):
     """One way of showing a question, and the way back from what was shown.
 
     `order[position]` is the content shown at that position. Where more labels than options are given, the
@@ -107,6 +114,20 @@ class Presentation:
             self._as_shot(shot)
 
     @property
+    def parts(
+        self,
+    ) -> tuple[Order, Question, tuple[str, ...], Layout, Template, tuple[Question, ...], tuple[Turn, ...]]:
+        """All that makes it what it is, the order first."""
+        return self.order, self.question, self.labels, self.layout, self.template, self.shots, self.turns
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash(self.parts))
+            return self._hash
+
+    @property
     def shows_labels(self) -> bool:
         """False where options are listed without labels, so that no answer can name one."""
         return ("{label}" in self.layout.enumerator or self.template.names_ends_only) and not self.template.open
@@ -128,6 +149,25 @@ class Presentation:
         if "order" not in changes and isinstance(way, Template) and way.reverse != self.template.reverse:
             parts["order"] = self.order[::-1]
         return Presentation(**{**parts, **changes})
+
+    @property
+    def way(self) -> tuple[object, ...]:
+        """How it shows its question, which is equal for questions that are shown in the same way."""
+        return self.order, self.given_labels, self.labels, self.layout, self.template, self.shots, self.turns
+
+    def fits(self, question: Question) -> bool:
+        """Return whether another question can be shown in this way for certain."""
+        k_and_context = (len(self.order), self.question.context is None)
+        return (len(question.options), question.context is None) == k_and_context
+
+    def about(self, question: Question) -> Presentation:
+        """Return another question, which `fits`, shown in this way; nothing is checked again."""
+        made = object.__new__(Presentation)
+        set_field = object.__setattr__
+        set_field(made, "question", question)
+        for name in ("order", "labels", "layout", "template", "shots", "turns", "given_labels"):
+            set_field(made, name, getattr(self, name))
+        return made
 
     @property
     def shown_options(self) -> tuple[str, ...]:

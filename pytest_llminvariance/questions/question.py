@@ -32,8 +32,15 @@ class SkippedRows:
     """Place and reason of each that was left out."""
 
 
+class _Known:
+    """Hash and content hash: both are asked for with every answer, and neither is a field."""
+
+    __slots__ = ("_known",)
+    _known: tuple[int, str]
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
-class Question:
+class Question(_Known):
     """A stem and its options.
 
     `options` are two or more distinct, non-empty strings. `answer` is the correct option, given as its
@@ -102,8 +109,20 @@ class Question:
         Designs are drawn from this and never from the place in a list, so removing a question changes
         nothing for the others.
         """
-        content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed, *self.sent_besides]
-        return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+        return self._hashes()[1]
+
+    def __hash__(self) -> int:
+        return self._hashes()[0]
+
+    def _hashes(self) -> tuple[int, str]:
+        try:
+            return self._known
+        except AttributeError:  # at the first asking, when a question of any kind is whole
+            content = [self.stem, self.options, self.context, self.scores, self.reverse_keyed]
+            text = json.dumps([*content, *self.sent_besides], ensure_ascii=True)
+            made = hash((*content, self.id, self.answer)), hashlib.sha256(text.encode()).hexdigest()
+            object.__setattr__(self, "_known", made)
+            return made
 
     @property
     def sent_besides(self) -> tuple[object, ...]:

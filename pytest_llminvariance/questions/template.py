@@ -9,6 +9,7 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from pytest_llminvariance.errors import QuestionError, UsageError
@@ -27,6 +28,16 @@ TEMPLATE_FIELDS = ("context", "stem", "options", "labels", "first_label", "last_
 END_FIELDS = frozenset({"first_label", "last_label", "first_option", "last_option"})
 SYSTEM_FIELD = re.compile(r"\{(" + "|".join(TEMPLATE_FIELDS) + r")\}")
 """A field in a system message; other braces there are text."""
+
+
+@lru_cache(maxsize=64)  # asked for with every presentation, of which a suite has few templates
+def _parsed(text: str) -> tuple[dict[str, bool], frozenset[str]]:
+    """Return the fields of a text and whether each is a plain name; and their names."""
+    found: dict[str, bool] = {}
+    for _, name, spec, conversion in string.Formatter().parse(text):
+        if name is not None:
+            found[name] = found.get(name, True) and name.isidentifier() and not spec and not conversion
+    return found, frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +145,15 @@ class Template:
     def fields(self) -> frozenset[str]:
         """Names of the fields in `text` and `system`."""
         try:
-            parsed = list(string.Formatter().parse(self.text))
+            fields, names = _parsed(self.text)
         except ValueError as error:
             raise UsageError(
                 f"template {self.shown_name!r} cannot be read: {error}. Write {{{{ and }}}} for braces"
             ) from error
-        for _, name, spec, conversion in parsed:
-            if name is not None and (not name.isidentifier() or spec or conversion):
+        for name, is_plain in fields.items():
+            if not is_plain:
                 raise UsageError(f"template {self.shown_name!r}: the field {{{name}}} must be a plain name")
-        return frozenset(name for _, name, _, _ in parsed if name is not None) | self.system_fields
+        return names | self.system_fields
 
     @property
     def system_fields(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ when it enters a check.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +26,12 @@ from pytest_llminvariance.models.engine import Memo, Persistent
 from pytest_llminvariance.models.keys import Key, key_of
 from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request, capability_of, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.records.answers import AnswerRole, RecordedAnswer
+from pytest_llminvariance.records.answers import AnswerRole
 from pytest_llminvariance.records.redaction import redacted
-from pytest_llminvariance.records.sheets import plain_number, reply_data, sheet_data
+from pytest_llminvariance.records.sheets import SheetWriter, plain_number, reply_data, reply_from
+
+AT_ONCE = 2_000
+"""Lines that are written at once: a pass of a model has fewer, a sheet may have more."""
 
 
 class Place(NamedTuple):
@@ -52,22 +56,22 @@ class Earlier:
     """Tokens that went through the model, by check."""
 
 
-def earlier_of(answers: Iterable[RecordedAnswer]) -> Earlier:
-    """Return what the answers of an interrupted run say; a missing answer is asked again."""
+def earlier_of(answers: Iterable[Mapping[str, Any]]) -> Earlier:
+    """Return what the answers of an interrupted run say, as `answer_rows` has them; a missing answer is asked again."""
     replies: dict[str, Reply] = {}
     places: dict[str, set[Place]] = {}
     asked: set[str] = set()
     sent: Counter[str] = Counter()
     for answer in answers:
-        reply, check, role = answer.received(), answer.check, answer.role
-        entered = role == "planned" or role == "foreign"
-        if not entered or check is None or answer.place is None or reply is None or isinstance(reply, MissingReply):
+        check, role, place = answer["check"], answer["role"], answer["index"]
+        entered = role in ("planned", "foreign") and check is not None and place is not None
+        if not entered or "reply" not in answer or answer["reply"]["kind"] == "missing":
             continue
-        places.setdefault(check, set()).add(Place(role, *answer.place))
-        sent[check] += answer.sent_tokens
-        asked |= set() if answer.remembered else {check}
-        if answer.request_sha256:
-            replies[answer.request_sha256] = reply
+        places.setdefault(check, set()).add(Place(role, *place))
+        sent[check] += answer["sent_tokens"]
+        asked |= set() if answer["remembered"] else {check}
+        if answer["request_sha256"]:
+            replies[answer["request_sha256"]] = reply_from(answer["reply"], answer["prompt_sha256"], answer["tokens"])
     return Earlier(replies, {check: frozenset(found) for check, found in places.items()}, frozenset(asked), sent)
 
 
@@ -85,6 +89,8 @@ class AnswerLog:
         self._check: str | None = None
         self._sheet: Sheet | None = None
         self._model: Model | None = None
+        self._lines = SheetWriter()
+        self._n_expected = 0
         self._expected: dict[Request, list[Place]] = {}
         self._written: set[Place] = set()
         self._counted = 0
@@ -95,6 +101,7 @@ class AnswerLog:
     def begin(self, check: str) -> None:
         """Attribute what follows to a check."""
         self._check, self._sheet, self._model, self._expected = check, None, None, {}
+        self._lines, self._n_expected = SheetWriter(), 0
         self._written = set(self._earlier.places.get(check, ()))
 
     def end(self) -> None:
@@ -116,15 +123,13 @@ class AnswerLog:
         """Write down what is about to be asked; a later sheet of the same check holds the earlier one's plans first."""
         self._sheet, self._model = sheet, model
         self._counted = _sent(model)
-        self._expected = {}
-        for number in range(len(sheet.plans)):
+        for number in range(self._n_expected, len(sheet.plans)):
             for index, request in enumerate(sheet.planned(number)):
                 self._expected.setdefault(request, []).append(Place("planned", number, index))
             for index, request in enumerate(sheet.foreign_requests(number)):
                 self._expected.setdefault(request, []).append(Place("foreign", number, index))
-        data = sheet_data(sheet)
-        data["model"], data["fingerprint"] = redacted(sheet.model), redacted(sheet.fingerprint)
-        self._append(self._sheets, [{"check": self._check, **data}])
+        self._n_expected = len(sheet.plans)
+        self._append(self._sheets, ({"check": self._check, **line} for line in self._lines.lines(sheet)))
 
     def answered(self, items: Mapping[Key, Reply]) -> None:
         """Write answers down that the model has just given."""
@@ -148,11 +153,13 @@ class AnswerLog:
             return
         lines = []
         for number, row in enumerate(rows, start=first):
-            for index, reply in enumerate(row):
-                place = Place(role, number, index)
+            places = [Place(role, number, index) for index in range(len(row))]
+            if remembered and self._written.issuperset(places):
+                continue
+            requests = sheet.foreign_requests(number) if role == "foreign" else sheet.planned(number)
+            for place, request, reply in zip(places, requests, row, strict=True):
                 if not remembered or place not in self._written:
-                    key = key_of(model, _request(sheet, place))
-                    lines.append(self._line(place, key, reply, remembered=remembered))
+                    lines.append(self._line(place, key_of(model, request), reply, remembered=remembered))
         self._append(self._answers, lines)
 
     def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
@@ -166,14 +173,14 @@ class AnswerLog:
             lines.append(self._line(Place("sentinel", 0, number), key, reply, remembered=False))
         self._append(self._answers, lines)
 
-    def _append(self, file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    def _append(self, file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
         """Write lines down; after the first that cannot be none is written, and `trouble` says why."""
-        if not lines or self.trouble:
-            return
-        try:
-            append(file, b"".join(map(json_line, lines)))
-        except OSError as error:
-            self.trouble = str(error)
+        waiting = map(json_line, lines)
+        while not self.trouble and (data := b"".join(itertools.islice(waiting, AT_ONCE))):
+            try:
+                append(file, data)
+            except OSError as error:
+                self.trouble = str(error)
 
     def recall(self, key: Key) -> Reply | None:
         """Return what an interrupted run was answered, or `None`."""
@@ -188,13 +195,9 @@ class AnswerLog:
         return self._counted - before
 
     def _line(self, place: Place | None, key: Key, reply: Reply, *, remembered: bool) -> dict[str, Any]:
-        request = key.request
-        shown = request.presentation
-        readout, delta = self._way(place, request)
-        answer = read_reply(reply, shown, readout)
-        digest = row_key(key.fingerprint, request, key.prompt)
         if place is not None:
             self._written.add(place)
+        digest = row_key(key.fingerprint, key.request, key.prompt)
         data = reply_data(reply)
         if isinstance(reply, MissingReply):
             data["reason"] = redacted(reply.reason)
@@ -202,24 +205,26 @@ class AnswerLog:
             "check": self._check,
             "role": "search" if place is None else place.role,
             "index": None if place is None else [place.question, place.presentation],
-            **described(shown, answer, readout, delta),
             "prompt_sha256": getattr(reply, "sent_sha256", None) or None,
             "request_sha256": None if digest is None else digest.hex(),
             "reply": data,
             "tokens": getattr(reply, "n_tokens", 0),
-            "sent_tokens": 0,
-            "remembered": remembered,
-            "model": self._mask(key.name),
-            "fingerprint": self._mask(key.fingerprint),
+            **({"remembered": True} if remembered else {}),
+            **({} if place is not None and place.role in ("planned", "foreign") else self._alone(key, reply)),
         }
 
-    def _way(self, place: Place | None, request: Request) -> tuple[str, float]:
+    def _alone(self, key: Key, reply: Reply) -> dict[str, Any]:
+        """Return what no sheet says of an answer that has no place in one."""
+        shown = key.request.presentation
+        readout, delta = self._way(key.request)
+        said = described(shown, read_reply(reply, shown, readout), readout, delta)
+        return {**said, "model": self._mask(key.name), "fingerprint": self._mask(key.fingerprint)}
+
+    def _way(self, request: Request) -> tuple[str, float]:
         """Return how an answer is read, and below what difference it is a tie."""
         sheet = self._sheet
         if sheet is None:
             return request.capability, DELTA_NATS
-        if place is not None and place.role == "planned":
-            return sheet.plans[place.question].probes[place.presentation].readout or sheet.readout, sheet.delta_nats
         same = capability_of(sheet.readout) == request.capability
         return sheet.readout if same else request.capability, sheet.delta_nats
 
@@ -275,11 +280,6 @@ class RecordedMemo(MutableMapping[Key, Reply]):
 
     def __len__(self) -> int:
         return len({**self._recalled, **dict.fromkeys(self.inner)})
-
-
-def _request(sheet: Sheet, place: Place) -> Request:
-    rows = sheet.foreign_requests(place.question) if place.role == "foreign" else sheet.planned(place.question)
-    return rows[place.presentation]
 
 
 def _sent(model: Model | None) -> int:

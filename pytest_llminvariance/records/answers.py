@@ -1,20 +1,31 @@
-"""Answers of a run directory, read line by line: what was answered to each presentation, by content."""
+"""Answers of a run directory, read line by line: what was answered to each presentation, by content.
+
+A line that has a place in a sheet says what came back, and its sheet how the question was shown. Others, and those of
+records of before, say both.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
+from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import from_plain
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.measures.distribution import AnswerDistribution, AnswerStatus
-from pytest_llminvariance.models.protocol import Reply
-from pytest_llminvariance.records.lines import Line, line_files, lines_of, read_line
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.protocol import Reply, sent_digest
+from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.template import Layout
+from pytest_llminvariance.records.lines import Line, LinesByCheck, line_files, place_of, read_line
 from pytest_llminvariance.records.shapes import check_shape, with_defaults
-from pytest_llminvariance.records.sheets import reply_from
+from pytest_llminvariance.records.sheets import reply_from, sheet_from
 
 AnswerRole = Literal["planned", "foreign", "sentinel", "search"]
 
@@ -48,8 +59,10 @@ class RecordedAnswer:
     status: AnswerStatus
     outcomes: tuple[int, ...]
     """Contents that may have been meant, ascending; -1 is a refusal."""
-    shown_sha256: str | None = None
-    """Hash of the messages as rendered, before a model's own chat template; `None` in records of before it was told."""
+    told_sha256: str | None = None
+    """`shown_sha256` as the line says it."""
+    shown: Presentation | None = field(default=None, compare=False, repr=False)
+    """What was shown, where the sheet says it and not the line."""
     prompt_sha256: str | None = field(default=None, compare=False)
     request_sha256: str | None = field(default=None, compare=False)
     reply: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
@@ -57,6 +70,11 @@ class RecordedAnswer:
     tokens: int = field(default=0, compare=False)
     sent_tokens: int = field(default=0, compare=False)
     remembered: bool = field(default=False, compare=False)
+
+    @property
+    def shown_sha256(self) -> str | None:
+        """Hash of the messages as rendered, before a model's own chat template; `None` in records of before it was told."""
+        return self.told_sha256 if self.shown is None else sent_digest(self.shown.render())
 
     def distribution(self) -> AnswerDistribution:
         """Return the answer with the outcomes that it was recorded with."""
@@ -70,8 +88,8 @@ class RecordedAnswer:
         return None if self.reply is None else reply_from(self.reply, self.prompt_sha256, self.tokens)
 
 
-def answer_in(line: Line) -> RecordedAnswer | None:
-    """Return the answer in a line; `None` for a last one that a crash cut off.
+def row_in(line: Line) -> dict[str, Any] | None:
+    """Return what a line says, with what it may leave out; `None` for a last one that a crash cut off.
 
     Raises:
         RecordError: where it is damaged, or no answer.
@@ -79,9 +97,155 @@ def answer_in(line: Line) -> RecordedAnswer | None:
     row = read_line(line)
     if row is None:
         return None
-    at = f"{line.at} is no answer"
-    check_shape("answer", row, at)
-    return _answer(with_defaults("answer", row), at)
+    check_shape("answer", row, f"{line.at} is no answer")
+    return with_defaults("answer", row)
+
+
+def reply_in(line: Line) -> Reply | None:
+    """Return what came back; `None` where a line does not say it.
+
+    Raises:
+        RecordError: where it is damaged, or no answer.
+    """
+    row = row_in(line)
+    return None if row is None or "reply" not in row else reply_from(row["reply"], row["prompt_sha256"], row["tokens"])
+
+
+class StoredAnswers(Sequence[RecordedAnswer]):
+    """The answers of a record. They stay on the disk: each is read when it is asked for, with what its sheet says.
+
+    Raises:
+        RecordError: when one is read whose line is damaged, or is no answer.
+    """
+
+    def __init__(self, lines: LinesByCheck, sheets: LinesByCheck, *, readable: bool = False) -> None:
+        self.lines = lines
+        self._sheet = lru_cache(maxsize=2)(lambda check: sheet_in(sheets, check))
+        self._left_out: set[tuple[Path, int]] = set()
+        if readable:
+            lines.is_lenient = sheets.is_lenient = True
+            self._left_out.update((line.file, line.number) for line in lines.of() if not self._can_read(line))
+
+    def _can_read(self, line: Line) -> bool:
+        try:
+            row = row_in(line)
+            if row is not None and "answer" in row:
+                _whole_answer(row, line.at)
+            elif row is not None:
+                _shown(row, self._sheet(row["check"]), line.at)
+        except RecordError:
+            return False
+        return row is not None
+
+    @property
+    def damaged(self) -> int:
+        """How many lines are left out where only what is `readable` counts."""
+        return len(self._left_out) + self.lines.n_unread
+
+    def sheet(self, check: str) -> Sheet | None:
+        """Return what a check asked; `None` where the record does not hold it."""
+        return self._sheet(check)
+
+    def of(self, check: str | None = None) -> Iterator[RecordedAnswer]:
+        """Yield the answers of one check; without one, all."""
+        return self.read(self.lines.of(check))
+
+    def read(self, lines: Iterable[Line]) -> Iterator[RecordedAnswer]:
+        """Yield the answers in lines."""
+        for line in lines:
+            if (line.file, line.number) not in self._left_out and (answer := self._answer(line)) is not None:
+                yield answer
+
+    def __iter__(self) -> Iterator[RecordedAnswer]:
+        return self.of()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @overload
+    def __getitem__(self, place: int) -> RecordedAnswer: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[RecordedAnswer]: ...
+    def __getitem__(self, place: int | slice) -> RecordedAnswer | Sequence[RecordedAnswer]:
+        return tuple(self)[place]
+
+    def _answer(self, line: Line) -> RecordedAnswer | None:
+        row = row_in(line)
+        if row is None:
+            return None
+        at = f"{line.at} is no answer"
+        return _whole_answer(row, at) if "answer" in row else _answer_of_sheet(row, self._sheet(row["check"]), at)
+
+
+class ByPlace:
+    """Where the answers of one check stand in a record, by role, question and presentation; the last of a place counts."""
+
+    def __init__(self, answers: StoredAnswers, check: str) -> None:
+        self._answers, self._check = answers, check
+        self._places: dict[tuple[str, int], array[int]] = {}  # presentations, each before the number of its line
+        self._unplaced: list[int] = []
+        for number, line in enumerate(answers.lines.of(check)):
+            place = place_of(line)
+            if place is None:
+                self._unplaced.append(number)
+            else:
+                self._places.setdefault(place[:2], array("L")).extend((place[2], number))
+
+    def unplaced(self) -> Iterator[RecordedAnswer]:
+        """Yield the answers of the check that do not say their place."""
+        return self._answers.read(self._answers.lines.at(self._check, self._unplaced))
+
+    def known(self, role: AnswerRole, question: int) -> Sequence[int]:
+        """Return the presentations of a question that have an answer, ascending."""
+        return sorted(set(self._places.get((role, question), ())[::2]))
+
+    def replies(self, role: AnswerRole, question: int) -> dict[int, Reply]:
+        """Return what came back, by presentation."""
+        found = self._lines(role, question)
+        return {place: reply for place, line in found if (reply := reply_in(line)) is not None}
+
+    def questions(self, role: AnswerRole) -> list[int]:
+        """Return the numbers of the questions that have answers of a role, ascending."""
+        return sorted(question for known, question in self._places if known == role)
+
+    def answers(self, role: AnswerRole, question: int, only: int | None = None) -> list[RecordedAnswer]:
+        """Return the answers to the presentations of a question, or to one of them."""
+        return list(self._answers.read(line for _, line in self._lines(role, question, only)))
+
+    def _lines(self, role: AnswerRole, question: int, only: int | None = None) -> Iterator[tuple[int, Line]]:
+        found = self._places.get((role, question), ())
+        places = dict(zip(found[::2], found[1::2], strict=True))
+        known = sorted(places) if only is None else [only] if only in places else []
+        return zip(known, self._answers.lines.at(self._check, map(places.__getitem__, known)), strict=True)
+
+
+def sheet_in(lines: LinesByCheck, check: str | None) -> Sheet | None:
+    """Return what a check asked; `None` where the record does not hold it.
+
+    Raises:
+        RecordError: where a line is damaged.
+    """
+    last: Line | None = None
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal last
+        for last in lines.of(check) if check is not None else ():
+            if (row := read_line(last)) is not None:
+                check_shape("sheet", row, last.at)
+                yield row
+
+    try:
+        return sheet_from(rows())
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        at = "" if last is None else last.at
+        raise RecordError(f"{at} is no sheet: {type(error).__name__}: {error}") from error
+
+
+def stored_answers(place: Path, *, readable: bool = False) -> StoredAnswers:
+    """Return the answers of a run directory, or of a file of them beside its sheets."""
+    files = [place] if place.is_file() else line_files(place, "answers")
+    folder = place.parent if place.is_file() else place
+    return StoredAnswers(LinesByCheck(files), LinesByCheck(line_files(folder, "sheets")), readable=readable)
 
 
 def read_answers(place: Path) -> tuple[RecordedAnswer, ...]:
@@ -90,8 +254,8 @@ def read_answers(place: Path) -> tuple[RecordedAnswer, ...]:
     Raises:
         RecordError: where there are none, or a line is damaged.
     """
-    files = [place] if place.is_file() else line_files(place, "answers")
-    found = [answer for line in lines_of(files) if (answer := answer_in(line)) is not None]
+    stored = stored_answers(place)
+    files, found = stored.lines.files, list(stored)
     if not files:
         raise RecordError(
             f"{place / 'answers.jsonl'} is not there, so answers of that run are not known. "
@@ -102,31 +266,26 @@ def read_answers(place: Path) -> tuple[RecordedAnswer, ...]:
     return tuple(found)
 
 
-def readable_answers(directory: Path) -> tuple[list[RecordedAnswer], tuple[str, ...]]:
+def readable_answers(directory: Path) -> tuple[StoredAnswers, tuple[str, ...]]:
     """Return what can be read of a run's answers, and notes on what cannot: for reports, which decide nothing."""
-    answers, damaged = [], 0
-    for line in lines_of(line_files(directory, "answers")):
-        try:
-            answer = answer_in(line)
-        except RecordError:
-            answer = None
-        if answer is not None:
-            answers.append(answer)
-        damaged += answer is None
+    answers = stored_answers(directory, readable=True)
+    damaged = answers.damaged
     if not answers and not damaged:
-        return [], ("There are no recorded answers: patterns and answers by order cannot be shown.",)
+        return answers, ("There are no recorded answers: patterns and answers by order cannot be shown.",)
     said = f"{damaged:,} unreadable line{'s' * (damaged > 1)} of answers.jsonl left out."
     return answers, (said,) if damaged else ()
 
 
-def as_written(answers: Iterable[RecordedAnswer]) -> Mapping[str, RecordedAnswer]:
+def as_written(found: ByPlace) -> Mapping[str, RecordedAnswer]:
     """Return the answers of a check to its questions as written, by content hash."""
-    found: dict[str, RecordedAnswer] = {}
-    for answer in answers:
-        first = answer.place[1] == 0 if answer.place is not None else answer.order == tuple(range(len(answer.order)))
-        if answer.role == "planned" and first:
-            found.setdefault(answer.question, answer)
-    return found
+    answers: dict[str, RecordedAnswer] = {}
+    for question in found.questions("planned"):
+        for answer in found.answers("planned", question, only=0):
+            answers.setdefault(answer.question, answer)
+    for answer in found.unplaced():
+        if answer.role == "planned" and answer.order == tuple(range(len(answer.order))):
+            answers.setdefault(answer.question, answer)
+    return answers
 
 
 def layout_text(layout: Mapping[str, Any] | None) -> str:
@@ -134,11 +293,62 @@ def layout_text(layout: Mapping[str, Any] | None) -> str:
     return "" if layout is None else json.dumps(layout, sort_keys=True)
 
 
-def _answer(row: Mapping[str, Any], at: str) -> RecordedAnswer:
+@lru_cache(maxsize=64)
+def _told(layout: Layout) -> str:
+    return layout_text(dataclasses.asdict(layout))
+
+
+def _shown(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> tuple[Presentation, str]:
+    """Return what the sheet says was shown for an answer, and how it is read.
+
+    Raises:
+        RecordError: where the sheet does not ask for it, or not like this.
+    """
+    number, index = row["index"]
+    try:
+        if sheet is None:
+            raise IndexError("it is not there")
+        plan = sheet.plans[number]
+        if row["role"] == "planned":
+            probe = plan.probes[index]
+            shown, readout = probe.presentation, probe.readout or sheet.readout
+        else:
+            shown, readout = sheet.foreign[number][index // len(plan.probes[: sheet.samples])], sheet.readout
+    except IndexError as error:
+        raise RecordError(f"{at} that the sheet of its check asks for: {error}") from error
+    values = row["reply"].get("logprobs_nats")
+    if values is not None and len(values) != len(shown.order):
+        raise RecordError(f"{at} to a question of {len(shown.order)} options: it has {len(values)} values")
+    return shown, readout
+
+
+def _answer_of_sheet(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> RecordedAnswer:
+    """Return the answer of a line that leaves to the sheet of its check how the question was shown."""
+    shown, readout = _shown(row, sheet, at)
+    assert sheet is not None  # noqa: S101 - else nothing would be shown
+    answer = read_reply(reply_from(row["reply"], row["prompt_sha256"], row["tokens"]), shown, readout)
+    question = shown.question
+    return RecordedAnswer(
+        check=row["check"], role=row["role"], place=tuple(row["index"]), question=question.content_hash, question_id=question.id,
+        stem=question.stem, options=question.options, correct=question.answer, order=shown.order, labels=shown.labels,
+        template=shown.template.shown_name, layout=_told(shown.layout), readout=readout, model=sheet.model,
+        fingerprint=sheet.fingerprint, probabilities=answer.probabilities, other=answer.other, status=answer.status,
+        outcomes=tuple(sorted(answer.outcomes(sheet.delta_nats))), shown=shown, prompt_sha256=row["prompt_sha256"],
+        request_sha256=row["request_sha256"], reply=row["reply"], tokens=row["tokens"], sent_tokens=row["sent_tokens"],
+        remembered=row["remembered"],
+    )  # fmt: skip
+
+
+def _whole_answer(row: Mapping[str, Any], at: str) -> RecordedAnswer:
     for name, value, words in _senseless(row):
         raise RecordError(f"{at}: {name} is {value!r:.80}, but must be {words}")
     answer = row["answer"]
-    parts = {"place": row["index"], "layout": layout_text(row["layout"]), "outcomes": sorted(answer["outcomes"])}
+    parts = {
+        "place": row["index"],
+        "told_sha256": row["shown_sha256"],
+        "layout": layout_text(row["layout"]),
+        "outcomes": sorted(answer["outcomes"]),
+    }
     return from_plain(RecordedAnswer, {**row, **answer, **parts})
 
 

@@ -22,7 +22,7 @@ from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import encoded, write_whole
 from pytest_llminvariance.records.events import read_records, unfinished
-from pytest_llminvariance.records.lines import PARTS, line_files, lines_of, read_line
+from pytest_llminvariance.records.lines import PACK_FROM, PACKED, PARTS, line_files, lines_of, packed, read_line
 from pytest_llminvariance.records.redaction import redacted_data
 from pytest_llminvariance.records.shapes import read_json
 
@@ -78,8 +78,9 @@ def _is_ours(path: Path) -> bool:
     """Return whether a file belongs to a record, or was made from one by a report."""
     if path.is_dir():
         return path.name == EVENTS and all(part.suffix == ".jsonl" for part in path.iterdir())
-    head = path.stem.partition("-")[0]
-    return path.name in (FINDINGS, RUN, "report.html", "report.md") or (path.suffix == ".jsonl" and head in PARTS)
+    head = path.name.partition(".")[0].partition("-")[0]
+    is_part = path.name.endswith((".jsonl", PACKED)) and head in PARTS
+    return path.name in (FINDINGS, RUN, "report.html", "report.md") or is_part
 
 
 def run_facts(
@@ -209,7 +210,7 @@ def repair(directory: Path) -> None:
     ended = read_json(directory / RUN).get("exit") is not None
     files = [*(directory / EVENTS).glob("*.jsonl"), *(file for kind in PARTS for file in line_files(directory, kind))]
     for file in files:
-        if not (data := file.read_bytes()).endswith(b"\n"):
+        if not file.name.endswith(PACKED) and not (data := file.read_bytes()).endswith(b"\n"):
             with file.open("r+b") as out:
                 out.truncate(data.rfind(b"\n") + 1)
     if not ended:
@@ -217,12 +218,16 @@ def repair(directory: Path) -> None:
 
 
 def _fold(directory: Path) -> None:
-    """Put the lines of all workers into one file, and their own away."""
+    """Put the lines of all workers into one file, packed where it is large, and their own away."""
     for kind in PARTS:
         files, main = line_files(directory, kind), directory / f"{kind}.jsonl"
+        is_large = sum(file.stat().st_size for file in files) >= PACK_FROM
+        is_packed = any(file.name.endswith(PACKED) for file in files)
+        main = directory / f"{kind}{PACKED}" if is_large or is_packed else main
         if any(file != main for file in files):
-            whole = [one.text for one in lines_of(files) if one.text.endswith(b"\n") or read_line(one) is not None]
-            write_whole(main, b"".join(text.rstrip(b"\n") + b"\n" for text in whole))
+            whole = (one.text for one in lines_of(files) if one.text.endswith(b"\n") or read_line(one) is not None)
+            lines = (text.rstrip(b"\n") + b"\n" for text in whole)
+            write_whole(main, packed(lines) if main.name.endswith(PACKED) else lines)
         for file in files:
             if file != main:
                 file.unlink()

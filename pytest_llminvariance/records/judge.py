@@ -24,7 +24,7 @@ from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric
 from pytest_llminvariance.measures.noise import Noise, Replicates, limits
-from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.records.answers import AnswerRole, ByPlace
 from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.records.redaction import without_secrets
 
@@ -146,10 +146,6 @@ def _judge(record: Record, stored: StoredFinding, changes: Changes) -> Rejudged:
 
 
 def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fraction, metric: str) -> Finding:
-    numbers = range(len(sheet.plans))
-    found = _received(record, stored.id)
-    planned = _rows(found, "planned", [len(plan.probes) for plan in sheet.plans])
-    foreign = _rows(found, "foreign", [len(sheet.foreign_requests(number)) for number in numbers])
     try:
         chosen = metric_for(
             metric, sheet.property, [plan.question for plan in sheet.plans], sheet.samples, stored.claim
@@ -157,14 +153,17 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
         check_plans(chosen, sheet.plans)
     except UsageError as error:
         raise ThinRecordError(str(error)) from error
-    evidence = [read(sheet, number, planned[number], foreign[number]) for number in numbers]
+    evidence = _recorded(record.by_place(stored.id), sheet)
     decision = stored.decision
     if decision is None:
         raise ThinRecordError("how it was decided is not in the record")
     if decision.method == "sequential":
         answers = _stopped(stored, decision, evidence, sheet, chosen, tolerance)
     else:
-        everything = all_answers(evidence[: decision.n], chosen, "", needs_response=sheet.property.needs_response)
+        counted = itertools.islice(evidence, decision.n)
+        everything = all_answers(
+            counted, chosen, "", needs_response=sheet.property.needs_response, light=not chosen.own
+        )
         answers = replace(everything, decision=decision)
     guards = tuple(guard for guard in stored.guards if guard.name in OF_ENGINE)
     answers = replace(answers, runtime=guards, noise=_noise(stored))
@@ -183,7 +182,7 @@ def _noise(stored: StoredFinding) -> Noise | None:
 class _Recorded:
     """Gives evidence in the order in which it was asked."""
 
-    left: list[Evidence]
+    left: Iterator[Evidence]
     problem: str
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
@@ -192,16 +191,16 @@ class _Recorded:
         Raises:
             ThinRecordError: where the record has no more.
         """
-        if len(self.left) < len(plans):
+        found = list(itertools.islice(self.left, len(plans)))
+        if len(found) < len(plans):
             raise ThinRecordError(self.problem)
-        found, self.left = self.left[: len(plans)], self.left[len(plans) :]
         return found
 
 
 def _stopped(
     stored: StoredFinding,
     decision: Decision,
-    evidence: list[Evidence],
+    evidence: Iterator[Evidence],
     sheet: Sheet,
     metric: Metric,
     tolerance: Fraction,
@@ -216,7 +215,7 @@ def _stopped(
     n = decision.n_planned
     source = _Recorded(
         evidence,
-        f"asking stopped after {len(evidence):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
+        f"asking stopped after {len(sheet.plans):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
         "run it again with that tolerance",
     )
     noise, asked = _noise(stored), stored.questions_planned
@@ -231,30 +230,36 @@ def _stopped(
     return rule.run((plan,) for plan in plans)
 
 
-def _received(record: Record, check: str) -> dict[tuple[str, int, int], Reply]:
-    """Return the replies of a check by role, question and presentation."""
-    found: dict[tuple[str, int, int], Reply] = {}
-    for answer in record.answers(check):
-        reply = answer.received()
-        if answer.place is not None and reply is not None:
-            found[answer.role, *answer.place] = reply
-    return found
-
-
-def _rows(found: Mapping[tuple[str, int, int], Reply], role: str, shape: list[int]) -> list[list[Reply]]:
-    """Return replies by question and presentation.
+def _recorded(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:
+    """Return the evidence of a check, question by question.
 
     Raises:
-        ThinRecordError: where some are not in the record.
+        ThinRecordError: where some answers are not in the record.
     """
-    wanted = [[(role, number, index) for index in range(n)] for number, n in enumerate(shape)]
-    missing = sum(place not in found for row in wanted for place in row)
-    if missing:
-        whole = sum(shape)
-        raise ThinRecordError(
-            f"{whole - missing:,} of {whole:,} {role} answers are in the record; run it again to have all"
-        )
-    return [[found[place] for place in row] for row in wanted]
+    shapes: dict[AnswerRole, list[int]] = {
+        "planned": [len(plan.probes) for plan in sheet.plans],
+        "foreign": [len(shown) * min(sheet.samples, n) for shown, n in _foreign(sheet)],
+    }
+    for role, shape in shapes.items():
+        _refuse_missing(role, sum(shape), sum(len(found.known(role, number)) for number in range(len(shape))))
+    for number in range(len(sheet.plans)):
+        rows = {role: found.replies(role, number) for role in shapes}
+        for role, shape in shapes.items():
+            if any(index not in rows[role] for index in range(shape[number])):
+                whole = sum(len(found.replies(role, index)) for index in range(len(shape)))
+                _refuse_missing(role, sum(shape), whole)
+        planned, foreign = ([rows[role][index] for index in range(shape[number])] for role, shape in shapes.items())
+        yield read(sheet, number, planned, foreign)
+
+
+def _foreign(sheet: Sheet) -> Iterator[tuple[Sequence[object], int]]:
+    shown = sheet.foreign or ((),) * len(sheet.plans)
+    return ((one, len(plan.probes)) for one, plan in zip(shown, sheet.plans, strict=True))
+
+
+def _refuse_missing(role: str, n_wanted: int, n_found: int) -> None:
+    if n_found < n_wanted:
+        raise ThinRecordError(f"{n_found:,} of {n_wanted:,} {role} answers are in the record; run it again to have all")
 
 
 def _row(stored: StoredFinding, finding: Finding) -> StoredFinding:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import io
+import itertools
 import json
 import re
+import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.records.shapes import no_constant
 
 PARTS = ("answers", "sheets")
-"""Files with one line each; a worker's own is `answers-gw0.jsonl`."""
-CHECK = re.compile(rb'\{"check": (?:"([^"\\]*)"|null), ')
-"""How a line begins that names its check; `json` reads what begins in another way."""
+"""Files with one line each; a worker's own is `answers-gw0.jsonl`, and a large one is packed when its run ends."""
+CHECK = re.compile(rb'\{"check": (?:"([^"\\]*)"|null), (?:"role": "([a-z]+)", "index": \[(\d+), (\d+)\], )?')
+"""How a line begins that names its check, and the place of an answer; `json` reads what begins in another way."""
+PACKED = ".jsonl.gz"
+PACK_FROM, BLOCK = 1 << 20, 1 << 18
+"""Bytes from which lines are packed, and lines of about how many bytes are packed together, so that each can be found."""
+N_BLOCKS = 16
+"""Blocks that are kept unpacked while lines are looked up."""
+DECODER = json.JSONDecoder(parse_constant=no_constant)
+AT_ONCE = 128
+"""Lines that are looked up at once."""
+IN_BLOCK = 32
+"""Bits of a place in a packed file that say where in its block a line begins."""
 
 
 def line_files(directory: Path, kind: str) -> list[Path]:
-    """Return the files of one kind that are there: the main process's, and those of workers."""
-    files = [directory / f"{kind}.jsonl", *sorted(directory.glob(f"{kind}-*.jsonl"))]
+    """Return the files of one kind that are there: packed, the main process's, and those of workers."""
+    files = [directory / f"{kind}{PACKED}", directory / f"{kind}.jsonl", *sorted(directory.glob(f"{kind}-*.jsonl"))]
     return [file for file in files if file.is_file()]
 
 
@@ -31,7 +46,7 @@ class Line(NamedTuple):
     number: int
     """From 1."""
     start: int
-    """Where it begins, in bytes."""
+    """Where it begins: bytes, or in a packed file its block and bytes within it."""
     text: bytes
 
     @property
@@ -40,19 +55,84 @@ class Line(NamedTuple):
         return f"{self.file}, line {self.number}"
 
 
+def packed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines as blocks of a gzip file."""
+    block: list[bytes] = []
+    size = 0
+    for line in lines:
+        block.append(line)
+        size += len(line)
+        if size >= BLOCK:
+            yield gzip.compress(b"".join(block), 6, mtime=0)
+            block, size = [], 0
+    if block:
+        yield gzip.compress(b"".join(block), 6, mtime=0)
+
+
+# No file is open while a line is looked at: a reader that ends in an error, which keeps the place where it stopped, leaves none.
+
+
+def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the blocks of a packed file, and where each begins."""
+    start = 0
+    while found := _block_at(file, start):
+        yield start, found[0]
+        start += found[1]
+
+
+def _block_at(file: Path, start: int) -> tuple[bytes, int] | None:
+    """Return a block of a packed file, and its size as packed; `None` at the end."""
+    unpack, parts, size = zlib.decompressobj(wbits=31), [], 0
+    with file.open("rb") as raw:
+        raw.seek(start)
+        try:
+            while not unpack.eof and (data := raw.read(BLOCK)):
+                size += len(data)
+                parts.append(unpack.decompress(data))
+        except zlib.error as error:
+            raise _damaged(file, str(error)) from error
+    if size and not unpack.eof:
+        raise _damaged(file, "it ends in the middle")
+    return (b"".join(parts), size - len(unpack.unused_data)) if size else None
+
+
+def _damaged(file: Path, why: str) -> RecordError:
+    return RecordError(f"{file} is damaged: {why}. Run the checks again")
+
+
+def _texts(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file, and where each begins."""
+    if not file.name.endswith(PACKED):
+        start = 0
+        while texts := _texts_at(file, start):
+            for text in texts:
+                yield start, text
+                start += len(text)
+        return
+    for block, data in _blocks(file):
+        start = 0
+        for text in io.BytesIO(data):
+            yield block << IN_BLOCK | start, text
+            start += len(text)
+
+
+def _texts_at(file: Path, start: int) -> list[bytes]:
+    """Return some of the lines of a plain file; none at the end."""
+    with file.open("rb") as raw:
+        raw.seek(start)
+        return raw.readlines(BLOCK)
+
+
 def lines_of(files: Sequence[Path]) -> Iterator[Line]:
     """Yield the lines of files; what stands in several, as while they are being put together, once."""
     seen: set[int] = set()
     for file in files:
-        start = 0
-        with file.open("rb") as lines:
-            for number, text in enumerate(lines, start=1):
-                known = len(files) > 1 and hash(text) in seen
-                if text.strip() and not known:
-                    yield Line(file, number, start, text)
-                if len(files) > 1:
-                    seen.add(hash(text))
-                start += len(text)
+        for number, (start, text) in enumerate(_texts(file), start=1):
+            known = len(files) > 1 and hash(text) in seen
+            if text.strip() and not known:
+                yield Line(file, number, start, text)
+            if len(files) > 1:
+                seen.add(hash(text))
 
 
 class LinesByCheck:
@@ -60,7 +140,12 @@ class LinesByCheck:
 
     def __init__(self, files: Sequence[Path] = ()) -> None:
         self.files = list(files)
+        self.is_lenient = False
+        """Whether what cannot be read is left out and counted; else it is refused."""
+        self.n_unread = 0
+        """Files whose rest was left out."""
         self._places: dict[str | None, list[array[int]]] | None = None
+        self._blocks: dict[tuple[Path, int], bytes] = {}
 
     def count(self, check: str | None = None) -> int:
         """Return how many lines a check has; without one, how many there are."""
@@ -69,20 +154,65 @@ class LinesByCheck:
 
     def of(self, check: str | None = None) -> Iterator[Line]:
         """Yield the lines of one check; without one, all."""
-        if check is None:
-            yield from lines_of(self.files)
+        if check is not None:
+            yield from self.at(check, range(self.count(check)))
             return
-        for file, places in zip(self.files, self._index().get(check, ()), strict=False):
-            with file.open("rb") as lines:
-                for number, start in zip(places[::2], places[1::2], strict=True):
-                    lines.seek(start)
-                    yield Line(file, number, start, lines.readline())
+        try:
+            yield from lines_of(self.files)
+        except RecordError:
+            if not self.is_lenient:
+                raise
+            self.n_unread = 1
+
+    def of_none(self) -> Iterator[Line]:
+        """Yield the lines that name no check."""
+        yield from self.at(None, range(sum(map(len, self._index().get(None, ()))) // 2))
+
+    def at(self, check: str | None, places: Iterable[int]) -> Iterator[Line]:
+        """Yield the lines of a check that are at these places among its lines."""
+        left = iter(places)
+        while some := list(itertools.islice(left, AT_ONCE)):
+            yield from self._some(check, some)
+
+    def _some(self, check: str | None, places: Iterable[int]) -> list[Line]:
+        lines, found = [], self._index().get(check, ())
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(file.open("rb")) for file in self.files]
+            for place in places:
+                for file, raw, known in zip(self.files, opened, found, strict=True):
+                    if 2 * place < len(known):
+                        number, start = known[2 * place : 2 * place + 2]
+                        lines.append(Line(file, number, start, self._text(file, raw, start)))
+                        break
+                    place -= len(known) // 2
+        return lines
+
+    def _text(self, file: Path, raw: BinaryIO, start: int) -> bytes:
+        if not file.name.endswith(PACKED):
+            raw.seek(start)
+            return raw.readline()
+        begin = start & ((1 << IN_BLOCK) - 1)
+        block = self._block(file, start >> IN_BLOCK)
+        return block[begin : block.find(b"\n", begin) + 1 or None]
+
+    def _block(self, file: Path, start: int) -> bytes:
+        if (file, start) not in self._blocks:
+            if len(self._blocks) >= N_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+            found = _block_at(file, start)
+            self._blocks[file, start] = found[0] if found else b""
+        return self._blocks[file, start]
 
     def _index(self) -> dict[str | None, list[array[int]]]:
         if self._places is None:
             self._places = {}
-            for line in lines_of(self.files):
-                found, is_known = _check_of(line)
+            for line in self.of():
+                try:
+                    found, is_known = _check_of(line)
+                except RecordError:
+                    if not self.is_lenient:
+                        raise
+                    continue
                 if is_known:
                     places = self._places.setdefault(found, [array("Q") for _ in self.files])
                     places[self.files.index(line.file)].extend((line.number, line.start))
@@ -105,7 +235,7 @@ def read_line(line: Line) -> dict[str, Any] | None:
         RecordError: where it is damaged.
     """
     try:
-        row = json.loads(line.text, parse_constant=no_constant)
+        row = DECODER.decode(line.text.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         if not line.text.endswith(b"\n"):
             return None
@@ -113,3 +243,16 @@ def read_line(line: Line) -> dict[str, Any] | None:
     if not isinstance(row, dict):
         raise RecordError(f"{line.at} holds {row!r:.80}, but must hold an object")
     return row
+
+
+def place_of(line: Line) -> tuple[str, int, int] | None:
+    """Return role, question and presentation of an answer; `None` where it has no place or was cut off.
+
+    Raises:
+        RecordError: where it is damaged.
+    """
+    if (match := CHECK.match(line.text)) and match[2] is not None:
+        return match[2].decode(), int(match[3]), int(match[4])
+    row = read_line(line) or {}
+    role, place = row.get("role", "planned"), row.get("index")
+    return (role, *place) if isinstance(place, list) and len(place) == 2 else None

@@ -17,12 +17,11 @@ from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Finding, Verdict, from_plain
 from pytest_llminvariance.errors import RecordError
-from pytest_llminvariance.records.answers import RecordedAnswer, answer_in
+from pytest_llminvariance.records.answers import ByPlace, RecordedAnswer, StoredAnswers, row_in, stored_answers
 from pytest_llminvariance.records.directory import EVENTS, FINDINGS, RUN, finding_rows, lost_rows, search_rows
 from pytest_llminvariance.records.events import read_records
-from pytest_llminvariance.records.lines import PARTS, LinesByCheck, line_files, read_line
+from pytest_llminvariance.records.lines import LinesByCheck
 from pytest_llminvariance.records.shapes import Shape, check_shape, read_json, with_defaults
-from pytest_llminvariance.records.sheets import sheet_from
 
 SLACK = Fraction(1, 10**9)
 """What rounding in JSON may change."""
@@ -108,8 +107,9 @@ class Record:
     lost: tuple[LostCheck, ...] = ()
     searches: tuple[CleanSearch, ...] = ()
     directory: Path | None = None
-    _answers: LinesByCheck = field(default_factory=LinesByCheck, repr=False, compare=False)
-    _sheets: LinesByCheck = field(default_factory=LinesByCheck, repr=False, compare=False)
+    _answers: StoredAnswers = field(
+        default_factory=lambda: StoredAnswers(LinesByCheck(), LinesByCheck()), repr=False, compare=False
+    )
 
     def fact(self, name: str) -> Any:
         """Return an entry of `run.json`, or `None`."""
@@ -122,7 +122,7 @@ class Record:
 
     def n_answers(self, check: str | None = None) -> int:
         """Return how many answers the record holds of a check; without one, of all."""
-        return self._answers.count(check)
+        return self._answers.lines.count(check)
 
     def answers(self, check: str | None = None) -> Iterator[RecordedAnswer]:
         """Yield the answers of a check; without one, all.
@@ -130,7 +130,19 @@ class Record:
         Raises:
             RecordError: where a line is damaged.
         """
-        return (answer for line in self._answers.of(check) if (answer := answer_in(line)) is not None)
+        return self._answers.of(check)
+
+    def by_place(self, check: str) -> ByPlace:
+        """Return where the answers of a check stand, to read some of them."""
+        return ByPlace(self._answers, check)
+
+    def answer_rows(self) -> Iterator[Mapping[str, Any]]:
+        """Yield what each line of an answer says, without what its sheet says.
+
+        Raises:
+            RecordError: where a line is damaged.
+        """
+        return (row for line in self._answers.lines.of() if (row := row_in(line)) is not None)
 
     def sheet(self, check: str) -> Sheet | None:
         """Return what a check asked; `None` where the record does not hold it.
@@ -138,17 +150,7 @@ class Record:
         Raises:
             RecordError: where a line is damaged.
         """
-        last = None
-        for last in self._sheets.of(check):  # noqa: B007 - a later one holds what an earlier one held
-            pass
-        row = None if last is None else read_line(last)
-        if last is None or row is None:
-            return None
-        check_shape("sheet", row, last.at)
-        try:
-            return sheet_from(row)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(f"{last.at} is no sheet: {type(error).__name__}: {error}") from error
+        return self._answers.sheet(check)
 
 
 def load(place: str | Path) -> Record:
@@ -199,10 +201,10 @@ def _record(name: str, stored: Mapping[str, Any], facts: Mapping[str, Any] | Non
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
         raise RecordError(f"{name} holds the finding {twice!r} twice, so it is damaged. Run the checks again")
-    lines = () if directory is None else [line_files(directory, kind) for kind in PARTS]
     lost = tuple(_lost(row, name) for row in stored.get("unfinished", ()))
     clean = tuple(from_plain(CleanSearch, with_defaults("search", row)) for row in stored.get("searches", ()))
-    return Record(name, findings, facts, lost, clean, directory, *map(LinesByCheck, lines))
+    answers = () if directory is None else (stored_answers(directory),)
+    return Record(name, findings, facts, lost, clean, directory, *answers)
 
 
 def _lost(row: Any, name: str) -> LostCheck:

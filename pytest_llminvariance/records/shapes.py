@@ -14,7 +14,7 @@ from functools import cache, reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
+from pytest_llminvariance.checks.verdict import READABLE_VERSIONS
 from pytest_llminvariance.errors import RecordError
 
 Shape = Literal["findings", "finding", "unfinished", "search", "run", "answer", "sheet"]
@@ -80,10 +80,10 @@ def read_json(file: Path) -> dict[str, Any]:
         raise RecordError(f"{file} cannot be read as JSON ({error}), so there is no evidence") from error
     if not isinstance(data, dict):
         raise RecordError(f"{file} holds {type(data).__name__}, but must hold an object")
-    version = data.get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    version = data.get("schema_version", READABLE_VERSIONS[0])
+    if version not in READABLE_VERSIONS or type(version) is not int:
         raise RecordError(
-            f"{file} has schema_version {version!r}, but this version reads {SCHEMA_VERSION}. "
+            f"{file} has schema_version {version!r}, but this version reads {' and '.join(map(str, READABLE_VERSIONS))}. "
             "Use the version of pytest-llminvariance that wrote it"
         )
     return data
@@ -172,8 +172,10 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
         case "anyOf":
             return reduce(_either, [_test(one, defs) for one in rule])
         case "oneOf":
-            tests = [_test(one, defs) for one in rule]
-            return lambda value: [test(value) for test in tests].count(True) == 1
+            kinds = {
+                one["properties"]["kind"]["const"]: _test(one, defs) for one in rule
+            }  # only kinds are told apart so
+            return lambda value: type(value) is dict and _of_kind(kinds, value)
         case "required":
             needed = frozenset(rule)
             return lambda value: type(value) is not dict or needed <= value.keys()
@@ -183,6 +185,12 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
             known, other = part.get("properties", {}).keys(), _test(rule, defs) if isinstance(rule, dict) else None
             return lambda value: type(value) is not dict or all(other and other(value[n]) for n in value.keys() - known)
     raise ValueError(f"the keyword {name!r} of a schema is not known here")
+
+
+def _of_kind(kinds: Mapping[str, Test], value: Mapping[str, Any]) -> bool:
+    kind = value.get("kind")
+    test = kinds.get(kind) if type(kind) is str else None
+    return test is not None and test(value)
 
 
 def _fields(tests: Sequence[tuple[str, Test]]) -> Test:
@@ -206,12 +214,14 @@ def _words(rule: Mapping[str, Any]) -> str:
     if "const" in rule or "enum" in rule:
         values = rule.get("enum", [rule.get("const")])
         return f"{'one of ' * (len(values) > 1)}{', '.join(map(str, values))}"
+    if "type" not in rule and "required" in rule:
+        return f"an object with {', '.join(rule['required'])}"
     names = rule.get("type", "object")  # references are to objects
     names = [names] if isinstance(names, str) else names
     words = [TYPES[name][0] for name in names]
     if "items" in rule and _words(rule["items"]) == "text":
         words[0] = "a list of texts"
     words[0] += "".join(text.format(rule[name]) for name, text in LIMITS.items() if name in rule)
-    if kind := rule.get("properties", {}).get("kind"):
-        words[0] += f" of the kind {kind['const']} with {', '.join(rule['required'][1:])}"
+    if kind := rule.get("properties", {}).get("kind", {}).get("const"):
+        words[0] += f" of the kind {kind} with {', '.join(rule['required'][1:])}"
     return " or ".join(words)

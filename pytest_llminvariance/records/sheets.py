@@ -1,24 +1,22 @@
 """What a check is going to ask, as plain data and back, so that its evidence can be rebuilt from a record.
 
 A sheet is made before the first answer: questions in full, every presentation, and all that turns replies into
-numbers. Together with the answers it is what `measure` had, and nothing else is needed to judge again.
+numbers. Together with the answers it is what `measure` had, and nothing else is needed to judge again. Most questions of a
+suite are shown in the same ways, so ways are written once, and a question takes a line with its own text.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from pytest_llminvariance.checks.properties import recorded
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.sheet import Sheet, must_reach
-from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     MissingReply,
@@ -31,115 +29,240 @@ from pytest_llminvariance.questions.decision import DecisionQuestion
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Layout, Template
-from pytest_llminvariance.records.lines import line_files, lines_of, read_line
+from pytest_llminvariance.records.redaction import redacted
+
+Data = dict[str, Any]
 
 
-def sheet_data(sheet: Sheet) -> dict[str, Any]:
-    """Return a sheet as plain data; templates and layouts are listed once and named by their index."""
-    books = _Books([], [])
-    questions = [
-        {
-            "question": question_data(plan.question),
-            "design": plan.design,
-            "spec": plan.spec,
-            "balanced": None if plan.balanced is None else list(plan.balanced),
-            "must_differ": bool(plan.parts),
-            "parts": list(plan.parts),
-            "probes": [
-                {
-                    **books.shown(p.presentation, plan.question),
-                    "readout": p.readout,
-                    "draw": p.draw,
-                    "place": list(p.place),
-                }
-                for p in plan.probes
-            ],
-            "foreign": [books.shown(shown, plan.question) for shown in foreign],
-        }
-        for plan, foreign in zip(sheet.plans, sheet.foreign or ((),) * len(sheet.plans), strict=True)
-    ]
+class SheetWriter:
+    """Gives the lines of one check's sheet as it grows: what the check is, each way of showing once, a line for each plan."""
+
+    def __init__(self) -> None:
+        self._head: Data | None = None
+        self._ways: dict[Hashable, int] = {}
+        self._n_plans = 0
+
+    def lines(self, sheet: Sheet) -> Iterator[Data]:
+        """Yield what was not written yet; another head begins the sheet again."""
+        head = _head_data(sheet)
+        if head != self._head:
+            self._head, self._ways, self._n_plans = head, {}, 0
+            yield head
+        for number in range(self._n_plans, len(sheet.plans)):
+            yield from self._plan(sheet.plans[number], sheet.foreign[number] if sheet.foreign else ())
+        self._n_plans = len(sheet.plans)
+
+    def _plan(self, plan: Plan, foreign: Sequence[Presentation]) -> Iterator[Data]:
+        asked = _whole(plan.question)
+        key = _way_key(plan)
+        place = None if key is None else self._ways.get(key)
+        way = {} if place is not None else _way_data(plan, asked)
+        if key is not None and place is None:
+            place = self._ways[key] = len(self._ways)
+            yield way
+            way = {}
+        first = _showing_data(plan.probes[0].presentation, asked) if foreign else {}
+        shown = [_changes(_showing_data(one, asked), first) for one in foreign]
+        yield {"question": _changes(asked, PLAIN), "way": place, "foreign": shown, **way}
+
+
+def _head_data(sheet: Sheet) -> Data:
     return {
         "property": sheet.property.to_record(),
         "metric": sheet.metric,
         "tolerance": str(sheet.tolerance),
         "readout": sheet.readout,
-        "model": sheet.model,
-        "fingerprint": sheet.fingerprint,
+        "model": redacted(sheet.model),
+        "fingerprint": redacted(sheet.fingerprint),
         "delta_nats": sheet.delta_nats,
         "samples": sheet.samples,
         "seed": sheet.seed,
         "n_known": sheet.n_known,
         "needs_response": bool(sheet.foreign),
-        "questions": questions,
-        "templates": [_template_data(template) for template in books.templates],
-        "layouts": [dataclasses.asdict(layout) for layout in books.layouts],
     }
 
 
-def sheet_from(data: Mapping[str, Any]) -> Sheet:
-    """Return the sheet that `sheet_data` wrote down.
+def _way_key(plan: Plan) -> Hashable:
+    """Return what is equal for plans that show their question in the same ways; `None` where other questions are shown."""
+    if any(probe.presentation.question != plan.question for probe in plan.probes):
+        return None
+    probes = tuple((p.presentation.way, p.readout, p.draw, p.place) for p in plan.probes)
+    return plan.design, plan.spec, plan.balanced, plan.parts, probes
+
+
+def _way_data(plan: Plan, asked: Data) -> Data:
+    first, *others = (
+        {**_showing_data(p.presentation, asked), "readout": p.readout, "draw": p.draw, "place": list(p.place)}
+        for p in plan.probes
+    )
+    return {
+        "design": plan.design,
+        "spec": plan.spec,
+        "balanced": None if plan.balanced is None else list(plan.balanced),
+        "parts": list(plan.parts),
+        "probes": [first, *(_changes(other, first) for other in others)],
+    }
+
+
+def _changes(data: Data, base: Data) -> Data:
+    """Return the entries that differ from those of `base`."""
+    return {name: value for name, value in data.items() if name not in base or base[name] != value}
+
+
+def _showing_data(shown: Presentation, asked: Data) -> Data:
+    """Return how a question is shown as plain data; of its own question what differs from the one that is asked."""
+    return {
+        "question": _changes(_whole(shown.question), asked),
+        "order": list(shown.order),
+        "labels": list(shown.given_labels),
+        "layout": dataclasses.asdict(shown.layout),
+        "template": _template_data(shown.template),
+        "shots": [question_data(shot) for shot in shown.shots],
+        "turns": [_turn_data(turn) for turn in shown.turns],
+    }
+
+
+def sheet_from(rows: Iterable[Data]) -> Sheet | None:
+    """Return the sheet that the lines of a check say, or `None` where they say none.
+
+    Its plans show their question when they are asked for it, so that a large one takes little memory.
 
     Raises:
-        KeyError, TypeError, ValueError: where it is no such data.
+        KeyError, TypeError, ValueError: where they are no such lines.
     """
-    books = _Books([_template_from(row) for row in data["templates"]], [Layout(**row) for row in data["layouts"]])
-    made = recorded(data["property"])
-    plans, foreign = [], []
-    for row in data["questions"]:
-        question = question_from(row["question"])
-        probes = tuple(
-            Probe(books.presentation(part, question), part["readout"], part.get("draw"), tuple(part.get("place", ())))
-            for part in row["probes"]
-        )
-        balanced = None if row["balanced"] is None else tuple(row["balanced"])
-        plan = Plan(question, probes, row["design"], row["spec"], balanced, tuple(row.get("parts", ())))
-        # a record of before parts were told: its plan is one
-        plans.append(must_reach(plan, made.title, None) if row["must_differ"] and not plan.parts else plan)
-        foreign.append(tuple(books.presentation(part, question) for part in row["foreign"]))
+    head: Sheet | None = None
+    needs_response = False
+    ways: list[_Way] = []
+    plans: list[Plan] = []
+    foreign: list[tuple[Presentation, ...]] = []
+    for row in rows:
+        if "property" in row:
+            head, needs_response, ways, plans, foreign = _head_from(row), row["needs_response"], [], [], []
+            # a record of before lines were small holds all plans in one
+            for plan, shown in _plans_of_before(row, head):
+                plans.append(plan)
+                foreign.append(shown)
+        elif "question" not in row:
+            ways.append(_Way.of(row))
+        else:
+            way = _Way.of(row) if row["way"] is None else ways[row["way"]]
+            plan, shown = way.plan(row)
+            plans.append(plan)
+            foreign.append(shown)
+    return head and dataclasses.replace(head, plans=tuple(plans), foreign=tuple(foreign) if needs_response else ())
+
+
+def _head_from(row: Data) -> Sheet:
     return Sheet(
-        property=made,
-        metric=data["metric"],
-        tolerance=Fraction(data["tolerance"]),
-        readout=data["readout"],
-        model=data["model"],
-        fingerprint=data["fingerprint"],
-        plans=tuple(plans),
-        foreign=tuple(foreign) if data["needs_response"] else (),
-        delta_nats=data["delta_nats"],
-        samples=data.get("samples", 1),
-        seed=data.get("seed", 0),
-        n_known=data.get("n_known", 0),
+        property=recorded(row["property"]),
+        metric=row["metric"],
+        tolerance=Fraction(row["tolerance"]),
+        readout=row["readout"],
+        model=row["model"],
+        fingerprint=row["fingerprint"],
+        delta_nats=row["delta_nats"],
+        samples=row.get("samples", 1),
+        seed=row.get("seed", 0),
+        n_known=row.get("n_known", 0),
     )
 
 
+def _plans_of_before(data: Data, head: Sheet) -> Iterator[tuple[Plan, tuple[Presentation, ...]]]:
+    def told(row: Data) -> Data:
+        named = {"layout": data["layouts"][row["layout"]], "template": data["templates"][row["template"]]}
+        question = {**PLAIN, **row["question"]} if row["question"] else {}
+        return {"shots": [], "turns": [], **row, "question": question, **named}
+
+    for row in data.get("questions", ()):
+        way = _Way.of({**row, "probes": [told(part) for part in row["probes"]]})
+        plan, foreign = way.plan({**row, "foreign": [told(part) for part in row["foreign"]]})
+        # a record of before parts were told: its plan is one
+        yield must_reach(plan, head.property.title, None) if row["must_differ"] and not plan.parts else plan, foreign
+
+
 @dataclass(slots=True)
-class _Books:
-    """Templates and layouts of a sheet, each once."""
+class _Way:
+    """How a plan shows its question, without the question; of several plans mostly the same."""
 
-    templates: list[Template]
-    layouts: list[Layout]
+    facts: Data
+    """What else there is in a plan."""
+    rows: list[Data]
+    _shown: tuple[Probe, ...] = ()
+    """The same of some question."""
 
-    def shown(self, shown: Presentation, asked: Question) -> dict[str, Any]:
-        return {
-            "question": None if shown.question == asked else question_data(shown.question),
-            "order": list(shown.order),
-            "labels": list(shown.given_labels),
-            "layout": _place(self.layouts, shown.layout),
-            "template": _place(self.templates, shown.template),
-            **({"shots": [question_data(shot) for shot in shown.shots]} if shown.shots else {}),
-            **({"turns": [_turn_data(turn) for turn in shown.turns]} if shown.turns else {}),
+    @classmethod
+    def of(cls, row: Data) -> _Way:
+        facts = {
+            "design": row["design"],
+            "spec": row["spec"],
+            "balanced": None if row["balanced"] is None else tuple(row["balanced"]),
+            "parts": tuple(row.get("parts", ())),
         }
+        first = row["probes"][0]
+        return cls(facts, [{**first, **part} for part in row["probes"]])
 
-    def presentation(self, row: Mapping[str, Any], asked: Question) -> Presentation:
-        return Presentation(
-            asked if row["question"] is None else question_from(row["question"]),
-            order=row["order"],
-            labels=row["labels"],
-            layout=self.layouts[row["layout"]],
-            template=self.templates[row["template"]],
-            shots=[question_from(shot) for shot in row.get("shots", ())],
-            turns=[_turn_from(turn) for turn in row.get("turns", ())],
+    def plan(self, row: Data) -> tuple[Plan, tuple[Presentation, ...]]:
+        """Return the plan of a question, and its presentations under foreign stems."""
+        told = {**PLAIN, **row["question"]}
+        question = question_from(told)
+        foreign = tuple(_presentation({**self.rows[0], **part}, question, told) for part in row["foreign"])
+        return Plan(question, self._probes(question, told), **self.facts), foreign
+
+    def _probes(self, question: Question, told: Data) -> Sequence[Probe]:
+        if self._shown and all(probe.presentation.fits(question) for probe in self._shown[:1]):
+            return Showings(question, self._shown)
+        made = tuple(
+            Probe(_presentation(part, question, told), part["readout"], part.get("draw"), tuple(part.get("place", ())))
+            for part in self.rows
         )
+        if any(part["question"] for part in self.rows):
+            return made
+        self._shown = made
+        return Showings(question, made)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Showings(Sequence[Probe]):
+    """The probes of one question, each made when it is asked for, as those of another question are."""
+
+    question: Question
+    like: tuple[Probe, ...]
+
+    def __len__(self) -> int:
+        return len(self.like)
+
+    @overload
+    def __getitem__(self, place: int) -> Probe: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Probe, ...]: ...
+    def __getitem__(self, place: int | slice) -> Probe | tuple[Probe, ...]:
+        if isinstance(place, slice):
+            return tuple(map(self._made, self.like[place]))
+        return self._made(self.like[place])
+
+    def __iter__(self) -> Iterator[Probe]:
+        return map(self._made, self.like)
+
+    def _made(self, like: Probe) -> Probe:
+        return Probe(like.presentation.about(self.question), like.readout, like.draw, like.place)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+def _presentation(row: Data, asked: Question, told: Data) -> Presentation:
+    return Presentation(
+        question_from({**told, **row["question"]}) if row["question"] else asked,
+        order=row["order"],
+        labels=row["labels"],
+        layout=Layout(**row["layout"]),
+        template=_template_from(row["template"]),
+        shots=[question_from(shot) for shot in row.get("shots", ())],
+        turns=[_turn_from(turn) for turn in row.get("turns", ())],
+    )
 
 
 def _turn_data(turn: Turn) -> dict[str, Any]:
@@ -153,10 +276,16 @@ def _turn_from(row: Mapping[str, Any]) -> Turn:
     return turn
 
 
-def _place(items: list[Any], item: object) -> int:
-    if item not in items:
-        items.append(item)
-    return items.index(item)
+OF_DECISIONS: Data = {"kind": None, "descriptions": None, "structured": False, "beside": [], "place": 0}
+PLAIN: Data = {
+    "id": None, "context": None, "scores": None, "reverse_keyed": False, "answer": None, "attributes": {}, **OF_DECISIONS,
+}  # fmt: skip
+"""What a question has where nothing is said."""
+
+
+def _whole(question: Question) -> Data:
+    """Return a question with all that a question of any kind has, so that each can be told by what differs."""
+    return {**PLAIN, **question_data(question)}
 
 
 def question_data(question: Question) -> dict[str, Any]:
@@ -183,8 +312,8 @@ def question_from(data: Mapping[str, Any]) -> Question:
     Raises:
         QuestionError, TypeError: where it is no such data.
     """
-    if "kind" not in data:
-        return Question(**data)
+    if data.get("kind") is None:
+        return Question(**{name: value for name, value in data.items() if name not in OF_DECISIONS})
     return DecisionQuestion(**{**data, "beside": [question_from(one) for one in data.get("beside", ())]})
 
 
@@ -263,14 +392,3 @@ def reply_from(data: Mapping[str, Any], sent_sha256: str | None, tokens: int) ->
 
 def _floats(values: Sequence[float | str]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
-
-
-def readable_contexts(directory: Path) -> dict[str, tuple[str, ...]]:
-    """Return the contexts of the questions of each check, as far as they can be read: for reports, which decide nothing."""
-    found: dict[str, tuple[str, ...]] = {}
-    for line in lines_of(line_files(directory, "sheets")):
-        with contextlib.suppress(RecordError, KeyError, TypeError, AttributeError):
-            row = read_line(line)
-            if row is not None:
-                found[row["check"]] = tuple(str(part["question"]["context"] or "") for part in row["questions"])
-    return found

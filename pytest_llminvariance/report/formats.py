@@ -6,7 +6,7 @@ The command, its help and the table in docs/reports.md are made from the entries
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -28,8 +28,6 @@ class Source:
     """Empty for formats that do not ask for them."""
     notes: Sequence[str] = ()
     """What the answers could not be read from."""
-    contexts: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Contexts of the questions by check; empty as `answers`."""
     history: Sequence[Report] = ()
     """Other runs, for formats that draw effects over runs."""
     existing: str | None = None
@@ -58,7 +56,7 @@ class Format:
 def _html(source: Source) -> str:
     from pytest_llminvariance.report.html.page import page
 
-    return page(source.record, source.answers, source.notes, source.contexts, source.history)
+    return page(source.record, source.answers, source.notes, source.history)
 
 
 def _markdown(source: Source) -> str:
@@ -127,16 +125,14 @@ def report_text(
         RecordError: where the directory cannot be read.
     """
     from pytest_llminvariance.records.answers import readable_answers
-    from pytest_llminvariance.records.sheets import readable_contexts
     from pytest_llminvariance.report.entries import read_report
 
     record = read_report(directory, policy)
     answers, notes = readable_answers(directory) if form.needs_answers else ((), ())
-    contexts = readable_contexts(directory) if form.needs_answers else {}
     earlier = [read_report(place, policy) for place in runs_in(history) if place.resolve() != directory.resolve()]
     is_there = form.in_place and target != TERMINAL and Path(target).is_file()
     existing = Path(target).read_text(encoding="utf-8") if is_there else None
-    return form.write(Source(record, answers, notes, contexts, earlier, existing))
+    return form.write(Source(record, answers, notes, earlier, existing))
 
 
 def runs_in(places: Iterable[Path]) -> Iterator[Path]:

@@ -6,14 +6,16 @@ and then by what the property varies.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.measures.distribution import UNKNOWN_STATUSES
-from pytest_llminvariance.measures.variance import Observation, VarianceShares, variance_shares
-from pytest_llminvariance.records.answers import RecordedAnswer
+from pytest_llminvariance.measures.variance import Observation, Variance, VarianceShares
+from pytest_llminvariance.records.answers import ByPlace, RecordedAnswer, StoredAnswers
 from pytest_llminvariance.report.entries import ReportEntry
 from pytest_llminvariance.report.text import cut
 
@@ -24,7 +26,7 @@ MAX_PLACES = 12
 class Index:
     """Answers by what they can be found by."""
 
-    by_check: Mapping[str, Sequence[RecordedAnswer]]
+    stored: StoredAnswers | None
     by_question: Mapping[tuple[str, str, str], Sequence[RecordedAnswer]]
     """Those that name no check, by fingerprint, readout and the question's name."""
 
@@ -77,16 +79,14 @@ class Directions:
     to_wrong: int | None
 
 
-def index_answers(answers: Iterable[RecordedAnswer]) -> Index:
-    """Sort answers by what they can be found by."""
-    by_check: dict[str, list[RecordedAnswer]] = {}
+def index_answers(answers: Sequence[RecordedAnswer]) -> Index:
+    """Sort answers of a record by what they can be found by; those that name their check stay on the disk."""
+    stored = answers if isinstance(answers, StoredAnswers) else None
     by_question: dict[tuple[str, str, str], list[RecordedAnswer]] = {}
-    for answer in answers:
-        if answer.check is not None:
-            by_check.setdefault(answer.check, []).append(answer)
-        elif answer.role == "planned":
+    for answer in () if stored is None else stored.read(stored.lines.of_none()):
+        if answer.role == "planned":
             by_question.setdefault((answer.fingerprint, answer.readout, _name(answer)), []).append(answer)
-    return Index(by_check, by_question)
+    return Index(stored, by_question)
 
 
 def _name(answer: RecordedAnswer) -> str:
@@ -97,34 +97,26 @@ def _name(answer: RecordedAnswer) -> str:
     return answer.question if stem is None else cut(stem, 40)
 
 
-def orbits(entry: ReportEntry, index: Index) -> list[AnsweredOrbit | None]:
-    """Return the orbit of each question of a finding; `None` where the record holds no answers to it."""
-    rows = index.by_check.get(entry.id)
-    if rows is not None:
-        return _of_check(entry, rows)
+def orbits(entry: ReportEntry, index: Index) -> Iterator[AnsweredOrbit | None]:
+    """Yield the orbit of each question of a finding; `None` where the record holds no answers to it."""
+    if index.stored is not None and entry.id and index.stored.lines.count(entry.id):
+        yield from _of_check(entry, ByPlace(index.stored, entry.id))
+        return
     readouts = entry.text("readout").split(" and ")
-    found: list[AnsweredOrbit | None] = []
     for effect in entry.effects:
         keys = [(entry.text("fingerprint"), readout, effect.question) for readout in readouts]
-        found.append(_guessed(entry, effect.question, [row for key in keys for row in index.by_question.get(key, ())]))
-    return found
+        yield _guessed(entry, effect.question, [row for key in keys for row in index.by_question.get(key, ())])
 
 
-def _of_check(entry: ReportEntry, answers: Sequence[RecordedAnswer]) -> list[AnsweredOrbit | None]:
-    planned: dict[int, dict[int, RecordedAnswer]] = {}
+def _of_check(entry: ReportEntry, found: ByPlace) -> Iterator[AnsweredOrbit | None]:
     again: dict[str, list[RecordedAnswer]] = {}
-    for row in answers:
-        if row.role == "planned" and row.place is not None:
-            planned.setdefault(row.place[0], {})[row.place[1]] = row
-        elif row.role == "sentinel":
-            again.setdefault(row.question, []).append(row)
-    found: list[AnsweredOrbit | None] = []
+    for row in (row for number in found.questions("sentinel") for row in found.answers("sentinel", number)):
+        again.setdefault(row.question, []).append(row)
     for number, effect in enumerate(entry.effects):
-        rows = [row for _, row in sorted(planned.get(number, {}).items())]
-        has_first = 0 in planned.get(number, {})
+        rows = tuple(found.answers("planned", number))
         repeats = tuple(again.get(rows[0].question, ())) if rows else ()
-        found.append(AnsweredOrbit(effect.question, tuple(rows), has_first, repeats) if rows else None)
-    return found
+        has_first = 0 in found.known("planned", number)
+        yield AnsweredOrbit(effect.question, rows, has_first, repeats) if rows else None
 
 
 def _guessed(entry: ReportEntry, name: str, rows: Sequence[RecordedAnswer]) -> AnsweredOrbit | None:
@@ -143,42 +135,114 @@ def _guessed(entry: ReportEntry, name: str, rows: Sequence[RecordedAnswer]) -> A
     return AnsweredOrbit(name, (first[0], *(row for row in rows if row is not first[0])), has_as_written=True)
 
 
-def position_shares(found: Sequence[AnsweredOrbit]) -> Shares | None:
-    """Return the share of choices at each position; questions may differ in their number of options."""
-    rows = [row for orbit in found for row in orbit.rows]
-    sizes = [len(row.order) for row in rows if _choices(row)]
-    if not sizes or max(sizes) > MAX_PLACES:
-        return None
-    names = tuple(str(position + 1) for position in range(max(sizes)))
-    even = tuple(math.fsum(1 / k for k in sizes if position < k) / len(sizes) for position in range(max(sizes)))
-    placed = [[(str(row.order.index(content) + 1), part) for content, part in _choices(row)] for row in rows]
-    return _shares(names, placed, even, _is_balanced(found))
+def context_of(entry: ReportEntry, index: Index, place: int) -> str:
+    """Return the context of a question of a finding by its place; empty where the record holds none that can be read."""
+    with contextlib.suppress(RecordError, IndexError):
+        sheet = None if index.stored is None else index.stored.sheet(entry.id)
+        return "" if sheet is None else sheet.plans[place].question.context or ""
+    return ""
 
 
-def label_shares(found: Sequence[AnsweredOrbit]) -> Shares | None:
-    """Return the share of choices under each label; `None` where labels only number the positions."""
-    rows = [row for orbit in found for row in orbit.rows if len(row.labels) == len(row.order)]
-    places = {(label, place) for row in rows for place, label in enumerate(row.labels)}
-    at_place = Counter(place for _, place in places)
-    if max(at_place.values(), default=0) < 2:
-        return None
-    names = tuple(sorted({label for label, _ in places}))
-    placed = [[(row.labels[row.order.index(content)], part) for content, part in _choices(row)] for row in rows]
-    return _shares(names, placed, None, is_balanced=False)
+class Patterns:
+    """What the orbits of a finding look like together, gathered while they come one after the other."""
+
+    def __init__(self) -> None:
+        self.orders_vary = False
+        """Whether a question was asked in several orders."""
+        self._n_orbits = 0
+        self._is_balanced = True
+        self._sizes: Counter[int] = Counter()  # options of answers that chose one
+        self._at: defaultdict[str, float] = defaultdict(float)
+        self._under: defaultdict[str, float] = defaultdict(float)
+        self._n_labelled = 0
+        self._places: set[tuple[str, int]] = set()
+        self._moved = [0, 0, 0, 0]
+        self._knows_right = False
+        self._variance = Variance()
+
+    def add(self, orbit: AnsweredOrbit) -> None:
+        """Add the answers to one question."""
+        self._n_orbits += 1
+        self.orders_vary = self.orders_vary or len({row.order for row in orbit.rows}) > 1
+        self._is_balanced = self._is_balanced and _is_balanced(orbit)
+        for row in orbit.rows:
+            self._add_choices(row)
+        self._add_directions(orbit)
+        self._add_spread(orbit)
+
+    def _add_choices(self, row: RecordedAnswer) -> None:
+        choices = _choices(row)
+        has_labels = len(row.labels) == len(row.order)
+        if has_labels:
+            self._places.update((label, place) for place, label in enumerate(row.labels))
+        self._sizes[len(row.order)] += bool(choices)
+        self._n_labelled += bool(choices) and has_labels
+        for content, part in choices:
+            position = row.order.index(content)
+            self._at[str(position + 1)] += part
+            if has_labels:
+                self._under[row.labels[position]] += part
+
+    def _add_directions(self, orbit: AnsweredOrbit) -> None:
+        before = orbit.rows[0].outcomes
+        if not orbit.has_as_written or len(before) != 1 or before[0] < 0:
+            return
+        for row in orbit.rows[1:]:
+            if len(row.outcomes) != 1 or row.outcomes == before or row.outcomes[0] < 0:
+                continue
+            is_earlier = row.order.index(row.outcomes[0]) < row.order.index(before[0])
+            self._knows_right = self._knows_right or row.correct is not None
+            said = (is_earlier, not is_earlier, row.outcomes[0] == row.correct, before[0] == row.correct)
+            self._moved = [n + more for n, more in zip(self._moved, said, strict=True)]
+
+    def _add_spread(self, orbit: AnsweredOrbit) -> None:
+        known = [row for row in (*orbit.rows, *orbit.again) if row.status not in UNKNOWN_STATUSES]
+        if not known:
+            return
+        means = [math.fsum(column) for column in zip(*(row.probabilities for row in known), strict=True)]
+        favourite = means.index(max(means))
+        self._variance.add(
+            [
+                Observation(orbit.name, (row.template, row.layout, row.labels, row.readout), row.order, row.probabilities[favourite])
+                for row in known
+            ]
+        )  # fmt: skip
+
+    def position_shares(self) -> Shares | None:
+        """Return the share of choices at each position; questions may differ in their number of options."""
+        sizes = +self._sizes
+        if not sizes or max(sizes) > MAX_PLACES:
+            return None
+        n, names = sizes.total(), tuple(str(position + 1) for position in range(max(sizes)))
+        even = tuple(
+            math.fsum(1 / k for k, times in sizes.items() if position < k for _ in range(times)) / n
+            for position in range(max(sizes))
+        )
+        return _shares(names, self._at, n, even, is_balanced=self._is_balanced and self._n_orbits > 0)
+
+    def label_shares(self) -> Shares | None:
+        """Return the share of choices under each label; `None` where labels only number the positions."""
+        if max(Counter(place for _, place in self._places).values(), default=0) < 2:
+            return None
+        names = tuple(sorted({label for label, _ in self._places}))
+        return _shares(names, self._under, self._n_labelled, None, is_balanced=False)
+
+    def directions(self) -> Directions | None:
+        """Count changed answers by direction; `None` where nothing changed for certain."""
+        earlier, later, to_right, to_wrong = self._moved
+        if not earlier + later:
+            return None
+        return Directions(earlier, later, *((to_right, to_wrong) if self._knows_right else (None, None)))
+
+    def spread(self) -> VarianceShares | None:
+        """Split the variance of the probability of each question's favourite: the option that is most probable on average."""
+        return self._variance.shares()
 
 
 def _shares(
-    names: tuple[str, ...],
-    placed: Sequence[Sequence[tuple[str, float]]],
-    even: tuple[float, ...] | None,
-    is_balanced: bool,  # noqa: FBT001
+    names: tuple[str, ...], totals: Mapping[str, float], n: int, even: tuple[float, ...] | None, *, is_balanced: bool
 ) -> Shares | None:
-    totals: dict[str, float] = dict.fromkeys(names, 0.0)
-    for row in placed:
-        for name, part in row:
-            totals[name] += part
-    n = sum(bool(row) for row in placed)
-    return Shares(names, tuple(totals[name] / n for name in names), n, even, is_balanced) if n else None
+    return Shares(names, tuple(totals.get(name, 0.0) / n for name in names), n, even, is_balanced) if n else None
 
 
 def _choices(row: RecordedAnswer) -> list[tuple[int, float]]:
@@ -189,48 +253,8 @@ def _choices(row: RecordedAnswer) -> list[tuple[int, float]]:
     return [(content, 1 / len(chosen)) for content in chosen]
 
 
-def _is_balanced(found: Sequence[AnsweredOrbit]) -> bool:
-    """Return whether within each question every content stands equally often at each position."""
-    for orbit in found:
-        counts = Counter((place, content) for row in orbit.rows for place, content in enumerate(row.order))
-        k = len(orbit.rows[0].order)
-        if len(counts) < k * k or len(set(counts.values())) > 1:
-            return False
-    return bool(found)
-
-
-def directions(found: Sequence[AnsweredOrbit]) -> Directions | None:
-    """Count changed answers by direction; `None` where nothing changed for certain."""
-    earlier = later = to_right = to_wrong = 0
-    known = False
-    for orbit in found:
-        before = orbit.rows[0].outcomes
-        if not orbit.has_as_written or len(before) != 1 or before[0] < 0:
-            continue
-        for row in orbit.rows[1:]:
-            if len(row.outcomes) != 1 or row.outcomes == before or row.outcomes[0] < 0:
-                continue
-            is_earlier = row.order.index(row.outcomes[0]) < row.order.index(before[0])
-            earlier, later = earlier + is_earlier, later + (not is_earlier)
-            known = known or row.correct is not None
-            to_right += row.outcomes[0] == row.correct
-            to_wrong += before[0] == row.correct
-    if not earlier + later:
-        return None
-    return Directions(earlier, later, to_right if known else None, to_wrong if known else None)
-
-
-def spread(found: Sequence[AnsweredOrbit]) -> VarianceShares | None:
-    """Split the variance of the probability of each question's favourite: the option that is most probable on average."""
-    observations = []
-    for orbit in found:
-        known = [row for row in (*orbit.rows, *orbit.again) if row.status not in UNKNOWN_STATUSES]
-        if not known:
-            continue
-        means = [math.fsum(column) for column in zip(*(row.probabilities for row in known), strict=True)]
-        favourite = means.index(max(means))
-        observations += [
-            Observation(orbit.name, (row.template, row.layout, row.labels, row.readout), row.order, row.probabilities[favourite])
-            for row in known
-        ]  # fmt: skip
-    return variance_shares(observations)
+def _is_balanced(orbit: AnsweredOrbit) -> bool:
+    """Return whether every content stands equally often at each position."""
+    counts = Counter((place, content) for row in orbit.rows for place, content in enumerate(row.order))
+    k = len(orbit.rows[0].order)
+    return len(counts) == k * k and len(set(counts.values())) == 1

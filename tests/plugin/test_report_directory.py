@@ -113,7 +113,7 @@ def test_a_tolerance_that_is_no_decimal_is_kept_exactly(pytester: pytest.Pyteste
         """
     )
     pytester.runpytest("--invariance-model=control:always_first", "--invariance-report=rec")
-    (line,) = (pytester.path / "rec" / "sheets.jsonl").read_text().splitlines()
+    line, *_ = (pytester.path / "rec" / "sheets.jsonl").read_text().splitlines()
     assert json.loads(line)["tolerance"] == "1/3"
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import jsonschema
 
+from pytest_llminvariance.records.lines import line_files, lines_of
+
 SCHEMAS = Path(__file__).parents[2] / "pytest_llminvariance" / "schemas"
 
 
@@ -21,9 +23,10 @@ def problems(directory: Path) -> list[str]:
     for name in ("findings", "run"):
         found += _problems(name, (directory / f"{name}.json").read_text(), f"{name}.json")
     for kind, name in (("answers", "answer"), ("sheets", "sheet")):
-        lines = (directory / f"{kind}.jsonl").read_text().splitlines()
-        for number, line in enumerate(lines, start=1):
-            found += _problems(name, line, f"{kind}.jsonl, line {number}")
+        files = line_files(directory, kind)
+        assert files
+        for line in lines_of(files):
+            found += _problems(name, line.text.decode(), line.at)
     return found
 
 

@@ -237,9 +237,9 @@ def test_a_damaged_line_is_named_by_every_command_that_needs_it(crashed: Path) -
 def test_a_damaged_sheet_is_named(crashed: Path) -> None:
     file = crashed / "sheets.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    rows[0]["questions"][2]["probes"][1]["order"] = ["a", "b"]
+    rows[1]["probes"][1]["order"] = ["a", "b"]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    says = r"sheets.jsonl, line 1: questions\[2\].probes\[1\].order\[0\] is 'a', but must be a whole number from 0"
+    says = r"sheets.jsonl, line 2: probes\[1\].order\[0\] is 'a', but must be a whole number from 0"
     with pytest.raises(RecordError, match=says):
         load(crashed).sheet(rows[0]["check"])
 
@@ -274,7 +274,7 @@ def documents(directory: Path) -> Iterator[tuple[Shape, Any]]:
     )
     lines = (directory / "answers.jsonl").read_text().splitlines()
     yield from (("answer", json.loads(line)) for line in lines[:: len(lines) // 3])
-    yield "sheet", json.loads((directory / "sheets.jsonl").read_text().splitlines()[0])
+    yield from (("sheet", json.loads(line)) for line in (directory / "sheets.jsonl").read_text().splitlines()[:3])
 
 
 def strict(name: Shape) -> Any:

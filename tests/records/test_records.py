@@ -22,7 +22,7 @@ from pytest_llminvariance.questions.template import Layout, Template
 from pytest_llminvariance.records.directory import begin_record, repair
 from pytest_llminvariance.records.lines import lines_of, read_line
 from pytest_llminvariance.records.record import load
-from pytest_llminvariance.records.sheets import reply_data, reply_from, sheet_data, sheet_from
+from pytest_llminvariance.records.sheets import SheetWriter, reply_data, reply_from, sheet_from
 from tests.records.records_schema import SCHEMAS, schema
 
 QUESTION = Question("s?", ["a", "b", "c"], id="q", context="c", scores=[1, 2, 3], reverse_keyed=True, answer=1)
@@ -51,7 +51,8 @@ def test_the_schema_names_every_field_of_a_finding() -> None:
 def test_the_schema_refuses_what_is_no_finding() -> None:
     checker = jsonschema.Draft202012Validator(schema("findings"))
     assert checker.is_valid({"schema_version": 1, "findings": [], "unfinished": []})
-    assert not checker.is_valid({"schema_version": 2, "findings": [], "unfinished": []})
+    assert checker.is_valid({"schema_version": 2, "findings": [], "unfinished": []})
+    assert not checker.is_valid({"schema_version": 3, "findings": [], "unfinished": []})
     assert not checker.is_valid({"schema_version": 1, "findings": [{"verdict": "HOLDS"}], "unfinished": []})
 
 
@@ -64,7 +65,9 @@ def test_a_sheet_comes_back_equal(name: str) -> None:
         property=made, metric="tv", tolerance=Fraction(1, 3), readout="label", model="m", fingerprint="f", plans=(plan,),
         foreign=((strange,),), delta_nats=1e-4,
     )  # fmt: skip
-    back = sheet_from(json.loads(json.dumps(sheet_data(sheet), allow_nan=False)))
+    lines = list(SheetWriter().lines(sheet))
+    back = sheet_from(json.loads(json.dumps(lines, allow_nan=False)))
+    assert back is not None
     assert (back.plans, back.foreign, back.tolerance) == (sheet.plans, sheet.foreign, sheet.tolerance)
     assert [p.presentation.given_labels for p in back.plans[0].probes] == [
         p.presentation.given_labels for p in plan.probes

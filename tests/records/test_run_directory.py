@@ -123,7 +123,7 @@ def test_a_finding_that_comes_twice_is_refused(directory: Path) -> None:
         load(directory)
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, True, "1"])
+@pytest.mark.parametrize("version", [None, 0, 3, True, "1"])
 @pytest.mark.parametrize("name", ["findings.json", "run.json"])
 def test_another_version_is_refused(directory: Path, name: str, version: object) -> None:
     data = json.loads((directory / name).read_text())
@@ -148,11 +148,11 @@ def test_sampled_findings_tell_what_they_spent_or_that_they_do_not(directory: Pa
 def test_answers_as_written_are_found_by_check(directory: Path) -> None:
     answers = read_answers(directory)
     assert len(answers) == 12 * 6
-    found = as_written(load(directory).answers("finding0"))
+    found = as_written(load(directory).by_place("finding0"))
     assert {digest: set(answer.outcomes) for digest, answer in found.items()} == {
         question.content_hash: {question.answer} for question in BANK
     }
-    assert as_written(load(directory).answers("another")) == {}
+    assert as_written(load(directory).by_place("another")) == {}
 
 
 def test_a_cut_last_line_is_left_out_and_a_damaged_one_refused(directory: Path) -> None:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_llminvariance.checks.verdict import QuestionEffect
-from pytest_llminvariance.measures.variance import Observation, variance_shares
+from pytest_llminvariance.measures.variance import Observation, Variance, VarianceShares
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.records.answers import readable_answers
 from pytest_llminvariance.report.entries import read_report
 from pytest_llminvariance.report.html.orbit_tables import orbit_table
 from pytest_llminvariance.report.patterns import (
     AnsweredOrbit,
-    directions,
+    Patterns,
     index_answers,
-    label_shares,
     orbits,
-    position_shares,
-    spread,
 )
 from tests.run_records import bank, measured, write_run
 
@@ -42,6 +40,21 @@ def found(
     return [orbit for orbit in orbits(entry, index_answers(readable_answers(run)[0])) if orbit is not None]
 
 
+def gathered(answers: Sequence[AnsweredOrbit]) -> Patterns:
+    patterns = Patterns()
+    for orbit in answers:
+        patterns.add(orbit)
+    return patterns
+
+
+def variance_shares(observations: Sequence[Observation]) -> VarianceShares | None:
+    """Question by question, as they come."""
+    variance = Variance()
+    for _, group in itertools.groupby(observations, lambda item: item.question):
+        variance.add(list(group))
+    return variance.shares()
+
+
 def effect(question: str, presentations: int) -> QuestionEffect:
     return QuestionEffect(question=question, low=0.5, high=0.5, presentations=presentations)
 
@@ -51,41 +64,41 @@ def test_a_model_that_takes_the_first(tmp_path: Path, strip: bool) -> None:
     answers = found(tmp_path, "always_first", strip=strip)
     assert len(answers) == 12
     assert all(len(orbit.rows) == 24 and orbit.has_as_written for orbit in answers)
-    shares = position_shares(answers)
+    shares = gathered(answers).position_shares()
     assert shares is not None
     assert (shares.values, shares.is_balanced, shares.n) == ((1.0, 0.0, 0.0, 0.0), True, 288)
     assert shares.even == (0.25,) * 4
-    went = directions(answers)
+    went = gathered(answers).directions()
     assert went is not None
     assert (went.earlier, went.later) == (216, 0)
     # the first is right in a quarter: 3 of 12 questions go wrong in 18 orders, the others right in 6
     assert (went.to_right, went.to_wrong) == (9 * 6, 3 * 18)
-    assert label_shares(answers) is None, "labels only number the positions"
+    assert gathered(answers).label_shares() is None, "labels only number the positions"
 
 
 def test_a_model_that_takes_the_last_goes_later(tmp_path: Path) -> None:
-    went = directions(found(tmp_path, "always_last"))
+    went = gathered(found(tmp_path, "always_last")).directions()
     assert went is not None
     assert (went.earlier, went.later) == (0, 216)
 
 
 def test_a_model_that_reads_the_content(tmp_path: Path) -> None:
     answers = found(tmp_path, "oracle")
-    shares = position_shares(answers)
+    shares = gathered(answers).position_shares()
     assert shares is not None
     assert shares.values == (0.25,) * 4
-    assert directions(answers) is None
-    assert spread(answers) is None, "nothing varies"
+    assert gathered(answers).directions() is None
+    assert gathered(answers).spread() is None, "nothing varies"
 
 
 def test_ties_count_in_parts(tmp_path: Path) -> None:
-    shares = position_shares(found(tmp_path, "uniform"))
+    shares = gathered(found(tmp_path, "uniform")).position_shares()
     assert shares is not None
     assert shares.values == pytest.approx((0.25,) * 4)
 
 
 def test_labels_are_told_from_positions(tmp_path: Path) -> None:
-    shares = label_shares(found(tmp_path, "always_first", "labels"))
+    shares = gathered(found(tmp_path, "always_first", "labels")).label_shares()
     assert shares is not None
     first = {name: value for name, value in zip(shares.names, shares.values, strict=True) if value}
     assert len(first) == 4
@@ -93,11 +106,11 @@ def test_labels_are_told_from_positions(tmp_path: Path) -> None:
 
 
 def test_the_variance_is_where_the_control_puts_it(tmp_path: Path) -> None:
-    order = spread(found(tmp_path / "a", "always_first"))
+    order = gathered(found(tmp_path / "a", "always_first")).spread()
     assert order is not None
     assert order.order == pytest.approx(1)
     assert (order.form, order.replicate) == (None, None)
-    form = spread(found(tmp_path / "b", "prompt_sensitive", "prompt", templates=TEMPLATES))
+    form = gathered(found(tmp_path / "b", "prompt_sensitive", "prompt", templates=TEMPLATES)).spread()
     assert form is not None
     assert form.form == pytest.approx(1)
     assert form.order is None
@@ -123,7 +136,7 @@ def test_without_the_presentation_as_written_nothing_is_said_about_changes(tmp_p
 def test_a_long_orbit_is_cut_and_says_so(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [measured("pair_order_sensitive", bank(2, k=5), orders="all")])
     (entry,) = read_report(run).entries
-    orbit = orbits(entry, index_answers(readable_answers(run)[0]))[0]
+    orbit = next(orbits(entry, index_answers(readable_answers(run)[0])))
     assert orbit is not None
     table = orbit_table(orbit, effect("q0", 120), is_share=True)
     assert (len(table.rows), table.left_out) == (24, 96)

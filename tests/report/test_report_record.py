@@ -141,8 +141,8 @@ def test_other_directories_files_and_versions_are_refused(tmp_path: Path) -> Non
         path.write_text(text)
         with pytest.raises(UsageError, match=said):
             read_report(tmp_path)
-    path.write_text('{"schema_version": 2, "findings": []}')
-    with pytest.raises(UsageError, match="schema_version 2, but this version reads 1"):
+    path.write_text('{"schema_version": 3, "findings": []}')
+    with pytest.raises(UsageError, match="schema_version 3, but this version reads 1 and 2"):
         read_report(tmp_path)
 
 

@@ -39,7 +39,7 @@ class Plan:
     """Everything that is asked about one question, fixed before any answer."""
 
     question: Question
-    probes: tuple[Probe, ...]
+    probes: Sequence[Probe]
     design: str
     """How much is planned, in words: `24 of 24 orders`."""
     spec: str

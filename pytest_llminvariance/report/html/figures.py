@@ -8,13 +8,7 @@ from dataclasses import dataclass
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.html import charts
-from pytest_llminvariance.report.patterns import (
-    AnsweredOrbit,
-    directions,
-    label_shares,
-    position_shares,
-    spread,
-)
+from pytest_llminvariance.report.patterns import Patterns
 from pytest_llminvariance.report.summary import amount, is_share, tolerated
 from pytest_llminvariance.report.text import one_line
 from pytest_llminvariance.report.words import percent, plural
@@ -100,18 +94,18 @@ def name_of_test(entry: ReportEntry) -> str:
     return one_line(entry.where.rpartition("::")[2] or f"by {entry.metric}", 80)
 
 
-def patterns(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) -> list[Chart]:
+def patterns(entry: ReportEntry, found: Patterns, name: str) -> list[Chart]:
     """Return the plots of one finding."""
     made = (_positions(entry, found, name), _labels(found, name), _directions(found, name), _spread(found, name))
     return [chart for chart in made if chart is not None]
 
 
-def _positions(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
+def _positions(entry: ReportEntry, found: Patterns, name: str) -> Chart | None:
     stored = entry.part("details").get("position_shares")
     if isinstance(stored, list) and stored and all(isinstance(value, int | float) for value in stored):
         values, even, balanced = [float(value) for value in stored], [1 / len(stored)] * len(stored), True
     else:
-        shares = position_shares(found) if _orders_vary(found) else None
+        shares = found.position_shares() if found.orders_vary else None
         if shares is None or shares.even is None:
             return None
         values, even, balanced = list(shares.values), list(shares.even), shares.is_balanced
@@ -125,16 +119,12 @@ def _positions(entry: ReportEntry, found: Sequence[AnsweredOrbit], name: str) ->
     return Chart(charts.bars(rows, title="Choices by position", name=f"{name}-position"), f"Upright mark: even. {note}")
 
 
-def _orders_vary(found: Sequence[AnsweredOrbit]) -> bool:
-    return any(len({row.order for row in orbit.rows}) > 1 for orbit in found)
-
-
 def _ordinal(number: int) -> str:
     return f"{number}{'th' if number in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _labels(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
-    shares = label_shares(found)
+def _labels(found: Patterns, name: str) -> Chart | None:
+    shares = found.label_shares()
     if shares is None:
         return None
     chosen = sorted(((value, label) for label, value in zip(shares.names, shares.values, strict=True)), reverse=True)
@@ -147,8 +137,8 @@ def _labels(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     return Chart(charts.bars(rows, title="Choices by label", name=f"{name}-label"), note)
 
 
-def _directions(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
-    counted = directions(found)
+def _directions(found: Patterns, name: str) -> Chart | None:
+    counted = found.directions()
     if counted is None:
         return None
     pairs = [("to earlier", counted.earlier), ("to later", counted.later)]
@@ -159,8 +149,8 @@ def _directions(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
     return Chart(charts.bars(rows, title="Where changed answers went", name=f"{name}-direction"), note)
 
 
-def _spread(found: Sequence[AnsweredOrbit], name: str) -> Chart | None:
-    shares = spread(found)
+def _spread(found: Patterns, name: str) -> Chart | None:
+    shares = found.spread()
     if shares is None:
         return None
     parts = {"question": shares.question, "form": shares.form, "order": shares.order, "replicate": shares.replicate}

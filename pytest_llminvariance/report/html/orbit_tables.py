@@ -153,23 +153,31 @@ class Matrix:
     left_out: int
 
 
-def matrix(found: Sequence[AnsweredOrbit]) -> Matrix | None:
-    """Return the matrix of wordings and orders; `None` where not both of them vary."""
-    changed: dict[tuple[str, str], list[bool]] = {}
-    for orbit in found:
+class Changes:
+    """How often answers changed, by wording and order, gathered while orbits come one after the other."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def add(self, orbit: AnsweredOrbit) -> None:
+        """Count the answers to one question against the one as written."""
         if not orbit.has_as_written:
-            continue
+            return
         first = set(orbit.rows[0].outcomes)
         for row in orbit.rows:
             key = one_line(row.template, 40), " ".join(str(content + 1) for content in row.order)
-            changed.setdefault(key, []).append(not first & set(row.outcomes))
-    wordings, orders = (list(dict.fromkeys(key[n] for key in changed)) for n in (0, 1))
-    if min(len(wordings), len(orders)) < 2:
-        return None
-    shown = orders[:MAX_COLUMNS]
-    cells = {key: f"{100 * sum(values) / len(values):.0f}" for key, values in changed.items()}
-    rows = tuple((name, tuple(cells.get((name, order), "") for order in shown)) for name in wordings[:MAX_ROWS])
-    return Matrix(tuple(shown), rows, len(orders) - len(shown))
+            changed, n = self._counts.get(key, (0, 0))
+            self._counts[key] = changed + (not first & set(row.outcomes)), n + 1
+
+    def matrix(self) -> Matrix | None:
+        """Return the matrix of wordings and orders; `None` where not both of them vary."""
+        wordings, orders = (list(dict.fromkeys(key[place] for key in self._counts)) for place in (0, 1))
+        if min(len(wordings), len(orders)) < 2:
+            return None
+        shown = orders[:MAX_COLUMNS]
+        cells = {key: f"{100 * changed / n:.0f}" for key, (changed, n) in self._counts.items()}
+        rows = tuple((name, tuple(cells.get((name, order), "") for order in shown)) for name in wordings[:MAX_ROWS])
+        return Matrix(tuple(shown), rows, len(orders) - len(shown))
 
 
 def _cell(row: RecordedAnswer, content: int) -> Cell:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_llminvariance.checks.verdict import NO_LIMIT
+from pytest_llminvariance.checks.verdict import NO_LIMIT, QuestionEffect
 from pytest_llminvariance.gate.decision import BLOCKED, PASSED
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.html.cases import change_of, sides_of
 from pytest_llminvariance.report.html.figures import MAX_FOREST, forests, histories, measured, name_of_test, patterns
-from pytest_llminvariance.report.html.orbit_tables import OrbitTable, matrix, orbit_table
+from pytest_llminvariance.report.html.orbit_tables import Changes, OrbitTable, orbit_table
 from pytest_llminvariance.report.meaning import accuracy, meaning
-from pytest_llminvariance.report.patterns import AnsweredOrbit, Index, index_answers, orbits
+from pytest_llminvariance.report.patterns import AnsweredOrbit, Index, Patterns, context_of, index_answers, orbits
 from pytest_llminvariance.report.summary import (
     MARKS,
     amount,
@@ -73,14 +74,13 @@ def page(
     record: Report,
     answers: Sequence[RecordedAnswer],
     notes: Sequence[str] = (),
-    contexts: Mapping[str, Sequence[str]] | None = None,
     history: Sequence[Report] = (),
 ) -> str:
-    """Return the page of a run: `contexts` are those of the questions by check, `history` the runs before it."""
+    """Return the page of a run; `history` are the runs before it."""
     index, titles = index_answers(answers), _titles(record.entries)
     names = list(dict.fromkeys(entry.name for entry in record.entries[:MAX_LISTED]))[:MAX_PROPERTIES]
     details = [
-        _detail(entry, number, index, titles, names, (contexts or {}).get(entry.id, ()))
+        _detail(entry, number, index, titles, names)
         for number, entry in enumerate(record.entries[:MAX_DETAILED], start=1)
     ]
     listed = [
@@ -190,24 +190,43 @@ def _listed(entry: ReportEntry, number: int, titles: Mapping[int, str], names: S
     }
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What is shown of a finding's orbits, gathered while they come one after the other: whatever the suite, few are kept."""
+
+    patterns: Patterns = field(default_factory=Patterns)
+    changes: Changes = field(default_factory=Changes)
+    of_example: AnsweredOrbit | None = None
+    worst: list[tuple[QuestionEffect, AnsweredOrbit, int]] = field(default_factory=list)
+    """The questions with the largest effects, and their places."""
+
+    @classmethod
+    def of(cls, entry: ReportEntry, index: Index) -> _Seen:
+        """Go through the orbits of a finding."""
+        seen, example = cls(), entry.part("example").get("question")
+        limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
+        for number, (effect, orbit) in enumerate(zip(entry.effects, orbits(entry, index), strict=True)):
+            if orbit is None:
+                continue
+            seen.patterns.add(orbit)
+            seen.changes.add(orbit)
+            if seen.of_example is None and orbit.name == example:
+                seen.of_example = orbit
+            rows = [*seen.worst, (effect, orbit, number)]
+            seen.worst = sorted(rows, key=lambda row: (-row[0].low, -row[0].high))[:limit]
+        seen.worst = [row for rank, row in enumerate(seen.worst) if rank < MAX_QUESTIONS_HELD or row[0].high > 0]
+        return seen
+
+
 def _detail(
-    entry: ReportEntry,
-    number: int,
-    index: Index,
-    titles: Mapping[int, str],
-    names: Sequence[str],
-    contexts: Sequence[str],
+    entry: ReportEntry, number: int, index: Index, titles: Mapping[int, str], names: Sequence[str]
 ) -> Mapping[str, Any]:
-    found = orbits(entry, index)
-    answered = [orbit for orbit in found if orbit is not None]
-    pairs = sorted(zip(entry.effects, found, strict=True), key=lambda pair: (-pair[0].low, -pair[0].high))
-    limit = MAX_QUESTIONS_HELD if entry.verdict == "HOLDS" else MAX_QUESTIONS
-    shown = [(effect, orbit) for effect, orbit in pairs if orbit is not None][:limit]
-    worst = [pair for place, pair in enumerate(shown) if place < MAX_QUESTIONS_HELD or pair[0].high > 0]
-    of = dict(zip(map(id, found), contexts, strict=False))
+    seen = _Seen.of(entry, index)
     tables: list[OrbitTable] = [
-        orbit_table(orbit, effect, is_share=is_share(entry), context=cut(visible(of.get(id(orbit), "")), MAX_CONTEXT))
-        for effect, orbit in worst
+        orbit_table(
+            orbit, effect, is_share=is_share(entry), context=cut(visible(context_of(entry, index, at)), MAX_CONTEXT)
+        )
+        for effect, orbit, at in seen.worst
     ]
     return {
         **_listed(entry, number, titles, names),
@@ -216,10 +235,10 @@ def _detail(
         "certainty": certainty(entry),
         "reasons": [cut(one_line(reason), 600) for reason in entry.reasons],
         "note": cut(_as_sentence(one_line(entry.part("decision").get("note") or "")), 300),
-        "sides": sides_of(entry.part("example"), _orbit_of(entry.part("example"), answered)),
+        "sides": sides_of(entry.part("example"), seen.of_example),
         "example": change_of(entry.part("example")),
-        "charts": patterns(entry, answered, f"f{number}"),
-        "matrix": matrix(answered),
+        "charts": patterns(entry, seen.patterns, f"f{number}"),
+        "matrix": seen.changes.matrix(),
         "tables": tables,
         "n_questions": len(entry.effects),
         "n_affected": sum(effect.low > 0 for effect in entry.effects),
@@ -232,10 +251,6 @@ def _detail(
 def _kept(counts: object) -> str:
     known = isinstance(counts, Mapping) and all(isinstance(n, int) for n in counts.values()) and any(counts.values())
     return kept_words(counts) if known and isinstance(counts, Mapping) else ""
-
-
-def _orbit_of(example: Mapping[str, Any], answered: Sequence[AnsweredOrbit]) -> AnsweredOrbit | None:
-    return next((orbit for orbit in answered if orbit.name == example.get("question")), None)
 
 
 def _guards(entry: ReportEntry) -> list[Mapping[str, Any]]:
