@@ -327,7 +327,8 @@ def _ends_sentence(page: Page, found: Claim, stop: int) -> bool:
     if page.text[end] in ",(" and _only_asked(page, end, stop):
         return True
     if words().particle.fullmatch(said) and page.text[end] in ",、":
-        return not (words().doubt.search(page.masked, end, stop) or _other_follows(page, end, stop))
+        declines = any(refusal.search(page.masked, end, stop) for _, refusal in words().refusals)
+        return not (declines or words().doubt.search(page.masked, end, stop) or _other_follows(page, end, stop))
     return page.text[end] in ",、" and _tail_of_others(page, found, end, stop)
 
 

@@ -11,7 +11,11 @@ from pytest_llminvariance.errors import UsageError
 
 PLAIN_MARKS = str.maketrans(
     {"—": " - "}
-    | {mark: plain for marks, plain in (("’‘ʼ", "'"), ("“”«»", '"'), ("‐‑‒–−", "-")) for mark in marks}
+    | {
+        mark: plain
+        for marks, plain in (("’‘ʼ", "'"), ("“”„‟«»「」『』《》〈〉", '"'), ("‐‑‒–−", "-"))
+        for mark in marks
+    }
     | dict.fromkeys("`\u200b\u200c\u200d\u2060\ufeff", "")
 )
 LOOKS_ALIKE = ("<noBreak>", "<compat>", "<wide>", "<narrow>")
