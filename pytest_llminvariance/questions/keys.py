@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.questions.labels import fold_label
 from pytest_llminvariance.questions.question import places_of
 from pytest_llminvariance.questions.template import LETTERS
 
@@ -194,6 +195,9 @@ def read_key(value: object, choices: Choices, told: Sequence[Style] = ()) -> int
     if "scores" in told:
         return _highest(value if choices.scores is None else choices.scores, choices)
     found = _readings(value, choices, told or _possible(value, choices))
+    if not told and isinstance(value, str) and found.keys() == {"letter"}:  # B, where an option is called b
+        alike = [place for place, text in enumerate(choices.texts) if fold_label(text) == fold_label(value)]
+        found |= {"text": place for place in alike[:1]}
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     if not found:

@@ -239,6 +239,7 @@ def test_a_key_has_one_reading(tmp_path: Path, options: Any, answer: Any, told: 
     ("options", "answer", "told", "message"),
     [
         (["B", "A"], "A", None, "both the letter or label of an option (option 0, 'B') and the text of an option (option 1, 'A')"),
+        (["c", "a", "b"], "B", None, "both the letter or label of an option (option 1, 'a') and the text of an option (option 2, 'b')"),
         (["1", "0"], "1", None, "both an index that counts from 0"),
         ([3, 4, 1], 1, None, "both an index that counts from 0"),
         ({"1": "2", "2": "1"}, "1", None, "both the letter or label of an option"),
