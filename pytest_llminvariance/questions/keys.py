@@ -197,7 +197,8 @@ def read_key(value: object, choices: Choices, told: Sequence[Style] = ()) -> int
     found = _readings(value, choices, told or _possible(value, choices))
     if not told and isinstance(value, str) and found.keys() == {"letter"}:  # B, where an option is called b
         alike = [place for place, text in enumerate(choices.texts) if fold_label(text) == fold_label(value)]
-        found |= {"text": place for place in alike[:1]}
+        if alike:
+            found["text"] = alike[0]
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     if not found:
