@@ -12,7 +12,7 @@ import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from pytest_llminvariance.checks.properties import recorded
 from pytest_llminvariance.checks.properties.base import Plan, Probe
@@ -223,10 +223,11 @@ class _Way:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Showings(Sequence[Probe]):
-    """The probes of one question, each made when it is asked for, as those of another question are."""
+    """The probes of one question, as those of another question are: made when asked for; those of the last are kept."""
 
     question: Question
     like: tuple[Probe, ...]
+    _last: ClassVar[tuple[Showings, tuple[Probe, ...]] | None] = None
 
     def __len__(self) -> int:
         return len(self.like)
@@ -236,12 +237,17 @@ class Showings(Sequence[Probe]):
     @overload
     def __getitem__(self, place: slice) -> tuple[Probe, ...]: ...
     def __getitem__(self, place: int | slice) -> Probe | tuple[Probe, ...]:
-        if isinstance(place, slice):
-            return tuple(map(self._made, self.like[place]))
-        return self._made(self.like[place])
+        kept = Showings._last
+        if kept is None or kept[0] is not self:
+            shown = self.like[place]
+            return self._made(shown) if isinstance(shown, Probe) else tuple(map(self._made, shown))
+        return kept[1][place]
 
     def __iter__(self) -> Iterator[Probe]:
-        return map(self._made, self.like)
+        kept = Showings._last
+        if kept is None or kept[0] is not self:
+            kept = Showings._last = (self, tuple(map(self._made, self.like)))
+        return iter(kept[1])
 
     def _made(self, like: Probe) -> Probe:
         return Probe(like.presentation.about(self.question), like.readout, like.draw, like.place)
