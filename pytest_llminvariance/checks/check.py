@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llminvariance.checks.asking import Asking
+from pytest_llminvariance.checks.costs import announce
 from pytest_llminvariance.checks.deciding import decide_by_asking
-from pytest_llminvariance.checks.estimate import announce, estimate
+from pytest_llminvariance.checks.estimate import estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
 from pytest_llminvariance.checks.left_out import with_left_out

@@ -83,7 +83,7 @@ def decompose(
             raise UsageError(
                 f"{under.title} makes one form of question {question.name!r}, so there is nothing to compare"
             )
-    answers = iter(answers_to(model, [shown for orbit in orbits for shown in orbit], readout))
+    answers = iter(answers_to(model, [shown for orbit in orbits for shown in orbit], readout, "decompose"))
     rows = [[next(answers) for _ in orbit] for orbit in orbits]
     known = {
         question.name: decomposed([answer.vector() for answer in row])

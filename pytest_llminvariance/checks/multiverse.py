@@ -118,7 +118,7 @@ def multiverse(
         )
     subject = model_of(model)
     shown = [_shown(question, *key) for key in keys for question in asked]
-    answers = iter(answers_to(subject, shown, readout))
+    answers = iter(answers_to(subject, shown, readout, "multiverse"))
     rows = [[next(answers) for _ in asked] for _ in keys]
     delta = delta_nats(subject, resolve_readout(readout, subject))
     agreed = [consensus([row[place] for row in rows], delta) for place in range(len(asked))]

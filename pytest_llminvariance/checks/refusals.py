@@ -87,7 +87,7 @@ def settle(
     subject = (run.wrap or as_model)(property.subject(model))
     set_aside = run.holdout
     if set_aside is not None:
-        asked_for = set_aside.select(asked_for, subject.fingerprint)
+        asked_for = set_aside.select(asked_for, None if run.on_plan else subject.fingerprint)
     chosen = metric_for(name, property, asked_for, samples, about)
     wanted = property.readouts or ("text" if samples > 1 and readout == "auto" else readout,)
     ways = [resolve_readout(one, subject) for one in wanted]

@@ -108,6 +108,10 @@ class Space:
                 for swaps, shell in self._shells():
                     yield Class(Distance(changed, swaps), len(rows) * len(shell), _crossed(rows, shell))
 
+    def presentations(self) -> Iterator[Presentation]:
+        """Yield them all, nearest first, without the start."""
+        return itertools.chain.from_iterable(part.presentations for part in self.classes())
+
     def _simplicity(self, frame: Presentation) -> tuple[int, int]:
         return len(differing_fields(self.start.layout, frame.layout)), options_moved(self.start.order, frame.order)
 
