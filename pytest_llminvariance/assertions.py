@@ -42,7 +42,7 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import AnyModel, Model, Readout, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, Questions
+from pytest_llminvariance.questions.question import Question, Questions, skipped_rows
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.report import notebook as notebook  # says how findings show themselves
@@ -182,7 +182,7 @@ def assert_tracks(
     """
     __tracebackhide__ = True
     made = Tracking(edits=edits)
-    return _assert(lambda: made, model, made.questions, tolerance, None, readout, template, "suite", 1)
+    return _assert(lambda: made, model, made.given, tolerance, None, readout, template, "suite", 1)
 
 
 def __getattr__(name: str) -> Callable[..., Finding]:
@@ -357,7 +357,7 @@ def assert_no_negative_flips(
             "tokens": tokens,
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
-        finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
+        finding = replace(finding, guards=(*finding.guards, *rows_guards(skipped_rows(asked_for))))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)
 

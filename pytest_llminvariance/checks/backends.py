@@ -59,7 +59,7 @@ class BackendDifference:
     @property
     def agrees(self) -> bool:
         """Whether nothing differs beyond noise; of texts, whether all are read alike."""
-        return self.changed_answers == 0 and self.largest_nats <= self.noise_nats
+        return self.changed_answers == 0 if self.readout == "text" else self.largest_nats <= self.noise_nats
 
     def __str__(self) -> str:
         what = f"answers differ in {self.changed_answers} of {self.n_prompts} prompts"

@@ -19,7 +19,7 @@ from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.movement import needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
 from pytest_llminvariance.questions.foreign_stems import Kinds, kinds
-from pytest_llminvariance.questions.question import MIN_KNOWN, Question, name_of_unit
+from pytest_llminvariance.questions.question import MIN_KNOWN, SkippedRows, name_of_unit
 
 MIN_MASS = 0.5
 MIN_TELLING = 4
@@ -32,7 +32,6 @@ def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Gua
     """Return all guards with their numbers."""
     replies = reply_guards(answers.evidence, needs_accuracy=property.needs_accuracy, by_cluster=answers.by_cluster)
     found = [*replies, *answers.runtime]
-    found += rows_guards(item.plan.question for item in answers.evidence)
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
     if (bound := movement_bound(property, limit)) is not None:
@@ -222,9 +221,9 @@ def _accuracy(evidence: Sequence[Evidence], *, by_cluster: bool) -> Guard:
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 
 
-def rows_guards(questions: Iterable[Question]) -> list[Guard]:
+def rows_guards(files: Iterable[SkippedRows]) -> list[Guard]:
     """Say how many rows of the questions' files were left out, and why the first was."""
-    files = dict.fromkeys(question.skipped for question in questions if question.skipped is not None)
+    files = tuple(files)
     says = "; ".join(
         f"{len(file.rows)} of {file.n_rows} rows were left out (bad_rows='skip'), first {file.rows[0]}"
         for file in files

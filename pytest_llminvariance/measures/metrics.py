@@ -20,6 +20,7 @@ from typing import NamedTuple
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.decomposition import decomposed
 from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.places import off_balance
 
 DELTA_NATS = 1e-4
 """Two log-probabilities closer than this are a tie, until the engine measures its own noise."""
@@ -359,10 +360,7 @@ def position_bias(shown_by_k: Mapping[int, Sequence[Sequence[float]]]) -> float:
     options are pooled apart and averaged by their number of rows.
     """
     n = sum(len(rows) for rows in shown_by_k.values())
-    return math.fsum(
-        len(rows) / n * math.fsum(max(0.0, share - 1 / k) for share in position_shares(rows))
-        for k, rows in shown_by_k.items()
-    )
+    return math.fsum(len(rows) / n * off_balance(position_shares(rows)) for rows in shown_by_k.values())
 
 
 def trait_shift(scores_by_trait: Mapping[str, Sequence[Sequence[Ends]]], span: float) -> Interval:
