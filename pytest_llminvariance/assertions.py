@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -281,7 +281,7 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
 def _assert(
     make: Callable[[], Property],
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     tolerance: float,
     metric: str | None,
     readout: str,

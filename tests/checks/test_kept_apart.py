@@ -31,6 +31,7 @@ from pytest_llminvariance import (
 )
 from pytest_llminvariance import strategies as inv
 from pytest_llminvariance.checks.backends import MAX_NOISE_PROMPTS, backend_difference
+from pytest_llminvariance.checks.guards import near_form
 from pytest_llminvariance.checks.left_out import leave_out
 from pytest_llminvariance.checks.noise import Measured, known_noise
 from pytest_llminvariance.checks.properties import as_property
@@ -434,3 +435,49 @@ def test_edits_of_a_file_say_it_too() -> None:
 def test_choices_take_no_part_in_this() -> None:
     space = space_under(Choices(orders=True), known()[0], None)
     assert space.orders is None
+
+
+# near copies
+
+
+def capitals(n: int, copies: int) -> list[Question]:
+    rows = [Question(f"Which is the word {'abcdefghijklmnopqrstuvwxyz'[i % 26] * (1 + i // 26)}?", ["elm", "oak", "ash"], answer=i % 3) for i in range(n - copies)]  # fmt: skip
+    return [*rows, *(Question(f"Case {i}: what is the capital of France{'!?'[i % 2]}", ["Paris", "Rome"], answer=0) for i in range(copies))]  # fmt: skip
+
+
+def near_copies(questions: Sequence[Question], **how: Any) -> list[str]:
+    finding = check("option_order", controls.oracle(), questions, tolerance=0.1, orders="cyclic", **how)
+    return [guard.text for guard in finding.guards if guard.name == "near copies"]
+
+
+def test_a_bank_of_near_copies_is_named() -> None:
+    (text,) = near_copies(capitals(60, 40))
+    assert text.startswith("40 of 60 questions are near copies of others")
+    assert "of 21 kinds in all" in text
+    assert near_copies(capitals(60, 12)) == []
+    assert near_copies(capitals(60, 13))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_near"),
+    [
+        (Question("What is it?", ["a", "b"]), Question("WHAT is it", ["B.", "A."]), True),
+        (Question("No 1: what is it?", ["a", "b"]), Question("No 22: what is it?", ["a", "b"]), True),
+        (Question("How much is 1 plus 2?", ["3", "4"]), Question("How much is 5 plus 2?", ["7", "8"]), False),
+        (Question("Is 3 even?", ["yes", "no"], answer=1), Question("Is 4 even?", ["yes", "no"], answer=0), False),
+        (Question("1 + 2?", ["3", "4"]), Question("2 + 2?", ["3", "4"]), False),
+        (Question("What?", ["a", "b"], context="One."), Question("What?", ["a", "b"], context="Two."), False),
+        (Question("哪个?", ["一", "二"]), Question("哪个", ["一", "二"]), True),
+        (Question("哪个?", ["一", "二"]), Question("什么?", ["一", "二"]), False),
+        (Question("Which?", ["+", "-"]), Question("Which!", ["*", "/"]), False),
+    ],
+)
+def test_what_a_near_copy_is(one: Question, other: Question, are_near: bool) -> None:
+    assert (near_form(one) == near_form(other)) is are_near
+
+
+def test_copies_of_one_cluster_are_one_already() -> None:
+    given = {"attributes": {"cluster": "france"}}
+    copies = [Question(q.stem, q.options, answer=0, **(given if "France" in q.stem else {})) for q in capitals(30, 20)]
+    assert near_copies(copies, claim="population") == []
+    assert near_copies(copies)
