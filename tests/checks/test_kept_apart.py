@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -43,7 +44,7 @@ from pytest_llminvariance.measures.calibration import quality
 from pytest_llminvariance.measures.consensus import consensus
 from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistribution, share_between
 from pytest_llminvariance.measures.estimates import mean_bounds
-from pytest_llminvariance.measures.metrics import position_bias
+from pytest_llminvariance.measures.metrics import METRICS, position_bias
 from pytest_llminvariance.measures.places import off_balance
 from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Reply, Request, TextReply
 from pytest_llminvariance.questions.presentation import Presentation
@@ -359,6 +360,24 @@ def test_shares_of_two_are_as_wide_as_what_was_not_told() -> None:
     low, high = share_between(told(0.4, 0.4, 0.1, unlisted=0.1), 0, 1)
     assert (low, high) == (pytest.approx(4 / 9), pytest.approx(5 / 9))
     assert share_between(CLEAR, 0, 1) == (pytest.approx(7 / 9), pytest.approx(7 / 9))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_inconsistency_is_as_wide_as_what_was_not_told(seed: int) -> None:
+    chance = random.Random(seed)
+    rows = [[chance.random() for _ in range(3)] for _ in range(4)]
+    rows = [[0.9 * p / sum(row) for p in row] for row in rows]
+    measure = METRICS["form_inconsistency"].measure
+    wide = measure([told(*row, unlisted=0.1) for row in rows], None, 0.0)
+    exact = measure([told(*row) for row in rows], None, 0.0)
+    assert exact.is_exact
+    assert wide.low < exact.low < wide.high
+    for _ in range(200):
+        goes = [chance.randrange(3) for _ in rows]
+        moved = [
+            [p + 0.0999 * (place == at) for place, p in enumerate(row)] for row, at in zip(rows, goes, strict=True)
+        ]
+        assert wide.low <= measure([told(*row) for row in moved], None, 0.0).low <= wide.high
 
 
 # one formula, once
