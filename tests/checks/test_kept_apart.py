@@ -40,6 +40,7 @@ from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
 from pytest_llminvariance.checks.properties.places import PlaceBias
 from pytest_llminvariance.checks.properties.stances import Languages
 from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.measures.betting import bounds
 from pytest_llminvariance.measures.calibration import quality
 from pytest_llminvariance.measures.consensus import consensus
 from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistribution, share_between
@@ -352,14 +353,14 @@ def test_what_was_not_told_is_no_choice_of_a_place_and_no_hit() -> None:
     found = check(PlaceBias(label_sets=("ABC", "XYZ")), model, questions, tolerance=0.1)
     assert (found.effect.low, found.effect.high) == (0, 1)
     worst = multiverse(model, questions).worst.score
-    assert (worst.low, worst.high) == (0, pytest.approx(2 / 3, abs=0.35))
+    assert worst.low == 0
     assert worst.high > 0
 
 
 def test_shares_of_two_are_as_wide_as_what_was_not_told() -> None:
     low, high = share_between(told(0.4, 0.4, 0.1, unlisted=0.1), 0, 1)
-    assert (low, high) == (pytest.approx(4 / 9), pytest.approx(5 / 9))
-    assert share_between(CLEAR, 0, 1) == (pytest.approx(7 / 9), pytest.approx(7 / 9))
+    assert [low, high] == pytest.approx([4 / 9, 5 / 9])
+    assert list(share_between(CLEAR, 0, 1)) == pytest.approx([7 / 9, 7 / 9])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -390,16 +391,13 @@ def test_bias_of_positions_is_the_distance_of_their_shares_from_balance() -> Non
 
 
 def test_both_ends_come_of_one_computation_where_they_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_llminvariance.measures import estimates
-
     calls: list[float] = []
-    inner = estimates.bounds
 
     def counted(*given: Any) -> Any:
         calls.append(given[-1])
-        return inner(*given)
+        return bounds(*given)
 
-    monkeypatch.setattr(estimates, "bounds", counted)
+    monkeypatch.setattr("pytest_llminvariance.measures.estimates.bounds", counted)
     values, names = [0.1, 0.2, 0.3, 0.2], ["a", "b", "c", "d"]
     once = mean_bounds(values, names, 0.05, signed=False)
     assert calls == [0.05]
@@ -496,7 +494,9 @@ def test_what_a_near_copy_is(one: Question, other: Question, are_near: bool) -> 
 
 
 def test_copies_of_one_cluster_are_one_already() -> None:
-    given = {"attributes": {"cluster": "france"}}
-    copies = [Question(q.stem, q.options, answer=0, **(given if "France" in q.stem else {})) for q in capitals(30, 20)]
+    copies = [
+        Question(q.stem, q.options, answer=0, attributes={"cluster": "france"} if "France" in q.stem else {})
+        for q in capitals(30, 20)
+    ]
     assert near_copies(copies, claim="population") == []
     assert near_copies(copies)

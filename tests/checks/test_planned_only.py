@@ -18,8 +18,8 @@ from pytest_llminvariance.questions.presentation import Presentation
 QUESTIONS = [Question(f"Which is {n}?", [f"{w}{n}" for w in "abc"], id=f"q{n}", answer=n % 3) for n in range(9)]
 OTHERS = [Question(f"Which was {n}?", [f"{w}{n}" for w in "abc"], answer=n % 3) for n in range(2)]
 ITEMS = Questionnaire(
-    [Item(f"I like {n}.", trait="liking", reverse_keyed=n % 2 == 1) for n in range(4)],
-    Scale(["no", "maybe", "yes"], scores=[1, 2, 3]),
+    tuple(Item(f"I like {n}.", trait="liking", reverse_keyed=n % 2 == 1) for n in range(4)),
+    Scale(("no", "maybe", "yes"), scores=(1, 2, 3)),
 )
 INSTANCES = [
     Question(f"How much is {n} plus 1?", [str(n + 1), str(n)], answer=0, attributes={"template": f"sum {n // 2}"})
@@ -72,7 +72,7 @@ ASKING: dict[str, Callable[[Any], object]] = {
     "assert_order_symmetric": lambda p: p.assert_order_symmetric(MODEL, QUESTIONS),
     "assert_output_formats_agree": lambda p: p.assert_output_formats_agree(MODEL, QUESTIONS),
     "assert_paraphrase_consistent": lambda p: p.assert_paraphrase_consistent(
-        MODEL, QUESTIONS, paraphrases=Restate({q.id: [f"{q.stem} Say it."] for q in QUESTIONS})
+        MODEL, QUESTIONS, paraphrases=Restate({q.stem: [f"{q.stem} Say it."] for q in QUESTIONS})
     ),
     "assert_prompt_insensitive": lambda p: p.assert_prompt_insensitive(MODEL, QUESTIONS, templates=WAYS),
     "assert_readouts_agree": lambda p: p.assert_readouts_agree(MODEL, QUESTIONS),
