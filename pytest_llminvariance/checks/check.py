@@ -105,7 +105,8 @@ def measure(
     if isinstance(terms.model, ReplayModel) and not terms.draws:
         terms.model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
     answers = decide_by_asking(asking, planner, alpha)
-    answers = dataclasses.replace(answers, runtime=(*answers.runtime, *rows_guards(terms.skipped)))
+    if terms.skipped:
+        answers = dataclasses.replace(answers, runtime=(*answers.runtime, *rows_guards(terms.skipped)))
     known = {
         "property": property.name,
         "title": property.title,

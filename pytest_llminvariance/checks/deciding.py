@@ -48,7 +48,7 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
     return dataclasses.replace(
         answers,
         runtime=runtime,
-        noise=asking.noise,
+        noise=asking.noise if asking.measured else None,
         tokens=tokens if asks_all else asking.tokens,
     )
 

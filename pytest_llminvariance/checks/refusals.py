@@ -16,12 +16,12 @@ from pytest_llminvariance.checks.left_out import LeftOut, leave_out, other_label
 from pytest_llminvariance.checks.properties.base import Plan, Property
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
 from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
+from pytest_llminvariance.models.wrapping import as_model
 from pytest_llminvariance.questions.question import Question, SkippedRows, as_questions, known_answers, skipped_rows
 from pytest_llminvariance.questions.template import Template
 
@@ -87,7 +87,7 @@ def settle(
     about, limit = _claim(property.claim or claim, samples, property, name), as_tolerance(tolerance)
     given_questions = tuple(questions) if isinstance(questions, Iterator) else questions
     run, asked_for = current_run.get(), as_questions(property.asked(given_questions))
-    subject = model_of(property.subject(model))
+    subject = (run.wrap or as_model)(property.subject(model))
     set_aside = run.holdout
     if set_aside is not None:
         asked_for = set_aside.select(asked_for, None if run.on_plan else subject.fingerprint)
