@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pytest_llminvariance.checks.backends import BackendDifference, backend_difference
 from pytest_llminvariance.checks.check import check as check
 from pytest_llminvariance.checks.check import measure
-from pytest_llminvariance.checks.estimate import announce, search_estimate
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
@@ -36,13 +36,13 @@ from pytest_llminvariance.checks.verdict import (
     Verdict,
 )
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _finding, _questions
+from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _finding, _given_baseline, _questions
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import AnyModel, Model, Readout, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, Questions
+from pytest_llminvariance.questions.question import Question, Questions, skipped_rows
 from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.report import notebook as notebook  # says how findings show themselves
@@ -182,7 +182,7 @@ def assert_tracks(
     """
     __tracebackhide__ = True
     made = Tracking(edits=edits)
-    return _assert(lambda: made, model, made.questions, tolerance, None, readout, template, "suite", 1)
+    return _assert(lambda: made, model, made.given, tolerance, None, readout, template, "suite", 1)
 
 
 def __getattr__(name: str) -> Callable[..., Finding]:
@@ -256,11 +256,11 @@ def assert_same_answer(model: AnyModel, a: Presentation, b: Presentation, *, rea
 def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str) -> None:
     """Ask for two presentations, and raise if their answers differ."""
     __tracebackhide__ = True
-    if run.on_plan is not None:
-        announce(run, search_estimate(model, [request_for(shown, way) for shown in (a, b)]))
+    asked = [request_for(shown, way) for shown in (a, b)]
+    announce_asking("same answer (search), for each example", "search", (model, asked))
     memo = {} if run.memo is None else run.memo
     more = orbit_to_prefetch(a, b) if run.memo is not None and in_search() else []
-    replies = ask(model, [request_for(shown, way) for shown in (a, b, *more)], memo).replies[:2]
+    replies = ask(model, [*asked, *(request_for(shown, way) for shown in more)], memo).replies[:2]
     answers = [read_reply(reply, shown, way) for reply, shown in zip(replies, (a, b), strict=True)]
     delta = delta_nats(model, way)
     differs = bool(flip(answers[0], answers[1], delta).low)
@@ -281,7 +281,7 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
 def _assert(
     make: Callable[[], Property],
     model: AnyModel,
-    questions: Questions,
+    questions: Question | Iterable[Any],
     tolerance: float,
     metric: str | None,
     readout: str,
@@ -343,7 +343,11 @@ def assert_no_negative_flips(
         asked_for, model = _questions(questions), model_of(model)
         way = resolve_readout(readout, model)
         shown = [Presentation(question, template=template) for question in asked_for]
-        name, before = _baseline(baseline, model.fingerprint, shown, way)
+        given = _given_baseline(baseline)
+        others = [] if isinstance(given, Path) else [(given, resolve_readout(readout, given))]
+        asked = [(one, [request_for(each, how) for each in shown]) for one, how in ((model, way), *others)]
+        announce_asking(TITLE, "comparison", *asked)
+        name, before = _baseline(given, model.fingerprint, shown, way)
         now, tokens = _ask(model, shown, way)
         known = {
             "model": model.name,
@@ -353,7 +357,7 @@ def assert_no_negative_flips(
             "tokens": tokens,
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
-        finding = replace(finding, guards=(*finding.guards, *rows_guards(asked_for)))
+        finding = replace(finding, guards=(*finding.guards, *rows_guards(skipped_rows(asked_for))))
         finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
     return raise_by_verdict(finding, flips_message)
 
@@ -384,6 +388,6 @@ def assert_backends_agree(
     if not found.agrees:
         raise AssertionError(
             f"{found.first} and {found.second} do not agree: {found}.\n"
-            f"The largest difference is at question {found.where!r}. Other weights, tokens, chat template or arithmetic?"
+            f"They differ most at question {found.where!r}. Other weights, tokens, chat template or arithmetic?"
         )
     return found

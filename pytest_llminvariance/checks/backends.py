@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_llminvariance.checks.noise import measure_noise
+from pytest_llminvariance.checks.costs import announce_asking
+from pytest_llminvariance.checks.noise import floor_of, spread
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.subject import model_of
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor, moved_nats
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
@@ -19,6 +21,7 @@ from pytest_llminvariance.models.protocol import (
     MissingReply,
     Model,
     OptionReply,
+    Reply,
     TextReply,
     request_for,
     resolve_readout,
@@ -30,6 +33,8 @@ from pytest_llminvariance.questions.template import Template
 ORDERS = 4
 """Orders of each question that are compared: the first ones, that as written among them."""
 MAX_NOISE_PROMPTS = 8
+NOISE_ROUNDS = 2
+"""So often these are asked in company, after they were asked alone."""
 LEAST_NATS = 1e-3
 """Kernels add up in other orders; differences below this are no difference of weights."""
 
@@ -49,7 +54,7 @@ class BackendDifference:
     noise_nats: float
     """What answers of either may move by themselves, both together, and at least 0.001."""
     where: str
-    """The question with the largest difference."""
+    """The question with the largest difference; of texts the first that is read otherwise. Empty where nothing differs."""
 
     @property
     def agrees(self) -> bool:
@@ -73,32 +78,49 @@ def backend_difference(
 
     Raises:
         UsageError: where the two lack a common readout, or there is no question.
+        ModelError: where one of the two answers nothing.
     """
     first, second = model_of(a), model_of(b)
     way = _common(first, second) if readout == "auto" else readout
     for model in (first, second):
         resolve_readout(way, model)
-    shown = [
-        Presentation(question, order=order, template=template)
+    rows = [
+        [
+            Presentation(question, order=order, template=template)
+            for order in itertools.islice(itertools.permutations(range(len(question.options))), ORDERS)
+        ]
         for question in as_questions(questions)
-        for order in itertools.islice(itertools.permutations(range(len(question.options))), ORDERS)
     ]
+    shown = [item for row in rows for item in row]
+    some = spread([[Probe(item) for item in row] for row in rows], MAX_NOISE_PROMPTS)
     requests = [request_for(item, way) for item in shown]
+    again = [request_for(probe.presentation, way) for probe in some] * (1 + NOISE_ROUNDS)
+    announce_asking("backends agree", "comparison", *((model, requests + again) for model in (first, second)))
     pairs = list(zip(answers_of(first, requests), answers_of(second, requests), strict=True))
-    some = shown[:: max(1, len(shown) // MAX_NOISE_PROMPTS)]
-    noise = [
-        measure_noise(model, [Probe(item) for item in some], way, 2 * len(some)).floor for model in (first, second)
-    ]
-    gaps = [_gap(one, other) for one, other in pairs]
+    noise = [floor_of(model, some, way, NOISE_ROUNDS * len(some)) for model in (first, second)]
     allowed = math.fsum(_loudest(floor) for floor in noise)
-    changed = 0
-    for (one, other), item in zip(pairs, shown, strict=True):
-        left, right = (read_reply(reply, item, way).outcomes(allowed) for reply in (one, other))
-        changed += not left & right
+    gaps = [_gap(one, other) for one, other in pairs]
+    changed = [_is_changed(one, other, item, way, allowed) for (one, other), item in zip(pairs, shown, strict=True)]
+    if silent := next(
+        (m for m, came in zip((first, second), zip(*pairs, strict=True), strict=True) if _all_missing(came)), None
+    ):
+        raise ModelError(f"{silent.name} answered none of {len(shown)} prompts, so there is nothing to compare")
+    how = list(zip(changed, gaps, strict=True) if way == "text" else zip(gaps, changed, strict=True))
     return BackendDifference(
         first=first.name, second=second.name, readout=way, n_prompts=len(shown), largest_nats=max(gaps),
-        changed_answers=changed, noise_nats=max(LEAST_NATS, allowed), where=shown[gaps.index(max(gaps))].question.name,
+        changed_answers=sum(changed), noise_nats=max(LEAST_NATS, allowed),
+        where=shown[how.index(max(how))].question.name if any(map(any, how)) else "",
     )  # fmt: skip
+
+
+def _is_changed(one: Reply, other: Reply, shown: Presentation, readout: str, allowed_nats: float) -> bool:
+    """Return whether two replies certainly name other contents."""
+    left, right = (read_reply(reply, shown, readout).outcomes(allowed_nats) for reply in (one, other))
+    return not left & right
+
+
+def _all_missing(replies: Sequence[Reply]) -> bool:
+    return all(isinstance(reply, MissingReply) for reply in replies)
 
 
 def _common(first: Model, second: Model) -> str:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llminvariance.checks.asking import Asking
+from pytest_llminvariance.checks.costs import announce
 from pytest_llminvariance.checks.deciding import decide_by_asking
-from pytest_llminvariance.checks.estimate import announce, estimate
+from pytest_llminvariance.checks.estimate import estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.properties import as_property
@@ -103,6 +105,8 @@ def measure(
     if isinstance(terms.model, ReplayModel) and not terms.draws:
         terms.model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
     answers = decide_by_asking(asking, planner, alpha)
+    if terms.skipped:
+        answers = dataclasses.replace(answers, runtime=(*answers.runtime, *rows_guards(terms.skipped)))
     known = {
         "property": property.name,
         "title": property.title,

@@ -10,14 +10,14 @@ from pytest_llminvariance.checks.subject import answers_to
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.decomposition import Decomposition, decomposed
 from pytest_llminvariance.models.protocol import AnyModel
-from pytest_llminvariance.questions.question import Questions, as_questions
+from pytest_llminvariance.questions.question import Questions, as_questions, whole_names
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.base import Transform
 
 
 @dataclass(frozen=True, slots=True)
 class Decomposed:
-    """The decomposition of each question, by name, and what could not be read."""
+    """The decomposition of each question, by its id or stem, and what could not be read."""
 
     questions: Mapping[str, Decomposition]
     open: tuple[str, ...]
@@ -83,12 +83,13 @@ def decompose(
             raise UsageError(
                 f"{under.title} makes one form of question {question.name!r}, so there is nothing to compare"
             )
-    answers = iter(answers_to(model, [shown for orbit in orbits for shown in orbit], readout))
+    answers = iter(answers_to(model, [shown for orbit in orbits for shown in orbit], readout, "decompose"))
     rows = [[next(answers) for _ in orbit] for orbit in orbits]
+    names = whole_names(asked)
     known = {
-        question.name: decomposed([answer.vector() for answer in row])
-        for question, row in zip(asked, rows, strict=True)
+        name: decomposed([answer.vector() for answer in row])
+        for name, row in zip(names, rows, strict=True)
         if all(answer.is_known for answer in row)
     }
-    left = tuple(question.name for question in asked if question.name not in known)
+    left = tuple(name for name in names if name not in known)
     return Decomposed(known, left, sum(map(len, orbits)))

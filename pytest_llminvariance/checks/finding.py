@@ -31,6 +31,7 @@ from pytest_llminvariance.measures.metrics import (
     trait_shift,
 )
 from pytest_llminvariance.measures.noise import Limits, limits
+from pytest_llminvariance.questions.question import whole_names
 
 
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
@@ -213,14 +214,11 @@ def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[flo
     for item in evidence:
         twice = {item.sent[index] for index in item.repeats}
         for index in item.plan.balanced or ():
-            answer = item.answers[index]
-            outcomes = answer.outcomes(item.delta_nats)
-            order = item.plan.probes[index].presentation.order
-            is_open = not answer.is_known or (answer.unlisted > 0 and len(outcomes) > 1)
-            if min(outcomes) < 0 or is_open or item.sent[index] in twice:
+            parts, order = item.answers[index].parts(item.delta_nats), item.plan.probes[index].presentation.order
+            if not parts or not any(parts) or item.sent[index] in twice:
                 n_open += 1
                 continue
-            rows.setdefault(len(order), []).append([(content in outcomes) / len(outcomes) for content in order])
+            rows.setdefault(len(order), []).append([parts[content] for content in order])
     return rows, n_open
 
 
@@ -255,15 +253,13 @@ def expected_scores(evidence: Sequence[Evidence]) -> Mapping[str, tuple[float | 
 
     `Questionnaire.trait_scores` and `acquiescence_index` take one value per item from here.
     """
-    found: dict[str, tuple[float | None, ...]] = {}
+    rows: list[tuple[float | None, ...]] = []
     for item in evidence:
         scores = item.plan.question.scores
         if scores is None:
             return None
-        found[item.plan.question.name] = tuple(
-            answer.expected_score(scores) if answer.is_known else None for answer in item.answers
-        )
-    return found
+        rows.append(tuple(answer.expected_score(scores) if answer.is_known else None for answer in item.answers))
+    return dict(zip(whole_names([item.plan.question for item in evidence]), rows, strict=True))
 
 
 def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | None:

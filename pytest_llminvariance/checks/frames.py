@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.run import current_run
@@ -17,8 +18,8 @@ from pytest_llminvariance.measures.calibration import Quality, quality
 from pytest_llminvariance.measures.metrics import METRICS, Interval, mean_interval
 from pytest_llminvariance.models.debiased import DebiasedModel, debiased
 from pytest_llminvariance.models.engine import Memo, ask
-from pytest_llminvariance.models.protocol import AnyModel, Model, Reply, Request
-from pytest_llminvariance.models.symmetrized import Frame, symmetrized
+from pytest_llminvariance.models.protocol import AnyModel, Model, Reply, Request, request_for, resolve_readout
+from pytest_llminvariance.models.symmetrized import Frame, SymmetrizedModel, symmetrized
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.designs import Design
@@ -106,18 +107,33 @@ def compare_frames(
     plans = [Reorder(orders).orbit(question, template).presentations for question in asked]
     if unmoved := next((q.name for q, plan in zip(asked, plans, strict=True) if len(plan) < 2), None):
         raise UsageError(f"the options of question {unmoved!r} have one order only. Leave it out")
-    memo = current_run.get().memo
-    inner: Any = _Once(model_of(model), {} if memo is None else memo)
+    run, subject = current_run.get(), model_of(model)
+    inner: Any = _Once(subject, {} if run.memo is None else run.memo)
     ways: list[tuple[str, Any]] = [("as it is", inner), *((f"averaged: {f}", symmetrized(inner, f)) for f in frames)]
     if estimate_on is not None:
         ways.append(("prior taken off", debiased(inner, as_questions(estimate_on))))
-    rows = [_row(name, way, asked, plans, readout) for name, way in ways]
+    readout = resolve_readout(readout, subject)
+    with run.turn:
+        requests = [request_for(shown, readout) for plan in plans for shown in plan]
+        sent = dict.fromkeys(part for _, way in ways for one in requests for part in _sent_for(way, one))
+        announce_asking("compare frames", "description", (subject, list(sent)))
+        delta = delta_nats(subject, readout)  # ways of asking that were never measured are made of its answers
+        rows = [_row(name, way, asked, plans, readout, delta) for name, way in ways]
     return FrameTable(tuple(rows), limit)
 
 
-def _row(name: str, model: Any, asked: Sequence[Question], plans: Sequence[Sequence[Any]], readout: str) -> FrameRow:
-    delta, flips = delta_nats(model, readout), METRICS["flip_rate"].measure
-    answers = iter(answers_to(model, [shown for plan in plans for shown in plan], readout))
+def _sent_for(way: Any, request: Request) -> Sequence[Request]:
+    """Return what the model itself is asked for a request."""
+    if isinstance(way, SymmetrizedModel):
+        return way.framed(request)
+    return [request, *(way.estimation(request.presentation) if isinstance(way, DebiasedModel) else ())]
+
+
+def _row(
+    name: str, model: Any, asked: Sequence[Question], plans: Sequence[Sequence[Any]], readout: str, delta: float
+) -> FrameRow:
+    flips = METRICS["flip_rate"].measure
+    answers = iter(answers_to(model, [shown for plan in plans for shown in plan], readout, "compare frames"))
     rows = [[next(answers) for _ in plan] for plan in plans]
     return FrameRow(
         way=name,

@@ -19,11 +19,13 @@ from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.movement import needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
 from pytest_llminvariance.questions.foreign_stems import Kinds, kinds
-from pytest_llminvariance.questions.question import MIN_KNOWN, Question, name_of_unit
+from pytest_llminvariance.questions.question import MIN_KNOWN, Question, SkippedRows, name_of_unit
 
 MIN_MASS = 0.5
 MIN_TELLING = 4
 """Different questions of the suite that show a model to be blind: one alone may just be too hard."""
+MAX_COPIES = Fraction(1, 5)
+"""Share of near copies in a suite of which nothing is said."""
 GUESSING_RISK = 0.05
 """Chance that a model which guesses passes for one that knows; above the mean alone it would be a half."""
 
@@ -31,8 +33,8 @@ GUESSING_RISK = 0.05
 def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Guard]:
     """Return all guards with their numbers."""
     replies = reply_guards(answers.evidence, needs_accuracy=property.needs_accuracy, by_cluster=answers.by_cluster)
-    found = [*replies, *answers.runtime]
-    found += rows_guards(item.plan.question for item in answers.evidence)
+    asked = [item.plan.question for item in answers.evidence]
+    found = [*replies, *answers.runtime, *copies_guards(asked, by_cluster=answers.by_cluster)]
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
     if (bound := movement_bound(property, limit)) is not None:
@@ -222,14 +224,40 @@ def _accuracy(evidence: Sequence[Evidence], *, by_cluster: bool) -> Guard:
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 
 
-def rows_guards(questions: Iterable[Question]) -> list[Guard]:
+def rows_guards(files: Iterable[SkippedRows]) -> list[Guard]:
     """Say how many rows of the questions' files were left out, and why the first was."""
-    files = dict.fromkeys(question.skipped for question in questions if question.skipped is not None)
+    files = tuple(files)
     says = "; ".join(
         f"{len(file.rows)} of {file.n_rows} rows were left out (bad_rows='skip'), first {file.rows[0]}"
         for file in files
     )
     return [Guard(name="rows left out", passed=None, text=says, blocks="nothing")] if files else []
+
+
+def copies_guards(questions: Iterable[Question], *, by_cluster: bool = False) -> list[Guard]:
+    """Say where more than a fifth of what is counted are near copies: a mean over them says little about the rest.
+
+    Copies inside one cluster are one already, with `by_cluster`.
+    """
+    units = {(name_of_unit(one, by_cluster=by_cluster), near_form(one)) for one in questions}
+    kinds = Counter(form for _, form in units)
+    copies = sum(count for count in kinds.values() if count > 1)
+    if copies <= MAX_COPIES * len(units):
+        return []
+    says = (
+        f"{copies:,} of {len(units):,} questions are near copies of others (the same options and answer, and stems that differ in case, "
+        f"digits or punctuation only), of {len(kinds):,} kinds in all, and each counts by itself. Leave copies out, or give those of a kind "
+        "one attributes['cluster'] and use claim='population'"
+    )
+    return [Guard(name="near copies", passed=None, text=says, blocks="nothing")]
+
+
+def near_form(question: Question) -> tuple[object, ...]:
+    """Return what near copies have in common: letters of stem and context, letters and digits of options and answer."""
+    asked = f"{question.context or ''} {question.stem}".casefold()
+    letters = "".join(filter(str.isalpha, asked)) or asked
+    options = ["".join(filter(str.isalnum, option.casefold())) or option for option in question.options]
+    return letters, frozenset(options), None if question.answer is None else options[question.answer]
 
 
 def replicates_guard(n_pairs: int) -> Guard:

@@ -35,10 +35,10 @@ class Holdout:
     today: str
     _noted: set[str] = field(default_factory=set, init=False)
 
-    def select(self, questions: Sequence[Question], fingerprint: str) -> tuple[Question, ...]:
+    def select(self, questions: Sequence[Question], fingerprint: str | None) -> tuple[Question, ...]:
         """Return the questions of the slice where it is open, else the others; small suites stay whole.
 
-        Opening is written into the file before anything is asked.
+        Opening is written into the file before anything is asked; `None` for a model that is only planned for.
 
         Raises:
             UsageError: where nothing is left.
@@ -51,7 +51,7 @@ class Holdout:
             raise UsageError(
                 f"none of {len(questions)} questions is {where} the hold-out of {self.path.name} (share {self.share:g}). Give more questions"
             )
-        if self.is_open and fingerprint not in self._noted:
+        if self.is_open and fingerprint is not None and fingerprint not in self._noted:
             self._noted.add(fingerprint)
             self._note(fingerprint)
         return chosen

@@ -13,20 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pytest_llminvariance.checks.estimate import announce, search_estimate
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.subject import model_of
+from pytest_llminvariance.checks.subject import answers_to, model_of
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures import likert
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Ends, score_ends
 from pytest_llminvariance.measures.paired_tests import benjamini_hochberg, holm, permutation_p, rank_p
-from pytest_llminvariance.measures.reading import read_reply
-from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout
-from pytest_llminvariance.models.replay import ReplayModel
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.questionnaire import Questionnaire
 from pytest_llminvariance.questions.template import Template
@@ -172,9 +169,15 @@ def measure_instrument(
         raise UsageError(f"administrations is {names}, but must hold one or more templates with different names")
     subjects = [model_of(model) for model in models]
     readouts = [resolve_readout(readout, subject) for subject in subjects]
+    shown = {
+        way.shown_name: [Presentation(question, template=way) for question in questionnaire.questions] for way in ways
+    }
     with current_run.get().turn:
-        asked = zip(subjects, _distinct([subject.name for subject in subjects]), readouts, strict=True)
-        sheets = [_ask(subject, name, questionnaire, ways, way) for subject, name, way in asked]
+        asked = list(zip(subjects, _distinct([subject.name for subject in subjects]), readouts, strict=True))
+        both = _in_both_directions(shown)
+        requests = [(subject, [request_for(one, way) for one in both]) for subject, _, way in asked]
+        announce_asking(f"instrument {questionnaire.name}", "description", *requests)
+        sheets = [_ask(subject, name, shown, way) for subject, name, way in asked]
     cells = _adjusted([cell for sheet in sheets for cell in _cells(sheet, questionnaire, names, scale, float(margin))])
     consistency = tuple(_consistency(sheets, questionnaire, trait, scale) for trait in questionnaire.traits)
     return InstrumentNumbers(
@@ -195,22 +198,21 @@ def _distinct(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _ask(model: Model, name: str, items: Questionnaire, ways: Sequence[Template], readout: str) -> _Sheet:
-    run = current_run.get()
-    shown = {way.shown_name: [Presentation(question, template=way) for question in items.questions] for way in ways}
-    planned = [
+Shown = Mapping[str, Sequence[Presentation]]
+
+
+def _in_both_directions(shown: Shown) -> list[Presentation]:
+    """Return what is asked: way by way, as written and reversed."""
+    return [
         one if direction == "as written" else one.replace(order=one.order[::-1])
         for row in shown.values()
         for direction in DIRECTIONS
         for one in row
     ]
-    requests = [request_for(one, readout) for one in planned]
-    if run.on_plan is not None:
-        announce(run, search_estimate(model, requests))
-    if isinstance(model, ReplayModel):
-        model.check_planned(requests)
-    replies = ask(model, requests, {} if run.memo is None else run.memo).replies
-    read = iter([read_reply(reply, one, readout) for reply, one in zip(replies, planned, strict=True)])
+
+
+def _ask(model: Model, name: str, shown: Shown, readout: str) -> _Sheet:
+    read = iter(answers_to(model, _in_both_directions(shown), readout, name))
     answers = {(way, direction): [next(read) for _ in row] for way, row in shown.items() for direction in DIRECTIONS}
     return _Sheet(name, answers, shown, delta_nats(model, readout))
 

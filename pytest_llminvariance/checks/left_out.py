@@ -14,7 +14,7 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.references import label_clash, option_forms
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
-from pytest_llminvariance.transforms.base import Product, Transform
+from pytest_llminvariance.transforms.base import Transform
 from pytest_llminvariance.transforms.showing import CLASHES
 
 MAX_LEFT_OUT = Fraction(1, 5)
@@ -34,7 +34,7 @@ def leave_out(
     Raises:
         UsageError: under `on_reference="error"`.
     """
-    parts = _parts(property.transform)
+    parts = () if property.transform is None else property.transform.factors()
     heeds = [getattr(part, "on_reference", "leave_out") for part in parts]
     forms = {fold_label(label) for labels in _label_sets(parts) for label in labels}
     by_label = readout in ("label", "text") and "ask_anyway" not in heeds
@@ -68,10 +68,6 @@ def other_labels(
         return None
     kept, still = leave_out(property, questions, BY_DIGIT, readout)
     return None if still.get(CLASHES) else (kept, still, BY_DIGIT)
-
-
-def _parts(transform: Transform | None) -> tuple[Transform, ...]:
-    return () if transform is None else transform.parts if isinstance(transform, Product) else (transform,)
 
 
 def _label_sets(parts: Sequence[Transform]) -> Iterator[Sequence[str]]:

@@ -21,7 +21,7 @@ from pytest_llminvariance.measures.metrics import Interval, mean_interval
 from pytest_llminvariance.measures.variance import Observation, Variance, VarianceShares
 from pytest_llminvariance.models.protocol import AnyModel, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, Questions, as_questions
+from pytest_llminvariance.questions.question import Question, Questions, as_questions, whole_names
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.showing import LABEL_SETS
 
@@ -118,7 +118,7 @@ def multiverse(
         )
     subject = model_of(model)
     shown = [_shown(question, *key) for key in keys for question in asked]
-    answers = iter(answers_to(subject, shown, readout))
+    answers = iter(answers_to(subject, shown, readout, "multiverse"))
     rows = [[next(answers) for _ in asked] for _ in keys]
     delta = delta_nats(subject, resolve_readout(readout, subject))
     agreed = [consensus([row[place] for row in rows], delta) for place in range(len(asked))]
@@ -135,7 +135,7 @@ def multiverse(
         configurations=tuple(sorted(made, key=lambda one: (_middle(one.score), one.name))),
         measure="accuracy" if is_known else "agreement with the consensus",
         shares=_spread(keys, rows).shares(),
-        consensus={question.name: one for question, one in zip(asked, agreed, strict=True)},
+        consensus=dict(zip(whole_names(asked), agreed, strict=True)),
         prompts=len(shown),
     )
 
@@ -154,11 +154,12 @@ def _shown(question: Question, template: Template, order: Arrangement, labels: t
 
 def _hit(answer: AnswerDistribution, target: int | None, delta_nats: float) -> Interval:
     """Return whether an answer is the target; ties count in parts, and without a target nothing is known."""
-    seen = answer.outcomes(delta_nats)
-    if target is None or (len(seen) > 1 and min(seen) < 0):
+    if target is None:
         return Interval(0.0, 1.0)
-    part = (target in seen) / len(seen)
-    return Interval(part, part)
+    parts = answer.parts(delta_nats)
+    if parts is None:
+        return Interval(0.0, float(target in answer.outcomes(delta_nats)))
+    return Interval(parts[target], parts[target])
 
 
 def _spread(

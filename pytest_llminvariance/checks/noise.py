@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
@@ -55,7 +56,7 @@ class Measured:
     @property
     def requests(self) -> list[Request]:
         """What is asked."""
-        return [request_for(probe.presentation, probe.readout or self.floor.readout) for probe in self.probes]
+        return _requests(self.probes, self.floor.readout)
 
 
 def noise_floor(
@@ -83,7 +84,11 @@ def noise_floor(
     for question in as_questions(questions):
         orders = itertools.islice(itertools.permutations(range(len(question.options))), pairs)
         rows.append([Probe(Presentation(question, order=order, template=template)) for order in orders])
-    return measure_noise(subject, spread(rows, pairs), way, pairs).floor
+    probes = spread(rows, pairs)
+    with current_run.get().turn:
+        n_rounds = max(N_BEFORE, 1 + _batches(pairs, probes))
+        announce_asking("noise floor", "description", (subject, _requests(probes, way) * n_rounds))
+        return measure_noise(subject, probes, way, pairs).floor
 
 
 def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:
@@ -101,14 +106,27 @@ def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:
 
 def measure_noise(model: Model, probes: Sequence[Probe], readout: str, pairs: int = MIN_PAIRS) -> Measured:
     """Measure on these probes, and remember the result for the checks that follow."""
-    requests = [request_for(probe.presentation, probe.readout or readout) for probe in probes]
-    rows = replicas(model, requests, math.ceil(pairs / len(requests)))
+    rows = replicas(model, _requests(probes, readout), _batches(pairs, probes))
     found = Measured(_summary(model, probes, readout, rows))
     watch(model, found, probes, [row[:MIN_PAIRS] for row in rows[:2]])
     known = current_run.get().noise
     if known is not None:
         known[noise_key(model, readout)] = found
     return found
+
+
+def floor_of(model: Model, probes: Sequence[Probe], readout: str, pairs: int) -> NoiseFloor:
+    """Measure on these probes; what the session knows of the noise of `model` stays as it is."""
+    return _summary(model, probes, readout, replicas(model, _requests(probes, readout), _batches(pairs, probes)))
+
+
+def _requests(probes: Sequence[Probe], readout: str) -> list[Request]:
+    return [request_for(probe.presentation, probe.readout or readout) for probe in probes]
+
+
+def _batches(pairs: int, probes: Sequence[Probe]) -> int:
+    """Return in how many companies so many probes give the wanted number of pairs."""
+    return math.ceil(pairs / len(probes))
 
 
 def watch(model: Model, measured: Measured, probes: Sequence[Probe], rows: Sequence[list[Reply]] = ()) -> None:

@@ -21,11 +21,6 @@ class AnswerSink(Protocol):
         """True where an interrupted run has asked something for this check."""
         ...
 
-    @property
-    def sent_before(self) -> int:
-        """Tokens that the interrupted run sent for this check."""
-        ...
-
     def begin(self, check: str) -> None:
         """Attribute what follows to the check with this id."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -31,8 +32,10 @@ def model_of(obj: AnyModel) -> Model:
     return (current_run.get().wrap or as_model)(obj)
 
 
-def answers_to(model: AnyModel, shown: Sequence[Presentation], readout: str = "auto") -> list[AnswerDistribution]:
+def answers_to(model: AnyModel, shown: Sequence[Presentation], readout: str, title: str) -> list[AnswerDistribution]:
     """Ask for presentations, each distinct one once, and return what was answered, by content.
+
+    A session that only plans is told what that costs, under `title`, and nothing is asked.
 
     Raises:
         UsageError: for a readout that is none, or recorded answers that fit nothing.
@@ -41,6 +44,7 @@ def answers_to(model: AnyModel, shown: Sequence[Presentation], readout: str = "a
     way = resolve_readout(readout, subject)
     requests = [request_for(one, way) for one in shown]
     with run.turn:
+        announce_asking(title, "description", (subject, list(dict.fromkeys(requests))))
         if isinstance(subject, ReplayModel):
             subject.check_planned(requests)
         replies = ask(subject, requests, {} if run.memo is None else run.memo).replies

@@ -63,22 +63,26 @@ def _ask(model: Model, shown: Sequence[Presentation], readout: str) -> tuple[lis
     return [_Read(answer, answer.outcomes(delta)) for answer in answers], asked.tokens
 
 
-def _baseline(
-    baseline: AnyModel | str | Path | None, fingerprint: str, shown: Sequence[Presentation], readout: str
-) -> tuple[str, list[_Read]]:
-    """Return the name of the baseline, and its answers to the presentations; refuses the model itself."""
+def _given_baseline(baseline: AnyModel | str | Path | None) -> Model | Path:
+    """Return what to compare with: a model, or where answers are recorded."""
     given = current_run.get().baseline if baseline is None else baseline
     if given is None:
         raise UsageError(
             "there is no baseline to compare with: give baseline= (a model, or the run directory of one), or "
             "--invariance-baseline=DIR"
         )
-    if isinstance(given, str | Path):
-        place = Path(given)
-        return str(place), _recorded(
-            read_answers(place.parent if place.name == "findings.json" else place), shown, readout, place
+    return Path(given) if isinstance(given, str | Path) else model_of(given)
+
+
+def _baseline(
+    given: Model | Path, fingerprint: str, shown: Sequence[Presentation], readout: str
+) -> tuple[str, list[_Read]]:
+    """Return the name of the baseline, and its answers to the presentations; refuses the model itself."""
+    if isinstance(given, Path):
+        return str(given), _recorded(
+            read_answers(given.parent if given.name == "findings.json" else given), shown, readout, given
         )
-    model = model_of(given)
+    model = given
     if model.fingerprint == fingerprint:
         raise UsageError(
             f"baseline and model have the same fingerprint ({fingerprint[:16]!r}), so nothing can differ. Give the model "

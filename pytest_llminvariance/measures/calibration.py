@@ -27,15 +27,16 @@ class Quality:
 def quality(answers: Sequence[AnswerDistribution], correct: Sequence[int | None], delta_nats: float) -> Quality | None:
     """Return the quality of answers; `None` where no correct answer is known, or one that is needed may be anything."""
     rows = [(answer, right) for answer, right in zip(answers, correct, strict=True) if right is not None]
-    if not rows or any(len(seen := answer.outcomes(delta_nats)) > 1 and min(seen) < 0 for answer, _ in rows):
-        return None
     hits, confidences, squares = [], [], []
     for answer, right in rows:
-        outcomes = answer.outcomes(delta_nats)
-        hits.append((right in outcomes) / len(outcomes))
+        if (parts := answer.parts(delta_nats)) is None:
+            return None
+        hits.append(parts[right])
         confidences.append(max(answer.probabilities))
         squares.append(math.fsum((p - (content == right)) ** 2 for content, p in enumerate(answer.probabilities)))
     n = len(rows)
+    if not n:
+        return None
     return Quality(n, math.fsum(hits) / n, math.fsum(squares) / n, expected_calibration_error(confidences, hits))
 
 

@@ -31,17 +31,16 @@ class Consensus:
 def consensus(answers: Sequence[AnswerDistribution], delta_nats: float) -> Consensus:
     """Return the consensus over the answers to one question; a refusal is a vote for none of its contents."""
     k, votes, n_open = answers[0].k, [0.0] * answers[0].k, 0
-    outcomes = [answer.outcomes(delta_nats) for answer in answers]
-    for seen in outcomes:
-        if min(seen) < 0:
-            n_open += len(seen) > 1
-            continue
-        for content in seen:
-            votes[content] += 1 / len(seen)
+    for answer in answers:
+        parts = answer.parts(delta_nats)
+        n_open += parts is None
+        votes = [vote + part for vote, part in zip(votes, parts or (0.0,) * k, strict=True)]
     ranked = sorted(range(k), key=lambda content: -votes[content])
     lead, known = votes[ranked[0]] - votes[ranked[1]], math.fsum(votes)
     best = ranked[0] if lead > n_open + 1e-9 else None
-    off = [place for place, seen in enumerate(outcomes) if best is not None and best not in seen]
+    off = [
+        place for place, answer in enumerate(answers) if best is not None and best not in answer.outcomes(delta_nats)
+    ]
     off.sort(key=lambda place: answers[place].probabilities[best or 0])
     return Consensus(
         best, votes[ranked[0]] / known if known else 0.0, lead / len(answers), len(answers), n_open, tuple(off)

@@ -39,6 +39,13 @@ def entropy_bits(p: Sequence[float]) -> float:
     return -math.fsum(value * math.log2(value) for value in p if value > 0)
 
 
+def entropy_moved_bits(probability: float, n_outcomes: int) -> float:
+    """Return by how much an entropy changes at most where so much probability belongs elsewhere (Fannes and Audenaert)."""
+    if probability >= 1 - 1 / n_outcomes:
+        return math.log2(n_outcomes)
+    return probability * math.log2(n_outcomes - 1) + entropy_bits((probability, 1 - probability))
+
+
 def decomposed(answers: Sequence[Sequence[float]]) -> Decomposition:
     """Split the entropy of the mean of two or more distributions over the same two or more outcomes.
 

@@ -126,6 +126,16 @@ class AnswerDistribution:
         reached = [_log(math.exp(weight) + self.unlisted) if self.unlisted else weight for weight in self.log_weights]
         return frozenset(index for index, weight in enumerate(reached) if top - weight <= delta_nats)
 
+    def parts(self, delta_nats: float) -> tuple[float, ...] | None:
+        """Return which part of the choice falls on each content: equal parts where they tie, none where it is a refusal.
+
+        `None` where that is open: the answer may have been anything, or what a server did not tell may change it.
+        """
+        outcomes = self.outcomes(delta_nats)
+        if len(outcomes) > 1 and (min(outcomes) < 0 or self.unlisted > 0):
+            return None
+        return tuple((content in outcomes) / len(outcomes) for content in range(self.k))
+
     def without_numbers(self, delta_nats: float) -> AnswerDistribution:
         """Return an answer with the same outcomes, status, mass and words, and probabilities that say nothing.
 
@@ -180,12 +190,18 @@ def _same(answer: AnswerDistribution, _reading: str, _said: str) -> AnswerDistri
     return answer
 
 
-def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[float, float]:
-    """Return the probability of a content among two, as its smallest and largest value: all where nothing is known."""
+def share_told(answer: AnswerDistribution, one: int, other: int) -> float | None:
+    """Return the probability of a content among two, as it was told; `None` where there is none, or less than was not told."""
     p, q = answer.probabilities[one], answer.probabilities[other]
+    return p / (p + q) if answer.is_known and p + q > answer.unlisted else None
+
+
+def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[float, float]:
+    """Return the same as its smallest and largest value, wherever belongs what was not told: all where nothing is known."""
+    p, q, more = answer.probabilities[one], answer.probabilities[other], answer.unlisted
     if not answer.is_known or p + q == 0:
         return 0.0, 1.0
-    return p / (p + q), p / (p + q)
+    return p / (p + q + more), (p + more) / (p + q + more)
 
 
 def _is_known(weight: float) -> bool:

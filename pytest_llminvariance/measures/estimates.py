@@ -82,7 +82,8 @@ def mean_bounds(
     units = [math.fsum(row) / len(row) for row in rows.values()]
     part = risk / claims / (2 if signed else 1)
     ends = _betting_ends if bounded else _student_ends
-    (low, high), (least, most) = ends(units, part, signed=signed), ends(units, risk, signed=signed)
+    low, high = ends(units, part, signed=signed)
+    least, most = (low, high) if part == risk else ends(units, risk, signed=signed)
     return max(0.0, low, -high), max(abs(least), abs(most)) if signed else most
 
 

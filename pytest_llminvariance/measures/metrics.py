@@ -18,8 +18,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.decomposition import decomposed
+from pytest_llminvariance.measures.decomposition import decomposed, entropy_moved_bits
 from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.places import off_balance
 
 DELTA_NATS = 1e-4
 """Two log-probabilities closer than this are a tie, until the engine measures its own noise."""
@@ -166,8 +167,11 @@ def _form_inconsistency(answers: Answers, scores: Sequence[float] | None, delta_
     del scores, delta_nats
     if not all(answer.is_known for answer in answers):
         return UNKNOWN
-    value = decomposed([answer.vector() for answer in answers]).inconsistency
-    return Interval(value, value)
+    found = decomposed([answer.vector() for answer in answers])
+    moved = [answer.unlisted for answer in answers]
+    bits = [entropy_moved_bits(one, found.n_outcomes) for one in (math.fsum(moved) / len(moved), *moved)]
+    slack = (bits[0] + math.fsum(bits[1:]) / len(moved)) / math.log2(min(found.n_forms, found.n_outcomes))
+    return Interval(max(0.0, found.inconsistency - slack), min(1.0, found.inconsistency + slack))
 
 
 def _js(p: Sequence[float], q: Sequence[float]) -> float:
@@ -359,10 +363,7 @@ def position_bias(shown_by_k: Mapping[int, Sequence[Sequence[float]]]) -> float:
     options are pooled apart and averaged by their number of rows.
     """
     n = sum(len(rows) for rows in shown_by_k.values())
-    return math.fsum(
-        len(rows) / n * math.fsum(max(0.0, share - 1 / k) for share in position_shares(rows))
-        for k, rows in shown_by_k.items()
-    )
+    return math.fsum(len(rows) / n * off_balance(position_shares(rows)) for rows in shown_by_k.values())
 
 
 def trait_shift(scores_by_trait: Mapping[str, Sequence[Sequence[Ends]]], span: float) -> Interval:

@@ -74,23 +74,30 @@ class DebiasedModel:
         """Return how many prompts the prior for questions of k options costs, once for each way of asking."""
         return k * sum(len(question.options) == k for question in self.questions)
 
+    def estimation(self, one: Presentation) -> list[LabelRequest]:
+        """Return what the prior of this way of asking is estimated from.
+
+        Raises:
+            UsageError: where no question has as many options.
+        """
+        k = len(one.order)
+        asked = [question for question in self.questions if len(question.options) == k]
+        if not asked:
+            raise UsageError(
+                f"{self.name} must show {k} options, but none of the questions that its prior is from has {k}. Give it some"
+            )
+        return [
+            LabelRequest(
+                Presentation(q, order=order, labels=one.given_labels, layout=one.layout, template=one.template)
+            )
+            for q in asked
+            for order in cyclic_orders(k)
+        ]
+
     def _estimate(self, shown: Sequence[Presentation]) -> None:
         new = {_way(one): one for one in shown if _way(one) not in self.priors}
         for way, one in new.items():
-            k = len(one.order)
-            asked = [question for question in self.questions if len(question.options) == k]
-            if not asked:
-                raise UsageError(
-                    f"{self.name} must show {k} options, but none of the questions that its prior is from has {k}. Give it some"
-                )
-            requests = [
-                LabelRequest(
-                    Presentation(q, order=order, labels=one.given_labels, layout=one.layout, template=one.template)
-                )
-                for q in asked
-                for order in cyclic_orders(k)
-            ]
-            self.priors[way] = _prior(answers_of(self.inner, requests), k)
+            self.priors[way] = _prior(answers_of(self.inner, self.estimation(one)), len(one.order))
 
 
 def debiased(model: Model, questions: Sequence[Question]) -> DebiasedModel:

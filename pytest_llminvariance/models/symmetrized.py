@@ -74,7 +74,7 @@ class SymmetrizedModel:
 
     def rendered(self, request: Request) -> str | None:
         """Return the texts that are sent for a request, where the inner model tells them."""
-        texts = [rendered(self.inner, part) for part in self._framed(request)]
+        texts = [rendered(self.inner, part) for part in self.framed(request)]
         return None if None in texts else json.dumps(texts)
 
     def frame_orders(self, k: int) -> tuple[Order, ...]:
@@ -95,7 +95,7 @@ class SymmetrizedModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Ask the inner model each needed prompt once, and average."""
-        framed = [self._framed(request) for request in requests]
+        framed = [self.framed(request) for request in requests]
         needed = list(dict.fromkeys(itertools.chain.from_iterable(framed)))
         replies = dict(zip(needed, answers_of(self.inner, needed), strict=True))
         counted: set[Request] = set()
@@ -106,7 +106,8 @@ class SymmetrizedModel:
             averaged.append(_average(request, {part: replies[part] for part in parts}, n_tokens))
         return averaged
 
-    def _framed(self, request: Request) -> list[Request]:
+    def framed(self, request: Request) -> list[Request]:
+        """Return what the inner model is asked for a request."""
         if isinstance(request, TextRequest):
             raise CapabilityError(f"{self.name} cannot average texts. Use readout='label', 'option' or 'decision'")
         shown = request.presentation

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.questions.labels import PLAIN_MARKS, same_form
@@ -30,6 +31,9 @@ class SkippedRows:
     """Of the file, with those that were left out."""
     rows: tuple[str, ...]
     """Place and reason of each that was left out."""
+
+
+T = TypeVar("T")
 
 
 class _Known:
@@ -337,6 +341,30 @@ def name_of_unit(question: Question, *, by_cluster: bool) -> str:
 def known_answers(questions: Iterable[Question], *, by_cluster: bool) -> int:
     """Return how many questions have a known answer; with `by_cluster`, how many clusters."""
     return len({name_of_unit(one, by_cluster=by_cluster) for one in questions if one.answer is not None})
+
+
+def whole_names(questions: Sequence[Question]) -> tuple[str, ...]:
+    """Return for each question a name that no other has: its id or whole stem, numbered where that comes twice."""
+    found: dict[str, None] = {}
+    for question in questions:
+        name = question.id or question.stem
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        found[name if name not in found else next(one for one in numbered if one not in found)] = None
+    return tuple(found)
+
+
+def given_for(question: Question, table: Mapping[str, T]) -> T | None:
+    """Return what a table gives for a question, under its id, content hash or stem; `None` where it gives nothing."""
+    names = (question.id, question.content_hash, question.stem)
+    return next((table[name] for name in names if name is not None and name in table), None)
+
+
+def skipped_rows(given: object) -> tuple[SkippedRows, ...]:
+    """Return what was left out of the files of questions, pairs of them, or what else holds some; each file once."""
+    if isinstance(given, Question):
+        return () if given.skipped is None else (given.skipped,)
+    parts = given if isinstance(given, Collection) and not isinstance(given, str | Mapping) else ()
+    return tuple(dict.fromkeys(file for part in parts for file in skipped_rows(part)))
 
 
 Questions = Question | Iterable[Question]

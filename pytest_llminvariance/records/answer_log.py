@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -52,8 +51,6 @@ class Earlier:
     """Written places by check."""
     asked: frozenset[str] = frozenset()
     """Checks for which the model was asked, and not only remembered answers taken."""
-    sent_tokens: Mapping[str, int] = field(default_factory=dict)
-    """Tokens that went through the model, by check."""
 
 
 def earlier_of(answers: Iterable[Mapping[str, Any]]) -> Earlier:
@@ -61,18 +58,16 @@ def earlier_of(answers: Iterable[Mapping[str, Any]]) -> Earlier:
     replies: dict[str, Reply] = {}
     places: dict[str, set[Place]] = {}
     asked: set[str] = set()
-    sent: Counter[str] = Counter()
     for answer in answers:
         check, role, place = answer["check"], answer["role"], answer["index"]
         entered = role in ("planned", "foreign") and check is not None and place is not None
         if not entered or "reply" not in answer or answer["reply"]["kind"] == "missing":
             continue
         places.setdefault(check, set()).add(Place(role, *place))
-        sent[check] += answer["sent_tokens"]
         asked |= set() if answer["remembered"] else {check}
         if answer["request_sha256"]:
             replies[answer["request_sha256"]] = reply_from(answer["reply"], answer["prompt_sha256"], answer["tokens"])
-    return Earlier(replies, {check: frozenset(found) for check, found in places.items()}, frozenset(asked), sent)
+    return Earlier(replies, {check: frozenset(found) for check, found in places.items()}, frozenset(asked))
 
 
 class AnswerLog:
@@ -113,11 +108,6 @@ class AnswerLog:
     def continues(self) -> bool:
         """True where an interrupted run has asked something for this check."""
         return self._check in self._earlier.asked
-
-    @property
-    def sent_before(self) -> int:
-        """Tokens that the interrupted run sent for this check."""
-        return self._earlier.sent_tokens.get(self._check or "", 0)
 
     def expect(self, sheet: Sheet, model: Model) -> None:
         """Write down what is about to be asked; a later sheet of the same check holds the earlier one's plans first."""

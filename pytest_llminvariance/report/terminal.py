@@ -83,6 +83,10 @@ def engine_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"tokens: {sent:,} sent for prompts of {asked:,} ({1 - sent / asked:.0%} saved)"
 
 
+DECIDES = {"search": "only BROKEN", "comparison": "yes", "description": "only numbers"}
+"""What comes of what is planned and is no check of a property."""
+
+
 def plan_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a table of what each check would cost and whether it can decide, and the sum; a test shows its first check only."""
     if not records:
@@ -90,10 +94,10 @@ def plan_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield _plan_row("PLANNED", ("questions", "prompts", "tokens", "minutes"), "can decide")
     for record in records:
         numbers = (record["questions"], record["presentations"], record["sent_tokens"])
-        decides = "no" if record["trouble"] else "only BROKEN" if record["method"] == "search" else "yes"
+        decides = "no" if record["trouble"] else DECIDES.get(record["method"], "yes")
         cells = (*(f"{n:,}" for n in numbers), _minutes([record]))
         yield f"{_plan_row(record['title'], cells, decides)}  [{record['where']}]"
-        if record["method"] != "search":
+        if record["method"] not in DECIDES:
             yield f"  {record['metric']}, tolerance {record['tolerance']:.2g}{_expected(record)}"
         if record["trouble"]:
             yield f"  {record['trouble']}"

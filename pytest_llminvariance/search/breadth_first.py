@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties.base import Probe
@@ -94,9 +95,13 @@ def find_counterexample(
             raise UsageError(f"{name} is {limit!r}, but must be a whole number from 1")
     subject = model_of(model)
     way = resolve_readout(readout, subject)
-    space, memo = space_under(under, question, template), current_run.get().memo
-    asker = Asker(subject, way, {} if memo is None else memo, max_presentations, budget_tokens)
-    found = breadth_first(asker, space)
+    space, run = space_under(under, question, template), current_run.get()
+    asker = Asker(subject, way, {} if run.memo is None else run.memo, max_presentations, budget_tokens)
+    with run.turn:
+        if run.on_plan is not None:
+            most = itertools.islice(itertools.chain([space.start], space.presentations()), max_presentations)
+            announce_asking("counter-example (search)", "search", (subject, [request_for(one, way) for one in most]))
+        found = breadth_first(asker, space)
     return Search(
         None if found.presentation is None else found.record(),
         found.presentation,

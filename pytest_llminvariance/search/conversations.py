@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.examples import make_example, shown
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties.base import Probe
@@ -236,6 +237,9 @@ def run_machine(
     run = current_run.get()
     memo: Memo = {} if run.memo is None else run.memo
     setting = Setting(model, as_questions(questions), way, template, memo, delta_nats(model, way))
+    with run.turn:
+        turns = [request_for(Presentation(setting.questions[0], template=template), way)] * (steps + 1)
+        announce_asking(f"conversation (search), each of {max_examples}", "search", (model, turns))
     _run(lambda: _made(machine, setting), run.seed, max_examples, steps)
     if not setting.compared and run.undecided == "fail":
         raise UndecidedError(

@@ -17,7 +17,7 @@ from pytest_llminvariance.questions.orders import Order, adjacent_swaps, check_o
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Layout, Template, as_template
-from pytest_llminvariance.transforms.base import MAX_PLANNED, Product, Transform
+from pytest_llminvariance.transforms.base import MAX_PLANNED, Transform
 from pytest_llminvariance.transforms.differences import (
     Distance,
     changed_parts,
@@ -108,6 +108,10 @@ class Space:
                 for swaps, shell in self._shells():
                     yield Class(Distance(changed, swaps), len(rows) * len(shell), _crossed(rows, shell))
 
+    def presentations(self) -> Iterator[Presentation]:
+        """Yield them all, nearest first, without the start."""
+        return itertools.chain.from_iterable(part.presentations for part in self.classes())
+
     def _simplicity(self, frame: Presentation) -> tuple[int, int]:
         return len(differing_fields(self.start.layout, frame.layout)), options_moved(self.start.order, frame.order)
 
@@ -146,7 +150,7 @@ def space_under(under: Transform | Choices, question: Question, template: str | 
         orders = _chosen_orders(under, written)
         found = list(itertools.islice(under.frames(written), MAX_PLANNED + 1))
         return _space(written, found, orders, _still(Reorder(), written))
-    parts = under.parts if isinstance(under, Product) else (under,)
+    parts = under.factors()
     reorder = [part for part in parts if isinstance(part, Reorder)]
     rows: Iterator[Presentation] = iter([written])
     for part in parts:

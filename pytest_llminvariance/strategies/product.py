@@ -16,7 +16,7 @@ from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, Layout, Temp
 from pytest_llminvariance.strategies.parts import noted, option_orders
 from pytest_llminvariance.strategies.parts import templates as templates_of
 from pytest_llminvariance.strategies.texts import made
-from pytest_llminvariance.transforms.base import MAX_PLANNED, Product, Transform
+from pytest_llminvariance.transforms.base import MAX_PLANNED, Transform
 
 Under = Transform | Sequence[Transform]
 
@@ -92,7 +92,7 @@ def _transforms(under: Under | None) -> list[Transform]:
     for change in given:
         if not isinstance(change, Transform):
             raise InvalidArgument(f"presentations(under=...): {change!r} is no transform, such as AddDistractor()")
-        found += change.parts if isinstance(change, Product) else [change]
+        found += change.factors()
     return found
 
 

@@ -13,7 +13,6 @@ from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
-from pytest_llminvariance.transforms.designs import PLAN_SALT, draw_order
 from pytest_llminvariance.transforms.edits import edits_of
 
 MAX_PLANNED = 5_000
@@ -85,11 +84,6 @@ class Transform(ABC):
         """Yield what is planned, each with what every factor changed."""
         for shown in self.plan(start):
             yield (_changes(start, shown),), shown
-
-    def sample(self, start: Presentation, n: int, salt: str = PLAN_SALT) -> tuple[Presentation, ...]:
-        """Return up to `n` distinct variants other than the first, drawn by salt and content."""
-        rest = self.plan(start)[1:]
-        return tuple(rest[i] for i in draw_order(len(rest), salt, start.question.content_hash, self.spec())[:n])
 
     def leaves_out(self, start: Presentation) -> str:
         """Return why a question has no other presentation with the same meaning, or an empty text: "they ..."."""

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.decision import DecisionQuestion, as_json, decision_of
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, as_questions
+from pytest_llminvariance.questions.question import Question, as_questions, given_for
 from pytest_llminvariance.transforms.base import TextTransform, Transform
 from pytest_llminvariance.transforms.edits import edited
 from pytest_llminvariance.transforms.texts import check_texts
@@ -48,8 +48,7 @@ class Redescribe(TextTransform):
     def edits(self, question: Question) -> Iterator[Question]:
         """Yield the question with every other list of descriptions."""
         asked = decision_of(question)
-        names = (asked.id, asked.content_hash, asked.stem)
-        found = next((self.texts[name] for name in names if name is not None and name in self.texts), None)
+        found = given_for(asked, self.texts)
         if found is None:
             raise UsageError(
                 f"there are no descriptions of question {asked.name!r}. Give them under its id, content hash or instructions"

@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from pytest_llminvariance.errors import QuestionError
+from pytest_llminvariance.questions.decision import YES_NO
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.transforms.edits import edited
 
 Pair = tuple[Question, Question]
-YES_NO = ("yes", "no")
 NONE_OF_THESE = "None of these"
 NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w]|[.,]\d)")
 SUMS: Mapping[str, Callable[[int, int], int]] = MappingProxyType(
@@ -50,25 +50,44 @@ def statement(question: Question) -> Pair:
     return made, dataclasses.replace(edited(made, "negate the statement", stem=words), answer=1 - (made.answer or 0))
 
 
-def without_the_right_option(question: Question, foreign: Sequence[str]) -> Pair | None:
+class BankOptions:
+    """The distinct options of a bank, in its order: made once, and asked for a foreign one by every question."""
+
+    def __init__(self, bank: Iterable[Question]) -> None:
+        self._options = list(dict.fromkeys(option for question in bank for option in question.options))
+        self._places: dict[str, list[int]] = {}
+        for place, option in enumerate(self._options):
+            self._places.setdefault(option.casefold(), []).append(place)
+
+    def foreign_to(self, question: Question) -> str | None:
+        """Return an option that is none of the question's, chosen by its content; `None` where there is none."""
+        forms = {option.casefold() for option in question.options}
+        own = sorted(place for form in forms for place in self._places.get(form, ()))
+        n = len(self._options) - len(own)
+        if n == 0:
+            return None
+        chosen = int(question.content_hash, 16) % n
+        for place in own:
+            chosen += place <= chosen
+        return self._options[chosen]
+
+
+def without_the_right_option(question: Question, options: BankOptions) -> Pair | None:
     """Return the question with "None of these" added, and the same with the right option replaced by a foreign one.
 
-    `foreign` are options of other questions; the first that is none of this question's is taken, by its content. `None`
-    where there is none, or below three options.
+    `None` where there is none, or below three options.
     """
-    right = _known(question)
+    right, other = _known(question), options.foreign_to(question)
     known = {option.casefold() for option in question.options}
-    others = [option for option in dict.fromkeys(foreign) if option.casefold() not in known]
-    if len(known) < 3 or not others or NONE_OF_THESE.casefold() in known or _refers(question):
+    if len(known) < 3 or other is None or NONE_OF_THESE.casefold() in known or _refers(question):
         return None
-    other = others[int(question.content_hash, 16) % len(others)]
-    options = (*question.options, NONE_OF_THESE)
+    asked = (*question.options, NONE_OF_THESE)
     before = dataclasses.replace(
-        question, options=options, scores=None, reverse_keyed=False, id=_named(question, "or none")
+        question, options=asked, scores=None, reverse_keyed=False, id=_named(question, "or none")
     )
-    gone = tuple(other if place == right else option for place, option in enumerate(options))
+    gone = tuple(other if place == right else option for place, option in enumerate(asked))
     after = edited(before, f'replace the right option by "{other}"', options=gone)
-    return before, dataclasses.replace(after, answer=len(options) - 1)
+    return before, dataclasses.replace(after, answer=len(asked) - 1)
 
 
 def with_another_number(question: Question) -> Pair | None:
@@ -91,13 +110,12 @@ def with_another_number(question: Question) -> Pair | None:
     return None
 
 
-def must_change(question: Question, bank: Sequence[Question]) -> Iterator[Pair]:
-    """Yield every edit that can be made of a question; `bank` gives foreign options. Nothing without a known answer."""
+def must_change(question: Question, options: BankOptions) -> Iterator[Pair]:
+    """Yield every edit that can be made of a question; `options` gives foreign ones. Nothing without a known answer."""
     if question.answer is None:
         return
     yield statement(question)
-    foreign = [option for other in bank if other != question for option in other.options]
-    for pair in (without_the_right_option(question, foreign), with_another_number(question)):
+    for pair in (without_the_right_option(question, options), with_another_number(question)):
         if pair is not None:
             yield pair
 

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.conversation import check_shots
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.question import Question, given_for
 from pytest_llminvariance.transforms.base import TextTransform, Transform
 from pytest_llminvariance.transforms.designs import Design, check_design, draw_order, orders_of
 from pytest_llminvariance.transforms.edits import edited, edits_of
@@ -92,8 +92,7 @@ class Restate(Rewording):
 
     def stems(self, question: Question) -> Sequence[str]:
         """Return the texts under the question's id, content hash or stem."""
-        names = (question.id, question.content_hash, question.stem)
-        found = next((self.texts[name] for name in names if name is not None and name in self.texts), None)
+        found = given_for(question, self.texts)
         if found is None:
             raise UsageError(
                 f"there are no paraphrases of question {question.name!r}. Give them under its id, content hash or stem"

@@ -46,7 +46,7 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.places import Choice, interaction, normalised_entropy, recall_spread
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.transforms.must_change import must_change, statement, with_another_number
+from pytest_llminvariance.transforms.must_change import BankOptions, must_change, statement, with_another_number
 
 BANK = [Question(f"Which is {n}?", [f"{w}{n}" for w in "abcd"], id=f"q{n}", answer=n % 4) for n in range(16)]
 NO_KEY = [Question(q.stem, q.options, id=q.id) for q in BANK]
@@ -383,7 +383,7 @@ def test_every_audit_with_answers_holds_a_property_that_an_insensitive_model_fai
 
 def test_what_is_right_after_an_edit_is_known_and_another() -> None:
     for question in (*BANK, *read_bank(None)):
-        pairs = list(must_change(question, read_bank(None)))
+        pairs = list(must_change(question, BankOptions(read_bank(None))))
         assert pairs
         for before, after in pairs:
             assert before.answer is not None

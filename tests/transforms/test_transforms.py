@@ -189,24 +189,6 @@ def test_draws_do_not_depend_on_the_place_in_a_list() -> None:
     assert plans(suite[2:]) == {stem: whole[stem] for stem in list(whole)[2:]}
 
 
-@pytest.mark.parametrize("transform", [Reorder("all"), Relabel(), Reformat()], ids=lambda transform: transform.title)
-def test_sample_is_a_part_of_the_plan_without_the_first(transform: Transform) -> None:
-    start = Presentation(WHO)
-    drawn = transform.sample(start, 3)
-    assert len(set(drawn)) == len(drawn) == 3
-    assert set(drawn) <= set(transform.plan(start)[1:])
-    assert drawn == transform.sample(Presentation(Question(WHO.stem, WHO.options, id="x")).replace(question=WHO), 3)
-    assert set(transform.sample(start, 99)) == set(transform.plan(start)[1:])
-
-
-def test_sample_changes_with_salt_and_content() -> None:
-    transform = Reorder("all")
-    start = Presentation(question(4))
-    assert transform.sample(start, 5) != transform.sample(start, 5, "other salt")
-    orders = [shown.order for shown in transform.sample(start, 5)]
-    assert orders != [shown.order for shown in transform.sample(Presentation(question(4, "Which one?")), 5)]
-
-
 def test_a_larger_sample_begins_with_the_smaller() -> None:
     six = question(6)
     orders = [shown.order for shown in Reorder("sample", 9).orbit(six)]

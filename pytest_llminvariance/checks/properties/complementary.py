@@ -10,9 +10,9 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Probe, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError
-from pytest_llminvariance.measures.distribution import share_between
+from pytest_llminvariance.measures.distribution import share_between, share_told
 from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate
-from pytest_llminvariance.measures.metrics import UNKNOWN, Ends, Interval, own_metric
+from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.controls import Control, oracle
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of
@@ -87,27 +87,18 @@ class Complementary(Property):
         values = [_gap(item) for item in evidence]
         clusters = [cluster_of(item.plan.question) for item in evidence]
         effect = mean_effect(values, clusters, risk)
-        sums = [(low + more_low - 1) for low, more_low in _known_sums(evidence)]
+        told = [[share_told(answer, 0, 1) for answer in item.answers] for item in evidence if item.reached]
+        sums = [first + second - 1 for first, second in told if first is not None and second is not None]
         estimates = {"P(yes, s) + P(yes, not s) - 1": mean_estimate(sums, bounded=False)} if sums else {}
         return Pooled(effect=effect, values=values, estimates=estimates)
-
-
-def _ends(item: Any) -> tuple[Ends, Ends]:
-    first, second = (share_between(answer, 0, 1) for answer in item.answers)
-    return first, second
 
 
 def _gap(item: Any) -> Interval:
     if not item.reached:
         return UNKNOWN
-    (a, b), (c, d) = _ends(item)
+    (a, b), (c, d) = (share_between(answer, 0, 1) for answer in item.answers)
     low, high = a + c - 1, b + d - 1
     return Interval(max(0.0, low, -high), max(abs(low), abs(high)))
-
-
-def _known_sums(evidence: Sequence[Any]) -> list[tuple[float, float]]:
-    found = [_ends(item) for item in evidence if item.reached]
-    return [(a, c) for (a, b), (c, d) in found if a == b and c == d]
 
 
 def _checked(pair: Any) -> tuple[Question, Question]:

@@ -11,7 +11,7 @@ from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Prob
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.dispersion import Dispersion, dispersion
-from pytest_llminvariance.measures.distribution import share_between
+from pytest_llminvariance.measures.distribution import share_told
 from pytest_llminvariance.measures.estimates import Estimate, line_estimate, mean_effect, mean_estimate
 from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.controls import Control
@@ -157,7 +157,5 @@ def _shown(question: Question, order: Sequence[int]) -> Question:
 
 def _measured(item: Any) -> Dispersion | None:
     """Return how far the answers of one question lie apart; `None` where one is open."""
-    ends = [share_between(answer, 0, 1) for answer in item.compared]
-    if not item.reached or any(low != high for low, high in ends):
-        return None
-    return dispersion([low for low, _ in ends])
+    told = [share for answer in item.compared if (share := share_told(answer, 0, 1)) is not None]
+    return dispersion(told) if item.reached and len(told) == len(item.compared) else None

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.distribution import AnswerDistribution, share_between
+from pytest_llminvariance.measures.distribution import AnswerDistribution, share_told
 from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.models.controls import Control
@@ -146,8 +146,8 @@ def _logits(item: Any) -> dict[str, float]:
 
 def logit(answer: AnswerDistribution) -> float | None:
     """Return the logit of the first content against the second, in nats."""
-    share, most = share_between(answer, 0, 1)
-    if share != most:
+    share = share_told(answer, 0, 1)
+    if share is None:
         return None
     share = min(1 - LEAST, max(LEAST, share))
     return math.log(share / (1 - share))

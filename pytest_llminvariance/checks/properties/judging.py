@@ -129,8 +129,8 @@ class JudgeSymmetry(Property):
     def subject(self, model: AnyModel) -> AnyModel:
         """Return the judge as a model; a reward sees one response at a time, so no order can reach it."""
         judge = as_judge(model)
-        if isinstance(judge, JudgeFunction) and judge.is_symmetric:
-            self._orders = ((0, 1),)
+        is_symmetric = isinstance(judge, JudgeFunction) and judge.is_symmetric
+        self._orders = ((0, 1),) if is_symmetric else ((0, 1), (1, 0))
         return judge
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:

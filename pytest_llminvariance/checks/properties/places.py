@@ -136,11 +136,12 @@ def _choices(item: Any) -> list[Choice]:
     """Return the answers that chose an option; open ones and those sent as the bytes of another are none."""
     found = []
     for index in item.counted:
-        shown, outcomes = item.plan.probes[index].presentation, item.answers[index].outcomes(item.delta_nats)
-        if min(outcomes) < 0 or not item.answers[index].is_known:
-            continue
-        parts = tuple((content in outcomes) / len(outcomes) for content in shown.order)
-        found.append(Choice(item.plan.question.content_hash, shown.labels if shown.shows_labels else (), parts))
+        shown, parts = item.plan.probes[index].presentation, item.answers[index].parts(item.delta_nats)
+        if parts and any(parts):
+            labels = shown.labels if shown.shows_labels else ()
+            found.append(
+                Choice(item.plan.question.content_hash, labels, tuple(parts[content] for content in shown.order))
+            )
     return found
 
 
@@ -156,11 +157,11 @@ def _published(counted: Sequence[Any]) -> dict[str, Any]:
             if probe.presentation.labels == written.labels and answer.is_known
         ]
         for shown, answer in rows:
-            outcomes = answer.outcomes(item.delta_nats)
-            hits.append((shown.order[0] in outcomes) / len(outcomes) - 1 / answer.k)
+            if (parts := answer.parts(item.delta_nats)) is None:
+                continue
+            hits.append(parts[shown.order[0]] - 1 / answer.k)
             if shown.question.answer is not None:
-                part = (shown.question.answer in outcomes) / len(outcomes)
-                right.append((shown.label_of(shown.question.answer), part))
+                right.append((shown.label_of(shown.question.answer), parts[shown.question.answer]))
         if rows and rows[0][0] == written:
             before.append(normalised_entropy(rows[0][1].probabilities))
             columns = zip(*(answer.probabilities for _, answer in rows), strict=True)

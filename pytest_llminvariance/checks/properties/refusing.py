@@ -18,7 +18,7 @@ from pytest_llminvariance.measures.reading import ANSWERED, REFUSED
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.protocol import REFUSAL
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, cluster_of
+from pytest_llminvariance.questions.question import Question, cluster_of, given_for
 from pytest_llminvariance.questions.template import Template, as_template
 
 OUTCOMES = ("answered", "refused")
@@ -142,8 +142,7 @@ class Refusals(Property):
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Plan every wording of the prompt and of its paraphrases."""
-        names = (question.id, question.stem)
-        texts = next((self.paraphrases[name] for name in names if name is not None and name in self.paraphrases), ())
+        texts = given_for(question, self.paraphrases) or ()
         ways = dict.fromkeys((*(() if template is None else (as_template(template),)), *self.wordings))
         stems = [
             question,

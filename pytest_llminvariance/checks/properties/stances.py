@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +12,7 @@ from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.question import Question, given_for
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.edits import edited
 
@@ -68,8 +69,7 @@ class Languages(Property):
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
         """Plan the question and its translations."""
-        names = (question.id, question.stem)
-        many = next((self.translations[name] for name in names if name is not None and name in self.translations), None)
+        many = given_for(question, self.translations)
         if not many:
             raise QuestionError(f"question {question.name!r} has no translation. Give it under its id or stem")
         shown = [Presentation(question, template=template)]
@@ -84,10 +84,9 @@ class Languages(Property):
         return Plan(question, tuple(map(Probe, shown)), f"{len(shown)} languages", self.spec())
 
     def spec(self) -> str:
-        """Return the hashes of the translations."""
-        return (
-            "languages:" + ",".join(one.content_hash[:8] for many in self.translations.values() for one in many)[:200]
-        )
+        """Return a hash of the translations, each under its question."""
+        told = sorted((name, [one.content_hash for one in many]) for name, many in self.translations.items())
+        return f"languages:{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
 
 
 class OpenAndClosed(Property):

@@ -14,7 +14,7 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, as_questions
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.edits import same_contents
-from pytest_llminvariance.transforms.must_change import must_change
+from pytest_llminvariance.transforms.must_change import BankOptions, must_change
 
 
 class Tracking(Property):
@@ -46,7 +46,10 @@ class Tracking(Property):
 
     def __init__(self, *, edits: Sequence[tuple[Question, Question] | Question] | None = None) -> None:
         self._makes_edits = edits is None
-        pairs = [pair for edit in edits or () for pair in _pairs(edit, edits or ())]
+        self.given = tuple(edits or ())
+        """Pairs, and questions of which edits are made."""
+        options = BankOptions(one for one in self.given if isinstance(one, Question))
+        pairs = [pair for edit in self.given for pair in _pairs(edit, options)]
         if not pairs and edits is not None:
             raise UsageError("edits is empty, but tracking needs at least one pair (question, edited question)")
         self.edits: Mapping[str, Question] = {before.content_hash: after for before, after in pairs}
@@ -56,9 +59,10 @@ class Tracking(Property):
     def asked(self, questions: Any) -> Any:
         """Return the questions that are asked before their edits; where no edit can be made, the first as it is."""
         if not self._makes_edits:
-            return questions
+            return self.questions if questions is self.given else questions
         given = as_questions(questions)
-        pairs = [pair for question in given for pair in must_change(question, given)]
+        options = BankOptions(given)
+        pairs = [pair for question in given for pair in must_change(question, options)]
         self.edits = {before.content_hash: after for before, after in pairs}
         return tuple(before for before, _ in pairs) or given[:1]
 
@@ -86,11 +90,11 @@ class Tracking(Property):
         return "tracks:" + ",".join(edited.content_hash[:12] for edited in self.edits.values())
 
 
-def _pairs(edit: object, bank: Sequence[object]) -> list[tuple[Question, Question]]:
+def _pairs(edit: object, options: BankOptions) -> list[tuple[Question, Question]]:
     """Return a pair as it is, or every edit of a question."""
     if not isinstance(edit, Question):
         return [_checked_edit(edit)]
-    made = list(must_change(edit, [other for other in bank if isinstance(other, Question)]))
+    made = list(must_change(edit, options))
     if not made:
         raise QuestionError(
             f"question {edit.name!r} has no known answer, so no edit of it is known to change it. Give a pair"
