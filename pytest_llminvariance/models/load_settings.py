@@ -113,7 +113,10 @@ class LoadSettings:
 
     def for_others(self) -> dict[str, Any]:
         """Return what a backend of another package is given: what is newer than the first backends only where it is told."""
-        ours, newer = ("trust_remote_code", "weights", "beside"), ("max_new_tokens", "chat_arg", "engine_arg", *OF_SERVERS)
+        ours, newer = (
+            ("trust_remote_code", "weights", "beside"),
+            ("max_new_tokens", "chat_arg", "engine_arg", *OF_SERVERS),
+        )
         given = {item.name: item for item in fields(self) if item.name not in ours}
         told = {name: getattr(self, name) for name in given}
         return {name: value for name, value in told.items() if name not in newer or value != given[name].default}

@@ -33,11 +33,17 @@ class SamplingParams:
         if ids is None:
             return
         if len(ids) > MAX_IDS:
-            raise ValueError(f"Requested logprob_token_ids of length {len(ids)}, which is greater than max allowed: {MAX_IDS}")
+            raise ValueError(
+                f"Requested logprob_token_ids of length {len(ids)}, which is greater than max allowed: {MAX_IDS}"
+            )
         if any(token < 0 or token >= vocabulary for token in ids):
-            raise ValueError(f"token_id(s) in logprob_token_ids contain out-of-vocab token ids. Vocabulary size: {vocabulary}")
+            raise ValueError(
+                f"token_id(s) in logprob_token_ids contain out-of-vocab token ids. Vocabulary size: {vocabulary}"
+            )
         if self.logprobs is not None and self.logprobs != len(ids):
-            raise ValueError("When both logprobs and logprob_token_ids are set, logprobs must equal len(logprob_token_ids).")
+            raise ValueError(
+                "When both logprobs and logprob_token_ids are set, logprobs must equal len(logprob_token_ids)."
+            )
 
 
 @dataclass
@@ -100,7 +106,9 @@ class LLM:
     def __init__(self, model: str, *, tensor_parallel_size: int = 1, **kwargs: Any) -> None:
         told = EngineArgs(model=model, tensor_parallel_size=tensor_parallel_size, **kwargs)
         if tensor_parallel_size > 1:
-            raise ValueError(f"World size ({tensor_parallel_size}) is larger than the number of available GPUs (0) in this node.")
+            raise ValueError(
+                f"World size ({tensor_parallel_size}) is larger than the number of available GPUs (0) in this node."
+            )
         self.arguments = told
         self.network = hf.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
         self.tokenizer = hf.AutoTokenizer.from_pretrained(told.tokenizer or model)
@@ -135,7 +143,9 @@ class LLM:
         config = self.model_config
         params.verify(self.network.config.vocab_size)
         if len(prompt) >= config.max_model_len:
-            raise ValueError(f"The decoder prompt (length {len(prompt)}) is longer than the maximum model length of {config.max_model_len}.")
+            raise ValueError(
+                f"The decoder prompt (length {len(prompt)}) is longer than the maximum model length of {config.max_model_len}."
+            )
         tokens, rows = self._written(prompt, params)
         text = self.tokenizer.decode(tokens, skip_special_tokens=True) if params.detokenize else ""
         ended = tokens[-1] == self.network.config.eos_token_id

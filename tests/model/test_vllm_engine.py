@@ -10,7 +10,6 @@ import importlib.util
 import itertools
 import sys
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ from pytest_llminvariance.models.protocol import (
 from pytest_llminvariance.models.wrapping import as_model
 from tests.model import imitated_vllm
 from tests.model.imitated_vllm import LLM
-from tests.models.tiny_models import save_llama, save_t5
+from tests.models.tiny_models import save_llama
 
 QUESTION = Question("Which colour is it?", ["red", "green blue", "green red", "blue"], answer="red", id="q")
 ORDERS = [Presentation(QUESTION, order=order) for order in itertools.permutations(range(4))]
@@ -54,10 +53,10 @@ REQUESTS: list[Request] = [
 
 
 @pytest.fixture
-def vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[LLM]]:
+def vllm(monkeypatch: pytest.MonkeyPatch) -> list[LLM]:
     monkeypatch.setitem(sys.modules, "vllm", imitated_vllm.imitation())
     monkeypatch.setattr(LLM, "made", [])
-    yield LLM.made
+    return LLM.made
 
 
 @pytest.fixture
@@ -104,7 +103,9 @@ def test_with_a_chat_template_too(vllm: list[LLM], tmp_path: Path) -> None:
 
 
 def test_verdicts_agree(vllm: list[LLM], folder: str) -> None:
-    one, other = (check("option_order", model, [QUESTION], tolerance=0.05) for model in (load_model(folder), engine(folder)))
+    one, other = (
+        check("option_order", model, [QUESTION], tolerance=0.05) for model in (load_model(folder), engine(folder))
+    )
     assert (one.verdict, one.effect) == (other.verdict, other.effect)
 
 
@@ -123,7 +124,9 @@ def test_samples_differ_by_draw_and_repeat(vllm: list[LLM], folder: str) -> None
 # --- how it is asked
 
 
-def test_only_the_wanted_tokens_are_asked_for_each_node_once_and_neighbours_follow(vllm: list[LLM], folder: str) -> None:
+def test_only_the_wanted_tokens_are_asked_for_each_node_once_and_neighbours_follow(
+    vllm: list[LLM], folder: str
+) -> None:
     model = engine(folder)
     model.answer([OptionRequest(ORDERS[0])])
     (prompts,), params = vllm[0].asked, vllm[0].params
@@ -136,7 +139,11 @@ def test_only_the_wanted_tokens_are_asked_for_each_node_once_and_neighbours_foll
 
 def test_prompts_come_in_tree_order_orbit_by_orbit(vllm: list[LLM], folder: str) -> None:
     other = Question("Which colour is it with E?", ["red", "green", "blue"], id="other", context="red blue " * 10)
-    shown = [one for pair in zip(ORDERS, [Presentation(other, order=o) for o in itertools.permutations(range(3))], strict=False) for one in pair]
+    shown = [
+        one
+        for pair in zip(ORDERS, [Presentation(other, order=o) for o in itertools.permutations(range(3))], strict=False)
+        for one in pair
+    ]
     model = engine(folder)
     model.answer([LabelRequest(one) for one in shown])
     (prompts,) = vllm[0].asked
@@ -146,7 +153,9 @@ def test_prompts_come_in_tree_order_orbit_by_orbit(vllm: list[LLM], folder: str)
     assert "prefix cache had " in model.describe_path()
 
 
-def test_more_tokens_than_vllm_takes_at_once_are_asked_in_parts(vllm: list[LLM], folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_tokens_than_vllm_takes_at_once_are_asked_in_parts(
+    vllm: list[LLM], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = engine(folder).answer([LabelRequest(ORDERS[0])])
     monkeypatch.setattr("pytest_llminvariance.models.local.vllm_engine.MAX_IDS", 3)
     monkeypatch.setattr(imitated_vllm, "MAX_IDS", 3)
@@ -171,7 +180,9 @@ def test_calm_and_plain_ask_one_at_a_time(vllm: list[LLM], folder: str) -> None:
 
 
 def test_settings_and_arguments_reach_the_engine(vllm: list[LLM], folder: str) -> None:
-    model = engine(folder, dtype="float32", engine_arg={"max_model_len": 64, "enforce_eager": True}, trust_remote_code=True)
+    model = engine(
+        folder, dtype="float32", engine_arg={"max_model_len": 64, "enforce_eager": True}, trust_remote_code=True
+    )
     told = vllm[0].arguments
     assert (told.max_model_len, told.enforce_eager, told.dtype, told.trust_remote_code) == (64, True, "float32", True)
     assert told.enable_prefix_caching
@@ -226,7 +237,11 @@ def test_a_session_starts_one_engine_and_ends_it(vllm: list[LLM], folder: str, p
             invariance.check("option_order", Q, tolerance=0.5)
         """
     )
-    flags = [f"--invariance-model=vllm:{folder}", "--invariance-engine-arg=max_model_len=100", "--invariance-engine-arg=enforce_eager=true"]
+    flags = [
+        f"--invariance-model=vllm:{folder}",
+        "--invariance-engine-arg=max_model_len=100",
+        "--invariance-engine-arg=enforce_eager=true",
+    ]
     result = pytester.runpytest_inprocess(*flags)
     result.assert_outcomes(passed=2)
     (only,) = vllm
@@ -290,7 +305,9 @@ def test_without_vllm_the_extra_is_named(folder: str, monkeypatch: pytest.Monkey
         ({"prompt_format": "chat"}, r"has no chat template"),
     ],
 )  # fmt: skip
-def test_what_does_not_reach_an_engine_is_refused(settings: dict[str, Any], says: str, vllm: list[LLM], folder: str) -> None:
+def test_what_does_not_reach_an_engine_is_refused(
+    settings: dict[str, Any], says: str, vllm: list[LLM], folder: str
+) -> None:
     with pytest.raises(UsageError, match=says):
         load_model(f"vllm:{folder}", **settings)
     assert all(not one.llm_engine.engine_core.is_running for one in vllm)
@@ -305,7 +322,9 @@ def test_what_does_not_reach_an_engine_is_refused(settings: dict[str, Any], says
         ({"engine_arg": {"runner": "pooling"}}, r"writes no text \(vLLM runs it as 'pooling'\)"),
     ],
 )  # fmt: skip
-def test_an_engine_that_does_not_start_or_gives_no_log_probabilities(settings: dict[str, Any], says: str, vllm: list[LLM], folder: str) -> None:
+def test_an_engine_that_does_not_start_or_gives_no_log_probabilities(
+    settings: dict[str, Any], says: str, vllm: list[LLM], folder: str
+) -> None:
     with pytest.raises(ModelError, match=says):
         load_model(f"vllm:{folder}", **settings)
     assert all(not one.llm_engine.engine_core.is_running for one in vllm)
@@ -335,7 +354,9 @@ def test_a_prompt_that_does_not_fit_names_the_question_and_the_context(vllm: lis
         engine(folder, engine_arg={"max_model_len": n}).answer([LabelRequest(ORDERS[0])])
 
 
-def test_an_engine_that_dies_and_one_that_leaves_a_token_out(vllm: list[LLM], folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_dies_and_one_that_leaves_a_token_out(
+    vllm: list[LLM], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = engine(folder)
     vllm[0].llm_engine.engine_core.shutdown()
     with pytest.raises(ModelError, match=r"vLLM did not answer: Engine core proc died unexpectedly"):
@@ -348,7 +369,10 @@ def test_an_engine_that_dies_and_one_that_leaves_a_token_out(vllm: list[LLM], fo
         return tokens, [dict(list(row.items())[:2]) for row in rows]
 
     monkeypatch.setattr(LLM, "_written", short)
-    with pytest.raises(ModelError, match=r"vLLM gave no log-probability for \d of 4 tokens that were asked for, such as \d+\. Install a newer one"):
+    with pytest.raises(
+        ModelError,
+        match=r"vLLM gave no log-probability for \d of 4 tokens that were asked for, such as \d+\. Install a newer one",
+    ):
         model.answer(REQUESTS[:1])
 
 

@@ -23,7 +23,7 @@ from tests.questions.bad_input import Misuse, assert_refused, of, write
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes, decision, descriptions"
 KNOWN = (
-    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., openai:..., "
+    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., openai:..., vllm:..., "
     "decision:..., decisions:..., systemone:..."
 )
 PRESENT = (

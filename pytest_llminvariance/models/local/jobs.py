@@ -53,7 +53,9 @@ class Job:
             for row, columns in zip(reading.rows, reading.columns, strict=True):
                 found.setdefault(reading.tokens[: row + 1], set()).update(columns)
         follows = {node: sorted(ids) for node, ids in sorted(found.items())}
-        return [(node, ids[start : start + most]) for node, ids in follows.items() for start in range(0, len(ids), most)]
+        return [
+            (node, ids[start : start + most]) for node, ids in follows.items() for start in range(0, len(ids), most)
+        ]
 
     def reply_of(self, known: Mapping[Tokens, Mapping[int, float]]) -> Reply:
         """Return the reply that the log-probabilities at all nodes make."""

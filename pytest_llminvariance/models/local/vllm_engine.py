@@ -145,11 +145,17 @@ class EngineModel:
         params = self._sampling_params()
         if isinstance(item.request, TextRequest):
             draw = item.request.draw
-            how = {"temperature": 0.0} if draw is None else {"temperature": draw.temperature, "seed": item.request.sampling_seed}
+            how = (
+                {"temperature": 0.0}
+                if draw is None
+                else {"temperature": draw.temperature, "seed": item.request.sampling_seed}
+            )
             return [_Wanted(item.tokens, params(max_tokens=item.n_new, detokenize=False, **how), item, None, ())]
         job = self._jobs.job(item)
         return [
-            _Wanted(node, params(max_tokens=1, temperature=0.0, detokenize=False, logprob_token_ids=ids), item, job, ids)
+            _Wanted(
+                node, params(max_tokens=1, temperature=0.0, detokenize=False, logprob_token_ids=ids), item, job, ids
+            )
             for node, ids in job.nodes(MAX_IDS)
         ]
 

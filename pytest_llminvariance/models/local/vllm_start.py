@@ -114,7 +114,9 @@ def _model(llm: Any, name: str, settings: LoadSettings, says: dict[str, Any], *,
 
     config = llm.model_config
     if config.runner_type != "generate":
-        raise ModelError(f"{name} writes no text (vLLM runs it as {config.runner_type!r}). Give a causal language model")
+        raise ModelError(
+            f"{name} writes no text (vLLM runs it as {config.runner_type!r}). Give a causal language model"
+        )
     try:
         vllm.SamplingParams(logprob_token_ids=[0])
     except TypeError as error:
@@ -123,7 +125,9 @@ def _model(llm: Any, name: str, settings: LoadSettings, says: dict[str, Any], *,
             "Install a newer one: pip install -U vllm"
         ) from error
     if (mode := getattr(config, "logprobs_mode", LOGPROBS_MODE)) != LOGPROBS_MODE:
-        raise ModelError(f"{name} was started with logprobs_mode={mode!r}, but answers are read from {LOGPROBS_MODE!r}. Leave it out")
+        raise ModelError(
+            f"{name} was started with logprobs_mode={mode!r}, but answers are read from {LOGPROBS_MODE!r}. Leave it out"
+        )
     try:
         tokenizer = llm.get_tokenizer()
     except Exception as error:
