@@ -111,6 +111,11 @@ class LoadSettings:
         path = os.path.expanduser(path)
         return path if self.beside is None else os.path.join(self.beside, path)
 
+    def folder_or_id(self, target: str) -> str:
+        """Return where a folder is, and a hub id as it is."""
+        path = self.place(target)
+        return path if os.path.isdir(path) else target
+
     def for_others(self) -> dict[str, Any]:
         """Return what a backend of another package is given: what is newer than the first backends only where it is told."""
         ours, newer = (

@@ -138,7 +138,7 @@ def _existing(target: str, settings: LoadSettings) -> str:
             f"there is no folder {target} (looked at {os.path.abspath(path)}). "
             "Give a folder with config.json, tokenizer and weights, or a hub id"
         )
-    return path if os.path.isdir(path) else target
+    return settings.folder_or_id(target)
 
 
 def _from_factory(target: str, folder: str) -> object:

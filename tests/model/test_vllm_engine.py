@@ -300,6 +300,7 @@ def test_without_vllm_the_extra_is_named(folder: str, monkeypatch: pytest.Monkey
         ({"device": "cpu"}, r"device is 'cpu', which does not reach a model in vLLM: .*CUDA_VISIBLE_DEVICES"),
         ({"device_map": "auto"}, r"device_map is 'auto'.*tensor_parallel_size=N"),
         ({"batch_tokens": 64}, r"batch_tokens is 64.*max_num_batched_tokens=N"),
+        ({"packed": False}, r"packed is False.*enable_prefix_caching=false"),
         ({"deterministic": True}, r"deterministic is True.*VLLM_BATCH_INVARIANT"),
         ({"worker": (0, 2)}, r"a session has one engine, but pytest-xdist.*without -n"),
         ({"prompt_format": "chat"}, r"has no chat template"),

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "device": "vLLM uses the devices that it was installed for; CUDA_VISIBLE_DEVICES chooses among GPUs",
     "device_map": "write --invariance-engine-arg=tensor_parallel_size=N for several GPUs",
     "batch_tokens": "write --invariance-engine-arg=max_num_batched_tokens=N",
+    "packed": "it sends every prompt whole; write --invariance-engine-arg=enable_prefix_caching=false for no prefix cache",
     "deterministic": "set VLLM_BATCH_INVARIANT=1 in the environment, where vLLM supports that",
 }
 """Settings that do not reach an engine, and what does."""
@@ -51,7 +52,10 @@ def start_engine(place: str, name: str, settings: LoadSettings) -> EngineModel:
     arguments = dict(settings.engine_arg or {})
     _check_arguments(arguments, vllm)
     told = {"dtype": settings.dtype, "enable_prefix_caching": True, **arguments}
-    more = {"revision": settings.revision, "tokenizer": settings.tokenizer and settings.place(settings.tokenizer)}
+    more = {
+        "revision": settings.revision,
+        "tokenizer": settings.tokenizer and settings.folder_or_id(settings.tokenizer),
+    }
     more["trust_remote_code"] = settings.trust_remote_code or None
     try:
         llm = vllm.LLM(model=place, **told, **{key: value for key, value in more.items() if value is not None})
