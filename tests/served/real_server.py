@@ -200,7 +200,7 @@ def main() -> None:
         "--only", type=lambda text: text.split(","), default=STEPS, metavar="STEP,...", help=", ".join(STEPS)
     )
     parser.add_argument("--environment", type=Path, default=Path(".vllm"))
-    parser.add_argument("--serving-environment", type=Path, default=Path(".serving"))
+    parser.add_argument("--serving-environment", type=Path, help="by default beside the one of vLLM")
     told = parser.parse_args()
     if unknown := set(told.only) - set(STEPS):
         parser.error(f"--only names {unknown.pop()!r}, but the steps are {', '.join(STEPS)}")
@@ -229,7 +229,8 @@ def main() -> None:
         more = ("--invariance-engine-arg=max_model_len=2048", "-p", "tests.served.in_vllm")
         timed("engine-examples", lambda: examples(programs / "python", *flags, *more, **here))
     if "decisions" in told.only:
-        timed("decisions", lambda: decisions(told.serving_environment.absolute()))
+        beside = told.environment.with_name(f"{told.environment.name}-serving")
+        timed("decisions", lambda: decisions((told.serving_environment or beside).absolute()))
 
 
 if __name__ == "__main__":

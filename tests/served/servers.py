@@ -89,7 +89,16 @@ def running(words: Sequence[str], programs: Path, told: Mapping[str, str], wait_
             _wait_for(process, url, wait_s)
             yield url
         finally:
-            os.killpg(process.pid, signal.SIGTERM)  # a group of its own: nothing else is in it
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes], wait_s: float = 60) -> None:
+    """End a server with all that it started: a group of its own, and nothing else is in it."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _wait_for(process: subprocess.Popen[bytes], url: str, wait_s: float) -> None:
