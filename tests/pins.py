@@ -19,12 +19,16 @@ HEAD = """\
 """
 
 
+ENGINES = {"vllm"}
+"""Extras that bring their own torch, so that nothing of them is in an environment of the tests."""
+
+
 def direct_dependencies(project: Path) -> list[str]:
     """Return the names in dependencies, extras and groups of a pyproject.toml, sorted, without its own."""
     read = tomllib.loads(project.read_text("utf-8"))
     told = [
         read["project"]["dependencies"],
-        *read["project"]["optional-dependencies"].values(),
+        *(lines for extra, lines in read["project"]["optional-dependencies"].items() if extra not in ENGINES),
         *read["dependency-groups"].values(),
     ]
     names = {canonicalize_name(Requirement(line).name) for lines in told for line in lines}

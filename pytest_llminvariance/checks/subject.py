@@ -55,14 +55,14 @@ def wrap_model(obj: object, tokenizer: object = None, *, name: str | None = None
     """Return what you hold of a model as a model of this package; every check does this by itself.
 
     `obj` is a causal language model of transformers with its `tokenizer` (or the pair of both), also one of PEFT,
-    compiled or dispatched to several devices; a `pipeline("text-generation")`; a function `messages -> text`, read as
+    compiled or dispatched to several devices; a `pipeline("text-generation")`; a `vllm.LLM`; a function `messages -> text`, read as
     text; a function `messages, options -> {option: probability}`, read by label; or a model already, which is
     returned as it is. Messages are dictionaries with `role` and `content`. The object stays where and as it is:
     weights, device, training mode. `name` stands in messages and reports.
 
     `settings` are those of `load_model` which reach a model that is loaded already: `prompt_format`, `batch_tokens`,
     `threads`, `packed`, `deterministic`, `max_new_tokens` and `chat_arg`; `dtype` is checked, never changed. They are
-    for models of transformers. In a pytest session those that are not given are the session's.
+    for models of transformers; a `vllm.LLM` is reached by four of them. In a pytest session those that are not given are the session's.
 
     The same object, wrapped twice in the same way, is the same model, until its weights, adapters or template change.
     Two objects never share answers, and no answer is kept between sessions.
@@ -82,6 +82,10 @@ def wrap_model(obj: object, tokenizer: object = None, *, name: str | None = None
     if made is obj and given:
         raise UsageError(
             f"{given[0]} is given for {made.name}, which is a model already.\nGive it where that model is made"
+        )
+    if lost := sorted(settings.keys() - set(getattr(made, "taken", SETTINGS))):
+        raise UsageError(
+            f"{lost[0]} is given for {made.name}, which it does not reach.\nGive it where the engine is started"
         )
     if isinstance(made, FunctionModel) and settings:
         raise UsageError(

@@ -57,6 +57,12 @@ class LoadSettings:
             "the template knows that name); repeatable, one a line in the ini file"
         },
     )
+    engine_arg: Mapping[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "argument of vLLM's engine for vllm:MODEL, VALUE as JSON, such as tensor_parallel_size=4; repeatable, one a line in the ini file"
+        },
+    )
     concurrency: int = field(default=16, metadata={"help": "requests to a server that are under way at a time (16)"})
     key_variable: str | None = field(
         default=None,
@@ -93,8 +99,9 @@ class LoadSettings:
                 problems[name] = "must be a whole number from 1"
         if self.prompt_format not in get_args(PromptFormat):
             problems["prompt_format"] = f"must be one of {', '.join(get_args(PromptFormat))}"
-        if self.chat_arg is not None and not isinstance(self.chat_arg, Mapping):
-            problems["chat_arg"] = "must map names to values, such as {'enable_thinking': False}"
+        for name, example in (("chat_arg", {"enable_thinking": False}), ("engine_arg", {"tensor_parallel_size": 4})):
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), Mapping):
+                problems[name] = f"must map names to values, such as {example}"
         for name, problem in problems.items():
             if problem is not None:
                 raise UsageError(f"{name} is {getattr(self, name)!r}, but {problem}")
@@ -104,9 +111,17 @@ class LoadSettings:
         path = os.path.expanduser(path)
         return path if self.beside is None else os.path.join(self.beside, path)
 
+    def folder_or_id(self, target: str) -> str:
+        """Return where a folder is, and a hub id as it is."""
+        path = self.place(target)
+        return path if os.path.isdir(path) else target
+
     def for_others(self) -> dict[str, Any]:
         """Return what a backend of another package is given: what is newer than the first backends only where it is told."""
-        ours, newer = ("trust_remote_code", "weights", "beside"), ("max_new_tokens", "chat_arg", *OF_SERVERS)
+        ours, newer = (
+            ("trust_remote_code", "weights", "beside"),
+            ("max_new_tokens", "chat_arg", "engine_arg", *OF_SERVERS),
+        )
         given = {item.name: item for item in fields(self) if item.name not in ours}
         told = {name: getattr(self, name) for name in given}
         return {name: value for name, value in told.items() if name not in newer or value != given[name].default}

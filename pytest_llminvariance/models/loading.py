@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Model
-from pytest_llminvariance.models.spec import ModelSpec, parse_spec, registered_schemes
+from pytest_llminvariance.models.spec import SCHEMES, ModelSpec, parse_spec, registered_schemes
 from pytest_llminvariance.models.wrapping import as_model
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     """Load the model that `spec` names.
 
     `spec` is `demo`, a hub id or folder (`hf:` optional), `replay:answers.jsonl`, `control:NAME`,
-    `python:module:factory` (which gives what `wrap_model` takes), `openai:MODEL@URL` (an OpenAI-compatible server), a decision model
+    `python:module:factory` (which gives what `wrap_model` takes), `openai:MODEL@URL` (an OpenAI-compatible server), `vllm:FOLDER_OR_ID`
+    (vLLM's engine in this process, with the arguments `engine_arg`), a decision model
     (`decision:FOLDER_OR_ID`, or served: `systemone:MODEL@URL`, `decisions:MODEL@URL`), or a scheme that an installed package adds under the entry-point group
     `pytest_llminvariance.models`. `device` is auto, cpu, cuda, cuda:N or mps; `dtype` auto, float32,
     bfloat16 or float16. `prompt_format` chat insists on the model's chat template, plain never uses it.
@@ -68,14 +69,18 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
         ModelError: if the model cannot be loaded; `MissingExtraError` where a package is missing.
     """
     parsed = parse_spec(spec)
-    local = parsed.scheme not in ("hf", "decision") or os.path.isdir(settings.place(parsed.target))
+    if settings.engine_arg and parsed.scheme in (*SCHEMES, "demo") and parsed.scheme != "vllm":
+        raise UsageError(
+            f"engine_arg={dict(settings.engine_arg)!r} goes with vllm:MODEL, not with {str(spec)!r}. Leave it out, or write vllm: before a folder or hub id"
+        )
+    local = parsed.scheme not in ("hf", "decision", "vllm") or os.path.isdir(settings.place(parsed.target))
     if settings.revision is not None and local:
         raise UsageError(f"revision={settings.revision!r} goes with a hub id, not with {str(spec)!r}")
     if parsed.scheme in ("systemone", "decisions"):
         from pytest_llminvariance.models.served.decisions import load_served_decision
 
         return load_served_decision(parsed.target, cast("Shape", parsed.scheme), settings)
-    if parsed.scheme in ("hf", "demo", "decision"):
+    if parsed.scheme in ("hf", "demo", "decision", "vllm"):
         return _load_transformers(parsed, settings)
     if parsed.scheme == "control":
         from pytest_llminvariance.models.controls import control
@@ -107,7 +112,11 @@ def _load_transformers(parsed: ModelSpec, settings: LoadSettings) -> Model:
         from pytest_llminvariance.models.local.decisions import load_decision
 
         return load_decision(_existing(parsed.target, settings), parsed.target, settings)
-    if parsed.scheme == "hf":
+    if parsed.scheme == "vllm" and settings.weights:
+        from pytest_llminvariance.models.local.vllm_start import start_engine
+
+        return start_engine(_existing(parsed.target, settings), parsed.target, settings)
+    if parsed.scheme in ("hf", "vllm"):
         return load_transformers(_existing(parsed.target, settings), parsed.target, settings)
     from pytest_llminvariance.models.local.demo import DEMO_NAME, demo_folder
 
@@ -129,7 +138,7 @@ def _existing(target: str, settings: LoadSettings) -> str:
             f"there is no folder {target} (looked at {os.path.abspath(path)}). "
             "Give a folder with config.json, tokenizer and weights, or a hub id"
         )
-    return path if os.path.isdir(path) else target
+    return settings.folder_or_id(target)
 
 
 def _from_factory(target: str, folder: str) -> object:

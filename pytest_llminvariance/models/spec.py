@@ -11,8 +11,7 @@ from pytest_llminvariance.errors import UsageError
 ENTRY_POINT_GROUP = "pytest_llminvariance.models"
 DECISIONS = ("decision", "decisions", "systemone")
 """Schemes of decision models."""
-NOT_YET = ("vllm",)
-SCHEMES = ("hf", "replay", "python", "control", "openai", *DECISIONS)
+SCHEMES = ("hf", "replay", "python", "control", "openai", "vllm", *DECISIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,6 @@ def parse_spec(spec: str | os.PathLike[str]) -> ModelSpec:
         if not target:
             raise UsageError(f"the model spec {spec!r} ends after the scheme. Write {head}:TARGET")
         return ModelSpec(head, target)
-    if head in NOT_YET:
-        raise UsageError(
-            f"the model spec {spec!r}: the scheme {head!r} is not supported by this version yet: serve the model and name the server (openai:MODEL@URL). Supported: {_known()}"
-        )
     if len(head) == 1 or os.sep in head or os.path.isdir(spec):
         return ModelSpec("hf", spec)
     raise UsageError(f"the model spec {spec!r} has the unknown scheme {head!r}. Supported: {_known()}")

@@ -19,7 +19,7 @@ SETTINGS = (
 )  # fmt: skip
 """Those of `LoadSettings` that reach a model which is loaded already."""
 PARTS = ("name", "fingerprint", "capabilities", "answer")
-TAKEN = f"(model, tokenizer) of transformers, its text-generation pipeline, {KINDS}, or load_model(spec)"
+TAKEN = f"(model, tokenizer) of transformers, its text-generation pipeline, a vllm.LLM, {KINDS}, or load_model(spec)"
 
 
 def as_model(
@@ -38,17 +38,21 @@ def as_model(
     if not isinstance(obj, type) and isinstance(obj, Model):
         again = getattr(obj, "again", None)
         return obj if again is None else again()
-    if _is_of(obj, "torch", "transformers", "peft"):
-        from pytest_llminvariance.models.local.objects import object_model
-
+    if _is_of(obj, "torch", "transformers", "peft", "vllm"):
         told = LoadSettings(**{key: value for key, value in (settings or {}).items() if key in SETTINGS})
         how = json.dumps([name, *(getattr(told, key) for key in SETTINGS)], sort_keys=True, default=str)
+        if _is_of(obj, "vllm"):
+            from pytest_llminvariance.models.local.vllm_start import engine_object
+
+            return engine_object(obj, tokenizer, name, told, how)
+        from pytest_llminvariance.models.local.objects import object_model
+
         return object_model(obj, tokenizer, name, told, how)
     if tokenizer is not None:
         raise UsageError(
             f"model is {_told(obj)}, and a tokenizer is given with it.\nOnly a model of transformers takes one"
         )
-    if not callable(obj) or isinstance(obj, type) or hasattr(obj, "answer") or _is_of(obj, "vllm"):
+    if not callable(obj) or isinstance(obj, type) or hasattr(obj, "answer"):
         raise _refusal(obj)
     holder, method = place_of(obj)
     return kept(holder, (method, name), lambda: FunctionModel(obj, name))
@@ -68,11 +72,6 @@ def _refusal(obj: object) -> UsageError:
     """Return why an object is not taken, and the way out."""
     if isinstance(obj, type):
         return UsageError(f"model is the class {obj.__name__}, which is not called yet.\nWrite {obj.__name__}()")
-    if _is_of(obj, "vllm"):
-        return UsageError(
-            f"model is {_told(obj)} of vLLM, which is not supported yet.\n"
-            f"Give {KINDS}, that calls it (its chat), or load_model(folder)"
-        )
     if isinstance(obj, str):
         return UsageError(
             f"model is the text {obj!r:.80}.\nGive load_model({obj!r:.80}), or the fixture invariance_model"

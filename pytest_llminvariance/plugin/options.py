@@ -96,20 +96,30 @@ def _share(value: str) -> str:
     return value
 
 
-def _chat_arguments(value: str) -> dict[str, Any]:
-    """Return NAME=VALUE, one a line, with values as JSON; what is no JSON is text."""
-    found: dict[str, Any] = {}
-    for line in filter(None, map(str.strip, value.splitlines())):
-        name, equals, given = line.partition("=")
-        if not equals or not name.strip().isidentifier() or name.strip() in found:
-            raise ValueError("must be NAME=VALUE, each name once, such as enable_thinking=false")
-        try:
-            found[name.strip()] = json.loads(given)
-        except ValueError as error:
-            if given.strip().lower() in ("true", "false", "none", ""):
-                raise ValueError(f"{line!r} is ambiguous: must be JSON (true, false, null, a number, text)") from error
-            found[name.strip()] = given.strip()
-    return found
+def _named_values(example: str) -> Callable[[str], dict[str, Any]]:
+    """Return what reads NAME=VALUE, one a line, with values as JSON; what is no JSON is text."""
+
+    def parsed(value: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for line in filter(None, map(str.strip, value.splitlines())):
+            name, equals, given = line.partition("=")
+            if not equals or not name.strip().isidentifier() or name.strip() in found:
+                raise ValueError(f"must be NAME=VALUE, each name once, such as {example}")
+            try:
+                found[name.strip()] = json.loads(given)
+            except ValueError as error:
+                if given.strip().lower() in ("true", "false", "none", ""):
+                    raise ValueError(
+                        f"{line!r} is ambiguous: must be JSON (true, false, null, a number, text)"
+                    ) from error
+                found[name.strip()] = given.strip()
+        return found
+
+    return parsed
+
+
+_chat_arguments = _named_values("enable_thinking=false")
+_engine_arguments = _named_values("tensor_parallel_size=4")
 
 
 def _policy(value: str) -> str:
@@ -134,7 +144,7 @@ class Settings:
         None,
         _model,
         "SPEC",
-        "model to test: demo, a hub id or folder, openai:MODEL@URL, replay:FILE, control:NAME, python:MODULE:FACTORY",
+        "model to test: demo, a hub id or folder, openai:MODEL@URL, vllm:FOLDER_OR_ID, replay:FILE, control:NAME, python:MODULE:FACTORY",
     )
     device: str = _of_loading("device", _device, "DEVICE")
     dtype: str = _of_loading("dtype", _dtype, "DTYPE")
@@ -182,6 +192,7 @@ class Settings:
     device_map: str | None = _of_loading("device_map", _text, "MAP")
     max_new_tokens: int | None = _of_loading("max_new_tokens", _positive, "N")
     chat_arg: dict[str, Any] | None = _of_loading("chat_arg", _chat_arguments, "NAME=VALUE")
+    engine_arg: dict[str, Any] | None = _of_loading("engine_arg", _engine_arguments, "NAME=VALUE")
     concurrency: int = _of_loading("concurrency", _positive, "N")
     key_variable: str | None = _of_loading("key_variable", _variable, "NAME")
     answer_seconds: int = _of_loading("answer_seconds", _positive, "N")
@@ -231,7 +242,7 @@ def add_options(parser: pytest.Parser) -> None:
         shape: dict[str, Any] = {"metavar": item.metadata["metavar"]}
         if item.metadata["parse"] is _boolean:
             shape = {"action": "store_const", "const": "true"}
-        if item.metadata["parse"] is _chat_arguments:
+        if item.metadata["metavar"] == "NAME=VALUE":
             shape["action"] = "append"
         group.addoption(flag, dest=f"invariance_{item.name}", default=None, help=text, **shape)
         parser.addini(f"invariance_{item.name}", text, default="")

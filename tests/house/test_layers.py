@@ -35,6 +35,7 @@ HOMES: dict[str, set[str]] = {  # a room, or a module
     "torch": {"models.local"},
     "transformers": {"models.local"},
     "typer": {"cli"},
+    "vllm": {"models.local.vllm_start", "models.local.vllm_engine"},
     "httpx": {"models.served.client"},
     "tenacity": {"models.served.client"},
     "sqlite3": {"models.cache_file", "models.cache"},

@@ -163,14 +163,6 @@ def test_what_is_not_taken_is_refused_in_two_lines(kind: str) -> None:
     assert str(raised.value).count("\n") == 1
 
 
-def test_an_engine_of_vllm_is_refused_with_a_way_out() -> None:
-    engine = type("LLM", (), {"__module__": "vllm.entrypoints.llm", "__call__": lambda self, messages: ""})()
-    with pytest.raises(
-        UsageError, match=r"^model is a LLM of vLLM, which is not supported yet\.\nGive a function .*chat"
-    ):
-        wrap_model(engine)
-
-
 def raises(messages: Messages) -> str:
     raise KeyError("choices")
 

@@ -32,6 +32,8 @@ WHO = Question("Who?", ["Ann", "Bob", "Cy"], answer="Bob", id="q1")
         ("replay:answers.jsonl", "replay", "answers.jsonl"),
         ("replay:/a:b/answers.jsonl", "replay", "/a:b/answers.jsonl"),
         ("control:noisy=0.1", "control", "noisy=0.1"),
+        ("vllm:org/name", "vllm", "org/name"),
+        ("vllm:./a:b", "vllm", "./a:b"),
         ("python:pkg.mod:make", "python", "pkg.mod:make"),
         (r"C:\models\mine", "hf", r"C:\models\mine"),
         ("/models/a:b", "hf", "/models/a:b"),
@@ -46,12 +48,6 @@ def test_a_path_is_a_folder_and_never_a_hub_id(tmp_path: Path) -> None:
     assert parse_spec(Path("demo")) == ModelSpec("hf", "./demo")
     assert parse_spec(Path("../mine")) == ModelSpec("hf", "../mine")
     assert parse_spec(tmp_path) == ModelSpec("hf", str(tmp_path))
-
-
-@pytest.mark.parametrize("scheme", ["vllm"])
-def test_planned_schemes_say_so(scheme: str) -> None:
-    with pytest.raises(UsageError, match=rf"the scheme '{scheme}' is not supported by this version yet"):
-        parse_spec(f"{scheme}:x")
 
 
 def test_a_folder_with_a_colon_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,6 @@ def test_no_model_is_an_error_that_says_what_to_give(suite: pytest.Pytester) -> 
         ("control:nobody", "UsageError: there is no control 'nobody'; *"),
         ("replay:nothing.jsonl", "ModelError: replay: '*/nothing.jsonl' cannot be read: *"),
         ("./nowhere", "ModelError: there is no folder ./nowhere (looked at */nowhere). *"),
-        ("vllm:x", "UsageError: *not supported by this version yet*"),
         ("python:no_such_module:make", "ModelError: *cannot be imported*"),
     ],
 )

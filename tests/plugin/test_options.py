@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance.checks.holdout import new_holdout
-from pytest_llminvariance.plugin.options import Settings, _chat_arguments
+from pytest_llminvariance.plugin.options import Settings, _chat_arguments, _engine_arguments
 from tests.run_directories import write_run
 
 VALUES = {
@@ -30,6 +30,7 @@ VALUES = {
     "device_map": ("auto", "balanced"),
     "max_new_tokens": ("64", "128"),
     "chat_arg": ("enable_thinking=true", "reasoning_effort=low"),
+    "engine_arg": ("tensor_parallel_size=4", "max_model_len=2048"),
     "concurrency": ("4", "8"),
     "key_variable": ("OPENAI_API_KEY", "SERVER_KEY"),
     "answer_seconds": ("60", "30"),
@@ -94,6 +95,10 @@ def test_ini_keys_and_the_flag_wins(pytester: pytest.Pytester) -> None:
             "--invariance-chat-arg=thinking=False",
             "--invariance-chat-arg is 'thinking=False', but 'thinking=False' is ambiguous: must be JSON (true, false, null, a number, text)",
         ),
+        (
+            "--invariance-engine-arg=4",
+            "--invariance-engine-arg is '4', but must be NAME=VALUE, each name once, such as tensor_parallel_size=4",
+        ),
         ("--invariance-max-new-tokens=0", "--invariance-max-new-tokens is '0', but must be a whole number from 1"),
         ("--invariance-batch-tokens=0", "--invariance-batch-tokens is '0', but must be a whole number from 1"),
         ("--invariance-undecided=pass", "--invariance-undecided is 'pass', but must be one of fail, skip, warn"),
@@ -156,6 +161,7 @@ def test_each_has_a_default_an_ini_key_and_a_flag_that_wins(name: str, pytester:
         "risk_limit": float,
         "check_risk": float,
         "chat_arg": _chat_arguments,
+        "engine_arg": _engine_arguments,
     }
     kind = kinds.get(name, bool if default is False else str)
     assert f"{name}={default!r}" in shown(pytester)

@@ -23,7 +23,7 @@ from tests.questions.bad_input import Misuse, assert_refused, of, write
 GOOD = '{"stem": "Who?", "options": ["Ann", "Bob"]}\n'
 FIELDS = "stem, options, answer, context, scores, reverse_keyed, id, attributes, decision, descriptions"
 KNOWN = (
-    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., openai:..., "
+    "demo, a hub id, a folder, hf:..., replay:..., python:..., control:..., openai:..., vllm:..., "
     "decision:..., decisions:..., systemone:..."
 )
 PRESENT = (
@@ -234,8 +234,6 @@ REPLAYS = [
 SPECS = [
     spec("empty", " ", "the model spec is ' ', but must name a model: demo, a hub id, a folder, or SCHEME:TARGET"),
     spec("scheme unknown", "gguf:x", f"the model spec 'gguf:x' has the unknown scheme 'gguf'. Supported: {KNOWN}"),
-    spec("scheme not yet", "vllm:m", "the model spec 'vllm:m': the scheme 'vllm' is not supported by this version yet: "
-        f"serve the model and name the server (openai:MODEL@URL). Supported: {KNOWN}"),
     spec("scheme only", "replay:", "the model spec 'replay:' ends after the scheme. Write replay:TARGET"),
     spec("control unknown", "control:orakel", "there is no control 'orakel'; the controls are always_first, <...>"),
     spec("control value", "control:noisy=x",

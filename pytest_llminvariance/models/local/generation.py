@@ -149,7 +149,7 @@ def generate(
     lines: list[list[int]] = out[:, ids.shape[1] :].tolist()
     ended.end(lines)
     rows = [line[: ended.length.get(number, len(line))] for number, line in enumerate(lines)]
-    texts = [answer_part(text) for text in _decoded(tokenizer, rows)]
+    texts = [answer_part(text) for text in decoded(tokenizer, rows)]
     cut = [number not in ended.length and _ran_out(row, n_new, ends) for number, row in enumerate(rows)]
     return [Written(*item) for item in zip(texts, cut, strict=True)], common + len(prompts) * (ids.shape[1] - common)
 
@@ -159,7 +159,7 @@ def _ran_out(row: Sequence[int], n_new: int, ends: Sequence[int]) -> bool:
     return len(row) >= n_new and set(ends).isdisjoint(row)
 
 
-def _decoded(tokenizer: Any, rows: Any) -> list[str]:
+def decoded(tokenizer: Any, rows: Any) -> list[str]:
     """Return texts without special tokens, but with those that mark a thought."""
     special = getattr(tokenizer, "all_special_tokens", ())
     if not any(has_marks(token) for token in special):
@@ -229,13 +229,13 @@ class _NextQuestion(StoppingCriteria):  # type: ignore[misc] # transformers is n
 
     def _look(self, newest: Sequence[int]) -> None:
         new = [token for token in dict.fromkeys(newest) if token not in self._may_end]
-        for token, text in zip(new, _decoded(self.tokenizer, [[token] for token in new]) if new else (), strict=True):
+        for token, text in zip(new, decoded(self.tokenizer, [[token] for token in new]) if new else (), strict=True):
             self._may_end[token] = "." in text or ":" in text
         for row, token in enumerate(newest):
             self._written[row].append(token)
         rows = [row for row, token in enumerate(newest) if self._may_end[token] and row not in self.length]
         for row, text in zip(
-            rows, _decoded(self.tokenizer, [self._written[r] for r in rows]) if rows else (), strict=True
+            rows, decoded(self.tokenizer, [self._written[r] for r in rows]) if rows else (), strict=True
         ):
             if answer_part(text) != text:
                 self.length[row] = len(self._written[row])

@@ -18,6 +18,7 @@ from pytest_llminvariance.models.local.prompts import Prompts
 from pytest_llminvariance.models.local.tree import Reading
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, OptionReply, Reply, Request, TextRequest
 
+Tokens = tuple[int, ...]
 Rows = Sequence[Sequence[float]]
 """Log-probabilities of a reading: for each of its rows, one a column."""
 
@@ -42,6 +43,27 @@ class Job:
     readings: tuple[Reading, ...]
     reply: Callable[[Sequence[Rows]], Reply]
 
+    def nodes(self, most: int) -> list[tuple[Tokens, list[int]]]:
+        """Return the trie of all that is read: what stands before each node, and the tokens that may follow, `most` at a time.
+
+        For engines that tell what comes next and remember what they have read: what stands before a node comes before it.
+        """
+        found: dict[Tokens, set[int]] = {}
+        for reading in self.readings:
+            for row, columns in zip(reading.rows, reading.columns, strict=True):
+                found.setdefault(reading.tokens[: row + 1], set()).update(columns)
+        follows = {node: sorted(ids) for node, ids in sorted(found.items())}
+        return [
+            (node, ids[start : start + most]) for node, ids in follows.items() for start in range(0, len(ids), most)
+        ]
+
+    def reply_of(self, known: Mapping[Tokens, Mapping[int, float]]) -> Reply:
+        """Return the reply that the log-probabilities at all nodes make."""
+        return self.reply([
+            [[known[reading.tokens[: row + 1]][token] for token in columns] for row, columns in zip(reading.rows, reading.columns, strict=True)]
+            for reading in self.readings
+        ])  # fmt: skip
+
 
 class Jobs:
     """Requests to one model as tokens."""
@@ -58,6 +80,7 @@ class Jobs:
     ) -> None:
         self.name = name
         self.chat = chat
+        self.tokenizer = tokenizer
         self.max_new_tokens = max_new_tokens
         self.prompts = Prompts(name, tokenizer, chat=chat, arguments=arguments)
         self.encoder = Encoder(tokenizer, chat=chat)
@@ -144,6 +167,16 @@ class Jobs:
                 f"{self.name}: nothing of the prompt of question {request.presentation.question.name!r} is left before "
                 "its answers, as the tokenizer writes them together with it. Use a longer prompt or readout='text'"
             )
+
+
+def in_tree_order(requests: Sequence[Request], places: Sequence[Any]) -> list[int]:
+    """Return the indices of requests so that neighbours in the tree of prompts follow one another.
+
+    Questions keep their order, and so each orbit stays together; within one, prompts that share a beginning are neighbours,
+    so that an engine that remembers beginnings has it. `places` are what prompts are sorted by: their tokens or texts.
+    """
+    first = {request.presentation.question: -index for index, request in reversed(list(enumerate(requests)))}
+    return sorted(range(len(requests)), key=lambda n: (-first[requests[n].presentation.question], places[n]))
 
 
 def log_sum(logs: Sequence[float]) -> float:

@@ -79,7 +79,7 @@ def _tokenizer(settings: LoadSettings) -> Any:
         return None
     from pytest_llminvariance.models.local.checkpoint import load_tokenizer
 
-    return load_tokenizer(settings.place(settings.tokenizer), settings)
+    return load_tokenizer(settings.folder_or_id(settings.tokenizer), settings)
 
 
 def _checked(client: Client, model: str, jobs: Any, settings: LoadSettings) -> Sequence[str]:

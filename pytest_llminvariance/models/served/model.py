@@ -152,12 +152,12 @@ class ServedModel:
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs as they come, neighbours in the tree of prompts after one another.
 
-        Questions keep their order, and so each orbit stays together; within one, prompts that share a beginning are
-        neighbours, so that the server's prefix cache has it. Before an error everything that came is yielded.
+        Before an error everything that came is yielded.
         """
+        from pytest_llminvariance.models.local.jobs import in_tree_order
+
         works = self._works(requests)
-        first = {request.presentation.question: -index for index, request in reversed(list(enumerate(requests)))}
-        order = sorted(range(len(requests)), key=lambda n: (-first[requests[n].presentation.question], works[n][0]))
+        order = in_tree_order(requests, [place for place, _ in works])
         for place, reply in self._client.run([works[index][1] for index in order], at_once=self.at_once):
             yield [(order[place], reply)]
 
@@ -178,28 +178,17 @@ class ServedModel:
     async def _score(self, jobs: Jobs, asked: Asked) -> Reply:
         """Walk the trie of what may follow a prompt: one request a node, its children are what is asked for."""
         job = jobs.job(asked)
-        nodes: dict[tuple[int, ...], set[int]] = {}
-        for reading in job.readings:
-            for row, columns in zip(reading.rows, reading.columns, strict=True):
-                nodes.setdefault(reading.tokens[: row + 1], set()).update(columns)
-        known = {node: await self._children(node, sorted(nodes[node])) for node in sorted(nodes)}
-        rows = [
-            [[known[reading.tokens[: row + 1]][token] for token in columns] for row, columns in zip(reading.rows, reading.columns, strict=True)]
-            for reading in job.readings
-        ]  # fmt: skip
-        return job.reply(rows)
+        known: dict[tuple[int, ...], dict[int, float]] = {}
+        for node, ids in job.nodes(wire.MAX_IDS):
+            known.setdefault(node, {}).update(await self._follows(node, ids))
+        return job.reply_of(known)
 
-    async def _children(self, node: tuple[int, ...], ids: Sequence[int]) -> dict[int, float]:
-        found: dict[int, float] = {}
-        for start in range(0, len(ids), wire.MAX_IDS):
-            part = ids[start : start + wire.MAX_IDS]
-            if self._way.found.scores == "generate":
-                data, _ = await self._posted("/generate", wire.scored_generate(node, part))
-                found |= wire.scores_of_generate(data, part)
-            else:
-                data, _ = await self._posted("completions", wire.scored_completion(self._way.model, node, part))
-                found |= wire.scores_of_completion(data, part)
-        return found
+    async def _follows(self, node: tuple[int, ...], ids: Sequence[int]) -> dict[int, float]:
+        if self._way.found.scores == "generate":
+            data, _ = await self._posted("/generate", wire.scored_generate(node, ids))
+            return wire.scores_of_generate(data, ids)
+        data, _ = await self._posted("completions", wire.scored_completion(self._way.model, node, ids))
+        return wire.scores_of_completion(data, ids)
 
     # --- prompts as messages, or as plain text
 
