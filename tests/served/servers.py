@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -94,10 +95,11 @@ def running(words: Sequence[str], programs: Path, told: Mapping[str, str], wait_
 
 def _stop(process: subprocess.Popen[bytes], wait_s: float = 60) -> None:
     """End a server with all that it started: a group of its own, and nothing else is in it."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(wait_s)
-    except subprocess.TimeoutExpired:
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(wait_s)
+            return
         os.killpg(process.pid, signal.SIGKILL)
 
 
