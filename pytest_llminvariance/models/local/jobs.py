@@ -131,12 +131,7 @@ class Jobs:
         return Job(index, readings, reply)
 
     def _check_length(self, n_tokens: int, request: Request) -> None:
-        limit = self._context_tokens()
-        if limit is not None and n_tokens > limit:
-            raise ModelError(
-                f"{self.name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, "
-                f"but the model's context is {limit:,}. Shorten its stem or context"
-            )
+        check_length(self.name, request, n_tokens, self._context_tokens(), "stem or context")
 
     def _check_start(self, start: int, request: Request) -> None:
         if start < 1:
@@ -144,6 +139,15 @@ class Jobs:
                 f"{self.name}: nothing of the prompt of question {request.presentation.question.name!r} is left before "
                 "its answers, as the tokenizer writes them together with it. Use a longer prompt or readout='text'"
             )
+
+
+def check_length(name: str, request: Request, n_tokens: int, limit: int | None, parts: str) -> None:
+    """Raise where a prompt is longer than a model's context; `parts` of its question can be shortened."""
+    if limit is not None and n_tokens > limit:
+        raise ModelError(
+            f"{name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, "
+            f"but the model's context is {limit:,}. Shorten its {parts}"
+        )
 
 
 def log_sum(logs: Sequence[float]) -> float:
