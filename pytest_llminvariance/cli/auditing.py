@@ -161,7 +161,12 @@ def _begin(plan: AuditPlan, directory: Path, began: float) -> Record | None:
     # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
     write_json(
         directory / "run.json",
-        {**(before.facts or {}), "schema_version": facts["schema_version"], "settings": facts["settings"], "exit": None},
+        {
+            **(before.facts or {}),
+            "schema_version": facts["schema_version"],
+            "settings": facts["settings"],
+            "exit": None,
+        },
     )
     return before
 

@@ -43,7 +43,9 @@ def gate(
             runs = [load(directory) for directory in directories]
     decision = decide_gate(runs, rules, day)
     if day != datetime.date.today():
-        decision = dataclasses.replace(decision, notes=(f"waivers are judged by {day} (--today), not by today", *decision.notes))
+        decision = dataclasses.replace(
+            decision, notes=(f"waivers are judged by {day} (--today), not by today", *decision.notes)
+        )
     for line, colour in gate_lines(decision):
         typer.secho(line, fg=colour or None)
     raise typer.Exit(decision.exit_code)

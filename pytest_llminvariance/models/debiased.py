@@ -15,7 +15,16 @@ from pytest_llminvariance.errors import CapabilityError, UsageError
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.kept import renewed
 from pytest_llminvariance.models.keys import rendered
-from pytest_llminvariance.models.protocol import Capability, LabelReply, LabelRequest, Model, Reply, Request, declared, log_of
+from pytest_llminvariance.models.protocol import (
+    Capability,
+    LabelReply,
+    LabelRequest,
+    Model,
+    Reply,
+    Request,
+    declared,
+    log_of,
+)
 from pytest_llminvariance.questions.orders import cyclic_orders
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question

@@ -111,7 +111,9 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
                 done += len(answered)
                 if progress is not None:
                     progress(
-                        Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh))
+                        Step(
+                            n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh)
+                        )
                     )
     finally:
         keeping.flush()

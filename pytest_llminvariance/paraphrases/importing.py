@@ -52,7 +52,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         if isinstance(row, QuestionError):
             raise QuestionError(f"{where}: {row}") from row
         _check(row, where)
-    return [{name: str(value) for name, value in row.items() if value} for _, row in table.rows if isinstance(row, Mapping)]
+    return [
+        {name: str(value) for name, value in row.items() if value} for _, row in table.rows if isinstance(row, Mapping)
+    ]
 
 
 def _check(row: Mapping[str, Any], where: str) -> None:
@@ -62,7 +64,9 @@ def _check(row: Mapping[str, Any], where: str) -> None:
         if value is not None and not isinstance(value, str):
             raise QuestionError(f"{where}: the field {name!r} is {value!r:.80}, but must be text")
         if value is not None and holds_half_a_pair(value):
-            raise QuestionError(f"{where}: the field {name!r} is {value!r:.80}, which holds half a surrogate pair. Read the file as UTF-8")
+            raise QuestionError(
+                f"{where}: the field {name!r} is {value!r:.80}, which holds half a surrogate pair. Read the file as UTF-8"
+            )
     for name in NEEDED:
         if not (row.get(name) or "").strip():
             raise QuestionError(f"{where}: the field {name!r} is missing")

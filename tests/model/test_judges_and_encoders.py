@@ -83,13 +83,16 @@ def test_judges_and_encoders_are_asked_again_after_training(kind: str, network: 
     def reward(prompt: str, response: str) -> float:
         return float(network(**tiny_tokenizer(prompt, response, return_tensors="pt")).logits[0, 0].detach())
 
-    class Encoder(torch.nn.Module):
+    class Encoder(torch.nn.Module):  # type: ignore[misc] # torch says nothing of its types
         def __init__(self) -> None:
             super().__init__()
             self.inner = network.bert
 
         def encode(self, texts: list[str]) -> Any:
-            return [self.inner(**tiny_tokenizer(text, return_tensors="pt")).last_hidden_state[0, 0].detach() for text in texts]
+            return [
+                self.inner(**tiny_tokenizer(text, return_tensors="pt")).last_hidden_state[0, 0].detach()
+                for text in texts
+            ]
 
     make, obj = {
         "judge": (as_judge, (network, tiny_tokenizer)),
@@ -121,7 +124,10 @@ def test_judges_and_encoders_are_asked_again_after_training(kind: str, network: 
 def test_dropout_of_a_network_in_training_reaches_no_judge_and_no_encoder(tiny_tokenizer: Any) -> None:
     config = BertConfig(**SMALL, num_labels=1, max_position_embeddings=512, hidden_dropout_prob=0.5)
     network = BertForSequenceClassification(config).train()
-    reward, encoder = Reward(network, tiny_tokenizer), SentenceEncoder("e", network.bert, tiny_tokenizer, first_token=False)
+    reward, encoder = (
+        Reward(network, tiny_tokenizer),
+        SentenceEncoder("e", network.bert, tiny_tokenizer, first_token=False),
+    )
     assert len({reward("a question", "an answer") for _ in range(4)}) == 1
     assert len({tuple(encoder.vectors(["a text"])[0]) for _ in range(4)}) == 1
     assert len({tuple(encoder.similarities("a text", ["another"])) for _ in range(4)}) == 1

@@ -294,7 +294,9 @@ def test_a_function_that_asks_a_network_is_asked_again_after_training(folder: Pa
     assert not {wrap_model(by_network), wrap_model(by_pipeline)} & {*again}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int8, torch.bool])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int8, torch.bool]
+)
 def test_what_weights_are_like_is_seen_without_numbers_of_64_bits(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Question, QuestionError, UsageError
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.paraphrases.importing import merged, read_rows
 from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, Wording
 from pytest_llminvariance.paraphrases.lock_file import parse_lock, read_lock, render_lock
+from tests.commands import llminvariance
 
 BANK = [
     Question("Is Anna tall?", ["yes", "no"], id="a"),
@@ -92,7 +91,11 @@ BAD_FILES: dict[str, tuple[str, bytes | str, str]] = {
     "a field too long": ("t.csv", HEADER + f"c,{'x' * 200_000},us,human,Ada\n", r"t\.csv, line 2: field larger"),
     "more cells": ("t.csv", HEADER + GOOD + "c,Which, then,us,human,Ada\n", r"t\.csv, row 2: has more cells"),
     "fewer cells": ("t.csv", HEADER + "c,Which is red?,us\n", r"t\.csv, row 1: has fewer cells"),
-    "a column twice": ("t.csv", HEADER.replace("reviewer", "source") + GOOD, r"t\.csv, line 1: the column 'source' comes twice"),
+    "a column twice": (
+        "t.csv",
+        HEADER.replace("reviewer", "source") + GOOD,
+        r"t\.csv, line 1: the column 'source' comes twice",
+    ),
     "NUL": ("t.csv", HEADER + "c,Wh\0ich?,us,human,Ada\n", r"t\.csv: is not utf-8 text \(it holds NUL\)"),
     "no text": ("t.csv", HEADER.encode() + b"c,\xff\n", r"t\.csv: is not UTF-8 text"),
     "empty": ("t.csv", "", r"t\.csv: holds no rows"),
@@ -143,10 +146,10 @@ def test_the_command(tmp_path: Path) -> None:
     table.write_text(
         'question,wording,source,audit,reviewer\nIs {w} tall?,"Tall, is {w}?",us,human,Ada\nc,What is red?,m,model,\n'
     )
-    done = CliRunner().invoke(app, ["paraphrase", "import", str(table), str(questions), "--out", str(out)])
+    done = llminvariance(["paraphrase", "import", str(table), str(questions), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert done.output == f"{out}: 2 accepted, 1 wait for review, 0 were there already\n"
     assert read_lock(out).entries[0].wordings[0].reviewer == "Ada"
-    again = CliRunner().invoke(app, ["paraphrase", "import", str(table), str(questions), "--out", str(out)])
+    again = llminvariance(["paraphrase", "import", str(table), str(questions), "--out", str(out)])
     assert again.output == f"{out}: 0 accepted, 0 wait for review, 3 were there already\n"
-    assert CliRunner().invoke(app, ["paraphrase", "import", "nowhere.csv", str(questions)]).exit_code == 2
+    assert llminvariance(["paraphrase", "import", "nowhere.csv", str(questions)]).exit_code == 2
