@@ -704,7 +704,8 @@ def test_a_second_session_asks_nothing(tmp_path: Path) -> None:
 class OneByOne:
     """A server of whose answers one comes after the other; it may fail after some."""
 
-    name, fingerprint, capabilities, cacheable = "one by one", F, frozenset({"label"}), True
+    name, fingerprint, cacheable = "one by one", F, True
+    capabilities: frozenset[Capability] = frozenset({"label"})
 
     def __init__(self, fails_after: int | None = None) -> None:
         self.fails_after = fails_after
@@ -725,9 +726,12 @@ def test_answers_that_come_one_by_one_are_committed_together_and_none_is_lost(
 ) -> None:
     commits: list[int] = []
     write = AnswerFile.write
-    monkeypatch.setattr(
-        AnswerFile, "write", lambda self, rows, used: (commits.append(len(rows)), write(self, rows, used))
-    )
+
+    def counted(self: AnswerFile, rows: Sequence[Any], used: int) -> None:
+        commits.append(len(rows))
+        write(self, rows, used)
+
+    monkeypatch.setattr(AnswerFile, "write", counted)
     requests = [label(n) for n in range(200)]
     with opened(tmp_path) as cache, contextlib.suppress(ConnectionError):
         ask(OneByOne(fails_after), requests, cache)
@@ -743,7 +747,12 @@ def test_answers_wait_no_longer_than_a_second_for_others(tmp_path: Path, monkeyp
     monkeypatch.setattr("pytest_llminvariance.models.engine.time.monotonic", lambda: next(clock))
     stored: list[int] = []
     store = AnswerCache.store
-    monkeypatch.setattr(AnswerCache, "store", lambda self, given: (stored.append(len(given)), store(self, given)))
+
+    def counted(self: AnswerCache, given: Items) -> None:
+        stored.append(len(given))
+        store(self, given)
+
+    monkeypatch.setattr(AnswerCache, "store", counted)
     with opened(tmp_path) as cache:
         ask(OneByOne(), [label(n) for n in range(20)], cache)
     assert sum(stored) == 20
