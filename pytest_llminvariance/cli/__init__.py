@@ -130,11 +130,12 @@ def _answer_cache(setting: str) -> AnswerCache:
     from pytest_llminvariance.files import answers_folder
     from pytest_llminvariance.models.cache import AnswerCache
 
-    folder = answers_folder(setting)
-    if folder is None:
-        typer.echo("the cache is off: no answers are kept (LLMINVARIANCE_ANSWERS=off)")
-        raise typer.Exit
-    return AnswerCache(folder)
+    with bad_usage():
+        folder = answers_folder(setting)
+        if folder is None:
+            typer.echo("the cache is off: no answers are kept (LLMINVARIANCE_ANSWERS=off)")
+            raise typer.Exit
+        return AnswerCache(folder)
 
 
 def _readable(size: float) -> str:

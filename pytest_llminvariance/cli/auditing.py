@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.noise import Measured, noise_key
 from pytest_llminvariance.checks.properties import audits, default_audits, did_you_mean
 from pytest_llminvariance.checks.run import Run, surrounded
-from pytest_llminvariance.checks.verdict import Verdict
+from pytest_llminvariance.checks.verdict import Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.loading import load_model
@@ -124,45 +124,51 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
     model = load_model(plan.spec, device=plan.device, dtype=plan.dtype, revision=plan.revision)
     try:
         resolve_readout(plan.readout, model)
-        resumed = _begin(plan, directory, began)  # a model that cannot be loaded claims no directory
-        log = AnswerLog(directory, earlier=earlier_of(load(directory).answer_rows()))
+        before = _begin(plan, directory, began)  # a model that cannot be loaded claims no directory
+        told = read_records(directory / "events", remove=False)
+        log = AnswerLog(directory, earlier=earlier_of(before.answer_rows() if before else ()))
         events = EventLog(directory / "events", "main")
-        ended = _same_model(directory, model)
+        ended = _same_model(directory, told, model)
         events.model(model.name, model.fingerprint, getattr(model, "device", ""), getattr(model, "dtype", ""))
-        if resumed:
+        if before:
             say(f"going on with {directory}: {len(ended)} of {len(plan.properties)} properties have a finding")
-        made = _run(plan, model, events, log, directory)
+        made = _run(plan, model, events, log, told)
         for name in plan.properties:
-            if f"audit::{name}" not in ended:
+            if (where := f"audit::{name}") not in ended:
                 say(f"{name}: asking {len(plan.questions):,} questions")
-                with surrounded(made._replace(recorder=PlaceRecorder(events, f"audit::{name}"))):
-                    _check(plan, name, model)
+                with surrounded(made._replace(recorder=PlaceRecorder(events, where))):
+                    ended[where] = _check(plan, name, model).verdict
                 if trouble := events.trouble or log.trouble:
                     raise UsageError(f"{str(directory)!r} cannot be written: {trouble}. Make room and start it again")
     finally:
         getattr(model, "release", lambda: None)()
-    status = int(any(found.verdict is not Verdict.HOLDS for found in load(directory).findings))
+    status = int(any(verdict is not Verdict.HOLDS for verdict in ended.values()))
     finish_record(directory, {"exit": status}, duration_s=time.time() - began)
     return load(directory)
 
 
-def _begin(plan: AuditPlan, directory: Path, began: float) -> bool:
-    """Begin a record, or go on with the one that is there; return whether it was there."""
+def _begin(plan: AuditPlan, directory: Path, began: float) -> Record | None:
+    """Begin a record, or go on with the one that is there, and return that."""
     started = datetime.fromtimestamp(began, tz=UTC).isoformat(timespec="seconds")
     facts = run_facts(
         started=started, seed=plan.seed, settings=plan.settings, versions=versions_of(), commit=commit_of(Path.cwd())
     )
     if not (directory / "run.json").is_file():
         begin_record(directory, facts)
-        return False
+        return None
     repair(directory)
-    known = load(directory).facts or {}
+    before = load(directory)
     # until it ends again it has not ended: what an earlier, smaller audit ended with says nothing of this one
     write_json(
         directory / "run.json",
-        {**known, "schema_version": facts["schema_version"], "settings": facts["settings"], "exit": None},
+        {
+            **(before.facts or {}),
+            "schema_version": facts["schema_version"],
+            "settings": facts["settings"],
+            "exit": None,
+        },
     )
-    return True
+    return before
 
 
 def _check_resumed(plan: AuditPlan, directory: Path) -> None:
@@ -180,21 +186,21 @@ def _check_resumed(plan: AuditPlan, directory: Path) -> None:
             )
 
 
-def _same_model(directory: Path, model: Model) -> set[str]:
-    """Return the places whose checks have ended.
+def _same_model(directory: Path, told: Sequence[Mapping[str, Any]], model: Model) -> dict[str, Verdict]:
+    """Return the verdicts of the checks that have ended, by place.
 
     Raises:
         UsageError: if another model answered there.
     """
-    ended = set()
-    for record in read_records(directory / "events", remove=False):
+    ended = {}
+    for record in told:
         if record["kind"] == "model" and record["fingerprint"] != redacted(model.fingerprint):
             raise UsageError(
                 f"{str(directory)!r} holds answers of a model with the fingerprint {record['fingerprint'][:16]}, but this one "
                 f"has {redacted(model.fingerprint)[:16]}. Name another --out directory"
             )
         if record["kind"] == "finding":
-            ended.add(record["where"])
+            ended[record["where"]] = Verdict(record["finding"]["verdict"])
     return ended
 
 
@@ -211,9 +217,9 @@ class _NoiseLog(dict[tuple[object, ...], Measured]):
         self._events.noise((floor.model, floor.readout), dataclasses.asdict(floor))
 
 
-def _run(plan: AuditPlan, model: Model, events: EventLog, log: AnswerLog, directory: Path) -> Run:
+def _run(plan: AuditPlan, model: Model, events: EventLog, log: AnswerLog, told: Sequence[Mapping[str, Any]]) -> Run:
     memo, noise = RecordedMemo({}, log), _NoiseLog(events)
-    for record in read_records(directory / "events", remove=False):
+    for record in told:
         if record["kind"] == "noise":
             floor = _noise_from(record["floor"])
             dict.__setitem__(noise, noise_key(model, floor.readout), Measured(floor))
@@ -228,11 +234,11 @@ def _noise_from(data: Mapping[str, Any]) -> NoiseFloor:
     return NoiseFloor(**parts)
 
 
-def _check(plan: AuditPlan, name: str, model: Model) -> None:
+def _check(plan: AuditPlan, name: str, model: Model) -> Finding:
     kind, how = audits()[name]
     options = {"on_reference": plan.on_reference} if "on_reference" in inspect.signature(kind).parameters else {}
     made, way = kind.usual(plan.questions, None if plan.template is None else Template(plan.template), **options)
-    check(
+    return check(
         made,
         model,
         plan.questions,

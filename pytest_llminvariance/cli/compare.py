@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pytest_llminvariance.cli.usage import bad_usage
+from pytest_llminvariance.cli.usage import NO_EVIDENCE, bad_usage, needs_evidence
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -39,7 +39,7 @@ def compare(
     """
     from pytest_llminvariance.checks.refusals import as_tolerance
     from pytest_llminvariance.checks.verdict import Verdict
-    from pytest_llminvariance.errors import RecordError, UsageError
+    from pytest_llminvariance.errors import UsageError
     from pytest_llminvariance.gate.comparison import ENGINE, compare_runs
     from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.release import comparison_lines
@@ -49,12 +49,9 @@ def compare(
         if unknown:
             raise UsageError(f"--allow is {unknown[0]!r}, but must be one of {', '.join(ENGINE)}")
         limit = as_tolerance(margin)
-        try:
+        with needs_evidence("compare"):
             runs = load(old), load(new)
             comparison = compare_runs(*runs, margin=limit, allowed=allow or ())
-        except RecordError as error:
-            typer.echo(f"compare: NO EVIDENCE - {error}", err=True)
-            raise typer.Exit(3) from error
         comparison = _ratcheted(comparison, runs[1], ratchet, limit, accept)
         for line, colour in comparison_lines(comparison):
             typer.secho(line, fg=colour or None)
@@ -63,7 +60,7 @@ def compare(
             kept = f"{ratchet} was left as it is" if ratchet.exists() else f"{ratchet} was not made"
             refused = f"{kept}: bests are accepted only where nothing is worse or undecided"
             typer.echo(_accepted(ratchet, runs[1]) if verdict is Verdict.HOLDS else refused)
-    raise typer.Exit({Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: 3}[verdict])
+    raise typer.Exit({Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: NO_EVIDENCE}[verdict])
 
 
 def _ratcheted(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pytest_llminvariance.cli.usage import bad_usage
+from pytest_llminvariance.cli.usage import bad_usage, needs_evidence
 
 
 def gate(
@@ -29,8 +30,7 @@ def gate(
     Exits 0 where it passes, 1 where something blocks it, 2 on wrong usage, 3 where there is no or not enough
     evidence.
     """
-    from pytest_llminvariance.errors import RecordError
-    from pytest_llminvariance.gate.decision import NO_EVIDENCE, decide_gate
+    from pytest_llminvariance.gate.decision import decide_gate
     from pytest_llminvariance.gate.policy import read_policy
     from pytest_llminvariance.records.record import load
     from pytest_llminvariance.report.release import gate_lines
@@ -39,12 +39,13 @@ def gate(
         day = _day(today)
         rules = read_policy(policy, Path())
         _refuse_twice(directories)
-        try:
+        with needs_evidence("gate"):
             runs = [load(directory) for directory in directories]
-        except RecordError as error:
-            typer.echo(f"gate: NO EVIDENCE - {error}", err=True)
-            raise typer.Exit(NO_EVIDENCE) from error
     decision = decide_gate(runs, rules, day)
+    if day != datetime.date.today():
+        decision = dataclasses.replace(
+            decision, notes=(f"waivers are judged by {day} (--today), not by today", *decision.notes)
+        )
     for line, colour in gate_lines(decision):
         typer.secho(line, fg=colour or None)
     raise typer.Exit(decision.exit_code)

@@ -7,7 +7,19 @@ from contextlib import contextmanager
 
 import typer
 
-BAD_USAGE = 2
+BAD_USAGE, NO_EVIDENCE = 2, 3
+
+
+@contextmanager
+def needs_evidence(command: str) -> Iterator[None]:
+    """End with one line and exit code 3 where a record is missing or damaged."""
+    from pytest_llminvariance.errors import RecordError
+
+    try:
+        yield
+    except RecordError as error:
+        typer.echo(f"{command}: NO EVIDENCE - {error}", err=True)
+        raise typer.Exit(NO_EVIDENCE) from error
 
 
 @contextmanager

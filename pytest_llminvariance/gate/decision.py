@@ -339,6 +339,8 @@ def _notes(judged: Sequence[Decided], policy: Policy, today: datetime.date, runs
     for run in runs:
         if number := run.fact("deselected"):
             yield f"{run.name} left {number} collected tests out (-k, -m, ...)"
+        if idle := sorted(nodes(run, "unchecked")):
+            yield f"{run.name}: {named(idle)} passed without a check, though given the model"
         others = {finding.model for finding in run.findings if weights(run) not in (None, finding.fingerprint)}
         if others and not policy.models:
             yield (

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
+from pytest_llminvariance.models.protocol import log_of
+
 REFUSED = -1
 """The outcome of a refusal; contents are 0 and above."""
 
@@ -83,7 +85,7 @@ class AnswerDistribution:
     @classmethod
     def from_probabilities(cls, shown: Sequence[float], order: Sequence[int]) -> AnswerDistribution:
         """Build from probabilities by position; what is missing to 1 is `other`."""
-        return cls.from_label_logprobs([_log(value) for value in shown], order)
+        return cls.from_label_logprobs([log_of(value) for value in shown], order)
 
     @classmethod
     def chosen(cls, content: int, k: int, reading: str = "") -> AnswerDistribution:
@@ -123,7 +125,7 @@ class AnswerDistribution:
         top = max(self.log_weights)
         if top == -math.inf:
             return frozenset({REFUSED, *range(self.k)})
-        reached = [_log(math.exp(weight) + self.unlisted) if self.unlisted else weight for weight in self.log_weights]
+        reached = [log_of(math.exp(weight) + self.unlisted) if self.unlisted else weight for weight in self.log_weights]
         return frozenset(index for index, weight in enumerate(reached) if top - weight <= delta_nats)
 
     def parts(self, delta_nats: float) -> tuple[float, ...] | None:
@@ -207,10 +209,6 @@ def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[flo
 def _is_known(weight: float) -> bool:
     """Return whether it is a logarithm: NaN and plus infinity are none."""
     return weight < math.inf
-
-
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -math.inf if probability == 0 else math.nan
 
 
 def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ...]:

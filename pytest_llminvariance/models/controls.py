@@ -28,6 +28,7 @@ from pytest_llminvariance.models.protocol import (
     Request,
     TextReply,
     TextRequest,
+    log_of,
     sent_digest,
 )
 from pytest_llminvariance.models.sorting_proxy import SortingProxy as SortingProxy
@@ -73,13 +74,13 @@ class Control:
         return [self._reply(request) for request in requests]
 
     def _reply(self, request: Request) -> Reply:
-        probabilities = self.respond(request.presentation)
         sent = sent_digest(request.messages)
         n_tokens = sum(len(message.content.split()) for message in request.messages)
         if isinstance(request, TextRequest):
-            probabilities = (self.write or self.respond)(request.presentation)
-            return self._text(request, probabilities, sent, n_tokens)
-        logprobs = tuple(math.log(p) if p > 0 else p if math.isnan(p) else -math.inf for p in probabilities)
+            written = (self.write or self.respond)(request.presentation)
+            return self._text(request, written, sent, n_tokens)
+        probabilities = self.respond(request.presentation)
+        logprobs = tuple(map(log_of, probabilities))
         if isinstance(request, LabelRequest | DecisionRequest):
             return LabelReply(logprobs, sent, n_tokens)
         if all(p == 0 for p in probabilities):

@@ -13,8 +13,18 @@ from dataclasses import dataclass, field
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
 from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.kept import renewed
 from pytest_llminvariance.models.keys import rendered
-from pytest_llminvariance.models.protocol import Capability, LabelReply, LabelRequest, Model, Reply, Request, declared
+from pytest_llminvariance.models.protocol import (
+    Capability,
+    LabelReply,
+    LabelRequest,
+    Model,
+    Reply,
+    Request,
+    declared,
+    log_of,
+)
 from pytest_llminvariance.questions.orders import cyclic_orders
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
@@ -32,6 +42,11 @@ class DebiasedModel:
     questions: tuple[Question, ...]
     priors: dict[Way, tuple[float, ...]] = field(default_factory=dict, compare=False, repr=False)
     """Log of the prior by position, for each number of options, labels, layout and template that was asked."""
+
+    def again(self) -> Model:
+        """Return this model, or that of what the inner one has become since."""
+        inner = renewed(self.inner)
+        return self if inner is self.inner else DebiasedModel(inner, self.questions)
 
     @property
     def name(self) -> str:
@@ -145,5 +160,5 @@ def _without(reply: LabelReply, prior: Sequence[float]) -> LabelReply:
         return reply
     mass = math.fsum(math.exp(value) for value in reply.logprobs_nats)
     shares = _softmax([value - log for value, log in zip(reply.logprobs_nats, prior, strict=True)])
-    logs = tuple(math.log(mass * share) if share > 0 else -math.inf for share in shares)
+    logs = tuple(log_of(mass * share) for share in shares)
     return LabelReply(logs, reply.sent_sha256, reply.n_tokens, reply.unlisted)

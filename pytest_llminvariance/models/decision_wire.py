@@ -202,11 +202,6 @@ def _checked(values: Sequence[Any], where: str) -> tuple[float, ...]:
     return tuple(min(1.0, max(0.0, float(value)) / scale) if value == value else math.nan for value in numbers)
 
 
-def log_of(probability: float) -> float:
-    """Return the logarithm of a probability; NaN stays NaN."""
-    return math.log(probability) if probability > 0 else -math.inf if probability == 0 else math.nan
-
-
 def was_sorted(answers: object, shown: Presentation) -> bool:
     """Return whether a System One answer lists names in alphabetical order that were sent in another order."""
     if not isinstance(answers, Mapping):

@@ -15,7 +15,8 @@ from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.functions import FunctionModel
-from pytest_llminvariance.models.kept import kept, place_of
+from pytest_llminvariance.models.held import held_by
+from pytest_llminvariance.models.kept import kept, place_of, renewed
 from pytest_llminvariance.models.protocol import Capability, Model, OptionReply, Reply, Request
 
 KINDS = "a function of a list of texts that gives a vector each, an object with such a method encode, or (network, tokenizer)"
@@ -78,15 +79,21 @@ def as_embedder(obj: object) -> object:
         UsageError: for what is not taken.
     """
     if isinstance(obj, Model) and not isinstance(obj, type):
-        return obj
+        return renewed(obj)
     if isinstance(obj, tuple | list) and len(obj) == 2:
         from pytest_llminvariance.models.local.encoder import SentenceEncoder
+        from pytest_llminvariance.models.local.state import state_of
 
         network, tokenizer = obj
         encoder = SentenceEncoder(type(network).__name__, network, tokenizer, first_token=False)
-        return kept(network, ("embedder", id(tokenizer)), lambda: EmbeddingFunction(encoder.vectors, encoder.name))
+        return kept(
+            network,
+            ("embedder", id(tokenizer)),
+            lambda: EmbeddingFunction(encoder.vectors, encoder.name),
+            lambda: state_of(network, tokenizer),
+        )
     function = getattr(obj, "encode", obj)
     if not callable(function) or isinstance(obj, type):
         raise UsageError(f"encoder is a {type(obj).__name__}, which is not taken. Give {KINDS}")
     holder, method = place_of(function)
-    return kept(holder, ("embedder", method), lambda: EmbeddingFunction(function))
+    return kept(holder, ("embedder", method), lambda: EmbeddingFunction(function), lambda: held_by(function))

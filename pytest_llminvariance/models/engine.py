@@ -6,6 +6,7 @@ depends on what is remembered.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ CHUNK = 256
 """Requests handed to a model at a time: bounds what is lost when it fails, and paces the progress bar."""
 STREAMED_CHUNK = 1_024
 """The same for a model that says what it has after every pass: bounds the memory of planning."""
+KEPT_EVERY_S = 1.0
+"""How long answers wait for others before they are written down together."""
 
 Memo = MutableMapping[Key, Reply]
 
@@ -91,24 +94,29 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     distinct = list(dict.fromkeys(keys))
     fresh = {key: None for key in distinct if key not in memo}
     cost, left = _Cost(model), Counter(key.request.presentation.question for key in fresh)
-    n_questions, done = len(left), 0
+    n_questions, done, keeping = len(left), 0, _Keeping(memo)
     size = STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
-    for start in range(0, len(distinct), size):
-        # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
-        chunk = [key for key in distinct[start : start + size] if key in fresh]
-        for answered in _passes(model, chunk) if chunk else ():
-            _remember(answered, memo)
-            cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
-            for key in answered:  # not the difference of two counters, which looks at every open question again
-                question = key.request.presentation.question
-                left[question] -= 1
-                if not left[question]:
-                    del left[question]
-            done += len(answered)
-            if progress is not None:
-                progress(
-                    Step(n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh))
-                )
+    try:
+        for start in range(0, len(distinct), size):
+            # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
+            chunk = [key for key in distinct[start : start + size] if key in fresh]
+            for answered in _passes(model, chunk) if chunk else ():
+                keeping.add(answered)
+                cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
+                for key in answered:  # not the difference of two counters, which looks at every open question again
+                    question = key.request.presentation.question
+                    left[question] -= 1
+                    if not left[question]:
+                        del left[question]
+                done += len(answered)
+                if progress is not None:
+                    progress(
+                        Step(
+                            n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh)
+                        )
+                    )
+    finally:
+        keeping.flush()
     replies = {key: memo[key] for key in keys}
     prompt_tokens = sum(reply.n_tokens for reply in replies.values())
     return Asked(tuple(replies[key] for key in keys), cost.sent_tokens, len(fresh), prompt_tokens)
@@ -152,8 +160,27 @@ def _recall(model: Model, keys: Sequence[Key], memo: Memo) -> None:
         memo.fetch(keys)
 
 
-def _remember(answers: Mapping[Key, Reply], memo: Memo) -> None:
-    if isinstance(memo, Persistent):
-        memo.store(answers)
-    else:
-        memo.update(answers)
+class _Keeping:
+    """Hands answers to the memory: those of a second together, as each time a disk may be written to.
+
+    A process that is killed loses no more than these; after an error they are kept.
+    """
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+        self._waiting: dict[Key, Reply] = {}
+        self._since = time.monotonic()
+
+    def add(self, answers: Mapping[Key, Reply]) -> None:
+        self._waiting |= answers
+        if time.monotonic() - self._since >= KEPT_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        self._since, waiting, self._waiting = time.monotonic(), self._waiting, {}
+        if not waiting:
+            return
+        if isinstance(self._memo, Persistent):
+            self._memo.store(waiting)
+        else:
+            self._memo.update(waiting)

@@ -14,8 +14,9 @@ from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.functions import FunctionModel, called
-from pytest_llminvariance.models.kept import kept, place_of
-from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, Reply, Request
+from pytest_llminvariance.models.held import held_by
+from pytest_llminvariance.models.kept import kept, place_of, renewed
+from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, Reply, Request, log_of
 
 KINDS = "a function (prompt, first, second) -> probability that the first is better, or (prompt, response) -> reward"
 
@@ -44,7 +45,7 @@ class JudgeFunction(FunctionModel):
             share = self._number(prompt, first, second)
             if not 0 <= share <= 1:
                 raise ModelError(f"{self.name} gave {share:g}, but must give the probability that the first is better")
-            logs = tuple(math.log(p) if p > 0 else -math.inf for p in (share, 1 - share))  # type: ignore[assignment]
+            logs = log_of(share), log_of(1 - share)
         return LabelReply(logs, hashlib.sha256(sent.encode()).hexdigest())
 
     def _number(self, *texts: str) -> float:
@@ -61,15 +62,21 @@ def as_judge(obj: object) -> object:
         UsageError: for a function of other arguments, or a network with more than one score.
     """
     if isinstance(obj, Model) and not isinstance(obj, type):
-        return obj
+        return renewed(obj)
     network, tokenizer = obj if isinstance(obj, tuple | list) and len(obj) == 2 else (obj, None)
     if type(network).__name__.endswith("ForSequenceClassification"):
         if tokenizer is None:
             raise UsageError(f"model is a {type(network).__name__} without its tokenizer. Give (model, tokenizer)")
         from pytest_llminvariance.models.local.reward import Reward
+        from pytest_llminvariance.models.local.state import state_of
 
         reward = Reward(network, tokenizer)
-        return kept(network, ("judge", id(tokenizer)), lambda: JudgeFunction(reward, rewards=True, name=reward.name))
+        return kept(
+            network,
+            ("judge", id(tokenizer)),
+            lambda: JudgeFunction(reward, rewards=True, name=reward.name),
+            lambda: state_of(network, tokenizer),
+        )
     if not inspect.isroutine(obj):
         return obj
     names = [p.name for p in inspect.signature(obj).parameters.values() if p.default is p.empty]
@@ -78,4 +85,4 @@ def as_judge(obj: object) -> object:
     if len(names) not in (2, 3):
         raise UsageError(f"judge is {called(obj)}, which takes {', '.join(names)}. Give {KINDS}")
     holder, method = place_of(obj)
-    return kept(holder, ("judge", method), lambda: JudgeFunction(obj, rewards=len(names) == 2))
+    return kept(holder, ("judge", method), lambda: JudgeFunction(obj, rewards=len(names) == 2), lambda: held_by(obj))

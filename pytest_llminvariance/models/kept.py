@@ -6,7 +6,8 @@ What a check is given twice is then one model, whose answers are remembered and 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 from pytest_llminvariance.models.protocol import Model
 
@@ -15,7 +16,7 @@ ATTRIBUTE = "_llminvariance_models"
 
 class _Entry(NamedTuple):
     model: Model
-    state: Hashable
+    state: object
     """What the object was like; where it is otherwise now, another model is made."""
 
 
@@ -26,18 +27,37 @@ class _Kept(dict[Hashable, _Entry]):
         return (dict, ())
 
 
-def kept(holder: object, key: Hashable, make: Callable[[], Model], state: Hashable = None) -> Model:
-    """Return the model that was made of `holder` in the same way, or make it; an object without attributes keeps none."""
+def kept(holder: object, key: Hashable, make: Callable[[], Any], state: Callable[[], object]) -> Model:
+    """Return the model that was made of `holder` in the same way, or make it; an object without attributes keeps none.
+
+    `state` tells what the object is like now: where it has changed, another model is made. A state in parts has changed
+    where one of them is otherwise or gone; parts that were added are a log that grew.
+    """
     try:
         attributes = vars(holder)
     except TypeError:
-        return make()
+        return cast("Model", make())
     entries = attributes.get(ATTRIBUTE)
     if not isinstance(entries, _Kept):
         entries = attributes[ATTRIBUTE] = _Kept()
-    if key not in entries or entries[key].state != state:
-        entries[key] = _Entry(make(), state)
-    return entries[key].model
+    now, known = state(), entries.get(key)
+    if known is not None and _is_same(known.state, now):
+        made = known.model
+    else:
+        made = make()
+        made.again = partial(kept, holder, key, make, state)
+    entries[key] = _Entry(made, now)
+    return made
+
+
+def _is_same(before: object, now: object) -> bool:
+    return before.items() <= now.items() if isinstance(before, dict) and isinstance(now, dict) else before == now
+
+
+def renewed(model: Model) -> Model:
+    """Return a model, or another one where what it was made of has changed since."""
+    again: Callable[[], Model] | None = getattr(model, "again", None)
+    return model if again is None else again()
 
 
 def place_of(function: object) -> tuple[object, str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -207,6 +208,17 @@ class StreamingModel(Model, Protocol):
     def answers(self, requests: Sequence[Request]) -> Iterator[Sequence[tuple[int, Reply]]]:
         """Yield (index of the request, reply) pairs, each request once, in any order."""
         ...
+
+
+def in_order(batches: Iterable[Sequence[tuple[int, Reply]]]) -> list[Reply]:
+    """Return replies that came in any order in the order of their requests."""
+    replies = dict(pair for batch in batches for pair in batch)
+    return [replies[index] for index in range(len(replies))]
+
+
+def log_of(probability: float) -> float:
+    """Return the logarithm of a probability; NaN stays NaN, and so is what is below 0."""
+    return math.log(probability) if probability > 0 else -math.inf if probability == 0 else math.nan
 
 
 def declared(model: Model) -> object:

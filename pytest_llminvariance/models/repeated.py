@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.kept import renewed
 from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -36,6 +37,11 @@ class RepeatedModel:
 
     inner: Model
     times: int
+
+    def again(self) -> Model:
+        """Return this model, or that of what the inner one has become since."""
+        inner = renewed(self.inner)
+        return self if inner is self.inner else RepeatedModel(inner, self.times)
 
     @property
     def name(self) -> str:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +39,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
     declared,
+    log_of,
     sent_digest,
 )
 from pytest_llminvariance.models.replay_rows import VALUES, ReplayRow, around_of, draw_index, parse_row
@@ -175,7 +175,7 @@ def _as_reply(row: ReplayRow, request: Request, name: str) -> Reply:
     if len(values) != k:
         raise ModelError(f"{name}, line {row.line}: {len(values)} {field} for a question with {k} options")
     if field == "probabilities":
-        values = [math.log(value) if value > 0 else -math.inf for value in values]
+        values = list(map(log_of, values))
     if not isinstance(request, OptionRequest):
         return LabelReply(tuple(map(float, values)), sent, unlisted=float(data.get("unlisted", 0.0)))
     return OptionReply(tuple(map(float, values)), tuple(data.get("option_tokens") or [1] * k), sent)

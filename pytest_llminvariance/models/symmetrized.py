@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
 from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.kept import renewed
 from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -28,6 +29,7 @@ from pytest_llminvariance.models.protocol import (
     Request,
     TextRequest,
     declared,
+    log_of,
 )
 from pytest_llminvariance.questions.orders import Order, compose, cyclic_orders, identity
 from pytest_llminvariance.transforms.designs import MAX_ALL_OPTIONS
@@ -46,6 +48,11 @@ class SymmetrizedModel:
 
     inner: Model
     frame: Frame
+
+    def again(self) -> Model:
+        """Return this model, or that of what the inner one has become since."""
+        inner = renewed(self.inner)
+        return self if inner is self.inner else SymmetrizedModel(inner, self.frame)
 
     @property
     def name(self) -> str:
@@ -148,7 +155,7 @@ def _average(request: Request, replies: dict[Request, Reply], n_tokens: int) -> 
     k = len(shown.order)
     if not isinstance(request, OptionRequest):
         values = [_mean_probability(replies, content) for content in range(k)]
-        logs = tuple(math.log(values[content]) if values[content] > 0 else -math.inf for content in shown.order)
+        logs = tuple(log_of(values[content]) for content in shown.order)
         unlisted = math.fsum(getattr(reply, "unlisted", 0.0) for reply in replies.values()) / len(replies)
         return LabelReply(logs, sent, n_tokens, unlisted)
     totals = [math.fsum(_at(part, reply, c) for part, reply in replies.items()) / len(replies) for c in range(k)]

@@ -10,7 +10,8 @@ from typing import Any
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.functions import KINDS, FunctionModel
-from pytest_llminvariance.models.kept import kept, place_of
+from pytest_llminvariance.models.held import held_by
+from pytest_llminvariance.models.kept import kept, place_of, renewed
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Model
 
@@ -36,8 +37,7 @@ def as_model(
             raise UsageError(f"model is a {type(obj).__name__} of {len(obj)} objects.\nGive (model, tokenizer)")
         obj, tokenizer = obj
     if not isinstance(obj, type) and isinstance(obj, Model):
-        again = getattr(obj, "again", None)
-        return obj if again is None else again()
+        return renewed(obj)
     if _is_of(obj, "torch", "transformers", "peft", "vllm"):
         told = LoadSettings(**{key: value for key, value in (settings or {}).items() if key in SETTINGS})
         how = json.dumps([name, *(getattr(told, key) for key in SETTINGS)], sort_keys=True, default=str)
@@ -55,7 +55,7 @@ def as_model(
     if not callable(obj) or isinstance(obj, type) or hasattr(obj, "answer"):
         raise _refusal(obj)
     holder, method = place_of(obj)
-    return kept(holder, (method, name), lambda: FunctionModel(obj, name))
+    return kept(holder, (method, name), lambda: FunctionModel(obj, name), lambda: held_by(obj))
 
 
 def free_memory() -> None:

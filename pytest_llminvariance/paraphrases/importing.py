@@ -7,19 +7,18 @@ for a person: of the wordings that a model accepted, a person threw out 19 to 38
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.paraphrases.lock import AUDITS, Lock, LockEntry, Wording, comparable, visible
 from pytest_llminvariance.paraphrases.lock_file import MAX_STEM
+from pytest_llminvariance.questions.labels import holds_half_a_pair
 from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.questions.tables import read_table
 
 NEEDED = ("question", "wording", "source", "audit")
 FIELDS = (*NEEDED, "reviewer")
@@ -37,41 +36,37 @@ class Imported:
     """Wordings that the lock, or the stem, had already."""
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a table: CSV with a header, or a JSON list of objects (`.json`).
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a table: CSV with a header, JSON or JSON Lines, whatever `load_questions` reads as rows.
 
     Raises:
-        UsageError: where there is no such file.
-        QuestionError: naming row and field; nothing is half-read.
+        QuestionError: naming file, row and field; nothing is half-read.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise QuestionError(f"{path.name}: is not UTF-8 text (byte {error.start}). Save it as UTF-8") from error
-    if path.suffix == ".json":
-        try:
-            rows = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise QuestionError(f"{path.name}: is not JSON: {error}") from error
-    else:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    if not isinstance(rows, list) or not rows:
-        raise QuestionError(f"{path.name}: holds no rows. Give a CSV file with a header, or a JSON list of objects")
-    for number, row in enumerate(rows, start=1):
-        _check(row, f"{path.name}, row {number}")
-    return [{name: value for name, value in row.items() if value} for row in rows]
+    table = read_table(path, known=FIELDS)
+    if twice := [column for column in table.columns if table.columns.count(column) > 1]:
+        raise QuestionError(f"{table.where}: the column {visible(twice[0])!r} comes twice. Remove one")
+    if not table.rows:
+        raise QuestionError(f"{table.name}: holds no rows. Give a CSV file with a header, or a JSON list of objects")
+    for number, (_, row) in enumerate(table.rows, start=1):
+        where = f"{table.name}, row {number}"
+        if isinstance(row, QuestionError):
+            raise QuestionError(f"{where}: {row}") from row
+        _check(row, where)
+    return [
+        {name: str(value) for name, value in row.items() if value} for _, row in table.rows if isinstance(row, Mapping)
+    ]
 
 
-def _check(row: object, where: str) -> None:
-    if not isinstance(row, dict):
-        raise QuestionError(f"{where}: {row!r:.80} is no object with the fields {', '.join(FIELDS)}")
+def _check(row: Mapping[str, Any], where: str) -> None:
     for name, value in row.items():
         if name not in FIELDS:
             raise QuestionError(f"{where}: unknown field {visible(str(name))!r}; the fields are {', '.join(FIELDS)}")
         if value is not None and not isinstance(value, str):
             raise QuestionError(f"{where}: the field {name!r} is {value!r:.80}, but must be text")
+        if value is not None and holds_half_a_pair(value):
+            raise QuestionError(
+                f"{where}: the field {name!r} is {value!r:.80}, which holds half a surrogate pair. Read the file as UTF-8"
+            )
     for name in NEEDED:
         if not (row.get(name) or "").strip():
             raise QuestionError(f"{where}: the field {name!r} is missing")

@@ -143,13 +143,13 @@ def pytest_fixture_post_finalizer(fixturedef: Any, request: Any) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
-    """Warn where the model was asked for and nothing was checked."""
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Warn where the model was asked for and nothing was checked; a test that is skipped or fails has said why."""
     result = yield
-    if pyfuncitem.config.stash[SESSION].checked_nothing(pyfuncitem):
+    if item.config.stash[SESSION].checked_nothing(item):
         from warnings import warn
 
-        warn(UncheckedModelWarning(f"{pyfuncitem.nodeid} asks for the model and checks nothing"), stacklevel=1)
+        warn(UncheckedModelWarning(f"{item.nodeid} asks for the model and checks nothing"), stacklevel=1)
     return result
 
 

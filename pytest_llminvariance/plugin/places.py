@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -98,7 +98,13 @@ def path_from(path: os.PathLike[str], start: os.PathLike[str]) -> str:
 
 def uses_fixture(item: pytest.Item) -> bool:
     """Return whether a test asks for the model."""
-    return any(name in getattr(item, "fixturenames", ()) for name in FIXTURES)
+    return any(name in fixtures_of(item) for name in FIXTURES)
+
+
+def fixtures_of(item: Any) -> Sequence[str]:
+    """Return the names of a test's fixtures; once it runs, also of those that it has asked for by `getfixturevalue`."""
+    request = getattr(item, "_request", None)  # nothing public leads from a test to its request
+    return tuple(getattr(request, "fixturenames", ())) or tuple(getattr(item, "fixturenames", ()))
 
 
 def level_of(item: pytest.Item) -> Level:

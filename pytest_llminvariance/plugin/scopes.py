@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pytest_llminvariance.checks.run import Run, current_run
+from pytest_llminvariance.plugin.places import fixtures_of
 
 
 class FixtureScope(NamedTuple):
@@ -34,7 +35,7 @@ class FixtureScope(NamedTuple):
 
     def reaches(self, item: Any) -> bool:
         """Return whether a test uses it."""
-        if self.name not in getattr(item, "fixturenames", ()):
+        if self.name not in fixtures_of(item):
             return False
         spec = getattr(item, "callspec", None)
         used = self.parameter

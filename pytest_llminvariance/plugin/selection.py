@@ -72,6 +72,7 @@ class Selection:
 
     def facts(self, session: pytest.Session, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Return how the session ended, as `run.json` holds it; `records` are those of all its processes."""
+        records = list(records)
         told = [record for record in records if record["kind"] == "collected"]
         names = {now: name for record in told for now, name in record["renamed"].items()}
         ended = {names.get(node, node) for node in self._ended}
@@ -92,6 +93,7 @@ class Selection:
             "deselected": len(left_out),
             "left_out": left_out,
             "with_model": _union(told, "with_model"),
+            "unchecked": sorted({record["where"] for record in records if record["kind"] == "unchecked"}),
             "named": [word for word in session.config.args if "::" in word] or None,
         }
 

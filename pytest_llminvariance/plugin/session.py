@@ -163,15 +163,21 @@ class Session:
         return lambda run: run._replace(risk=None, level="block", recorder=recorder, on_plan=plan, turn=self._turn)
 
     def checked_nothing(self, item: pytest.Item) -> bool:
-        """Return whether a test asked for the model and checked nothing."""
-        own = [item.stash[PLACE].recorder] if PLACE in item.stash else []
-        return uses_fixture(item) and not any(one.n_checks or one.n_pairs for one in (*own, *self.fixtures.values()))
+        """Return whether a test asked for the model and checked nothing, nor a fixture that it uses; this is written down."""
+        if not uses_fixture(item) or any(one.n_checks or one.n_pairs for one in self._recorders_of(item)):
+            return False
+        if PLACE in item.stash:
+            item.stash[PLACE].recorder.unchecked()
+        return True
 
     def undecided_of(self, item: pytest.Item) -> str | None:
         """Return why a check of a test, or of a fixture that it uses, is UNDECIDED."""
+        return next((said for recorder in self._recorders_of(item) for said in recorder.undecided), None)
+
+    def _recorders_of(self, item: pytest.Item) -> list[PlaceRecorder]:
+        """Return the recorder of a test, and of each fixture of wider scope that it uses."""
         own = [item.stash[PLACE].recorder] if PLACE in item.stash else []
-        used = [recorder for scope, recorder in self.fixtures.items() if scope.reaches(item)]
-        return next((said for recorder in (*own, *used) for said in recorder.undecided), None)
+        return own + [recorder for scope, recorder in self.fixtures.items() if scope.reaches(item)]
 
     @cached_property
     def own_models(self) -> OwnModels:

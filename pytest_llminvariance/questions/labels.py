@@ -25,11 +25,16 @@ UNREADABLE = re.compile(
 """Markup that is taken off an answer before it is read."""
 
 
+def holds_half_a_pair(text: str) -> bool:
+    """Return whether a text holds half a surrogate pair, so that it is none that can be written."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def check_text(value: object, name: str) -> None:
     """Raise where a value is no text that can be sent."""
     if not isinstance(value, str):
         raise UsageError(f"{name} is {value!r} ({type(value).__name__}), but must be text")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if holds_half_a_pair(value):
         raise UsageError(f"{name} is {value!r}, which holds half a surrogate pair and is no valid text")
 
 

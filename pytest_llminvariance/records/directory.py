@@ -114,6 +114,7 @@ def run_facts(
         "deselected": None,
         "left_out": None,
         "with_model": None,
+        "unchecked": None,
         "named": None,
     }
 

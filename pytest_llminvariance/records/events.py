@@ -145,6 +145,10 @@ class PlaceRecorder:
         """Note what a check would cost, where nothing is asked."""
         self._log.write({"kind": "planned", **self._place(), **found})
 
+    def unchecked(self) -> None:
+        """Note that a test asked for the model, passed and checked nothing."""
+        self._log.write({"kind": "unchecked", "id": self._identity("unchecked"), **self._place()})
+
     def started(self, title: str) -> str:
         """Note that a check starts and return its id, made of node id, call index, attempt and process."""
         place = self._place()

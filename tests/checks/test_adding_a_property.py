@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import pytest_llminvariance
 from pytest_llminvariance import InvarianceError, Verdict, check, controls
 from pytest_llminvariance.checks.properties import PROPERTIES, register, table_lines
-from pytest_llminvariance.cli import app, selftest
+from pytest_llminvariance.cli import selftest
 from tests.checks.toy_property import Thanks, swayed
+from tests.commands import llminvariance
 
 TOY = Path(__file__).with_name("toy_property.py")
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def _registered() -> Iterator[None]:
 
 
 def called(*words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(words))
+    result = llminvariance(words)
     return result.exit_code, result.output
 
 

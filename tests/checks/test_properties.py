@@ -8,17 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Question, UsageError, Verdict, check, controls
 from pytest_llminvariance.checks.planning import KEPT, Planner
 from pytest_llminvariance.checks.properties import PROPERTIES, as_property, register, table_lines
 from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
 from pytest_llminvariance.checks.refusals import settle
-from pytest_llminvariance.cli import app, selftest
+from pytest_llminvariance.cli import selftest
 from pytest_llminvariance.cli.auditing import read_bank
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.template import Template
+from tests.commands import llminvariance
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = read_bank(None)[:12]
@@ -54,16 +54,17 @@ def _thanks() -> Iterator[None]:
 def test_a_registered_property_is_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = check("politeness", controls.content_blind(), SMALL, tolerance=0.05)
     assert (found.verdict, found.property, found.title) == (Verdict.BROKEN, "politeness", "thanks at the end")
-    run = CliRunner().invoke
-    audit = run(app, ["audit", "control:content_blind", "--properties", "order,thanks", "--out", str(tmp_path / "run")])
+    audit = llminvariance(
+        ["audit", "control:content_blind", "--properties", "order,thanks", "--out", str(tmp_path / "run")]
+    )
     assert audit.exit_code == 1
     assert "BROKEN   thanks" in audit.output
     row = json.loads((tmp_path / "run" / "findings.json").read_text())["findings"][1]
-    judged = run(app, ["judge", str(tmp_path / "run"), "--tolerance", "thanks=0.99"]).output
+    judged = llminvariance(["judge", str(tmp_path / "run"), "--tolerance", "thanks=0.99"]).output
     assert "HOLDS     thanks at the end" in judged or "UNDECIDED thanks at the end" in judged
-    assert row["title"] in run(app, ["report", str(tmp_path / "run"), "--format", "markdown"]).output
+    assert row["title"] in llminvariance(["report", str(tmp_path / "run"), "--format", "markdown"]).output
     monkeypatch.setattr(selftest, "CONTROLS", ("oracle", "content_blind", "refuser"))
-    table = run(app, ["selftest"])
+    table = llminvariance(["selftest"])
     assert table.exit_code == 0, table.output
     assert table.output.splitlines()[0].split()[-1] == "thanks"
     assert any(line.startswith("| `politeness` | `thanks` |") for line in table_lines())

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import controls
 from pytest_llminvariance.checks.properties import audits, default_audits
-from pytest_llminvariance.cli import app, auditing
+from pytest_llminvariance.cli import auditing
 from pytest_llminvariance.cli.audit import default_directory
 from pytest_llminvariance.cli.auditing import BANK, AuditPlan, read_bank, run_audit
 from pytest_llminvariance.errors import ModelError, UsageError
@@ -23,6 +22,7 @@ from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.records.judge import judge
 from pytest_llminvariance.records.record import load
 from tests import kill_audit
+from tests.commands import llminvariance
 from tests.noisy import bank
 from tests.records.records_schema import problems
 
@@ -265,7 +265,7 @@ def test_bad_plans_are_refused(changes: dict[str, Any], says: str) -> None:
 
 
 def cli(*words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [*words])
+    result = llminvariance(words)
     return result.exit_code, result.output
 
 
@@ -381,7 +381,7 @@ def test_the_command_says_what_becomes_of_questions_that_refer_to_options(
     file.write_text("\n".join(map(json.dumps, [*plain, both])))
     command = ["audit", "control:literal_reader", "--questions", str(file), "--out", str(tmp_path / "out")]
     asked = [*command, "--properties", "order", "--tolerance", "0", "--on-reference", told]
-    result = CliRunner().invoke(app, asked)
+    result = llminvariance(asked)
     assert result.exit_code == code, result.output
     if verdict is None:
         assert "'Both A and B'" in result.output
@@ -389,9 +389,9 @@ def test_the_command_says_what_becomes_of_questions_that_refer_to_options(
     else:
         (row,) = load(tmp_path / "out").findings
         assert (row.verdict, "left_out" in row.details) == (verdict, told == "leave_out")
-        again = CliRunner().invoke(app, [*asked[:-1], "error" if told == "leave_out" else "leave_out"])
+        again = llminvariance([*asked[:-1], "error" if told == "leave_out" else "leave_out"])
         assert "holds an audit with another on_reference" in again.output
-    wrong = CliRunner().invoke(app, [*asked[:-1], "ignore"])
+    wrong = llminvariance([*asked[:-1], "ignore"])
     assert wrong.exit_code == 2
     assert "on_reference is 'ignore', but must be one of leave_out, error, ask_anyway" in wrong.output
 

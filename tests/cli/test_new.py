@@ -6,17 +6,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance.checks.properties import PROPERTIES, audits
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.cli.new import SCAFFOLD
+from tests.commands import llminvariance
 
 FILES = {"conftest.py", "test_invariance.py", "questions.jsonl", "gate.toml", "invariance.yml"}
 
 
 def called(*words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(words))
+    result = llminvariance(words)
     return result.exit_code, result.output
 
 

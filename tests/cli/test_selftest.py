@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance.checks.properties.invariance import OptionOrder
 from pytest_llminvariance.checks.verdict import Verdict
-from pytest_llminvariance.cli import app, selftest
+from pytest_llminvariance.cli import selftest
 from pytest_llminvariance.measures.parsing import parse_choice
 from pytest_llminvariance.models.controls import CONTROLS, control
 from pytest_llminvariance.models.wordings import FOREIGN
+from tests.commands import llminvariance
 
 CELLS = [
     pytest.param(name, title, id=f"{name}-{title}")
@@ -82,7 +82,7 @@ def test_a_perfect_reader_of_both_a_and_b_holds_by_every_readout(title: str, rea
 
 
 def test_command_prints_the_table_and_exits_0() -> None:
-    result = CliRunner().invoke(app, ["selftest"])
+    result = llminvariance(["selftest"])
     assert result.exit_code == 0
     n = len(CELLS) + sum(map(len, selftest.lines().values())) + 2  # and the proxy and the average
     assert result.output.splitlines()[-1] == f"selftest: {n} of {n} verdicts as expected"
@@ -92,14 +92,14 @@ def test_a_difference_is_shown_and_exits_1(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(selftest, "CONTROLS", ("oracle",))
     told = dataclasses.replace(OptionOrder.selftests["order"], broken="oracle")
     monkeypatch.setattr(OptionOrder, "selftests", {**OptionOrder.selftests, "order": told})
-    result = CliRunner().invoke(app, ["selftest"])
+    result = llminvariance(["selftest"])
     assert result.exit_code == 1
     assert "DIFFERENT: oracle under order: expected BROKEN, obtained HOLDS" in result.output
     assert "HOLDS !" in result.output
 
 
 def test_a_model_that_cannot_be_loaded_is_a_short_error() -> None:
-    result = CliRunner().invoke(app, ["selftest", "--invariance-model=control:nobody"])
+    result = llminvariance(["selftest", "--invariance-model=control:nobody"])
     assert result.exit_code == 2
     assert "error: there is no control 'nobody'" in result.output
     assert "Traceback" not in result.output
@@ -107,6 +107,6 @@ def test_a_model_that_cannot_be_loaded_is_a_short_error() -> None:
 
 def test_a_model_is_checked_behind_a_proxy_and_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "CONTROLS", ("oracle",))
-    result = CliRunner().invoke(app, ["selftest", "--invariance-model=control:noisy"])
+    result = llminvariance(["selftest", "--invariance-model=control:noisy"])
     assert result.exit_code == 0
     assert "sorting_proxy(control:noisy)" in result.output

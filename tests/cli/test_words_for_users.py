@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 from hypothesis.vendor.pretty import pretty
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Layout, Presentation, Question, Reorder, Reword, Template, UsageError, check, controls
 from pytest_llminvariance.checks.properties import full_name
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.gate.decision import decide_gate
 from pytest_llminvariance.gate.policy import policy_from
 from pytest_llminvariance.models.protocol import MissingReply, Reply, Request, TextReply
@@ -22,6 +20,7 @@ from pytest_llminvariance.records.judge import judge, parse_changes
 from pytest_llminvariance.records.record import load
 from pytest_llminvariance.report.failure import failure_message
 from pytest_llminvariance.report.words import kept_words
+from tests.commands import llminvariance
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcde"], id=f"q{n}", answer=n % 5) for n in range(9)]
@@ -29,7 +28,7 @@ TODAY = datetime.date(2026, 3, 1)
 
 
 def command(*words: str) -> Any:
-    return CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    return llminvariance(words, env={"COLUMNS": "200"})
 
 
 # --- names of properties ---

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Finding, Question, Template, Verdict, check, controls, run
 from pytest_llminvariance.checks.verdict import Decision
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.gate.comparison import Compared, audit_difference, compare_runs
 from pytest_llminvariance.gate.ratchet import accept, read_ratchet, write_ratchet
 from pytest_llminvariance.measures.flips import changed_while_wrong, mcnemar_exact, negative_flip
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.records.record import Record, StoredFinding, load
+from tests.commands import llminvariance
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", ["elm", "oak", "ash", "fir"], id=f"q{n}", answer=n % 4) for n in range(10)]
@@ -270,7 +269,7 @@ def test_a_ratchet_only_moves_down_and_only_by_findings_that_hold(recorded: Reco
 
 
 def cli(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    result = llminvariance(["compare", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 

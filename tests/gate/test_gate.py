@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Finding, Question, check, controls, run
 from pytest_llminvariance.checks.verdict import Decision
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
 from pytest_llminvariance.gate.policy import Policy, policy_from
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.records.record import Record, load
 from pytest_llminvariance.report.release import gate_lines
+from tests.commands import llminvariance
 from tests.run_directories import ANY, write_run
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]
@@ -299,7 +298,7 @@ def test_data_stays_on_its_line(recorded: Callable[..., Record]) -> None:
 
 
 def cli(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["gate", *map(str, arguments)])
+    result = llminvariance(["gate", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 
@@ -326,6 +325,9 @@ def test_the_command_takes_policy_and_day(tmp_path: Path) -> None:
     code, said = cli(bad, "--policy", policy, "--today", "2026-03-01")
     assert code == 0
     assert said.startswith("gate: PASSED - 0 of 1 check hold, 1 waived\n")
+    assert "  NOTE     waivers are judged by 2026-03-01 (--today), not by today\n" in said
+    assert "--today" not in cli(bad, "--today", datetime.date.today())[1]
+    assert "--today" not in cli(bad)[1]
     assert cli(bad, "--policy", policy, "--today", "2026-03-02")[0] == 1
     assert cli(bad, "--today", "tomorrow") == (
         2,

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Finding, check, controls
 from pytest_llminvariance.checks.verdict import Decision, Guard
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
 from pytest_llminvariance.gate.policy import policy_from
 from pytest_llminvariance.records.record import Record, load
 from pytest_llminvariance.report.release import gate_lines
+from tests.commands import llminvariance
 from tests.gate.test_gate import BANK, BROKEN, HOLDS, LABELS, OPEN, TODAY
 from tests.run_directories import write_run
 
@@ -245,7 +244,7 @@ def test_one_run_cannot_be_given_twice_under_two_names(tmp_path: Path) -> None:
     place = write_run(tmp_path / "run", [HOLDS])
     (tmp_path / "link").symlink_to(place)
     for other in (tmp_path / "link", place / "findings.json", tmp_path / "x" / ".." / "run"):
-        told = CliRunner().invoke(app, ["gate", str(place), str(other)])
+        told = llminvariance(["gate", str(place), str(other)])
         assert (told.exit_code, "is given twice" in told.output) == (2, True)
 
 
@@ -257,7 +256,7 @@ def test_unknown_metrics_and_levels_are_refused_with_a_hint(tmp_path: Path) -> N
         ("left_out = 'pass'", "left_out is 'pass', but must be one of block, insufficient, warn, ignore"),
     ):
         file.write_text(said)
-        told = CliRunner().invoke(app, ["gate", str(tmp_path), "--policy", str(file)])
+        told = llminvariance(["gate", str(tmp_path), "--policy", str(file)])
         assert told.exit_code == 2
         assert hint in told.output
 

@@ -8,20 +8,19 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Finding, Question, check, controls, run
 from pytest_llminvariance.checks.verdict import Guard
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.measures.flips import Pair, count_flips
 from pytest_llminvariance.measures.metrics import Interval
+from tests.commands import llminvariance
 from tests.run_directories import write_run
 
 BANK = [Question(f"stem {n}?", ["elm", "oak", "ash"], id=f"q{n}", answer=n % 3) for n in range(24)]
 
 
 def cli(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    result = llminvariance(["compare", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 

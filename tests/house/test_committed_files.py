@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Question, UsageError
 from pytest_llminvariance.checks.holdout import new_holdout, read_holdout
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.files import read_committed, write_committed
 from pytest_llminvariance.plugin.risk import Collected, read_manifest, write_manifest
+from tests.commands import llminvariance
 
 BANK = [Question(f"Q{n}?", ["a", "b"]) for n in range(40)]
 
@@ -59,7 +58,7 @@ def test_a_place_that_is_not_there_is_bad_usage(command: str, tmp_path: Path, mo
 
     found = collecting.Found((Collected("a", uses_model=True),), tmp_path / "unused.json")
     monkeypatch.setattr(collecting, "collect_tests", lambda _: found)
-    done = CliRunner().invoke(app, [command, "--out", str(tmp_path / "nowhere" / "x.json")])
+    done = llminvariance([command, "--out", str(tmp_path / "nowhere" / "x.json")])
     assert done.exit_code == 2
     assert "cannot be written: No such file or directory. Make its folder writable" in done.stderr
 

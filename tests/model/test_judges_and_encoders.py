@@ -10,8 +10,14 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel
 
-from pytest_llminvariance import Question, UsageError, Verdict, check
+from pytest_llminvariance import Presentation, Question, UsageError, Verdict, check
 from pytest_llminvariance.checks.properties.judging import longer
+from pytest_llminvariance.models.embedders import as_embedder
+from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.judges import as_judge
+from pytest_llminvariance.models.local.encoder import SentenceEncoder
+from pytest_llminvariance.models.local.reward import Reward
+from pytest_llminvariance.models.protocol import LabelRequest, OptionRequest
 
 SMALL = {
     "vocab_size": 300,
@@ -70,6 +76,63 @@ def test_an_encoder_of_transformers_reads_the_order(tiny_tokenizer: Any) -> None
     found = check("embedding_order", (network, tiny_tokenizer), TABLES, tolerance=0.0)
     assert 0 < float(found.effect.low) < 0.2
     assert set(found.details["estimates"]) == {"1 - cosine over rows", "1 - cosine over columns", "nearest 3 kept"}
+
+
+@pytest.mark.parametrize("kind", ["judge", "judge as a function", "embedder", "embedder with encode"])
+def test_judges_and_encoders_are_asked_again_after_training(kind: str, network: Any, tiny_tokenizer: Any) -> None:
+    def reward(prompt: str, response: str) -> float:
+        return float(network(**tiny_tokenizer(prompt, response, return_tensors="pt")).logits[0, 0].detach())
+
+    class Encoder(torch.nn.Module):  # type: ignore[misc] # torch says nothing of its types
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network.bert
+
+        def encode(self, texts: list[str]) -> Any:
+            return [
+                self.inner(**tiny_tokenizer(text, return_tensors="pt")).last_hidden_state[0, 0].detach()
+                for text in texts
+            ]
+
+    make, obj = {
+        "judge": (as_judge, (network, tiny_tokenizer)),
+        "judge as a function": (as_judge, reward),
+        "embedder": (as_embedder, (network.bert, tiny_tokenizer)),
+        "embedder with encode": (as_embedder, Encoder()),
+    }[kind]
+    shown = Presentation(Question("Which one?", ("the first answer", "another one, longer")))
+    request = LabelRequest(shown) if make is as_judge else OptionRequest(shown)
+    memo: dict[Any, Any] = {}
+
+    def asked(held: object) -> tuple[Any, int]:
+        model: Any = make(held)
+        found = ask(model, [request], memo)
+        return found.replies[0], found.fresh
+
+    made = make(obj)
+    before, again = asked(obj), asked(obj)
+    assert (before[1], again[1]) == (1, 0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.5).add_(0.01)
+    for held in (obj, made):
+        after = asked(held)
+        assert after[0] != before[0]
+    assert make(made) is make(obj)
+
+
+def test_dropout_of_a_network_in_training_reaches_no_judge_and_no_encoder(tiny_tokenizer: Any) -> None:
+    config = BertConfig(**SMALL, num_labels=1, max_position_embeddings=512, hidden_dropout_prob=0.5)
+    network = BertForSequenceClassification(config).train()
+    reward, encoder = (
+        Reward(network, tiny_tokenizer),
+        SentenceEncoder("e", network.bert, tiny_tokenizer, first_token=False),
+    )
+    assert len({reward("a question", "an answer") for _ in range(4)}) == 1
+    assert len({tuple(encoder.vectors(["a text"])[0]) for _ in range(4)}) == 1
+    assert len({tuple(encoder.similarities("a text", ["another"])) for _ in range(4)}) == 1
+    assert network.training
+    assert network.bert.training
 
 
 @pytest.mark.real_model

@@ -14,6 +14,7 @@ from typing import Any
 
 import accelerate
 import pytest
+import tokenizers
 import torch
 import transformers as hf
 
@@ -23,13 +24,16 @@ from pytest_llminvariance import (
     Question,
     UsageError,
     check,
+    debiased,
     load_model,
+    repeated,
     run,
     symmetrized,
     wrap_model,
 )
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.local.objects import ObjectModel
+from pytest_llminvariance.models.local.state import state_of
 from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import (
     LabelReply,
@@ -219,9 +223,22 @@ def eos(network: Any, tokenizer: Any) -> None:
     network.generation_config.eos_token_id = 7
 
 
-@pytest.mark.parametrize(
-    "change", [step, by_data, one_weight, hook, template, cast, eos], ids=lambda change: change.__name__
-)
+def configuration(network: Any, tokenizer: Any) -> None:
+    network.config.rms_norm_eps = 0.5
+
+
+def special_token(network: Any, tokenizer: Any) -> None:
+    tokenizer.pad_token = "a"
+
+
+def normalised(network: Any, tokenizer: Any) -> None:
+    tokenizer.backend_tokenizer.normalizer = tokenizers.normalizers.Replace("Which", "What")
+
+
+CHANGES = [step, by_data, one_weight, hook, template, cast, eos, configuration, special_token, normalised]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_an_object_that_has_changed_is_asked_again(change: Callable[[Any, Any], None], folder: Path) -> None:
     held, memo = load(folder), {}  # type: ignore[var-annotated]
     made = wrap_model(*held)
@@ -230,8 +247,70 @@ def test_an_object_that_has_changed_is_asked_again(change: Callable[[Any, Any], 
     again = wrap_model(*held)
     assert again is not made
     assert wrap_model(made) is again, "what was made before is not what is asked now"
-    assert again.fingerprint != made.fingerprint
+    if change is not special_token:  # the token that fills up reaches no answer
+        assert again.fingerprint != made.fingerprint
     assert asked(again, memo) == len(REQUESTS)
+
+
+@pytest.mark.parametrize("wrap", [symmetrized, repeated, lambda model: debiased(model, [SHOWN.question])])
+def test_what_wraps_an_object_that_has_changed_asks_it_again(wrap: Callable[[Any], Any], folder: Path) -> None:
+    held, memo = load(folder), {}  # type: ignore[var-annotated]
+    made = wrap(held)
+    before = ask(wrap_model(made), REQUESTS[:2], memo).replies
+    assert ask(wrap_model(made), REQUESTS[:2], memo).fresh == 0
+    by_data(*held)
+    after = ask(wrap_model(made), REQUESTS[:2], memo).replies
+    assert not same(before, after)
+    assert same(after, wrap(held).answer(REQUESTS[:2]))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_pipeline_whose_model_was_changed_for_another_is_another_model(folder: Path) -> None:
+    network, tokenizer = load(folder)
+    pipe = hf.pipeline("text-generation", model=network, tokenizer=tokenizer)
+    made = wrap_model(pipe)
+    pipe.model = copy.deepcopy(network)
+    assert wrap_model(pipe) is not made
+
+
+def test_a_function_that_asks_a_network_is_asked_again_after_training(folder: Path) -> None:
+    network, tokenizer = load(folder)
+    pipe = hf.pipeline("text-generation", model=network, tokenizer=tokenizer)
+
+    def by_network(messages: Any) -> str:
+        return str(network(**tokenizer("a", return_tensors="pt")).logits.sum().item())
+
+    def by_pipeline(messages: Any) -> str:
+        return str(pipe("a", max_new_tokens=2))
+
+    made = [wrap_model(by_network), wrap_model(by_pipeline)]
+    for function in (by_network, by_pipeline):
+        wrap_model(function).answer(REQUESTS[-1:])
+    assert [wrap_model(by_network), wrap_model(by_pipeline)] == made, "asking changes nothing"
+    network.generation_config.do_sample = True
+    again = [wrap_model(by_network), wrap_model(by_pipeline)]
+    assert not {*again} & {*made}
+    by_data(network, tokenizer)
+    assert not {wrap_model(by_network), wrap_model(by_pipeline)} & {*again}
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int8, torch.bool]
+)
+def test_what_weights_are_like_is_seen_without_numbers_of_64_bits(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object, **more: object) -> None:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    for name in ("double", "to"):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    network = torch.nn.Linear(3, 3)
+    network.register_buffer("more", torch.zeros(100).type(dtype))
+    before = state_of(network)
+    assert state_of(network) == before
+    network.more.data[0] = 1
+    assert state_of(network) != before
 
 
 # memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import gc
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 from pytest_llminvariance import Presentation, Question, UsageError, controls, symmetrized
 from pytest_llminvariance.checks.run import run
 from pytest_llminvariance.models.cache import AnswerCache, AnswerCacheWarning
+from pytest_llminvariance.models.cache_file import AnswerFile
 from pytest_llminvariance.models.cache_rows import FORMAT, decoded, encoded, row_key
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.keys import Key
@@ -43,6 +45,7 @@ from pytest_llminvariance.models.protocol import (
 )
 from pytest_llminvariance.questions.labels import same_form
 from pytest_llminvariance.questions.template import Layout
+from tests.commands import llminvariance
 
 F = "fingerprint"
 Items = dict[Key, Reply]
@@ -696,6 +699,71 @@ def test_a_second_session_asks_nothing(tmp_path: Path) -> None:
         assert (again.fresh, again.tokens, cache.asked, cache.recalled) == (0, 0, 0, 600)
     assert again.replies == first.replies
     assert len(model.asked) == 600
+
+
+class OneByOne:
+    """A server of whose answers one comes after the other; it may fail after some."""
+
+    name, fingerprint, cacheable = "one by one", F, True
+    capabilities: frozenset[Capability] = frozenset({"label"})
+
+    def __init__(self, fails_after: int | None = None) -> None:
+        self.fails_after = fails_after
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        raise AssertionError("it is asked pass by pass")
+
+    def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
+        for index in range(len(requests)):
+            if index == self.fails_after:
+                raise ConnectionError("gone")
+            yield [(index, LabelReply((-1.0, -2.0), f"sent {index}", 1))]
+
+
+@pytest.mark.parametrize("fails_after", [None, 150])
+def test_answers_that_come_one_by_one_are_committed_together_and_none_is_lost(
+    fails_after: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[int] = []
+    write = AnswerFile.write
+
+    def counted(self: AnswerFile, rows: Sequence[Any], used: int) -> None:
+        commits.append(len(rows))
+        write(self, rows, used)
+
+    monkeypatch.setattr(AnswerFile, "write", counted)
+    requests = [label(n) for n in range(200)]
+    with opened(tmp_path) as cache, contextlib.suppress(ConnectionError):
+        ask(OneByOne(fails_after), requests, cache)
+    n_answered = fails_after or len(requests)
+    assert sum(commits) == n_answered
+    assert len(commits) <= 5
+    with opened(tmp_path) as other:
+        assert other.info().entries == n_answered
+
+
+def test_answers_wait_no_longer_than_a_second_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 0.3)
+    monkeypatch.setattr("pytest_llminvariance.models.engine.time.monotonic", lambda: next(clock))
+    stored: list[int] = []
+    store = AnswerCache.store
+
+    def counted(self: AnswerCache, given: Items) -> None:
+        stored.append(len(given))
+        store(self, given)
+
+    monkeypatch.setattr(AnswerCache, "store", counted)
+    with opened(tmp_path) as cache:
+        ask(OneByOne(), [label(n) for n in range(20)], cache)
+    assert sum(stored) == 20
+    assert max(stored) <= 4
+
+
+@pytest.mark.parametrize("command", [["path"], ["info"], ["clear", "--yes"]])
+def test_a_folder_in_no_home_ends_the_command_in_a_sentence(command: list[str]) -> None:
+    done = llminvariance(["cache", *command, "--folder", "~nobody_of_this_name/answers"])
+    assert done.exit_code == 2
+    assert "but there is no such home. Name a folder, or off" in done.output
 
 
 def test_what_was_answered_before_a_failure_is_on_disk(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pytest_llminvariance import (
     run,
     wrap_model,
 )
+from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, MissingReply, TextReply, TextRequest
 
 BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abc"], id=f"q{n}", answer=n % 3) for n in range(12)]
@@ -252,3 +253,144 @@ def test_a_factory_may_give_a_function(tmp_path: Any, monkeypatch: pytest.Monkey
     (tmp_path / "own_factory.py").write_text("def make():\n    return lambda messages: 'A'\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert load_model("python:own_factory:make").capabilities == {"text"}
+
+
+# a function that has changed is asked again
+
+
+class Bot:
+    """A model whose answer depends on what it holds."""
+
+    def __init__(self) -> None:
+        self.place, self.told, self.log = 0, {"place": 0}, list[str]()
+
+    def ask(self, messages: Messages) -> str:
+        self.log.append(messages[-1]["content"])
+        return "ABC"[max(self.place, self.told["place"])]
+
+    __call__ = ask
+
+
+PLACE_IN_MODULE = 0
+TOLD_IN_MODULE = {"place": 0}
+
+
+def by_globals(messages: Messages) -> str:
+    return "ABC"[max(PLACE_IN_MODULE, TOLD_IN_MODULE["place"])]
+
+
+def through_another(messages: Messages) -> str:
+    return by_globals(messages)
+
+
+def closed_over() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    place = 0
+
+    def ask(messages: Messages) -> str:
+        return "ABC"[place]
+
+    def change() -> None:
+        nonlocal place
+        place = 1
+
+    return ask, change
+
+
+def in_a_container() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    told = {"places": [0, 2]}
+
+    def ask(messages: Messages) -> str:
+        return "ABC"[told["places"][0]]
+
+    return ask, lambda: told["places"].__setitem__(0, 1)
+
+
+def by_partial() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    told = {"place": 0}
+    return functools.partial(lambda told, messages: "ABC"[told["place"]], told), lambda: told.update(place=1)
+
+
+def by_method() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    bot = Bot()
+    return bot.ask, lambda: setattr(bot, "place", 1)
+
+
+def by_object() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    bot = Bot()
+    return bot, lambda: bot.told.update(place=1)
+
+
+def in_another_object() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    bot = Bot()
+    return lambda messages: bot.ask(messages), lambda: setattr(bot, "place", 1)
+
+
+def by_attribute() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    def ask(messages: Messages) -> str:
+        return "ABC"[ask.place]  # type: ignore[attr-defined]
+
+    ask.place = 0  # type: ignore[attr-defined]
+    return ask, lambda: setattr(ask, "place", 1)
+
+
+def by_default() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    def ask(messages: Messages, place: int = 0) -> str:
+        return "ABC"[place]
+
+    return ask, lambda: setattr(ask, "__defaults__", (1,))
+
+
+def wrapped() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    inner, change = closed_over()
+    return functools.wraps(inner)(lambda messages: inner(messages)), change
+
+
+def in_globals() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    return by_globals, lambda: globals().update(PLACE_IN_MODULE=1)
+
+
+def in_globals_of_another() -> tuple[Callable[[Messages], str], Callable[[], None]]:
+    return through_another, lambda: TOLD_IN_MODULE.update(place=1)
+
+
+CHANGES = [
+    closed_over, in_a_container, by_partial, by_method, by_object, in_another_object, by_attribute, by_default, wrapped, in_globals,
+    in_globals_of_another,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", CHANGES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("is_wrapped", [False, True], ids=["given", "wrapped"])
+def test_a_function_that_has_changed_is_asked_again(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, *, is_wrapped: bool
+) -> None:
+    monkeypatch.setitem(globals(), "PLACE_IN_MODULE", 0)
+    monkeypatch.setitem(TOLD_IN_MODULE, "place", 0)
+    function, change = make()
+    model, memo = wrap_model(function) if is_wrapped else function, {}  # type: ignore[var-annotated]
+
+    def asked() -> tuple[str, int]:
+        found = ask(wrap_model(model), [TextRequest(SHOWN)], memo)
+        (reply,) = found.replies
+        assert isinstance(reply, TextReply)
+        return reply.text, found.fresh
+
+    assert [asked(), asked()] == [("A", 1), ("A", 0)]
+    change()
+    assert [asked(), asked()] == [("B", 1), ("B", 0)]
+
+
+def test_a_function_that_keeps_a_log_or_answers_is_the_same_one() -> None:
+    bot, known = Bot(), dict[str, str]()
+
+    def remembering(messages: Messages) -> str:
+        return known.setdefault(messages[-1]["content"], "A")
+
+    with run():
+        for model in (bot, bot.ask, remembering):
+            n_asked = []
+            for _ in range(2):
+                check("option_order", model, BANK[:2], tolerance=0.05)
+                n_asked.append((len(bot.log), len(known)))
+            assert n_asked[0] == n_asked[1]
+            assert wrap_model(model) is wrap_model(model)

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Question, QuestionError, UsageError
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.paraphrases.importing import merged, read_rows
 from pytest_llminvariance.paraphrases.lock import Lock, LockEntry, Wording
 from pytest_llminvariance.paraphrases.lock_file import parse_lock, read_lock, render_lock
+from tests.commands import llminvariance
 
 BANK = [
     Question("Is Anna tall?", ["yes", "no"], id="a"),
@@ -84,6 +83,56 @@ def test_a_bad_row_is_named_and_nothing_is_half_read(change: dict[str, Any], wor
         read_rows(file)
 
 
+HEADER = "question,wording,source,audit,reviewer\n"
+GOOD = "c,Which one is red?,us,human,Ada\n"
+BAD_FILES: dict[str, tuple[str, bytes | str, str]] = {
+    "quote": ("t.csv", HEADER + GOOD + 'c,"Which,us,human,Ada\n', r"t\.csv, line 3: .*Close the quote"),
+    "text after a quote": ("t.csv", HEADER + 'c,"Which" one,us,human,Ada\n', r"t\.csv, line 2: "),
+    "a field too long": ("t.csv", HEADER + f"c,{'x' * 200_000},us,human,Ada\n", r"t\.csv, line 2: field larger"),
+    "more cells": ("t.csv", HEADER + GOOD + "c,Which, then,us,human,Ada\n", r"t\.csv, row 2: has more cells"),
+    "fewer cells": ("t.csv", HEADER + "c,Which is red?,us\n", r"t\.csv, row 1: has fewer cells"),
+    "a column twice": (
+        "t.csv",
+        HEADER.replace("reviewer", "source") + GOOD,
+        r"t\.csv, line 1: the column 'source' comes twice",
+    ),
+    "NUL": ("t.csv", HEADER + "c,Wh\0ich?,us,human,Ada\n", r"t\.csv: is not utf-8 text \(it holds NUL\)"),
+    "no text": ("t.csv", HEADER.encode() + b"c,\xff\n", r"t\.csv: is not UTF-8 text"),
+    "empty": ("t.csv", "", r"t\.csv: holds no rows"),
+    "header only": ("t.csv", HEADER, r"t\.csv: holds no rows"),
+    "another ending": ("t.xlsx", HEADER + GOOD, r"t\.xlsx: the ending '\.xlsx' is not known\. Use"),
+    "no JSON": ("t.json", "[{]", r"t\.json, line 1: not JSON"),
+    "deep JSON": ("t.json", "[" * 100_000, r"t\.json: cannot be read"),
+    "no list": ("t.json", "3", r"t\.json: must hold a list"),
+    "no object": ("t.json", json.dumps([HUMAN, 3]), r"t\.json, row 2: 3 is no object with fields"),
+    "half a pair": ("t.json", json.dumps([{**HUMAN, "wording": "Which\ud800?"}]), r"row 1: .* half a surrogate pair"),
+    "a bad line": ("t.jsonl", json.dumps(HUMAN) + "\n{\n", r"t\.jsonl, row 2: not JSON"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_file_that_is_ill_formed_is_told_in_a_sentence(kind: str, tmp_path: Path) -> None:
+    name, held, says = BAD_FILES[kind]
+    (tmp_path / name).write_bytes(held if isinstance(held, bytes) else held.encode())
+    with pytest.raises(QuestionError, match=says):
+        read_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("t.csv", HEADER + GOOD),
+        ("t.csv", "\n" + (HEADER + GOOD).replace(",", ";")),
+        ("t.tsv", (HEADER + GOOD).replace(",", "\t")),
+        ("t.jsonl", json.dumps(HUMAN | {"source": "us"})),
+        ("t.json", json.dumps({"rows": [HUMAN | {"source": "us"}]})),
+    ],
+)
+def test_tables_of_every_kind_are_read_as_questions_are(name: str, held: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(held)
+    assert read_rows(tmp_path / name) == [{**HUMAN, "source": "us"}]
+
+
 def test_bad_files() -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_rows(Path("nowhere.csv"))
@@ -97,10 +146,10 @@ def test_the_command(tmp_path: Path) -> None:
     table.write_text(
         'question,wording,source,audit,reviewer\nIs {w} tall?,"Tall, is {w}?",us,human,Ada\nc,What is red?,m,model,\n'
     )
-    done = CliRunner().invoke(app, ["paraphrase", "import", str(table), str(questions), "--out", str(out)])
+    done = llminvariance(["paraphrase", "import", str(table), str(questions), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert done.output == f"{out}: 2 accepted, 1 wait for review, 0 were there already\n"
     assert read_lock(out).entries[0].wordings[0].reviewer == "Ada"
-    again = CliRunner().invoke(app, ["paraphrase", "import", str(table), str(questions), "--out", str(out)])
+    again = llminvariance(["paraphrase", "import", str(table), str(questions), "--out", str(out)])
     assert again.output == f"{out}: 0 accepted, 0 wait for review, 3 were there already\n"
-    assert CliRunner().invoke(app, ["paraphrase", "import", "nowhere.csv", str(questions)]).exit_code == 2
+    assert llminvariance(["paraphrase", "import", "nowhere.csv", str(questions)]).exit_code == 2

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+
+from tests.commands import llminvariance
 
 COUNTING = """
     import weakref
@@ -117,6 +121,89 @@ def test_a_model_that_is_asked_for_and_not_checked_warns(pytester: pytest.Pytest
     result.stdout.fnmatch_lines(
         ["*UncheckedModelWarning: test_idle.py::test_idle asks for the model and checks nothing*"]
     )
+
+
+IDLE = """
+import pytest, unittest
+from hypothesis import given, strategies as st
+from pytest_llminvariance import Question, assert_order_symmetric
+
+BANK = [Question(f"stem {n}?", [f"{c}{n}" for c in "abcd"], answer=n % 4) for n in range(12)]
+
+@pytest.fixture(scope="module")
+def checked(invariance_model):
+    return assert_order_symmetric(invariance_model, BANK)
+
+@pytest.fixture(scope="session")
+def helper(invariance_model):
+    return invariance_model.name
+
+@pytest.fixture
+def checks_itself(invariance):
+    invariance.assert_order_symmetric(BANK)
+
+def test_checks(invariance):
+    invariance.assert_order_symmetric(BANK)
+
+def test_by_a_fixture_of_the_module(checked, invariance_model):
+    pass
+
+def test_by_a_fixture_of_its_own(checks_itself):
+    pass
+
+def test_without_the_model():
+    pass
+
+def test_is_skipped(invariance):
+    pytest.skip("not today")
+
+@pytest.mark.xfail(strict=True)
+def test_fails(invariance):
+    assert False
+
+@pytest.mark.parametrize("early", [True, False])
+def test_returns_early(invariance, early):
+    if not early:
+        invariance.assert_order_symmetric(BANK)
+
+def test_by_a_helper(helper):
+    pass
+
+def test_asks_while_it_runs(request):
+    request.getfixturevalue("invariance_model")
+
+def test_asks_while_it_runs_and_checks(request):
+    assert_order_symmetric(request.getfixturevalue("invariance_model"), BANK)
+
+@given(n=st.just(1))
+def test_searches_nothing(invariance_model, n):
+    pass
+
+@pytest.mark.usefixtures("invariance_model")
+class TestOld(unittest.TestCase):
+    def test_old(self):
+        pass
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("-n1", "-p", "xdist")], ids=["alone", "worker"])
+def test_tests_that_pass_without_a_check_are_named_on_the_terminal_and_by_the_gate(
+    pytester: pytest.Pytester, more: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_idle=IDLE)
+    flags = ["--invariance-model=control:oracle", "-W", "ignore", "--invariance-report=rec", *more]
+    result = pytester.runpytest(*flags)
+    result.assert_outcomes(passed=11, skipped=1, xfailed=1)
+    idle = [
+        "TestOld::test_old", "test_asks_while_it_runs", "test_by_a_helper", "test_returns_early[True]", "test_searches_nothing",
+    ]  # fmt: skip
+    told = [line for line in result.outlines if line.startswith("UNCHECKED")]
+    assert sorted(told) == [f"UNCHECKED asks for the model and checks nothing  [test_idle.py::{name}]" for name in idle]
+    facts = json.loads((pytester.path / "rec" / "run.json").read_text())
+    assert facts["unchecked"] == [f"test_idle.py::{name}" for name in idle]
+    said = llminvariance(["gate", pytester.path / "rec"]).output
+    first = ", ".join(facts["unchecked"][:3])
+    assert f": {first} and 2 more passed without a check, though given the model\n" in said
 
 
 def test_the_warning_as_an_error_fails_the_test_and_nothing_else(pytester: pytest.Pytester) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from typer.testing import CliRunner
 
-from pytest_llminvariance.cli import app
+from tests.commands import llminvariance
 from tests.run_directories import recording
 
 SUITE = """
@@ -196,7 +195,7 @@ def test_the_gate_reads_what_a_session_has_recorded(pytester: pytest.Pytester) -
         ("[properties.option_order]\nlevel = 'warn'\n[markers.trial]\nlevel = 'block'", 1, "gate: BLOCKED"),
     ):
         policy(pytester, text)
-        result = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+        result = llminvariance(["gate", str(record), "--policy", "gate.toml"])
         assert result.exit_code == code, result.output
         assert said in result.output
 
@@ -215,13 +214,11 @@ def test_a_run_that_left_tests_out_is_no_evidence(pytester: pytest.Pytester, fla
     ):
         result = pytester.runpytest(model, rule, *flags, *recording(record))
         assert ("the run left tests out" in result.stdout.str()) == bool(flags)
-        told = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+        told = llminvariance(["gate", str(record), "--policy", "gate.toml"])
         assert told.exit_code == code, told.output
         assert said.removeprefix("1: ") in told.output
     pytester.runpytest(model, rule, flag, "-k", "order", *recording(record))
-    assert "PASSED" in CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"]).output, (
-        "nothing was left"
-    )
+    assert "PASSED" in llminvariance(["gate", str(record), "--policy", "gate.toml"]).output, "nothing was left"
 
 
 UNENDED = "not all tests were run to their end"
@@ -257,7 +254,7 @@ def test_a_waived_finding_does_not_explain_what_else_failed(
     record = pytester.path / "record"
     run = pytester.runpytest_subprocess if flags else pytester.runpytest_inprocess
     run("--invariance-model=control:always_first", *flags, *recording(record))
-    told = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+    told = llminvariance(["gate", str(record), "--policy", "gate.toml"])
     assert told.exit_code == (1 if "BLOCKS" in said else 3), told.output  # what a search found is a finding of its own
     assert said in told.output
     assert "WAIVED" in told.output
@@ -269,11 +266,11 @@ def test_running_what_failed_before_is_no_evidence(pytester: pytest.Pytester) ->
     record = pytester.path / "record"
     pytester.runpytest("--invariance-model=control:always_first", *recording(record))
     pytester.runpytest("--invariance-model=control:oracle", "--lf", *recording(record)).assert_outcomes(passed=1)
-    told = CliRunner().invoke(app, ["gate", str(record)])
+    told = llminvariance(["gate", str(record)])
     assert told.exit_code == 3
     assert "--lf runs what failed before" in told.output
     pytester.runpytest("--invariance-model=control:oracle", "-k", "order", *recording(record))
-    told = CliRunner().invoke(app, ["gate", str(record)])
+    told = llminvariance(["gate", str(record)])
     assert told.exit_code == 0
     assert "left 1 collected tests out" in told.output
 
@@ -294,7 +291,7 @@ def test_a_run_of_another_model_is_no_evidence(pytester: pytest.Pytester) -> Non
     record = pytester.path / "record"
     for model, code in (("oracle", 0), ("two_faced", 3)):
         result = pytester.runpytest(f"--invariance-model=control:{model}", rule, *recording(record))
-        told = CliRunner().invoke(app, ["gate", str(record), "--policy", "gate.toml"])
+        told = llminvariance(["gate", str(record), "--policy", "gate.toml"])
         assert told.exit_code == code, told.output
         said = f"is of the model 'control:{model}', and the policy is for ./model, control:oracle"
         assert (said in told.output) == (said in result.stdout.str()) == bool(code)

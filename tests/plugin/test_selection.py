@@ -7,9 +7,8 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from pytest_llminvariance.cli import app
+from tests.commands import llminvariance
 from tests.run_directories import recording
 
 HEAD = """
@@ -48,9 +47,7 @@ def rerun(pytester: pytest.Pytester, *flags: str) -> dict[str, Any]:
 
 def gate(pytester: pytest.Pytester, policy: str = "") -> tuple[int, str]:
     (pytester.path / "gate.toml").write_text(policy)
-    told = CliRunner().invoke(
-        app, ["gate", str(pytester.path / "record"), "--policy", str(pytester.path / "gate.toml")]
-    )
+    told = llminvariance(["gate", str(pytester.path / "record"), "--policy", str(pytester.path / "gate.toml")])
     assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
     return told.exit_code, told.output
 

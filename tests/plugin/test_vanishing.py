@@ -9,12 +9,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import FindingList, files, run
 from pytest_llminvariance.checks.holdout import new_holdout
 from pytest_llminvariance.checks.run import Run, surrounded
-from pytest_llminvariance.cli import app
+from tests.commands import llminvariance
 
 HEAD = """
 import asyncio, contextvars, os, threading, unittest
@@ -51,7 +50,7 @@ def run_recorded(pytester: pytest.Pytester, body: str, *flags: str) -> pytest.Ru
 
 
 def command(*words: str) -> int:
-    return CliRunner().invoke(app, words).exit_code
+    return int(llminvariance(words).exit_code)
 
 
 # --- places that know of no context ---

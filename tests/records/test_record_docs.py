@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from typer.testing import CliRunner
-
 from pytest_llminvariance.checks.properties import audits, default_audits
-from pytest_llminvariance.cli import app
+from tests.commands import llminvariance
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "record.md").read_text()
@@ -26,7 +24,7 @@ def test_properties_of_an_audit_are_told() -> None:
 
 
 def test_the_command_says_which_properties_it_checks_by_itself() -> None:
-    told = re.sub(r"\s+", " ", CliRunner().invoke(app, ["audit", "--help"], env={"COLUMNS": "200"}).output)
+    told = re.sub(r"\s+", " ", llminvariance(["audit", "--help"], env={"COLUMNS": "200"}).output)
     assert (
         f"By default {', '.join(default_audits())}; of a decision model {', '.join(default_audits(of_decisions=True))}."
         in told

@@ -14,11 +14,10 @@ from typing import Any, get_args
 
 import jsonschema
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import Finding, Question, assert_no_negative_flips, check, records, run
 from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.cli import app, auditing
+from pytest_llminvariance.cli import auditing
 from pytest_llminvariance.cli.auditing import AuditPlan, run_audit
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.gate.decision import decide_gate
@@ -27,6 +26,7 @@ from pytest_llminvariance.models.controls import control
 from pytest_llminvariance.records.answers import read_answers
 from pytest_llminvariance.records.record import LostCheck, StoredFinding, load
 from pytest_llminvariance.records.shapes import Shape, check_shape
+from tests.commands import llminvariance
 from tests.records.records_schema import schema
 from tests.run_directories import write_run
 
@@ -150,7 +150,7 @@ def crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_the_gate_says_of_a_crash_does_not_hang_on_who_read_it_before(crashed: Path) -> None:
     def gate() -> tuple[int, str]:
-        result = CliRunner().invoke(app, ["gate", str(crashed), "--policy", str(policy)])
+        result = llminvariance(["gate", str(crashed), "--policy", str(policy)])
         return result.exit_code, result.output
 
     policy = crashed.parent / "gate.toml"
@@ -160,7 +160,7 @@ def test_what_the_gate_says_of_a_crash_does_not_hang_on_who_read_it_before(crash
     assert "option order" in before[1]
     for command in ("judge", "report", "compare"):
         words = [command, str(crashed), *([str(crashed)] if command == "compare" else [])]
-        CliRunner().invoke(app, [*words, *(["--format", "markdown"] if command == "report" else [])])
+        llminvariance([*words, *(["--format", "markdown"] if command == "report" else [])])
         assert contents(crashed) == files, f"{command} writes nothing"
         assert gate() == before
     records.repair(crashed)
@@ -225,11 +225,11 @@ def test_a_damaged_line_is_named_by_every_command_that_needs_it(crashed: Path) -
     lines = file.read_text().splitlines(keepends=True)
     row = json.loads(lines[3]) | {"tokens": -1}
     file.write_text("".join([*lines[:3], json.dumps(row) + "\n", *lines[4:]]))
-    result = CliRunner().invoke(app, ["judge", str(crashed)])
+    result = llminvariance(["judge", str(crashed)])
     assert result.exit_code == 2
     assert "answers.jsonl, line 4 is no answer: tokens is -1, but must be a whole number from 0" in result.output
     file.write_text("".join([*lines[:3], lines[3][:90] + "\n", *lines[4:]]))
-    result = CliRunner().invoke(app, ["judge", str(crashed)])
+    result = llminvariance(["judge", str(crashed)])
     assert result.exit_code == 2
     assert "answers.jsonl, line 4 is damaged" in result.output
 

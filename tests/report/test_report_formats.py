@@ -16,9 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
-from typer.testing import CliRunner
 
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.gate.policy import policy_from
 from pytest_llminvariance.report.card import BEGIN, END, card
@@ -28,6 +26,7 @@ from pytest_llminvariance.report.github import escape_message, escape_value, git
 from pytest_llminvariance.report.junit import junit
 from pytest_llminvariance.report.markdown import as_text, markdown
 from pytest_llminvariance.report.sarif import sarif
+from tests.commands import llminvariance
 from tests.run_records import HOSTILE, RUN, bank, finding_row, hostile_bank, measured, write_run
 
 EXISTING = """---
@@ -350,7 +349,7 @@ def test_a_card_of_hostile_texts_is_text_and_idempotent(hostile: Report) -> None
 
 @pytest.mark.parametrize("form", ["markdown", "junit", "github", "sarif", "card"])
 def test_the_command_prints_each_form(mixed: Path, form: str) -> None:
-    result = CliRunner().invoke(app, ["report", str(mixed), "--format", form])
+    result = llminvariance(["report", str(mixed), "--format", form])
     assert result.exit_code == 0, result.output
     made = {"markdown": markdown, "junit": junit, "github": github_commands, "sarif": sarif}
     record = read_report(mixed)
@@ -358,7 +357,7 @@ def test_the_command_prints_each_form(mixed: Path, form: str) -> None:
 
 
 def test_a_form_that_is_not_there_is_refused_with_those_that_are(mixed: Path) -> None:
-    result = CliRunner().invoke(app, ["report", str(mixed), "--format", "pdf"])
+    result = llminvariance(["report", str(mixed), "--format", "pdf"])
     assert result.exit_code == 2
     said = " ".join(re.sub("[│╭╮╰╯─]", " ", result.stderr).split())
     assert "'pdf' is not one of 'html', 'markdown', 'junit', 'github', 'sarif', 'card'." in said
@@ -411,12 +410,12 @@ def test_the_command_changes_a_card_in_place(mixed: Path, tmp_path: Path) -> Non
     file = tmp_path / "README.md"
     file.write_text(EXISTING)
     for _ in range(2):
-        assert CliRunner().invoke(app, ["report", str(mixed), "--format=card", f"--out={file}"]).exit_code == 0
+        assert llminvariance(["report", str(mixed), "--format=card", f"--out={file}"]).exit_code == 0
         assert file.read_text() == card(read_report(mixed), EXISTING)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_the_command_exits_2_with_the_reason(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["report", str(tmp_path), "--format=sarif"])
+    result = llminvariance(["report", str(tmp_path), "--format=sarif"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert "holds no findings.json" in result.stderr

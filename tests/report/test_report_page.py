@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance.checks.properties.invariance import WORDINGS
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE
 from pytest_llminvariance.records.answers import readable_answers
 from pytest_llminvariance.report.entries import read_report
 from pytest_llminvariance.report.html import charts
 from pytest_llminvariance.report.html.page import page
+from tests.commands import llminvariance
 from tests.run_records import HOSTILE, RUN, answer_rows, bank, finding_row, hostile_bank, measured, write_run
 
 CSS = Path(charts.__file__).parent / "templates" / "page.css"
@@ -245,7 +244,7 @@ def test_plots_of_nothing_and_of_negative_effects() -> None:
 
 
 def test_the_command_writes_the_page_beside_the_record(mixed: Path) -> None:
-    result = CliRunner().invoke(app, ["report", str(mixed)])
+    result = llminvariance(["report", str(mixed)])
     assert result.exit_code == 0, result.output
     assert (mixed / "report.html").read_text() == made(mixed)
     assert "report.html" in result.stderr
@@ -349,7 +348,7 @@ def test_raw_answers_and_contexts_stand_with_each_case(pytester: pytest.Pytester
         """
     )
     pytester.runpytest("--invariance-report=rec")
-    assert CliRunner().invoke(app, ["report", str(pytester.path / "rec")]).exit_code == 0
+    assert llminvariance(["report", str(pytester.path / "rec")]).exit_code == 0
     seen = Parsed((pytester.path / "rec" / "report.html").read_text()).text
     assert seen.count("The answer is A, <i>surely</i>") >= 2 + 3 * 6, "both sides of the example, and every row"
     assert all(f"all about {n}" in seen for n in range(3))
@@ -376,17 +375,17 @@ def test_history_draws_effects_over_runs(tmp_path: Path) -> None:
         facts = {**RUN, "exit": None if n == 3 else int(n < 2), "started": f"2026-0{n + 1}-01T00:00:00+00:00"}
         write_run(tmp_path / "runs" / str(n), [measured(model, bank(12))], run=facts)
     last, runs = tmp_path / "runs" / "2", tmp_path / "runs"
-    result = CliRunner().invoke(app, ["report", str(last), "--history", str(runs)])
+    result = llminvariance(["report", str(last), "--history", str(runs)])
     assert result.exit_code == 0, result.output
     text = (last / "report.html").read_text()
     plot = text.partition("Over the runs")[2].partition("</svg>")[0]
     assert re.findall(r">(2026-\d\d-\d\d)<", plot) == ["2026-01-01", "2026-02-01", "2026-03-01"]
     assert re.findall(r'<g class="([A-Z]+)"', plot) == ["BROKEN", "BROKEN", "HOLDS"]
     assert "2026-01-01 00:00 BROKEN: 78%, tolerated 5%" in plot
-    named = CliRunner().invoke(app, ["report", str(last), "--history", str(runs / "0"), "--history", str(runs / "1")])
+    named = llminvariance(["report", str(last), "--history", str(runs / "0"), "--history", str(runs / "1")])
     assert named.exit_code == 0
     assert (last / "report.html").read_text() == text
     assert "Over the runs" not in made(last)
-    wrong = CliRunner().invoke(app, ["report", str(last), "--history", str(tmp_path / "nothing")])
+    wrong = llminvariance(["report", str(last), "--history", str(tmp_path / "nothing")])
     assert wrong.exit_code == 2
     assert "holds no run" in wrong.output

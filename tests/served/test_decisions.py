@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from pytest_llminvariance import (
     CapabilityError,
@@ -24,9 +23,9 @@ from pytest_llminvariance import (
     load_model,
     noise_floor,
 )
-from pytest_llminvariance.cli import app
 from pytest_llminvariance.models.protocol import DecisionRequest, LabelReply, MissingReply, Reply
 from pytest_llminvariance.models.served.decisions import ServedDecisionModel
+from tests.commands import llminvariance
 from tests.served.decision_suite import ANIMALS, MIXED
 from tests.served.faulty import Answer, Faulty, Say, Seen, faulty_server
 
@@ -393,8 +392,8 @@ def test_an_audit_of_a_decision_server(tmp_path: Path, monkeypatch: pytest.Monke
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with faulty_server(asking("decisions", first)) as server:
-        made = CliRunner().invoke(
-            app, ["audit", f"decisions:m@{server.url}", "--questions", str(file), "--out", str(tmp_path / "out")]
+        made = llminvariance(
+            ["audit", f"decisions:m@{server.url}", "--questions", str(file), "--out", str(tmp_path / "out")]
         )
     assert made.exit_code == 1, made.output
     for name in ("order", "isolation", "questions", "field"):

@@ -19,15 +19,18 @@ import transformers
 from transformers.decision.modeling_utils import DecisionMixin
 
 from pytest_llminvariance.errors import ModelError, UsageError
-from pytest_llminvariance.models.decision_wire import canonical, log_of, own_part, read_answers, request_body
+from pytest_llminvariance.models.decision_wire import canonical, own_part, read_answers, request_body
 from pytest_llminvariance.models.kept import forget, kept
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.devices import as_in_use, batch_tokens_for, choose_device, entrance, free_memory
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.hub import load_transformers, quiet
+from pytest_llminvariance.models.local.jobs import check_length
+from pytest_llminvariance.models.local.rotary import context_tokens_of
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, first_line, too_large
+from pytest_llminvariance.models.local.state import state_of
 from pytest_llminvariance.models.local.tree import Reading
-from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, Reply, Request
+from pytest_llminvariance.models.protocol import Capability, LabelReply, Model, Reply, Request, in_order, log_of
 
 SAME_NATS = 1e-3
 """How far the first answer through the tree may be from the pipeline's."""
@@ -121,8 +124,7 @@ class DecisionPipelineModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Return the probabilities of each request."""
-        replies = dict(pair for batch in self.answers(requests) for pair in batch)
-        return [replies[index] for index in range(len(requests))]
+        return in_order(self.answers(requests))
 
     @torch.inference_mode()
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
@@ -177,7 +179,8 @@ class DecisionPipelineModel:
                 if question.name == name:
                     found = tokens, int(inputs["marks"][min(place, len(inputs["marks"]) - 1)]), question
         assert found is not None  # noqa: S101 - the request holds it
-        self._check_length(len(found[0]), shown.question.name)
+        limit = context_tokens_of(self._network.config)
+        check_length(self.name, request, len(found[0]), limit, "state or its descriptions")
         self._check_noul(found[2])
         return _Prompt(whole, *found, self._label_ids(found[2], shown.question.name), digest.hexdigest())
 
@@ -190,14 +193,6 @@ class DecisionPipelineModel:
             raise ModelError(
                 f"{self.name} cannot be asked question {name!r}: {first_line(error)} Name others under labels in its decision.json"
             ) from error
-
-    def _check_length(self, n_tokens: int, question: str) -> None:
-        limit = getattr(self._network.config.get_text_config(), "max_position_embeddings", None)
-        if limit is not None and n_tokens > limit:
-            raise ModelError(
-                f"{self.name}: question {question!r} needs {n_tokens:,} tokens, but the model's context is {limit:,}. "
-                "Shorten its state or its descriptions"
-            )
 
     def _check_noul(self, question: Any) -> None:
         """Refuse what would answer the opposite: outcomes turned around, under labels that are not."""
@@ -306,7 +301,7 @@ def _prepare(pipe: Any) -> None:
         pipe.preprocess({"state": "", "questions": {"question": {"type": "noul", "instructions": ""}}})
 
 
-def decision_object(pipe: Any, name: str | None, settings: LoadSettings, key: str, state: Callable[[], str]) -> Model:
+def decision_object(pipe: Any, name: str | None, settings: LoadSettings, key: str) -> Model:
     """Return the model of a decision pipeline that is loaded already; the same one while it stays as it is."""
     if settings.dtype not in ("auto", dtype := str(pipe.model.dtype).removeprefix("torch.")):
         raise UsageError(
@@ -319,11 +314,11 @@ def decision_object(pipe: Any, name: str | None, settings: LoadSettings, key: st
         shown = name or pipe.model.config._name_or_path or type(pipe.model).__name__
         tokens = settings.batch_tokens or batch_tokens_for(pipe.model)
         made = DecisionPipelineModel(shown, pipe, batch_tokens=tokens, packed=settings.packed)
-        made.origin, made.again = (pipe,), again
+        made.origin = (pipe,)
         return made
 
-    def again() -> Model:
+    def state() -> object:
         config = json.dumps(dataclasses.asdict(pipe.decision_config), sort_keys=True, default=str)
-        return kept(pipe, (key, "decision"), make, f"{state()}|{config}")
+        return state_of(pipe.model, pipe.tokenizer), config
 
-    return again()
+    return kept(pipe, (key, "decision"), make, state)

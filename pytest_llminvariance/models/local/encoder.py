@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.models.local.devices import as_in_use
 from pytest_llminvariance.models.local.hub import quiet
 
 BATCH = 32
@@ -49,7 +50,8 @@ class SentenceEncoder:
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(
             self._network.device
         )
-        hidden = self._network(**tokens).last_hidden_state.float()
+        with as_in_use(self._network):
+            hidden = self._network(**tokens).last_hidden_state.float()
         if self._first_token:
             return hidden[:, 0]
         mask = tokens["attention_mask"].unsqueeze(-1)

@@ -102,7 +102,8 @@ def prove(path: Path, plain: PaddedPath, readings: Sequence[Reading]) -> Proof:
     Raises:
         GateClosedError: if they differ by more than the tolerance, or the control does not differ.
     """
-    bars, alone, tolerance = _bars(plain), _alone(plain, readings), tolerance_of(plain, readings)
+    bars, alone = _bars(plain), _alone(plain, readings)
+    tolerance = _tolerance(plain, readings, alone)
     difference = _largest(alone, path.send(readings).values)
     if not difference <= tolerance:
         raise GateClosedError(f"its numbers differ by {difference:.2g} nat on a probe, tolerance {tolerance:.1e}")
@@ -117,7 +118,11 @@ def prove(path: Path, plain: PaddedPath, readings: Sequence[Reading]) -> Proof:
 
 def tolerance_of(plain: PaddedPath, readings: Sequence[Reading]) -> float:
     """Return how far two right ways of the same arithmetic may differ, in nats."""
-    return max(TOLERANCE_NATS, _bars(plain).noise * _rounding_noise(plain, readings, _alone(plain, readings)))
+    return _tolerance(plain, readings, _alone(plain, readings))
+
+
+def _tolerance(plain: PaddedPath, readings: Sequence[Reading], alone: Sequence[Values]) -> float:
+    return max(TOLERANCE_NATS, _bars(plain).noise * _rounding_noise(plain, readings, alone))
 
 
 def _bars(plain: PaddedPath) -> _Bars:

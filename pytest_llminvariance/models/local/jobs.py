@@ -154,12 +154,7 @@ class Jobs:
         return Job(index, readings, reply)
 
     def _check_length(self, n_tokens: int, request: Request) -> None:
-        limit = self._context_tokens()
-        if limit is not None and n_tokens > limit:
-            raise ModelError(
-                f"{self.name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, "
-                f"but the model's context is {limit:,}. Shorten its stem or context"
-            )
+        check_length(self.name, request, n_tokens, self._context_tokens(), "stem or context")
 
     def _check_start(self, start: int, request: Request) -> None:
         if start < 1:
@@ -177,6 +172,15 @@ def in_tree_order(requests: Sequence[Request], places: Sequence[Any]) -> list[in
     """
     first = {request.presentation.question: -index for index, request in reversed(list(enumerate(requests)))}
     return sorted(range(len(requests)), key=lambda n: (-first[requests[n].presentation.question], places[n]))
+
+
+def check_length(name: str, request: Request, n_tokens: int, limit: int | None, parts: str) -> None:
+    """Raise where a prompt is longer than a model's context; `parts` of its question can be shortened."""
+    if limit is not None and n_tokens > limit:
+        raise ModelError(
+            f"{name}: question {request.presentation.question.name!r} needs {n_tokens:,} tokens, "
+            f"but the model's context is {limit:,}. Shorten its {parts}"
+        )
 
 
 def log_sum(logs: Sequence[float]) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,14 +13,12 @@ from pytest_llminvariance.models.kept import forget, kept
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.checkpoint import check_vocabulary
 from pytest_llminvariance.models.local.devices import as_in_use, batch_tokens_for
-from pytest_llminvariance.models.local.fingerprint import adapters_of, hooks_of
-from pytest_llminvariance.models.local.generation import end_tokens
+from pytest_llminvariance.models.local.fingerprint import adapters_of
 from pytest_llminvariance.models.local.hub import check_causal, made_of, set_arithmetic
+from pytest_llminvariance.models.local.state import state_of
 from pytest_llminvariance.models.local.transformers import TransformersModel
 from pytest_llminvariance.models.protocol import Model, Reply, Request
 
-SAMPLED = 8
-"""Values of each tensor that are looked at to see whether a network was trained since."""
 UNCOMPILED = "asked uncompiled, as every shape would be compiled anew"
 LM = "a causal language model of transformers, such as AutoModelForCausalLM loads"
 
@@ -67,20 +63,17 @@ def object_model(obj: object, tokenizer: object, name: str | None, settings: Loa
         from pytest_llminvariance.models.local.decisions import decision_object
 
         pipe: Any = obj
-        return decision_object(pipe, name, settings, key, lambda: _state(pipe.model, pipe.tokenizer))
+        return decision_object(pipe, name, settings, key)
     obj, tokenizer, outside = _pair(obj, tokenizer)
     held = _unwrapped(obj)
     origin = (*outside, *held.layers, held.network)
 
     def make() -> Model:
         made = _made(held, tokenizer, name, settings)
-        made.origin, made.again = origin, again
+        made.origin = origin
         return made
 
-    def again() -> Model:
-        return kept(held.network, (id(tokenizer), key), make, _state(held.network, tokenizer))
-
-    return again()
+    return kept(held.network, (id(tokenizer), key), make, lambda: state_of(held.network, tokenizer))
 
 
 def _pair(obj: Any, tokenizer: Any) -> tuple[Any, Any, tuple[object, ...]]:
@@ -173,29 +166,3 @@ def _check_network(network: Any, name: str, settings: LoadSettings) -> None:
             f"dtype={settings.dtype!r}, but the model {name} is {dtype}, and is left as it is.\n"
             f"Load it with dtype={settings.dtype!r}, or leave dtype out"
         )
-
-
-def _state(network: Any, tokenizer: Any) -> str:
-    """Return what differs once a network was trained, adapted, hooked or cast, without reading all of its weights."""
-    digest = hashlib.sha256()
-    samples: dict[torch.device, list[torch.Tensor]] = {}
-    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
-        version = None if tensor.is_inference() else tensor._version
-        digest.update(f"{name}|{id(tensor)}|{version}|{tensor.dtype}|{tensor.device}".encode())
-        if type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.is_floating_point() and not tensor.is_meta:
-            flat = tensor.detach().flatten()
-            samples.setdefault(tensor.device, []).append(flat[:: max(1, len(flat) // SAMPLED)][:SAMPLED].double())
-    for parts in samples.values():
-        digest.update(torch.cat(parts).cpu().numpy().tobytes())
-    template = getattr(tokenizer, "chat_template", None)
-    attention = network.config._attn_implementation
-    said = [
-        adapters_of(network),
-        hooks_of(network),
-        end_tokens(network, tokenizer),
-        template,
-        len(tokenizer),
-        attention,
-    ]
-    digest.update(json.dumps(said, default=str).encode())
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.models.local.devices import as_in_use
 
 
 class Reward:
@@ -30,4 +31,5 @@ class Reward:
         else:
             tokens = self._tokenizer(prompt, response, return_tensors="pt", truncation=True)
         tokens = {name: part.to(self._network.device) for name, part in tokens.items()}
-        return float(self._network(**tokens).logits.float().reshape(-1)[0])
+        with as_in_use(self._network):
+            return float(self._network(**tokens).logits.float().reshape(-1)[0])

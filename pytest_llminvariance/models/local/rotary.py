@@ -50,3 +50,10 @@ def reset_rotary(network: Any) -> None:
             buffer = getattr(module, f"{prefix}inv_freq")
             setattr(module, f"{prefix}inv_freq", getattr(module, name).detach().clone().to(buffer.device))
             setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
+
+
+def context_tokens_of(config: Any) -> int | None:
+    """Return the longest sequence that a model takes, where its configuration says so."""
+    value = getattr(config.get_text_config(), "max_position_embeddings", None)
+    stretched = [part["factor"] for part in rotary_settings(config) if part.get("rope_type") == "dynamic"]
+    return int(value * max(stretched, default=1)) if value else None

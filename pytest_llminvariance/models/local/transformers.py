@@ -15,7 +15,7 @@ from pytest_llminvariance.models.local.generation import end_tokens, generate, t
 from pytest_llminvariance.models.local.head import has_short_head
 from pytest_llminvariance.models.local.jobs import Asked, Job, Jobs, tokens_digest
 from pytest_llminvariance.models.local.passes import Values
-from pytest_llminvariance.models.local.rotary import rotary_settings
+from pytest_llminvariance.models.local.rotary import context_tokens_of
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, too_large
 from pytest_llminvariance.models.local.speed import tokens_per_s
 from pytest_llminvariance.models.local.tree import grow, packs
@@ -25,6 +25,7 @@ from pytest_llminvariance.models.protocol import (
     Request,
     TextReply,
     TextRequest,
+    in_order,
 )
 
 
@@ -100,10 +101,7 @@ class TransformersModel:
     @property
     def context_tokens(self) -> int | None:
         """The longest sequence that the model takes, where its configuration says so."""
-        config = self._live().config
-        value = getattr(config.get_text_config(), "max_position_embeddings", None)
-        stretched = [part["factor"] for part in rotary_settings(config) if part.get("rope_type") == "dynamic"]
-        return int(value * max(stretched, default=1)) if value else None
+        return context_tokens_of(self._live().config)
 
     @property
     def plain(self) -> TransformersModel:
@@ -165,8 +163,7 @@ class TransformersModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Score and generate; replies come in the order asked."""
-        replies = dict(pair for batch in self.answers(requests) for pair in batch)
-        return [replies[index] for index in range(len(requests))]
+        return in_order(self.answers(requests))
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs after every pass, each request once, in any order."""

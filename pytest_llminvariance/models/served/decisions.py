@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_llminvariance.errors import CapabilityError
-from pytest_llminvariance.models.decision_wire import Shape, canonical, log_of, read_answers, request_body, was_sorted
+from pytest_llminvariance.models.decision_wire import Shape, canonical, read_answers, request_body, was_sorted
 from pytest_llminvariance.models.load_settings import LoadSettings
-from pytest_llminvariance.models.protocol import Capability, LabelReply, Reply, Request
+from pytest_llminvariance.models.protocol import Capability, LabelReply, Reply, Request, in_order, log_of
 from pytest_llminvariance.models.served.client import Client, Job, Received, client_for
 from pytest_llminvariance.models.served.faults import OtherAnswerError
 
@@ -52,8 +52,7 @@ class ServedDecisionModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Ask, and return the replies in the order of the requests."""
-        replies = dict(pair for batch in self.answers(requests) for pair in batch)
-        return [replies[index] for index in range(len(requests))]
+        return in_order(self.answers(requests))
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs as answers come; questions of one request are sent once.

@@ -25,6 +25,7 @@ from pytest_llminvariance.models.protocol import (
     Request,
     TextReply,
     TextRequest,
+    in_order,
 )
 from pytest_llminvariance.models.served import wire
 from pytest_llminvariance.models.served.client import Client
@@ -146,8 +147,7 @@ class ServedModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Ask for every request; replies come in the order of the requests."""
-        replies = dict(pair for batch in self.answers(requests) for pair in batch)
-        return [replies[index] for index in range(len(requests))]
+        return in_order(self.answers(requests))
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs as they come, neighbours in the tree of prompts after one another.
