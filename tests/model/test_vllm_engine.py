@@ -91,7 +91,7 @@ def test_numbers_and_texts_are_those_of_the_folder(held: bool, vllm: list[LLM], 
 def test_with_a_chat_template_too(vllm: list[LLM], tmp_path: Path) -> None:
     template = "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if shout %} ! ! {% endif %} Answer :"
     folder = save_llama(tmp_path, chat_template=template)
-    requests = [LabelRequest(ORDERS[0]), OptionRequest(ORDERS[1])]
+    requests: list[Request] = [LabelRequest(ORDERS[0]), OptionRequest(ORDERS[1])]
     for settings in ({}, {"chat_arg": {"shout": True}}, {"prompt_format": "plain"}):
         local, model = load_model(folder, **settings), engine(folder, **settings)
         for ours, theirs in zip(local.answer(requests), model.answer(requests), strict=True):

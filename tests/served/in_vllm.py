@@ -6,6 +6,7 @@ engine's processes are gone. As a plugin of pytest (`-p tests.served.in_vllm`) i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -23,8 +24,16 @@ if not entry_points(group="pytest11", name="llminvariance"):
 
 
 def children() -> set[int]:
-    """The processes of this one, and of those."""
-    parents = {int(path.name): int(path.joinpath("stat").read_text().rpartition(")")[2].split()[1]) for path in Path("/proc").glob("[0-9]*") if path.joinpath("stat").exists()}  # fmt: skip
+    """The processes below this one that run; what has ended and was not fetched yet holds nothing.
+
+    The tracker of shared memory that Python starts, and ends with this process, is none of the engine's.
+    """
+    parents = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, parent = place.joinpath("stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z" and b"resource_tracker" not in place.joinpath("cmdline").read_bytes():
+                parents[int(place.name)] = int(parent)
     found = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
         found |= more

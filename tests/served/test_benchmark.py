@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import served
+from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.served import loading
 from tests.served.faulty import Say, Seen, faulty_server
 from tests.served.imitations import Letters, vllm
@@ -99,7 +100,7 @@ def test_every_way_is_played_and_shown(
 def test_a_shuffled_order_is_another_order_and_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "_tokenizer", lambda settings: Letters())
     with faulty_server(vllm()) as server:
-        model = loading.load_served(f"m@{server.url}", loading.LoadSettings(tokenizer="x", concurrency=1))
+        model = loading.load_served(f"m@{server.url}", LoadSettings(tokenizer="x", concurrency=1))
         told = served._parse([server.url, "--tokenizer=x", "--stem=20", "--options=3"])
         requests = [request for n in range(3) for request in served._orbit(model, told, n)]
         began = len(server.seen)

@@ -53,10 +53,9 @@ def start_engine(place: str, name: str, settings: LoadSettings) -> EngineModel:
     _check_arguments(arguments, vllm)
     told = {"dtype": settings.dtype, "enable_prefix_caching": True, **arguments}
     more = {
-        "revision": settings.revision,
+        "revision": settings.revision, "trust_remote_code": settings.trust_remote_code or None,
         "tokenizer": settings.tokenizer and settings.folder_or_id(settings.tokenizer),
-    }
-    more["trust_remote_code"] = settings.trust_remote_code or None
+    }  # fmt: skip
     try:
         llm = vllm.LLM(model=place, **told, **{key: value for key, value in more.items() if value is not None})
     except Exception as error:  # the whole of an engine may fail here
