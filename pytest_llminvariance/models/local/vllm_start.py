@@ -52,7 +52,7 @@ def start_engine(place: str, name: str, settings: LoadSettings) -> EngineModel:
     arguments = dict(settings.engine_arg or {})
     _check_arguments(arguments, vllm)
     told = {"dtype": settings.dtype, "enable_prefix_caching": True, **arguments}
-    more = {
+    more: dict[str, Any] = {
         "revision": settings.revision, "trust_remote_code": settings.trust_remote_code or None,
         "tokenizer": settings.tokenizer and settings.folder_or_id(settings.tokenizer),
     }  # fmt: skip
@@ -84,7 +84,10 @@ def engine_object(obj: Any, tokenizer: object, name: str | None, settings: LoadS
             f"dtype={settings.dtype!r}, but the model {shown} is {dtype}, and is left as it is.\n"
             f"Start it with dtype={settings.dtype!r}, or leave dtype out"
         )
-    return kept(obj, (key,), lambda: _model(obj, shown, settings, {"files": _files(obj.model_config.model)}))
+    return kept(
+        obj, (key,), lambda: _model(obj, shown, settings, {"files": _files(obj.model_config.model)}),
+        lambda: getattr(obj.get_tokenizer(), "chat_template", None),
+    )  # fmt: skip
 
 
 def _check_reached(settings: LoadSettings) -> None:
