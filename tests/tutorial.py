@@ -110,8 +110,8 @@ def without_what_varies(text: str) -> str:
 
 def differences(page: str, made: str) -> list[str]:
     """Return where a page says something else than what was run, apart from what may differ."""
-    sides = [without_what_varies(text).splitlines() for text in (page, made)]
-    return list(difflib.unified_diff(*sides, "the page", "this run", lineterm="", n=1))
+    told, found = (without_what_varies(text).splitlines() for text in (page, made))
+    return list(difflib.unified_diff(told, found, "the page", "this run", lineterm="", n=1))
 
 
 def surroundings(folder: Path, binaries: Path) -> dict[str, str]:

@@ -52,7 +52,7 @@ def assemble(target: Path) -> list[str]:
     shutil.rmtree(target, ignore_errors=True)
     pages = {f"docs/{file.name}": file.name for file in sorted((ROOT / "docs").glob("*.md"))} | OTHERS
     texts = {page: moved(filled((ROOT / source).read_text("utf-8")), source, pages) for source, page in pages.items()}
-    texts |= reference.api_pages() | {"examples.md": examples()}
+    texts |= {**reference.api_pages(), "examples.md": examples()}
     for name, text in texts.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text, encoding="utf-8")
