@@ -62,11 +62,8 @@ def test_the_page_has_the_outputs_that_no_model_changes(made: tuple[str, list[tu
 def test_the_page_tells_the_times_that_are_promised() -> None:
     table = tutorial.TIMES.search(PAGE)
     assert table is not None
-    since = {
-        row.split("|")[1].strip(): float(row.split("|")[3].split()[0])
-        for row in table[0].splitlines()
-        if " min |" in row
-    }
+    rows = [[cell.strip() for cell in row.split("|")] for row in table[0].splitlines() if " min |" in row]
+    since = {row[1]: float(row[4].removesuffix(" min")) for row in rows}
     assert since["first verdict"] < 5
     assert since["gate"] < 10
 
