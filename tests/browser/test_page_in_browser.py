@@ -131,7 +131,9 @@ def test_shares_are_shaded_and_their_ink_turns(window: Browser, mixed: Path, dar
 def test_axe_reports_no_serious_violation(window: Browser, short: Path, hostile: Path, width: int, dark: bool) -> None:
     axe = axe_core()
     if axe is None:
-        pytest.skip("axe-core is not there: pip install --no-deps axe-playwright-python, or set AXE_CORE to an axe.min.js")
+        pytest.skip(
+            "axe-core is not there: pip install --no-deps axe-playwright-python, or set AXE_CORE to an axe.min.js"
+        )
     window.devtools("Page.setBypassCSP", enabled=True)
     try:
         window.window(width, dark=dark)
