@@ -24,12 +24,12 @@ ENGINES = {"vllm"}
 
 
 def direct_dependencies(project: Path) -> list[str]:
-    """Return the names in dependencies, extras and groups of a pyproject.toml, sorted, without its own."""
+    """Return the names in dependencies, extras and the group `tests` of a pyproject.toml, sorted, without its own."""
     read = tomllib.loads(project.read_text("utf-8"))
     told = [
         read["project"]["dependencies"],
         *(lines for extra, lines in read["project"]["optional-dependencies"].items() if extra not in ENGINES),
-        *read["dependency-groups"].values(),
+        read["dependency-groups"]["tests"],
     ]
     names = {canonicalize_name(Requirement(line).name) for lines in told for line in lines}
     return sorted(names - {canonicalize_name(read["project"]["name"])})

@@ -221,10 +221,10 @@ def run(
     Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
     a path in a folder of your choice.
 
-    For notebooks and scripts::
+    For notebooks and scripts:
 
-    with run(seed=7, recorder=(kept := FindingList())):
-        assert_order_symmetric(model, questions)
+        with run(seed=7, recorder=(kept := FindingList())):
+            assert_order_symmetric(model, questions)
     """
     if undecided not in get_args(UndecidedPolicy):
         raise UsageError(f"undecided is {undecided!r}, but must be one of {', '.join(get_args(UndecidedPolicy))}")

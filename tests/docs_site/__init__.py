@@ -1,0 +1,1 @@
+"""The documentation site: pages of this repository, with references made from the code."""
