@@ -34,7 +34,7 @@ class EmbeddingFunction(FunctionModel):
         del function
         return "option"
 
-    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+    def _replies(self, requests: Sequence[Request]) -> list[Reply]:
         """Embed what is new, all at once, and compare."""
         texts = [text for request in requests for text in _texts(request)]
         new = list(dict.fromkeys(text for text in texts if text not in self._vectors))

@@ -30,6 +30,9 @@ _living: WeakValueDictionary[str, FunctionModel] = WeakValueDictionary()
 class FunctionModel:
     """Asks a function, one request at a time. Not kept between sessions: what it depends on is not known."""
 
+    settled: Callable[[], None] | None = None
+    """Called when it has answered: what the function holds then, a count of its calls say, is no change from outside."""
+
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         """Take a function.
 
@@ -62,6 +65,13 @@ class FunctionModel:
         Raises:
             ModelError: where it raises, or gives something else than a text or a probability for each option.
         """
+        try:
+            return self._replies(requests)
+        finally:
+            if self.settled is not None:
+                self.settled()
+
+    def _replies(self, requests: Sequence[Request]) -> list[Reply]:
         return [self._reply(request) for request in requests]
 
     def _reply(self, request: Request) -> Reply:

@@ -46,8 +46,15 @@ def kept(holder: object, key: Hashable, make: Callable[[], Any], state: Callable
     else:
         made = make()
         made.again = partial(kept, holder, key, make, state)
+        made.settled = partial(_settle, entries, key, state)
     entries[key] = _Entry(made, now)
     return made
+
+
+def _settle(entries: _Kept, key: Hashable, state: Callable[[], object]) -> None:
+    """Take what the object is like now for what it was: it has changed while it answered, which is its own doing."""
+    if key in entries:
+        entries[key] = _Entry(entries[key].model, state())
 
 
 def _is_same(before: object, now: object) -> bool:

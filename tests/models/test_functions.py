@@ -394,3 +394,29 @@ def test_a_function_that_keeps_a_log_or_answers_is_the_same_one() -> None:
                 n_asked.append((len(bot.log), len(known)))
             assert n_asked[0] == n_asked[1]
             assert wrap_model(model) is wrap_model(model)
+
+
+class Metered:
+    """A client that counts what it is asked and what that cost, as wrappers of paid services do."""
+
+    def __init__(self) -> None:
+        self.n_calls, self.cost_usd, self.greeting = 0, 0.0, "hello"
+
+    def __call__(self, messages: list[dict[str, str]]) -> str:
+        self.n_calls += 1
+        self.cost_usd += len(messages[-1]["content"]) * 1e-6
+        return "A"
+
+
+def test_what_a_function_counts_while_it_answers_is_no_change() -> None:
+    client = Metered()
+    questions = [Question(f"stem {n}?", ["yes", "no"], answer=n % 2) for n in range(3)]
+    with run():
+        for _ in range(2):
+            check("option_order", client, questions, tolerance=0.1)
+        n_calls = client.n_calls
+        check("option_order", client, questions, tolerance=0.1)
+        assert client.n_calls == n_calls
+        client.greeting = "bonjour"
+        check("option_order", client, questions, tolerance=0.1)
+        assert client.n_calls > n_calls
