@@ -115,9 +115,15 @@ def differences(page: str, made: str) -> list[str]:
 
 
 def surroundings(folder: Path, binaries: Path) -> dict[str, str]:
-    """Return the environment of the commands: this Python's programs first, nothing remembered, no colours."""
+    """Return the environment of the commands: this Python's programs first, nothing remembered from before, no colours."""
     told = {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100", "NO_COLOR": "1"}
-    return {**os.environ, **told, "LLMINVARIANCE_ANSWERS": "off", "HF_HUB_OFFLINE": "1", "PWD": str(folder)}
+    return {
+        **os.environ,
+        **told,
+        "LLMINVARIANCE_ANSWERS": str(folder / "answers"),
+        "HF_HUB_OFFLINE": "1",
+        "PWD": str(folder),
+    }
 
 
 def alone(folder: Path) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,3 +82,17 @@ def test_it_needs_no_other_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("option order holds: ")
+
+
+def test_the_snippets_of_the_docs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "notebooks.md").read_text("utf-8")
+    codes = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(codes) == 2
+    rows = [{"stem": f"Is {n} even?", "options": ["yes", "no"], "answer": n % 2} for n in range(12)]
+    (tmp_path / "questions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.chdir(tmp_path)
+    for code in codes:
+        names: dict[str, Any] = {}
+        exec(code.replace('"demo"', '"control:always_first"'), names)
+    assert (tmp_path / "page.html").stat().st_size > 1_000
+    assert len(names["kept"].findings) == 1
