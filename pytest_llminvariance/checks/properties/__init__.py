@@ -36,6 +36,7 @@ from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
 from pytest_llminvariance.checks.properties.firm import Firmness
 from pytest_llminvariance.checks.properties.groups import GroupSwap
 from pytest_llminvariance.checks.properties.instances import InstancesEqual
+from pytest_llminvariance.checks.properties.instruments import InstrumentStability
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
 from pytest_llminvariance.checks.properties.paraphrase import ParaphraseConsistency
@@ -82,7 +83,7 @@ _OURS: tuple[type[Property], ...] = (
     OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement,
     Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder,
     Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder,
-    PlaceBias, Complementary, ParaphraseConsistency,
+    PlaceBias, Complementary, ParaphraseConsistency, InstrumentStability,
     Isolation, QuestionOrder, StateField, OptionNames, LevelDirection,
 )  # fmt: skip
 for _kind in _OURS:
