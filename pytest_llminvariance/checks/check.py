@@ -32,7 +32,6 @@ from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
 
-
 DESCRIBED = 0.05
 """What a finding that only describes says is tolerated: the usual tolerance."""
 
@@ -81,7 +80,12 @@ def check(
 
 
 def stored(
-    property: Property, model: AnyModel, questions: Question | Iterable[Any], *, tolerance: float | Fraction | None, **how: Any
+    property: Property,
+    model: AnyModel,
+    questions: Question | Iterable[Any],
+    *,
+    tolerance: float | Fraction | None,
+    **how: Any,
 ) -> Measured:
     """Do what `check` says, and return the evidence as well; without a tolerance the finding only describes."""
     with recorded(property.title) as slot:

@@ -128,7 +128,9 @@ def respondent(model: str, evidence: Sequence[Evidence]) -> Respondent:
             shown = item.plan.probes[2 * number].presentation
             kept[way][likert.kept(shown, *seen[2 * number : 2 * number + 2])] += 1
     rows = [item.plan.question for item in evidence]
-    items = tuple(Item(row.stem, str(row.attributes["trait"]), reverse_keyed=row.reverse_keyed, id=row.id) for row in rows)
+    items = tuple(
+        Item(row.stem, str(row.attributes["trait"]), reverse_keyed=row.reverse_keyed, id=row.id) for row in rows
+    )
     return Respondent(model=model, items=items, points=points, raw=raw, kept=kept)
 
 
@@ -332,7 +334,11 @@ def part_rows(numbers: InstrumentNumbers, part: str) -> Rows:
 
 def _cell_rows(cell: Cell) -> Iterator[dict[str, Any]]:
     more = dict(cell.more)
-    head = {"model": more.pop("model"), "cell": cell.name, **{name: more.pop(name) for name in ("kind", "trait", "before", "after")}}
+    head = {
+        "model": more.pop("model"),
+        "cell": cell.name,
+        **{name: more.pop(name) for name in ("kind", "trait", "before", "after")},
+    }
     yield {
         **head, "effect": cell.value, "low": cell.low, "high": cell.high, "pairs": more.pop("pairs"),
         "verdict": str(cell.verdict), "reason": cell.reason, **{name: more[name] for name in P_VALUES},

@@ -24,6 +24,7 @@ from pytest_llminvariance.checks.properties.base import (
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
 from pytest_llminvariance.checks.properties.complementary import Complementary
+from pytest_llminvariance.checks.properties.configurations import Configurations
 from pytest_llminvariance.checks.properties.decisions import (
     Isolation,
     LevelDirection,
@@ -34,6 +35,7 @@ from pytest_llminvariance.checks.properties.decisions import (
 from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
 from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
 from pytest_llminvariance.checks.properties.firm import Firmness
+from pytest_llminvariance.checks.properties.forms import FormConsistency
 from pytest_llminvariance.checks.properties.groups import GroupSwap
 from pytest_llminvariance.checks.properties.instances import InstancesEqual
 from pytest_llminvariance.checks.properties.instruments import InstrumentStability
@@ -83,7 +85,8 @@ _OURS: tuple[type[Property], ...] = (
     OptionOrder, Prompt, Labels, LayoutKept, ReadoutAgreement, Tracking, BatchAgreement,
     Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder,
     Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder,
-    PlaceBias, Complementary, ParaphraseConsistency, InstrumentStability,
+    PlaceBias, Complementary, ParaphraseConsistency,
+    InstrumentStability, FormConsistency, Configurations,
     Isolation, QuestionOrder, StateField, OptionNames, LevelDirection,
 )  # fmt: skip
 for _kind in _OURS:

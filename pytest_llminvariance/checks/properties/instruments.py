@@ -32,7 +32,9 @@ class InstrumentStability(Property):
     title = "trait scores"
     says = "trait scores of a Likert instrument stay the same in every administration and both directions of the scale"
     broken = "administration-sensitive: a trait gets another score when the same items are printed in another way"
-    advice = "report no trait score of this model, or one averaged over administrations and both directions; docs/broken.md"
+    advice = (
+        "report no trait score of this model, or one averaged over administrations and both directions; docs/broken.md"
+    )
     assertion = "assert_instrument_stable"
     source = "Self-Assessment Tests are Unreliable Measures of LLM Personality"
     metric = "trait_move"
@@ -49,8 +51,8 @@ class InstrumentStability(Property):
                 tolerance=0.125,
                 cases=(
                     Case("oracle", Verdict.HOLDS),
-                    Case("prompt_sensitive", Verdict.BROKEN),
-                    Case("noisy=0.9", Verdict.BROKEN),
+                    Case("acquiescent=0.8", Verdict.HOLDS),
+                    Case("noisy=0.3", Verdict.BROKEN),
                     Case("always_first", Verdict.UNDECIDED),
                     Case("position_prior=2", Verdict.UNDECIDED),
                     Case("uniform", Verdict.UNDECIDED),
@@ -122,8 +124,12 @@ class InstrumentStability(Property):
         one = respondent("", evidence)
         numbers = instrument_numbers([one])
         withheld = [cell.reason for cell in numbers.cells if cell.reason]
-        why = "; ".join(f"{reason} ({withheld.count(reason)} of {len(numbers.cells)} cells)" for reason in dict.fromkeys(withheld))
-        read = Guard(name="items read", passed=not why, text=why or "answers depend on the item, and contents survive a reversal")
+        why = "; ".join(
+            f"{reason} ({withheld.count(reason)} of {len(numbers.cells)} cells)" for reason in dict.fromkeys(withheld)
+        )
+        read = Guard(
+            name="items read", passed=not why, text=why or "answers depend on the item, and contents survive a reversal"
+        )
         return Pooled(
             effect=worst_of(numbers.cells),
             values=[Interval(*ends) for ends in moves(one)],
