@@ -14,7 +14,7 @@ from pytest_llminvariance.checks.verdict import WARNING, Guard, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, as_questions
+from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.questions.questionnaire import Item, Questionnaire, Scale
 from pytest_llminvariance.questions.template import Template
 
@@ -77,7 +77,7 @@ class InstrumentStability(Property):
         del questions, template
         return cls(**options), None
 
-    def asked(self, questions: Any) -> tuple[Question, ...]:
+    def asked(self, questions: Questions) -> tuple[Question, ...]:
         """Return the items, which must have a trait each, and one scale together."""
         items = as_questions(questions)
         for item in items:
