@@ -80,13 +80,9 @@ def decompose(
     if not isinstance(under, Transform):
         raise UsageError(f"under is {under!r}, but must be a transform, for example Reorder() or Reword([...])")
     asked = as_questions(questions)
-    orbits = [under.orbit(question, template).presentations for question in asked]
-    for question, orbit in zip(asked, orbits, strict=True):
-        if len(orbit) < 2:
-            raise UsageError(
-                f"{under.title} makes one form of question {question.name!r}, so there is nothing to compare"
-            )
+    if all(len(under.orbit(question, template).presentations) < 2 for question in asked):
+        raise UsageError(f"{under.title} makes one form of question {asked[0].name!r}, so there is nothing to compare")
     found = stored(FormConsistency(under=under), model, asked, tolerance=tolerance, readout=readout, template=template)
     rows = {item.plan.question.name: decomposition(item) for item in found.evidence}
     known = {name: one for name, one in rows.items() if one is not None}
-    return Decomposed(known, tuple(name for name in rows if name not in known), sum(map(len, orbits)))
+    return Decomposed(known, tuple(name for name in rows if name not in known), found.finding.presentations_asked)
