@@ -11,6 +11,7 @@ and what it costs, and say little of the model.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance import DecisionQuestion, Question, Reorder, Restate, UsageError, check, load_model, run
+from pytest_llminvariance import (
+    DecisionQuestion,
+    Question,
+    Questionnaire,
+    Reorder,
+    Restate,
+    UsageError,
+    check,
+    load_model,
+    run,
+)
 from pytest_llminvariance import load_questionnaire as read_items
 from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.properties.invariance import WORDINGS
@@ -33,30 +44,30 @@ CAPITALS = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tok
 TOWNS = list(CAPITALS.values())
 FACTS = [
     Question(f"What is the capital of {land}?", [TOWNS[(n + step) % 8] for step in (0, 1, 2)][:: 1 if n % 2 else -1], id=land, answer=town)
-    for n, (land, town) in enumerate(CAPITALS.items())
+    for n, (land, town) in enumerate(list(CAPITALS.items())[:4])
 ]  # fmt: skip
 GERMAN = {
     str(q.id): [Question(f"Was ist die Hauptstadt dieses Landes: {q.id}?", q.options, answer=q.answer)] for q in FACTS
 }
 PAIRS = [
     (f"What is the capital of {land}?", f"The capital of {land} is {town}.", "I do not know that town.")
-    for land, town in list(CAPITALS.items())[:4]
+    for land, town in list(CAPITALS.items())[:3]
 ]
 LOANS = [
     Question(f"Anna has {word} {n} bills. Give the loan?", ["yes", "no"], answer=place)
-    for n in (2, 5, 9)
+    for n in (2, 5)
     for place, word in enumerate(("paid", "missed"))
 ]
 FRUITS = [
     Question(f"{name} has {a} apples and {b} pears. How many fruits?", [str(a + b), str(a), str(b + 30)][:: 1 if a % 2 else -1],
              answer=str(a + b), attributes={"template": name})
-    for name in ("Ada", "Ben", "Cem")
+    for name in ("Ada", "Ben")
     for a, b in ((2, 3), (17, 5), (40, 8))
 ]  # fmt: skip
 CLAIMS = [
     Question(f"Is claim {n} true?", ["yes", "no"], answer=n % 2,
              attributes={"chunks": [f"Report {m}: It is {'not ' * ((m > 0) == (n % 2))}so." for m in range(2 + n % 3)]})
-    for n in range(6)
+    for n in range(4)
 ]  # fmt: skip
 TABLES = [{"town": TOWNS[n : n + 4], "rank": [n, n + 1, n + 2, n + 3]} for n in range(4)]
 ITEMS = Path(__file__).parents[1] / "examples" / "model_repo" / "questions" / "personality.json"
@@ -100,9 +111,9 @@ ASKED: dict[str, Asked] = {
     "evidence_order": Asked(CLAIMS),
     "distractors": Asked(FACTS),
     "tiers": Asked(FACTS),
-    "output_formats": Asked(FACTS[:4]),
+    "output_formats": Asked(FACTS),
     "languages": Asked(FACTS, {"translations": GERMAN}),
-    "open_closed": Asked(FACTS[:4]),
+    "open_closed": Asked(FACTS),
     "embedding_order": Asked(TABLES, held="encoder"),
     "position_and_label": Asked(FACTS, {"label_sets": ("ABC", "RSN")}),
     "complementary": Asked(FACTS),
@@ -122,10 +133,16 @@ ASKED: dict[str, Asked] = {
 def row(name: str, model: Any) -> tuple[Finding, int]:
     """Check one property, and count the prompts that were sent."""
     asked = ASKED[name]
-    given = read_items(ITEMS) if asked.given is None else asked.given
+    given = _items() if asked.given is None else asked.given
     with run() as session:
         finding = check(name, model, given, tolerance=TOLERANCE, **asked.options)
         return finding, len(session.memo or ()) or finding.presentations_asked
+
+
+def _items() -> Questionnaire:
+    """Return two traits of a short instrument."""
+    whole = read_items(ITEMS)
+    return dataclasses.replace(whole, items=tuple(item for item in whole.items if item.trait in whole.traits[:2]))
 
 
 def said(finding: Finding) -> str:

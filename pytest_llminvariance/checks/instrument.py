@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_llminvariance.checks.cells import Cell
-from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.measures import likert
 from pytest_llminvariance.measures.metrics import Ends, score_ends
 from pytest_llminvariance.measures.paired_tests import benjamini_hochberg, holm, permutation_p, rank_p
@@ -111,7 +110,7 @@ class Respondent:
         return tuple(dict.fromkeys(item.trait for item in self.items))
 
 
-def respondent(model: str, evidence: Sequence[Evidence]) -> Respondent:
+def respondent(model: str, evidence: Sequence[Any]) -> Respondent:
     """Return what a model answered: of each item each administration, as written and then reversed."""
     first = evidence[0].plan
     ways = [probe.presentation.template.shown_name for probe in first.probes[::2]]
