@@ -176,12 +176,12 @@ def test_what_a_notebook_sees_and_what_a_run_keeps() -> None:
         table = instrument([controls.oracle(), controls.noisy(0.9)], _items())
         ways = multiverse(controls.oracle(), _bank())
         split = decompose(controls.uniform(), _bank(), under=Reorder("cyclic"))
-    assert [finding.property for finding in kept] == ["instrument", "instrument", "multiverse", "forms"]
+    assert [finding.property for finding in kept.findings] == ["instrument", "instrument", "multiverse", "forms"]
     assert [finding.verdict for finding in table.findings] == [Verdict.HOLDS, Verdict.BROKEN]
     assert table.verdict is Verdict.BROKEN
-    assert [finding.describes for finding in kept] == [False, False, True, True]
+    assert [finding.describes for finding in kept.findings] == [False, False, True, True]
     assert (float(ways.median), split.uncertainty_bits) == (1.0, pytest.approx(2))
-    details = next(finding for finding in kept if finding.property == "forms").details["estimates"]
+    details = next(finding for finding in kept.findings if finding.property == "forms").details["estimates"]
     assert details["of it uncertain in bits"]["value"] == pytest.approx(2)
 
 
@@ -213,7 +213,8 @@ def test_an_order_that_never_reaches_the_model_moves_nothing_and_holds_nothing()
     proxy = controls.sorting_proxy(controls.oracle())
     found = check("instrument", proxy, _items(), tolerance=0.125, administrations=lettered)
     assert found.verdict is Verdict.UNDECIDED
-    assert any("direction of the scale did not reach the model" in reason for reason in found.reasons)
+    assert any("direction of the scale did not reach the model" in guard.text for guard in found.guards)
+    assert {cell.verdict for cell in found.cells} == {Verdict.UNDECIDED}
 
 
 @pytest.mark.parametrize(
