@@ -327,7 +327,12 @@ def tables(numbers: InstrumentNumbers) -> dict[str, Rows]:
 
 def part_rows(numbers: InstrumentNumbers, part: str) -> Rows:
     """Return a part as plain rows."""
-    made = {"cells": _cell_rows, "table": _trait_rows, "acceptance": _acceptance_rows, "consistency": _consistency_rows}
+    made: Mapping[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
+        "cells": _cell_rows,
+        "table": _trait_rows,
+        "acceptance": _acceptance_rows,
+        "consistency": _consistency_rows,
+    }
     return [row for one in getattr(numbers, part) for row in made[part](one)]
 
 

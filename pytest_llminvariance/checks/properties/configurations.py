@@ -175,7 +175,7 @@ def _farthest(hits: Sequence[Interval]) -> Interval:
 def _tables(made: Multiverse, questions: Sequence[Question]) -> dict[str, list[dict[str, Any]]]:
     """Return the shares of variance, and each question's consensus."""
     shares, agreed = made.shares, list(made.consensus.values())
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     if shares is not None:
         row = {"question": shares.question, "form": shares.form, "order": shares.order, "replicate": shares.replicate}
         found["Shares of variance"] = [row]

@@ -51,7 +51,7 @@ def _counts(words: Sequence[str]) -> list[float]:
     return counts
 
 
-Embedded = Sequence[str] | Mapping[str, Sequence[Any]] | Question
+Embedded = Sequence[str] | Mapping[str, Any] | Question
 """A set of texts, or a table as columns with their values."""
 
 
@@ -96,7 +96,7 @@ class EmbeddingOrder(Property):
 
     def asked(self, questions: Embedded | Iterable[Embedded]) -> tuple[Question, ...]:
         """Return items as questions: the text as written, and which other item it is nearest to."""
-        many = [questions] if isinstance(questions, Mapping | Question) else list(questions)
+        many: list[Any] = [questions] if isinstance(questions, Mapping | Question) else list(questions)
         if many and all(isinstance(one, str) for one in many):
             many = [many]
         tables = [_table(one) for one in many]
