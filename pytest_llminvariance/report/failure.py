@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 
 from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, UNFINISHED, Example, Finding, Shown, Verdict
@@ -44,7 +45,10 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
         yield from example_lines(finding.example)
     if numbers := estimate_words(finding.details):
         yield f"  numbers: {numbers}"
-    yield from (f"  {line}" for line in cell_lines(finding.to_json()))
+    yield from (
+        f"  {line}"
+        for line in cell_lines({"cells": [*map(asdict, finding.cells)], "guards": [*map(asdict, finding.guards)]})
+    )
     yield from _unfinished(finding)
     yield from (f"  unread:  {guard.text}" for guard in finding.guards if guard.name == CONTRADICTIONS)
     shares = finding.details.get("position_shares")
