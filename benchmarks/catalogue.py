@@ -1,7 +1,7 @@
 """Every property on one real model, with small inputs: verdict, effect, prompts and tokens, as a table in Markdown.
 
     python -m benchmarks.catalogue                 # the demo model, a few minutes on two cores
-    python -m benchmarks.catalogue --only firm     # those whose name holds the word
+    python -m benchmarks.catalogue --only firm     # those whose names hold the word
     python -m benchmarks.catalogue --list          # what would be asked, without a model
 
 docs/properties.md has the table of the demo model. Effects are of these few questions: they show that each property runs
@@ -173,10 +173,12 @@ def holders(spec: str) -> Callable[[str], Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--only", default="", help="those whose name holds this word")
+    parser.add_argument(
+        "--only", nargs="*", default=[""], help="those whose names hold one of these words, in this order"
+    )
     parser.add_argument("--list", action="store_true")
     told = parser.parse_args()
-    names = [name for name in PROPERTIES if told.only in name]
+    names = list(dict.fromkeys(name for word in told.only for name in PROPERTIES if word in name))
     if told.list:
         print("\n".join(f"{name}: {len(ASKED[name].given or ())} given" for name in names))
         return 0
