@@ -33,7 +33,7 @@ class Configurations(Property):
     """
 
     name = "multiverse"
-    title = "configurations"
+    title = "score over configurations"
     says = "the score is the same in every reasonable way of asking: templates, orders and label sets crossed"
     broken = "configuration-sensitive: the score depends on which way of asking was chosen"
     advice = "report the worst and the median configuration beside the one that you chose; docs/broken.md"

@@ -54,7 +54,7 @@ class FormConsistency(Invariance):
         if under is not None and not isinstance(under, Transform):
             raise UsageError(f"under is {under!r}, but must be a transform, for example Reorder() or Reword([...])")
         super().__init__(Reorder() if under is None else under, self.name)
-        self.title = f"answers under {self.transform.title}"
+        self.title = f"form consistency under {self.transform.title}"
 
     def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:
         """Return the mean divergence, and the entropies that it is a part of."""
@@ -64,14 +64,14 @@ class FormConsistency(Invariance):
         known = [(one, cluster_of(item.plan.question)) for one, item in zip(found, evidence, strict=True) if one]
         names = {
             "entropy": "total_bits",
-            "of it uncertain": "uncertainty_bits",
-            "of it inconsistent": "inconsistency_bits",
+            "uncertain part": "uncertainty_bits",
+            "inconsistent part": "inconsistency_bits",
         }
         return Pooled(
             effect=mean_interval(values),
             values=values,
             estimates={
-                f"{said} in bits": mean_estimate([getattr(one, name) for one, _ in known], [cluster for _, cluster in known], bounded=False)
+                f"{said} (bits)": mean_estimate([getattr(one, name) for one, _ in known], [cluster for _, cluster in known], bounded=False)
                 for said, name in names.items()
                 if known
             },

@@ -29,7 +29,7 @@ class InstrumentStability(Property):
     """
 
     name = "instrument"
-    title = "trait scores"
+    title = "Likert instrument"
     says = "trait scores of a Likert instrument stay the same in every administration and both directions of the scale"
     broken = "administration-sensitive: a trait gets another score when the same items are printed in another way"
     advice = (
