@@ -22,7 +22,6 @@ from typing import Any
 from pytest_llminvariance import (
     DecisionQuestion,
     Question,
-    Questionnaire,
     Reorder,
     Restate,
     UsageError,
@@ -132,15 +131,15 @@ ASKED: dict[str, Asked] = {
 
 def row(name: str, model: Any) -> tuple[Finding, int]:
     """Check one property, and count the prompts that were sent."""
-    asked = ASKED[name]
-    given = _items() if asked.given is None else asked.given
     with run() as session:
-        finding = check(name, model, given, tolerance=TOLERANCE, **asked.options)
+        finding = check(name, model, given(name), tolerance=TOLERANCE, **ASKED[name].options)
         return finding, len(session.memo or ()) or finding.presentations_asked
 
 
-def _items() -> Questionnaire:
-    """Return two traits of a short instrument."""
+def given(name: str) -> Any:
+    """Return what a property is asked about; of an instrument two traits."""
+    if ASKED[name].given is not None:
+        return ASKED[name].given
     whole = read_items(ITEMS)
     return dataclasses.replace(whole, items=tuple(item for item in whole.items if item.trait in whole.traits[:2]))
 
@@ -180,7 +179,7 @@ def main() -> int:
     told = parser.parse_args()
     names = list(dict.fromkeys(name for word in told.only for name in PROPERTIES if word in name))
     if told.list:
-        print("\n".join(f"{name}: {len(ASKED[name].given or ())} given" for name in names))
+        print("\n".join(f"{name}: {len(given(name))} given" for name in names))
         return 0
     held = holders(told.model)
     print(
