@@ -161,7 +161,7 @@ def holders(spec: str) -> Callable[[str], Any]:
             return model
         network, tokenizer = model._live(), model._tokenizer
         if how == "encoder":
-            return (network, tokenizer)
+            return (network.base_model, tokenizer)
         import transformers
 
         return as_model(transformers.pipelines.DecisionPipeline(model=network, tokenizer=tokenizer))
