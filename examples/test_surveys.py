@@ -18,6 +18,9 @@ from pytest_llminvariance import (
     Restate,
     Verdict,
     assert_complementary,
+    assert_configurations_agree,
+    assert_forms_agree,
+    assert_instrument_stable,
     assert_no_position_bias,
     assert_paraphrase_consistent,
     assert_tracks,
@@ -42,6 +45,7 @@ GOOD, FIRST = controls.oracle(), controls.always_first()
 def test_trait_scores_survive_the_administration_and_the_direction_of_the_scale() -> None:
     made = instrument(GOOD, load_questionnaire(PERSONALITY))
     assert made.verdict is Verdict.HOLDS, made
+    assert_instrument_stable(GOOD, load_questionnaire(PERSONALITY), tolerance=0.125)  # half a point on 1 to 5
 
 
 def test_neither_a_position_nor_a_label_attracts_choices() -> None:
@@ -67,6 +71,7 @@ def test_an_edit_that_changes_the_meaning_changes_the_answer() -> None:
 def test_what_is_unsure_and_what_depends_on_the_form() -> None:
     found = decompose(controls.uniform(), FACTS, under=Reorder())
     assert found.consistency == pytest.approx(1), "unsure, and the same in every order"
+    assert_forms_agree(GOOD, FACTS, under=Reorder())
 
 
 def test_which_frame_is_the_cheapest() -> None:
@@ -78,3 +83,4 @@ def test_which_frame_is_the_cheapest() -> None:
 def test_the_worst_configuration_stands_beside_the_median() -> None:
     made = multiverse(FIRST, FACTS)
     assert made.worst.score.high <= made.median
+    assert_configurations_agree(GOOD, FACTS)

@@ -11,10 +11,11 @@ from typing import Any
 
 _NAMES = {
     "assertions": (
-        "assert_backends_agree assert_batch_invariant assert_complementary assert_distractors_ignored "
-        "assert_embedding_order_insignificant assert_evidence_order_stable assert_firm "
-        "assert_group_swap_invariant assert_instances_equal assert_invariant assert_judge_symmetric "
-        "assert_languages_agree assert_no_negative_flips assert_no_position_bias assert_open_and_closed_agree "
+        "assert_backends_agree assert_batch_invariant assert_complementary assert_configurations_agree "
+        "assert_distractors_ignored assert_embedding_order_insignificant assert_evidence_order_stable "
+        "assert_firm assert_forms_agree assert_group_swap_invariant assert_instances_equal "
+        "assert_instrument_stable assert_invariant assert_judge_symmetric assert_languages_agree "
+        "assert_no_negative_flips assert_no_position_bias assert_open_and_closed_agree "
         "assert_order_symmetric assert_output_formats_agree assert_paraphrase_consistent "
         "assert_prompt_insensitive assert_readouts_agree assert_refusals_stable assert_same_answer "
         "assert_tiers_ignored assert_tracks check"

@@ -197,8 +197,13 @@ def _made(kind: type[Property]) -> Callable[..., Finding]:
     """Return a function that checks a property, made with its options, and raises."""
     options, how = inspect.signature(kind).parameters, list(_settings(kind))
     by_keyword = [*(p.replace(kind=p.KEYWORD_ONLY) for p in options.values()), *how]
-    first = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("model", "questions")]
-    signature = inspect.Signature([*first, *by_keyword])
+    taken = inspect.signature(kind.asked).parameters["questions"].annotation
+    taken = "Questions" if kind.asked is Property.asked else taken
+    first = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=what)
+        for name, what in (("model", "AnyModel"), ("questions", taken))
+    ]
+    signature = inspect.Signature([*first, *by_keyword], return_annotation="Finding")
 
     def assertion(*args: Any, **given: Any) -> Finding:
         __tracebackhide__ = True
@@ -212,20 +217,25 @@ def _made(kind: type[Property]) -> Callable[..., Finding]:
     vars(assertion).update(__signature__=signature, __module__=__name__)
     assertion.__name__ = assertion.__qualname__ = kind.assertion
     assertion.__doc__ = (
-        f"Assert that {kind.says}.\n\n    {inspect.getdoc(kind)}\n\n    Raises:\n        InvarianceError: if the property is broken.\n"
-        "        UndecidedError: if it is undecided and the policy is `fail`.\n        UsageError: for bad arguments."
+        f"Assert that {kind.says}.\n\n{inspect.getdoc(kind)}\n\nRaises:\n    InvarianceError: if the property is broken.\n"
+        "    UndecidedError: if it is undecided and the policy is `fail`.\n    UsageError: for bad arguments."
     )
     return assertion
 
 
 def _settings(kind: type[Property]) -> Iterator[inspect.Parameter]:
     """Yield what the assertion of a property takes beside its options, with defaults."""
-    fixed = bool(kind.readouts) or "readouts" in inspect.signature(kind).parameters
-    usual = {"tolerance": 0.05, "readout": None if fixed else "auto", "template": None}
-    usual |= {} if kind.claim or kind.asks_everything or fixed else {"claim": "suite"}
-    for name, default in usual.items():
-        if default is not None or name == "template":
-            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+    options = inspect.signature(kind).parameters.keys()
+    fixed, has_ways = bool(kind.readouts) or "readouts" in options, bool({"templates", "administrations"} & options)
+    usual = {
+        "tolerance": ("float", 0.05, True),
+        "readout": ("Readout", "auto", not fixed),
+        "template": ("str | Template | None", None, not has_ways),
+        "claim": ("Claim", "suite", not (kind.claim or kind.asks_everything or fixed)),
+    }
+    for name, (what, default, is_taken) in usual.items():
+        if is_taken:
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=what)
 
 
 def assert_same_answer(model: AnyModel, a: Presentation, b: Presentation, *, readout: Readout = "auto") -> None:

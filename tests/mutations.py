@@ -45,6 +45,13 @@ class Mutation:
 MUTATIONS = [
     Mutation("reverse-keyed items of an instrument not mirrored", "checks/instrument.py",
              "return (whole - ends[1], whole - ends[0]) if mirrored else ends", "return ends", ("test_instrument.py",)),
+    Mutation("a cell holds although answers hardly depend on the item", "checks/cells.py",
+             "elif not reason:", "else:", ("test_recorded_tables.py",)),
+    Mutation("what only describes blocks a gate", "records/events.py",
+             'level = {"level": "ignore"} if finding.describes else {}', "level: dict[str, str] = {}", ("test_recorded_tables.py",)),
+    Mutation("a translation with its options in another order", "checks/properties/stances.py",
+             "stem=one.stem, context=one.context, options=one.options)", "stem=one.stem, context=one.context, options=one.options[::-1])",
+             ("test_strategies.py",)),
     Mutation("a label's share counted by its place", "measures/places.py",
              "choice.by_label() if labels else choice.parts", "choice.parts", ("test_survey_properties.py",)),
     Mutation("wordings that only a model audited are accepted", "paraphrases/importing.py",

@@ -10,6 +10,7 @@ import dataclasses
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from pytest_llminvariance.checks.asking import Asking
@@ -32,6 +33,9 @@ from pytest_llminvariance.models.replay import ReplayModel
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
+
+DESCRIBED = 0.05
+"""What a finding that only describes says is tolerated: the usual tolerance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,26 @@ def check(
         ModelError: if the model cannot answer.
     """
     property = as_property(property, options)
+    return stored(
+        property, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
+        samples=samples,
+    ).finding  # fmt: skip
+
+
+def stored(
+    property: Property,
+    model: AnyModel,
+    questions: Question | Iterable[Any],
+    *,
+    tolerance: float | Fraction | None,
+    **how: Any,
+) -> Measured:
+    """Do what `check` says, and return the evidence as well; without a tolerance the finding only describes."""
     with recorded(property.title) as slot:
-        measured = measure(
-            property, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template,
-            claim=claim, samples=samples,
-        )  # fmt: skip
-        return slot.store(measured.finding)
+        limit = DESCRIBED if tolerance is None else tolerance
+        found = measure(property, model, questions, tolerance=limit, **how)
+        finding = dataclasses.replace(found.finding, describes=tolerance is None)
+        return dataclasses.replace(found, finding=slot.store(finding))
 
 
 def measure(
@@ -84,7 +102,7 @@ def measure(
     model: AnyModel,
     questions: Question | Iterable[Any],
     *,
-    tolerance: float,
+    tolerance: float | Fraction,
     metric: str | None = None,
     readout: str = "auto",
     template: str | Template | None = None,

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_llminvariance.checks.subject import answers_to
+from pytest_llminvariance.checks.check import stored
+from pytest_llminvariance.checks.properties.forms import FormConsistency, decomposition
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.decomposition import Decomposition, decomposed
+from pytest_llminvariance.measures.decomposition import Decomposition
 from pytest_llminvariance.models.protocol import AnyModel
 from pytest_llminvariance.questions.question import Questions, as_questions, whole_names
 from pytest_llminvariance.questions.template import Template
@@ -65,11 +66,13 @@ def decompose(
     under: Transform,
     readout: str = "auto",
     template: str | Template | None = None,
+    tolerance: float | None = None,
 ) -> Decomposed:
     """Split the entropy of answers over the forms that `under` makes: H(mean p) = mean H(p_z) + JSD, in bits.
 
-    Outcomes are the options and everything that is none of them. It decides nothing: `metric="form_inconsistency"` does,
-    in `check` and in the assertions. Costs one prompt a presentation.
+    Outcomes are the options and everything that is none of them. A run records it as a finding: with a `tolerance` one that
+    decides, as `check("forms", ...)` does; without, one that describes and blocks nothing. Costs one prompt a presentation,
+    and for the responsiveness guard one a question, at least 12.
 
     Raises:
         UsageError: for bad arguments, before anything is asked.
@@ -77,19 +80,10 @@ def decompose(
     if not isinstance(under, Transform):
         raise UsageError(f"under is {under!r}, but must be a transform, for example Reorder() or Reword([...])")
     asked = as_questions(questions)
-    orbits = [under.orbit(question, template).presentations for question in asked]
-    for question, orbit in zip(asked, orbits, strict=True):
-        if len(orbit) < 2:
-            raise UsageError(
-                f"{under.title} makes one form of question {question.name!r}, so there is nothing to compare"
-            )
-    answers = iter(answers_to(model, [shown for orbit in orbits for shown in orbit], readout, "decompose"))
-    rows = [[next(answers) for _ in orbit] for orbit in orbits]
-    names = whole_names(asked)
-    known = {
-        name: decomposed([answer.vector() for answer in row])
-        for name, row in zip(names, rows, strict=True)
-        if all(answer.is_known for answer in row)
-    }
-    left = tuple(name for name in names if name not in known)
-    return Decomposed(known, left, sum(map(len, orbits)))
+    if all(len(under.orbit(question, template).presentations) < 2 for question in asked):
+        raise UsageError(f"{under.title} makes one form of question {asked[0].name!r}, so there is nothing to compare")
+    found = stored(FormConsistency(under=under), model, asked, tolerance=tolerance, readout=readout, template=template)
+    names = whole_names([item.plan.question for item in found.evidence])
+    rows = dict(zip(names, map(decomposition, found.evidence), strict=True))
+    known = {name: one for name, one in rows.items() if one is not None}
+    return Decomposed(known, tuple(name for name in rows if name not in known), found.finding.presentations_asked)

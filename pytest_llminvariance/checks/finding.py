@@ -51,6 +51,7 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     ends, noise = _ends(answers, metric, limit, known), str(answers.noise or "")
     guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
+    exact = ends or Limits(broken_above=limit, holds_within=limit)
     if verdict is Verdict.UNDECIDED and causes[WITHIN_NOISE]:
         reasons = (*reasons, _what_noise_decides(evidence))
     if verdict is Verdict.UNDECIDED:
@@ -68,6 +69,7 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         example=nearest_example(seen, wants_change=metric.name == "unchanged"),
         guards=tuple(guards),
         decision=answers.decision,
+        cells=() if own is None else tuple(cell.decided(limit, exact) for cell in own.cells),
     )
 
 

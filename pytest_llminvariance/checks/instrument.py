@@ -10,25 +10,18 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_llminvariance.checks.costs import announce_asking
-from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.subject import answers_to, model_of
-from pytest_llminvariance.checks.verdict import Verdict
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.checks.cells import Cell
 from pytest_llminvariance.measures import likert
-from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import Ends, score_ends
 from pytest_llminvariance.measures.paired_tests import benjamini_hochberg, holm, permutation_p, rank_p
-from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout
-from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.questionnaire import Questionnaire
-from pytest_llminvariance.questions.template import Template
+from pytest_llminvariance.questions.questionnaire import Item
 
 Direction = Literal["as written", "reversed"]
+Condition = tuple[str, Direction]
+"""Administration and direction."""
 DIRECTIONS: tuple[Direction, ...] = ("as written", "reversed")
 MIN_SPREAD = 0.025
 """Standard deviation of the printed scores of a condition, as a share of the scale's range, below which its answers hardly depend on the item."""
@@ -36,6 +29,15 @@ FLAT = "the answers hardly depend on the item"
 BY_PLACE = "a reversal leaves more positions than contents in place, and items keyed both ways hide that"
 """Why a cell earns no HOLDS."""
 OPPOSED = "keys look mis-typed"
+TITLES: Mapping[str, str] = {
+    "cells": "Order and prompt cells",
+    "table": "Trait scores",
+    "acceptance": "Acquiescence, and what a reversal left in place",
+    "consistency": "Internal consistency (Cronbach's alpha) before and after re-keying",
+}
+"""Of the parts of the published tables."""
+Rows = list[dict[str, Any]]
+P_VALUES = ("p_permutation", "p_permutation_holm", "p_permutation_bh", "p_rank", "p_rank_holm", "p_rank_bh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,35 +49,6 @@ class TraitRow:
     administration: str
     direction: Direction
     scores: likert.Summary
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """How much a trait score moves between two conditions."""
-
-    kind: Literal["order", "prompt"]
-    model: str
-    trait: str
-    before: tuple[str, Direction]
-    """Administration and direction that are compared."""
-    after: tuple[str, Direction]
-    effect: likert.Effect
-    verdict: Verdict
-    reason: str
-    """Why it is UNDECIDED."""
-    p_permutation: float | None
-    p_rank: float | None
-    p_permutation_holm: float | None = None
-    p_permutation_bh: float | None = None
-    p_rank_holm: float | None = None
-    p_rank_bh: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The cell in words, the same in every format."""
-        if self.kind == "order":
-            return f"order: {self.trait}, {self.before[0]}"
-        return f"prompt: {self.trait}, {self.before[0]} -> {self.after[0]}, {self.after[1]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,123 +77,85 @@ class Consistency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentNumbers:
-    """Everything that was counted."""
+    """Everything that was counted; cells are not decided here."""
 
-    name: str
-    n_items: int
-    models: tuple[str, ...]
-    administrations: tuple[str, ...]
-    scale: Ends
-    margin: float
-    readouts: tuple[str, ...]
     table: tuple[TraitRow, ...]
     cells: tuple[Cell, ...]
     acceptance: tuple[Acceptance, ...]
     consistency: tuple[Consistency, ...]
     warnings: tuple[str, ...]
-    prompts: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """The answers of one respondent, by administration and direction, in the order of the items."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respondent:
+    """What one respondent answered, by administration and direction, in the order of the items."""
 
     model: str
-    answers: Mapping[tuple[str, Direction], Sequence[AnswerDistribution]]
-    shown: Mapping[str, Sequence[Presentation]]
-    delta_nats: float
-    raw: Mapping[tuple[str, Direction], Sequence[Ends]] = field(init=False)
+    items: tuple[Item, ...]
+    points: Sequence[float]
+    """The scores of the scale."""
+    raw: Mapping[Condition, Sequence[Ends]]
     """Scores as printed."""
+    kept: Mapping[str, Mapping[str, int]]
+    """By administration: items by what the reversal left in place."""
 
-    def __post_init__(self) -> None:
-        scored = {
-            condition: [
-                score_ends(answer, _scores(one)) for answer, one in zip(row, self.shown[condition[0]], strict=True)
-            ]
-            for condition, row in self.answers.items()
-        }
-        object.__setattr__(self, "raw", scored)
+    @property
+    def scale(self) -> Ends:
+        """The ends of the scale."""
+        return min(self.points), max(self.points)
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """The traits, in the order of their first item."""
+        return tuple(dict.fromkeys(item.trait for item in self.items))
 
 
-def measure_instrument(
-    models: Sequence[AnyModel],
-    questionnaire: Questionnaire,
-    administrations: Sequence[Template] | None,
-    margin: float,
-    readout: str,
-) -> InstrumentNumbers:
-    """Ask every item in every administration and both directions, and count.
+def respondent(model: str, evidence: Sequence[Any]) -> Respondent:
+    """Return what a model answered: of each item each administration, as written and then reversed."""
+    first = evidence[0].plan
+    ways = [probe.presentation.template.shown_name for probe in first.probes[::2]]
+    conditions: list[Condition] = [(way, direction) for way in ways for direction in DIRECTIONS]
+    points = first.question.scores or ()
+    raw: dict[Condition, list[Ends]] = {condition: [] for condition in conditions}
+    kept = {way: dict.fromkeys(likert.KEPT, 0) for way in ways}
+    for item in evidence:
+        for number, condition in enumerate(conditions):
+            is_known = item.reached and number not in item.repeats
+            raw[condition].append(score_ends(item.answers[number], points, known=is_known))
+        seen = [answer.outcomes(item.delta_nats) for answer in item.answers]
+        for number, way in enumerate(ways):
+            shown = item.plan.probes[2 * number].presentation
+            kept[way][likert.kept(shown, *seen[2 * number : 2 * number + 2])] += 1
+    rows = [item.plan.question for item in evidence]
+    items = tuple(
+        Item(row.stem, str(row.attributes["trait"]), reverse_keyed=row.reverse_keyed, id=row.id) for row in rows
+    )
+    return Respondent(model=model, items=items, points=points, raw=raw, kept=kept)
 
-    Raises:
-        UsageError: for bad arguments, before anything is asked, or recorded answers that fit nothing.
-    """
-    if not isinstance(questionnaire, Questionnaire):
-        raise UsageError(
-            f"questionnaire is {questionnaire!r:.80}, but must be a Questionnaire (load_questionnaire reads one)"
-        )
-    scale = (min(questionnaire.scale.scores), max(questionnaire.scale.scores))
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < scale[1] - scale[0]:
-        raise UsageError(
-            f"margin is {margin!r}, but must be a number of points from 0 to below {scale[1] - scale[0]:g}, the range of the scale"
-        )
-    ways = tuple(questionnaire.administrations() if administrations is None else administrations)
-    names = [way.shown_name if isinstance(way, Template) else repr(way) for way in ways]
-    if not ways or len(set(names)) < len(names) or not all(isinstance(way, Template) for way in ways):
-        raise UsageError(f"administrations is {names}, but must hold one or more templates with different names")
-    subjects = [model_of(model) for model in models]
-    readouts = [resolve_readout(readout, subject) for subject in subjects]
-    shown = {
-        way.shown_name: [Presentation(question, template=way) for question in questionnaire.questions] for way in ways
-    }
-    with current_run.get().turn:
-        asked = list(zip(subjects, _distinct([subject.name for subject in subjects]), readouts, strict=True))
-        both = _in_both_directions(shown)
-        requests = [(subject, [request_for(one, way) for one in both]) for subject, _, way in asked]
-        announce_asking(f"instrument {questionnaire.name}", "description", *requests)
-        sheets = [_ask(subject, name, shown, way) for subject, name, way in asked]
-    cells = _adjusted([cell for sheet in sheets for cell in _cells(sheet, questionnaire, names, scale, float(margin))])
-    consistency = tuple(_consistency(sheets, questionnaire, trait, scale) for trait in questionnaire.traits)
+
+def instrument_numbers(all_of_them: Sequence[Respondent]) -> InstrumentNumbers:
+    """Return every number of respondents to the same items; p-values are adjusted over all cells."""
+    first = all_of_them[0]
+    consistency = tuple(_consistency(all_of_them, trait) for trait in first.traits)
     return InstrumentNumbers(
-        name=questionnaire.name, n_items=len(questionnaire), models=tuple(sheet.model for sheet in sheets),
-        administrations=tuple(names), scale=scale, margin=float(margin), readouts=tuple(readouts),
-        table=tuple(row for sheet in sheets for row in _table(sheet, questionnaire, scale)), cells=cells,
-        acceptance=tuple(_acceptance(sheet, questionnaire, name, scale) for sheet in sheets for name in names),
-        consistency=consistency, warnings=tuple(_warnings(sheets, questionnaire, scale, consistency)),
-        prompts=len(sheets) * len(names) * len(DIRECTIONS) * len(questionnaire),
-    )  # fmt: skip
+        table=tuple(row for one in all_of_them for row in _table(one)),
+        cells=_adjusted([cell for one in all_of_them for cell in _cells(one)]),
+        acceptance=tuple(_acceptance(one, way) for one in all_of_them for way in one.kept),
+        consistency=consistency,
+        warnings=tuple(_warnings(all_of_them, consistency)),
+    )
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Return names of respondents, numbered where one comes twice."""
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[:place].count(name) + 1})"
-        for place, name in enumerate(names)
-    ]
-
-
-Shown = Mapping[str, Sequence[Presentation]]
-
-
-def _in_both_directions(shown: Shown) -> list[Presentation]:
-    """Return what is asked: way by way, as written and reversed."""
-    return [
-        one if direction == "as written" else one.replace(order=one.order[::-1])
-        for row in shown.values()
-        for direction in DIRECTIONS
-        for one in row
-    ]
-
-
-def _ask(model: Model, name: str, shown: Shown, readout: str) -> _Sheet:
-    read = iter(answers_to(model, _in_both_directions(shown), readout, name))
-    answers = {(way, direction): [next(read) for _ in row] for way, row in shown.items() for direction in DIRECTIONS}
-    return _Sheet(name, answers, shown, delta_nats(model, readout))
-
-
-def _scores(shown: Presentation) -> Sequence[float]:
-    scores = shown.question.scores
-    assert scores is not None  # noqa: S101 - items of a questionnaire have them
-    return scores
+def moves(one: Respondent) -> list[Ends]:
+    """Return for each item how far its score moves at most over all comparisons, certainly and possibly, as a share of the range."""
+    span, found = one.scale[1] - one.scale[0], []
+    for place in range(len(one.items)):
+        low = high = 0.0
+        for _, before, after in _compared(one):
+            a, b = one.raw[before][place], one.raw[after][place]
+            low, high = max(low, b[0] - a[1], a[0] - b[1]), max(high, b[1] - a[0], a[1] - b[0])
+        found.append((low / span, high / span))
+    return found
 
 
 def _keyed(ends: Ends, scale: Ends, *, mirrored: bool) -> Ends:
@@ -228,51 +163,53 @@ def _keyed(ends: Ends, scale: Ends, *, mirrored: bool) -> Ends:
     return (whole - ends[1], whole - ends[0]) if mirrored else ends
 
 
-def _of_trait(
-    sheet: _Sheet, items: Questionnaire, scale: Ends, trait: str
-) -> Mapping[tuple[str, Direction], list[Ends]]:
+def _of_trait(one: Respondent, trait: str) -> Mapping[Condition, list[Ends]]:
     """Return the keyed scores of a trait's items by condition."""
     return {
         condition: [
-            _keyed(ends, scale, mirrored=item.reverse_keyed)
-            for item, ends in zip(items.items, row, strict=True)
+            _keyed(ends, one.scale, mirrored=item.reverse_keyed)
+            for item, ends in zip(one.items, row, strict=True)
             if item.trait == trait
         ]
-        for condition, row in sheet.raw.items()
+        for condition, row in one.raw.items()
     }
 
 
-def _table(sheet: _Sheet, items: Questionnaire, scale: Ends) -> Iterator[TraitRow]:
-    for trait in items.traits:
-        for (way, direction), scores in _of_trait(sheet, items, scale, trait).items():
+def _table(one: Respondent) -> Iterator[TraitRow]:
+    for trait in one.traits:
+        for (way, direction), scores in _of_trait(one, trait).items():
             yield TraitRow(
-                model=sheet.model, trait=trait, administration=way, direction=direction, scores=likert.summary(scores)
+                model=one.model, trait=trait, administration=way, direction=direction, scores=likert.summary(scores)
             )
 
 
-def _cells(sheet: _Sheet, items: Questionnaire, ways: Sequence[str], scale: Ends, margin: float) -> Iterator[Cell]:
-    steps = [abs(b - a) for a, b in itertools.pairwise(items.scale.scores)]
-    unit, span = min(steps), scale[1] - scale[0]
-    flat = {condition for condition, row in sheet.raw.items() if _is_flat(row, span)}
-    by_place = {way for way in ways if (counts := _kept(sheet, way))["position"] > counts["content"]}
+def _compared(one: Respondent) -> list[tuple[Literal["order", "prompt"], Condition, Condition]]:
+    """Return the pairs of conditions: order cells, then prompt cells."""
     first, second = DIRECTIONS
-    compared: list[tuple[Literal["order", "prompt"], tuple[str, Direction], tuple[str, Direction]]] = [
+    ways = tuple(one.kept)
+    found: list[tuple[Literal["order", "prompt"], Condition, Condition]] = [
         ("order", (way, first), (way, second)) for way in ways
     ]
-    compared += [("prompt", (a, to), (b, to)) for a, b in itertools.combinations(ways, 2) for to in DIRECTIONS]
-    for trait in items.traits:
-        scores = _of_trait(sheet, items, scale, trait)
-        for kind, a, b in compared:
+    return found + [("prompt", (a, to), (b, to)) for a, b in itertools.combinations(ways, 2) for to in DIRECTIONS]
+
+
+def _cells(one: Respondent) -> Iterator[Cell]:
+    unit, span = min(abs(b - a) for a, b in itertools.pairwise(one.points)), one.scale[1] - one.scale[0]
+    flat = {condition for condition, row in one.raw.items() if _is_flat(row, span)}
+    by_place = {way for way, counts in one.kept.items() if counts["position"] > counts["content"]}
+    for trait in one.traits:
+        scores = _of_trait(one, trait)
+        for kind, a, b in _compared(one):
             found = likert.effect(scores[a], scores[b])
-            verdict, reason = _verdict(found, margin)
-            if verdict is Verdict.HOLDS and (
-                why := FLAT if {a, b} & flat else BY_PLACE if {a[0], b[0]} & by_place else ""
-            ):
-                verdict, reason = Verdict.UNDECIDED, why
+            why = FLAT if {a, b} & flat else BY_PLACE if {a[0], b[0]} & by_place else ""
+            name = f"order: {trait}, {a[0]}" if kind == "order" else f"prompt: {trait}, {a[0]} -> {b[0]}, {b[1]}"
             yield Cell(
-                kind=kind, model=sheet.model, trait=trait, before=a, after=b, effect=found,
-                verdict=verdict, reason=reason, p_permutation=permutation_p(found.differences, unit, span),
-                p_rank=rank_p(found.differences),
+                name=name, value=found.mean, low=found.low, high=found.high, unit="points", whole=span, reason=why,
+                more={
+                    "model": one.model, "kind": kind, "trait": trait, "before": ", ".join(a), "after": ", ".join(b),
+                    "pairs": len(found.differences), "p_permutation": permutation_p(found.differences, unit, span),
+                    "p_rank": rank_p(found.differences),
+                },
             )  # fmt: skip
 
 
@@ -282,15 +219,6 @@ def _is_flat(row: Sequence[Ends], span: float) -> bool:
     return len(known) > 1 and statistics.pstdev(known) < MIN_SPREAD * span
 
 
-def _verdict(found: likert.Effect, margin: float) -> tuple[Verdict, str]:
-    """BROKEN is decided on the end nearer to 0, HOLDS on the farther one."""
-    if found.low > margin or found.high < -margin:
-        return Verdict.BROKEN, ""
-    if -margin <= found.low <= found.high <= margin:
-        return Verdict.HOLDS, ""
-    return Verdict.UNDECIDED, f"open answers leave it between {found.low:+.2g} and {found.high:+.2g}"
-
-
 def _adjusted(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells with p-values adjusted over the whole table."""
     ways: Mapping[str, Callable[[Sequence[float | None]], list[float | None]]] = {
@@ -298,42 +226,34 @@ def _adjusted(cells: Sequence[Cell]) -> tuple[Cell, ...]:
         "bh": benjamini_hochberg,
     }
     columns: dict[str, list[Any]] = {
-        f"{name}_{how}": adjust([getattr(cell, name) for cell in cells])
+        f"{name}_{how}": adjust([cell.more[name] for cell in cells])
         for name in ("p_permutation", "p_rank")
         for how, adjust in ways.items()
     }
     return tuple(
-        dataclasses.replace(cell, **{name: column[place] for name, column in columns.items()})
+        dataclasses.replace(cell, more={**cell.more, **{name: column[place] for name, column in columns.items()}})
         for place, cell in enumerate(cells)
     )
 
 
-def _acceptance(sheet: _Sheet, items: Questionnaire, way: str, scale: Ends) -> Acceptance:
+def _acceptance(one: Respondent, way: str) -> Acceptance:
     found: dict[Direction, likert.Acquiescence | None] = {}
     for direction in DIRECTIONS:
-        row = list(zip(items.items, sheet.raw[way, direction], strict=True))
-        minus = [_keyed(ends, scale, mirrored=True) for item, ends in row if item.reverse_keyed]
+        row = list(zip(one.items, one.raw[way, direction], strict=True))
+        minus = [_keyed(ends, one.scale, mirrored=True) for item, ends in row if item.reverse_keyed]
         found[direction] = likert.acquiescence([ends for item, ends in row if not item.reverse_keyed], minus)
-    return Acceptance(model=sheet.model, administration=way, acquiescence=found, kept=_kept(sheet, way))
+    return Acceptance(model=one.model, administration=way, acquiescence=found, kept=one.kept[way])
 
 
-def _kept(sheet: _Sheet, way: str) -> Mapping[str, int]:
-    counts = dict.fromkeys(likert.KEPT, 0)
-    before, after = (sheet.answers[way, direction] for direction in DIRECTIONS)
-    for shown, one, other in zip(sheet.shown[way], before, after, strict=True):
-        counts[likert.kept(shown, one.outcomes(sheet.delta_nats), other.outcomes(sheet.delta_nats))] += 1
-    return counts
-
-
-def _consistency(sheets: Sequence[_Sheet], items: Questionnaire, trait: str, scale: Ends) -> Consistency:
+def _consistency(all_of_them: Sequence[Respondent], trait: str) -> Consistency:
     """Compute alpha before and after re-keying, over the items of a trait that no row left open."""
-    rows = [row for sheet in sheets for row in sheet.raw.values()]
+    rows, items, scale = _rows(all_of_them), all_of_them[0].items, all_of_them[0].scale
     chosen = [
         place
-        for place, item in enumerate(items.items)
+        for place, item in enumerate(items)
         if item.trait == trait and all(row[place][0] == row[place][1] for row in rows)
     ]
-    mirrored = [items.items[place].reverse_keyed for place in chosen]
+    mirrored = [items[place].reverse_keyed for place in chosen]
     printed = [[row[place][0] for place in chosen] for row in rows]
     keyed = [
         [
@@ -346,20 +266,24 @@ def _consistency(sheets: Sequence[_Sheet], items: Questionnaire, trait: str, sca
     return Consistency(trait=trait, before=alphas[0], after=alphas[1], n_items=len(chosen), n_rows=len(rows))
 
 
-def _warnings(
-    sheets: Sequence[_Sheet], items: Questionnaire, scale: Ends, consistency: Sequence[Consistency]
-) -> Iterator[str]:
-    keys = {trait: {item.reverse_keyed for item in items.items if item.trait == trait} for trait in items.traits}
+def _rows(all_of_them: Sequence[Respondent]) -> list[Sequence[Ends]]:
+    """Return the rows of answers: one respondent in one condition."""
+    return [row for one in all_of_them for row in one.raw.values()]
+
+
+def _warnings(all_of_them: Sequence[Respondent], consistency: Sequence[Consistency]) -> Iterator[str]:
+    items, scale, traits = all_of_them[0].items, all_of_them[0].scale, all_of_them[0].traits
+    keys = {trait: {item.reverse_keyed for item in items if item.trait == trait} for trait in traits}
     one_key = [trait for trait, found in keys.items() if len(found) == 1]
-    if one_key and len({item.reverse_keyed for item in items.items}) > 1:
+    if one_key and len({item.reverse_keyed for item in items}) > 1:
         yield (
             f"{', '.join(one_key)}: all items have one key, so the acquiescence index mixes agreeing with what they measure"
         )
-    means = _item_means(sheets, len(items))
-    for number, item in enumerate(items.items):
+    means = _item_means(_rows(all_of_them), len(items))
+    for number, item in enumerate(items):
         group = [
             means[place]
-            for place, other in enumerate(items.items)
+            for place, other in enumerate(items)
             if place != number and (other.trait, other.reverse_keyed) == (item.trait, item.reverse_keyed)
         ]
         others, score = [mean for mean in group if mean is not None], means[number]
@@ -369,11 +293,11 @@ def _warnings(
                 f"{OPPOSED}: {item.id or item.stem!r} ({item.trait}, key {key}) is answered {score:.2g}, the other items of its key "
                 f"{statistics.median(others):.2g}"
             )
-    for trait in items.traits:
+    for trait in traits:
         for is_minus in (False, True):
             row = [
                 mean
-                for item, mean in zip(items.items, means, strict=True)
+                for item, mean in zip(items, means, strict=True)
                 if (item.trait, item.reverse_keyed) == (trait, is_minus)
             ]
             if found := likert.camps([mean for mean in row if mean is not None], scale):
@@ -382,12 +306,66 @@ def _warnings(
                     f"({found[0]:.2g} and {found[1]:.2g}); or the answers do not hang together"
                 )
     for one in consistency:
-        if len(sheets) > 2 and one.before is not None and one.after is not None and one.after < min(one.before, 0):
+        if len(all_of_them) > 2 and one.before is not None and one.after is not None and one.after < min(one.before, 0):
             yield f"{OPPOSED}: alpha of {one.trait} falls from {one.before:.2g} to {one.after:.2g} when its - items are mirrored"
 
 
-def _item_means(sheets: Sequence[_Sheet], n: int) -> list[float | None]:
+def _item_means(rows: Sequence[Sequence[Ends]], n: int) -> list[float | None]:
     """Return the mean printed score of each item over all rows that answered it."""
-    rows = [row for sheet in sheets for row in sheet.raw.values()]
     known = [[row[place][0] for row in rows if row[place][0] == row[place][1]] for place in range(n)]
     return [math.fsum(scores) / len(scores) if scores else None for scores in known]
+
+
+def tables(numbers: InstrumentNumbers) -> dict[str, Rows]:
+    """Return all parts but the cells as plain rows, by title, without the respondent's name."""
+    found = {part: part_rows(numbers, part) for part in TITLES if part != "cells"}
+    return {
+        TITLES[part]: [{name: value for name, value in row.items() if name != "model"} for row in rows]
+        for part, rows in found.items()
+    }
+
+
+def part_rows(numbers: InstrumentNumbers, part: str) -> Rows:
+    """Return a part as plain rows."""
+    made: Mapping[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
+        "cells": _cell_rows,
+        "table": _trait_rows,
+        "acceptance": _acceptance_rows,
+        "consistency": _consistency_rows,
+    }
+    return [row for one in getattr(numbers, part) for row in made[part](one)]
+
+
+def _cell_rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    more = dict(cell.more)
+    head = {
+        "model": more.pop("model"),
+        "cell": cell.name,
+        **{name: more.pop(name) for name in ("kind", "trait", "before", "after")},
+    }
+    yield {
+        **head, "effect": cell.value, "low": cell.low, "high": cell.high, "pairs": more.pop("pairs"),
+        "verdict": str(cell.verdict), "reason": cell.reason, **{name: more[name] for name in P_VALUES},
+    }  # fmt: skip
+
+
+def _trait_rows(row: TraitRow) -> Iterator[dict[str, Any]]:
+    scores = row.scores
+    yield {
+        "model": row.model, "trait": row.trait, "administration": row.administration, "direction": row.direction,
+        "mean": scores.mean, "sd": scores.sd, "n": scores.n, "unparsed": scores.n_open, "low": scores.low, "high": scores.high,
+    }  # fmt: skip
+
+
+def _acceptance_rows(one: Acceptance) -> Iterator[dict[str, Any]]:
+    for direction in DIRECTIONS:
+        found = one.acquiescence[direction]
+        yield {
+            "model": one.model, "administration": one.administration, "direction": direction,
+            "acquiescence": found and found.value, "low": found and found.low, "high": found and found.high,
+            **{f"kept_{name}": one.kept[name] for name in likert.KEPT},
+        }  # fmt: skip
+
+
+def _consistency_rows(one: Consistency) -> Iterator[dict[str, Any]]:
+    yield {"trait": one.trait, "before": one.before, "after": one.after, "items": one.n_items, "rows": one.n_rows}

@@ -66,7 +66,7 @@ def settle(
     model: AnyModel,
     questions: Question | Iterable[Any],
     *,
-    tolerance: float,
+    tolerance: float | Fraction,
     metric: str | None,
     readout: str,
     template: str | Template | None,

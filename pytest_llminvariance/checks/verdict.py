@@ -1,16 +1,18 @@
-"""Verdicts and findings: the frozen record of one check, and the rule that decides it."""
+"""Findings: the frozen record of one check, and the rule that decides it."""
 
 from __future__ import annotations
 
 import builtins
 import dataclasses
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, Self, TypeVar
 
+from pytest_llminvariance.checks.cells import Cell as Cell
+from pytest_llminvariance.checks.cells import Verdict as Verdict
+from pytest_llminvariance.checks.cells import worst_first
 from pytest_llminvariance.errors import LLMInvarianceError
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.measures.noise import Limits
@@ -22,20 +24,14 @@ CERTAIN = 1e9
 """Log of the evidence where no answer to come can change the verdict: as large as JSON needs it."""
 CONTRADICTIONS = "contradictions"
 """Name of the guard that counts texts which contradict themselves; reports show it beside the verdict."""
+WARNING = "warning"
+"""Name of the guards that say what looks wrong with the questions; reports show them beside the verdict."""
 NO_LIMIT = "everything planned is asked"
 """The note of a decision that was never meant to stop early."""
 
 
 SHOWN: dict[str, Callable[..., Any]] = {}
 """How findings are shown, by `text`, `html` and `page`: filled by the room of reports, which is above this one."""
-
-
-class Verdict(enum.StrEnum):
-    """What is known about a property. Not knowing is a value of its own."""
-
-    HOLDS = "HOLDS"
-    BROKEN = "BROKEN"
-    UNDECIDED = "UNDECIDED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +162,10 @@ class Finding:
     id: str = ""
     """Made of node id, call index, attempt and worker by the session that records it."""
     scope: Literal["test", "session"] = "test"
+    cells: tuple[Cell, ...] = ()
+    """Its named parts, where it has any."""
+    describes: bool = False
+    """True where no tolerance was asked for: it is told in every report, and blocks nothing."""
     duration_s: float | None = field(default=None, compare=False)
     """Wall time; kept out of the stored record so that equal runs give equal bytes."""
 
@@ -203,6 +203,9 @@ class Finding:
             "example": None if example is None else _example(example),
             "per_question": tuple(from_plain(QuestionEffect, part) for part in data["per_question"]),
             "guards": tuple(from_plain(Guard, part) for part in data["guards"]),
+            "cells": tuple(
+                from_plain(Cell, {**part, "verdict": Verdict(part["verdict"])}) for part in data.get("cells", ())
+            ),
             "decision": None if decision is None else from_plain(Decision, decision),
         }
         return from_plain(cls, {**data, **parts})
@@ -212,6 +215,7 @@ class Finding:
         data = self.to_json()
         for name in ("per_question", "details", "versions"):
             data.pop(name)
+        data["cells"] = [{**cell, "more": {}} for cell in worst_first(data["cells"])]
         if data["example"] is not None:
             for side in ("before", "after"):
                 data["example"][side].pop("prompt")

@@ -33,11 +33,14 @@ def property_lines() -> Iterator[str]:
 
 
 def _cost(kind: type[Property]) -> str:
+    from pytest_llminvariance.cli.selftest import bank_of
     from pytest_llminvariance.questions.question import Question
 
-    told = next((told for told in kind.selftests.values() if told.bank), None)
-    usual = [Question(f"{n}?", list("abcd"), id=str(n), answer=n % 4) for n in range(4)]
-    made, template = kind.usual(told.bank if told else usual, None, **(told.options if told else {}))
-    asked = made.asked(told.bank if told else usual)
+    needs = (told for told in kind.selftests.values() if told.bank or (told.likert and told.cases))
+    told = next(needs, None)
+    usual = tuple(Question(f"{n}?", list("abcd"), id=str(n), answer=n % 4) for n in range(4))
+    bank = bank_of(told) if told else usual
+    made, template = kind.usual(bank, None, **(told.options if told else {}))
+    asked = made.asked(bank)
     said = "as the self-test asks it" if told else "of four options, as audits ask it"
     return f"{len(made.plan(asked[0], template).probes)} prompts for a question {said}"

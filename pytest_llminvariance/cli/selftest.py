@@ -118,8 +118,13 @@ def run_check(title: str, model: AnyModel, *, readout: str = "auto") -> Finding:
 
 def _made(title: str) -> tuple[Property, Template | None, tuple[Question, ...]]:
     kind, told = _selftests()[title]
-    questions = told.bank or (_items().questions if told.likert else _bank())
+    questions = bank_of(told)
     return (*kind.usual(questions, None, **told.options), questions)
+
+
+def bank_of(told: SelfTest) -> tuple[Question, ...]:
+    """Return what a column or line asks."""
+    return told.bank or (_items().questions if told.likert else _bank())
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,8 @@ class PlaceRecorder:
 
         scope: Any = "test" if not self._is_fixture else "session"
         finding = dataclasses.replace(without_secrets(finding), id=finding_id, scope=scope)
-        self._log.write({"kind": "finding", "id": finding_id, **self._place(), "finding": finding.to_json()})
+        level = {"level": "ignore"} if finding.describes else {}
+        self._log.write({"kind": "finding", "id": finding_id, **self._place(), **level, "finding": finding.to_json()})
         if not self._is_fixture:
             self._properties.append((PROPERTY_NAME, _bounded(finding.summary())))
         return finding
@@ -206,7 +207,7 @@ class PlaceRecorder:
 def _bounded(summary: dict[str, Any]) -> str:
     """Return a summary as JSON of at most 16 kB: what is long goes first."""
     text = json.dumps(summary)
-    for name in ("example", "guards", "reasons"):
+    for name in ("cells", "example", "guards", "reasons"):
         if len(text.encode()) > MAX_PROPERTY_BYTES:
             text = json.dumps({**summary, name: None})
             summary = {**summary, name: None}

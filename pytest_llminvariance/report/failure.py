@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 
 from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, UNFINISHED, Example, Finding, Shown, Verdict
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.questions.conversation import Said
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.report.cells import cell_lines
 from pytest_llminvariance.report.text import joined, one_line, visible
 from pytest_llminvariance.report.words import (
     SAID,
@@ -43,6 +45,10 @@ def _lines(finding: Finding, replay: str | None) -> Iterator[str]:
         yield from example_lines(finding.example)
     if numbers := estimate_words(finding.details):
         yield f"  numbers: {numbers}"
+    yield from (
+        f"  {line}"
+        for line in cell_lines({"cells": [*map(asdict, finding.cells)], "guards": [*map(asdict, finding.guards)]})
+    )
     yield from _unfinished(finding)
     yield from (f"  unread:  {guard.text}" for guard in finding.guards if guard.name == CONTRADICTIONS)
     shares = finding.details.get("position_shares")

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_llminvariance.checks.instrument import DIRECTIONS, Cell, InstrumentNumbers, measure_instrument
-from pytest_llminvariance.checks.verdict import Verdict
+from pytest_llminvariance.checks.cells import Cell
+from pytest_llminvariance.checks.check import stored
+from pytest_llminvariance.checks.instrument import (
+    TITLES,
+    InstrumentNumbers,
+    Respondent,
+    Rows,
+    instrument_numbers,
+    part_rows,
+    respondent,
+)
+from pytest_llminvariance.checks.properties.instruments import InstrumentStability
+from pytest_llminvariance.checks.subject import model_of
+from pytest_llminvariance.checks.verdict import Finding, Verdict
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.likert import KEPT
 from pytest_llminvariance.models.loading import load_model
-from pytest_llminvariance.models.protocol import AnyModel
+from pytest_llminvariance.models.protocol import AnyModel, resolve_readout
 from pytest_llminvariance.models.replay import load_replay
 from pytest_llminvariance.questions.questionnaire import Questionnaire
 from pytest_llminvariance.questions.template import Template
@@ -24,15 +37,20 @@ from pytest_llminvariance.report.text import one_line
 from pytest_llminvariance.report.words import plural, table_value
 
 Part = Literal["cells", "table", "acceptance", "consistency"]
-Rows = list[dict[str, Any]]
-P_VALUES = ("p_permutation", "p_permutation_holm", "p_permutation_bh", "p_rank", "p_rank_holm", "p_rank_bh")
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """The numbers of an instrument, and the formats that they are told in. `print` gives the text for a terminal."""
 
+    name: str
+    findings: tuple[Finding, ...]
+    """One a respondent, as the run records them."""
     numbers: InstrumentNumbers
+    models: tuple[str, ...]
+    scale: tuple[float, float]
+    margin: float
+    prompts: int
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -41,8 +59,8 @@ class Instrument:
 
     @property
     def verdict(self) -> Verdict:
-        """BROKEN where a cell is, HOLDS where all cells hold."""
-        found = {cell.verdict for cell in self.cells}
+        """BROKEN where a finding is, HOLDS where all hold."""
+        found = {finding.verdict for finding in self.findings}
         return next((one for one in (Verdict.BROKEN, Verdict.UNDECIDED) if one in found), Verdict.HOLDS)
 
     @property
@@ -56,10 +74,9 @@ class Instrument:
         Raises:
             UsageError: for another part.
         """
-        parts = {"cells": _cell, "table": _trait_row, "acceptance": _acceptance, "consistency": _consistency}
-        if part not in parts:
-            raise UsageError(f"part is {part!r}, but must be one of {', '.join(parts)}")
-        return [row for one in getattr(self.numbers, part) for row in parts[part](one)]
+        if part not in TITLES:
+            raise UsageError(f"part is {part!r}, but must be one of {', '.join(TITLES)}")
+        return part_rows(self.numbers, part)
 
     def to_csv(self, path: str | os.PathLike[str] | None = None, part: Part = "cells") -> str:
         """Return a part as CSV, and write it to `path` where one is given; a number that is not known is empty."""
@@ -94,16 +111,8 @@ class Instrument:
         """Return one page without scripts, and write it to `path` where one is given."""
         from pytest_llminvariance.report.html.page import instrument_page
 
-        tables = [(title, self.rows(part)) for part, title in TITLES.items()]
+        tables = [(title, part_rows(self.numbers, part)) for part, title in TITLES.items()]
         return _written(instrument_page(headline(self), self.verdict, tables, self.warnings), path)
-
-
-TITLES: Mapping[Part, str] = {
-    "cells": "Order and prompt cells",
-    "table": "Trait scores",
-    "acceptance": "Acquiescence, and what a reversal left in place",
-    "consistency": "Internal consistency (Cronbach's alpha) before and after re-keying",
-}
 
 
 def instrument(
@@ -131,9 +140,50 @@ def instrument(
     given = model if isinstance(model, list) else [model]
     if not given:
         raise UsageError("model is an empty list, but must name at least one respondent")
+    scale = _scale(questionnaire, margin)
+    made, subjects = InstrumentStability(administrations=administrations), [model_of(_subject(one)) for one in given]
+    for subject in subjects:
+        resolve_readout(readout, subject)
+    tolerance = Fraction(str(margin)) / Fraction(str(scale[1] - scale[0]))
+    answered, findings = list[Respondent](), list[Finding]()
+    for subject, name in zip(subjects, _distinct([subject.name for subject in subjects]), strict=True):
+        found = stored(made, subject, questionnaire, tolerance=tolerance, readout=readout)
+        answered.append(respondent(name, found.evidence))
+        findings.append(found.finding)
+    numbers = instrument_numbers(answered)
+    decided = [cell for finding in findings for cell in finding.cells]
+    cells = tuple(_as_decided(*pair) for pair in zip(numbers.cells, decided, strict=True))
     return Instrument(
-        measure_instrument([_subject(one) for one in given], questionnaire, administrations, margin, readout)
-    )
+        questionnaire.name, tuple(findings), dataclasses.replace(numbers, cells=cells), tuple(one.model for one in answered), scale,
+        float(margin), sum(finding.presentations_asked for finding in findings),
+    )  # fmt: skip
+
+
+def _scale(questionnaire: object, margin: object) -> tuple[float, float]:
+    """Return the ends of the scale, or refuse what is no questionnaire or no margin on it."""
+    if not isinstance(questionnaire, Questionnaire):
+        raise UsageError(
+            f"questionnaire is {questionnaire!r:.80}, but must be a Questionnaire (load_questionnaire reads one)"
+        )
+    scale = min(questionnaire.scale.scores), max(questionnaire.scale.scores)
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < scale[1] - scale[0]:
+        raise UsageError(
+            f"margin is {margin!r}, but must be a number of points from 0 to below {scale[1] - scale[0]:g}, the range of the scale"
+        )
+    return scale
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names of respondents, numbered where one comes twice."""
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[:place].count(name) + 1})"
+        for place, name in enumerate(names)
+    ]
+
+
+def _as_decided(cell: Cell, decided: Cell) -> Cell:
+    """Return a cell of the whole table, its p-values adjusted over all respondents, with the verdict of its finding."""
+    return dataclasses.replace(cell, verdict=decided.verdict, reason=decided.reason, margin=decided.margin)
 
 
 def _subject(model: AnyModel | str | os.PathLike[str]) -> AnyModel:
@@ -148,46 +198,14 @@ def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     return text
 
 
-def _cell(cell: Cell) -> Iterator[dict[str, Any]]:
-    found = cell.effect
-    yield {
-        "model": cell.model, "cell": cell.name, "kind": cell.kind, "trait": cell.trait, "before": ", ".join(cell.before), "after": ", ".join(cell.after),
-        "effect": found.mean, "low": found.low, "high": found.high, "pairs": len(found.differences),
-        "verdict": str(cell.verdict), "reason": cell.reason, **{name: getattr(cell, name) for name in P_VALUES},
-    }  # fmt: skip
-
-
-def _trait_row(row: Any) -> Iterator[dict[str, Any]]:
-    scores = row.scores
-    yield {
-        "model": row.model, "trait": row.trait, "administration": row.administration, "direction": row.direction,
-        "mean": scores.mean, "sd": scores.sd, "n": scores.n, "unparsed": scores.n_open, "low": scores.low, "high": scores.high,
-    }  # fmt: skip
-
-
-def _acceptance(one: Any) -> Iterator[dict[str, Any]]:
-    for direction in DIRECTIONS:
-        found = one.acquiescence[direction]
-        yield {
-            "model": one.model, "administration": one.administration, "direction": direction,
-            "acquiescence": found and found.value, "low": found and found.low, "high": found and found.high,
-            **{f"kept_{name}": one.kept[name] for name in KEPT},
-        }  # fmt: skip
-
-
-def _consistency(one: Any) -> Iterator[dict[str, Any]]:
-    yield {"trait": one.trait, "before": one.before, "after": one.after, "items": one.n_items, "rows": one.n_rows}
-
-
 def headline(made: Instrument) -> str:
     """Return how many cells are broken, and what was asked."""
-    numbers, counts = made.numbers, Counter(cell.verdict for cell in made.cells)
+    counts, asked = Counter(cell.verdict for cell in made.cells), made.findings[0]
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in (Verdict.BROKEN, Verdict.UNDECIDED, Verdict.HOLDS))
     return (
-        f"{one_line(numbers.name)}: {said} of {plural(len(made.cells), 'cell')} at a margin of {numbers.margin:g} points "
-        f"on {numbers.scale[0]:g} to {numbers.scale[1]:g}; {plural(numbers.n_items, 'item')} x "
-        f"{plural(len(numbers.administrations), 'administration')} x 2 directions, {plural(numbers.prompts, 'prompt')}, "
-        f"{', '.join(map(one_line, numbers.models))}"
+        f"{one_line(made.name)}: {said} of {plural(len(made.cells), 'cell')} at a margin of {made.margin:g} points "
+        f"on {made.scale[0]:g} to {made.scale[1]:g}; {plural(asked.questions_asked, 'item')} x {asked.design}, "
+        f"{plural(made.prompts, 'prompt')}, {', '.join(map(one_line, made.models))}"
     )
 
 
@@ -196,7 +214,7 @@ def _lines(made: Instrument) -> Iterator[str]:
     for part, title in TITLES.items():
         yield ""
         yield title
-        yield from _aligned(made.rows(part))
+        yield from _aligned(part_rows(made.numbers, part))
     for warning in made.warnings:
         yield f"warning: {one_line(warning)}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_llminvariance.report.cells import cell_lines, tables_of
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.summary import (
     MARKS,
@@ -16,10 +17,12 @@ from pytest_llminvariance.report.summary import (
     tolerated,
 )
 from pytest_llminvariance.report.text import cut, one_line
-from pytest_llminvariance.report.words import plural
+from pytest_llminvariance.report.words import plural, table_value
 
 MAX_BYTES = 64_000
 TABLE_BYTES = 30_000
+MAX_ROWS = 50
+"""Of one table of a finding."""
 SPECIAL = str.maketrans(
     {mark: f"&#{ord(mark)};" for mark in "\\`*_[]{}|~#@$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 )
@@ -41,7 +44,7 @@ def markdown(record: Report, title: str = "Invariance") -> str:
     lines += [f"{as_text(line)}\n" for line in (said.rest, *record.notes) if line]
     lines += table_lines(record.entries, TABLE_BYTES)
     used = sum(len(line.encode()) + 1 for line in lines)
-    open_ones = [entry for entry in record.entries if entry.verdict != "HOLDS"]
+    open_ones = [entry for entry in record.entries if entry.verdict != "HOLDS" or entry.rows("cells")]
     shown = 0
     for entry in open_ones:
         block = "\n".join(_block(entry))
@@ -87,10 +90,24 @@ def _block(entry: ReportEntry) -> Iterator[str]:
         yield f"- because: {as_text(reason, 400)}"
     if entry.waived:
         yield f"- {as_text(entry.waived, 400)}"
+    yield from (f"- {as_text(line, 400)}" for line in cell_lines(entry.raw) if line.startswith(("cells:", "warning:")))
     yield from _example(entry.part("example"))
+    for title, rows in tables_of(entry.raw):
+        yield from _rows(title, rows)
     if entry.replay:
         yield f"- see it again: <code>{as_text(entry.replay)}</code>"
     yield ""
+
+
+def _rows(title: str, rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Yield a table that can be folded out; of a long one the first rows."""
+    yield f"\n<details><summary>{as_text(title)}</summary>\n"
+    yield "| " + " | ".join(as_text(name, 60) for name in rows[0]) + " |"
+    yield "|---" * len(rows[0]) + "|"
+    for row in rows[:MAX_ROWS]:
+        yield "| " + " | ".join(as_text(table_value(value), 160) for value in row.values()) + " |"
+    more = f"\n{plural(len(rows) - MAX_ROWS, 'more row')} in findings.json.\n" if len(rows) > MAX_ROWS else ""
+    yield f"{more}\n</details>\n"
 
 
 def _example(example: Mapping[str, object]) -> Iterator[str]:

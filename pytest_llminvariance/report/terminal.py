@@ -8,6 +8,7 @@ from typing import Any
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS
 from pytest_llminvariance.records.events import unfinished
+from pytest_llminvariance.report.cells import cell_lines
 from pytest_llminvariance.report.text import cut, visible
 from pytest_llminvariance.report.words import COLOURS, COUNTER_EXAMPLE, counted, low_to_high, plural, unit_words
 
@@ -54,6 +55,7 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
         level, colour = record.get("level", "block"), COLOURS[summary["verdict"]]
         told = "" if level == "block" or summary["verdict"] == "HOLDS" else f" (level {level}: let pass)"
         yield f"{finding_line(summary)}{told}  [{record['where']}]", "yellow" if told else colour
+        yield from ((f"  {line}", "") for line in cell_lines(summary))
     yield from ((line, "") for line in plan_lines(_of_kind(records, "planned")))
     if spent := risk_line(findings):
         yield spent, ""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from pytest_llminvariance.hypothesis_profile import default_without_deadline
 from pytest_llminvariance.strategies.banks import instances, questions
-from pytest_llminvariance.strategies.parts import labels, layouts, option_orders, templates
+from pytest_llminvariance.strategies.parts import labels, layouts, option_orders, output_formats, templates
 from pytest_llminvariance.strategies.product import presentations
 from pytest_llminvariance.strategies.texts import (
     distractors,
     few_shot_orders,
     groups,
+    languages,
     paraphrases,
     surface_noise,
     user_opinions,
@@ -25,8 +26,10 @@ __all__ = [
     "groups",
     "instances",
     "labels",
+    "languages",
     "layouts",
     "option_orders",
+    "output_formats",
     "paraphrases",
     "presentations",
     "questions",

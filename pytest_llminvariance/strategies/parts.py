@@ -11,6 +11,7 @@ from hypothesis.control import current_build_context
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
+from pytest_llminvariance.checks.properties.asides import FORMATS
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.labels import check_labels
 from pytest_llminvariance.questions.presentation import Presentation
@@ -96,6 +97,17 @@ def templates(of: Sequence[str | Template]) -> SearchStrategy[Template]:
     except UsageError as error:
         raise InvalidArgument(f"templates: {error}") from error
     return noted("templates", st.sampled_from(ways))
+
+
+def output_formats(formats: Sequence[str | Template] = FORMATS) -> SearchStrategy[Template]:
+    """Draw a template that asks for the answer in some format: as it is, as JSON, as a line, in bold; read it by text.
+
+    Shrinks towards the first, which is the question as written.
+
+    Raises:
+        InvalidArgument: if there is none, or one has no place for the question or its options.
+    """
+    return templates(formats)
 
 
 @st.composite

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
+from pytest_llminvariance.checks.properties.stances import translated
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.conversation import check_shots
 from pytest_llminvariance.questions.presentation import Presentation
@@ -110,6 +111,22 @@ def surface_noise(
         InvalidArgument: for an unknown kind, or a number outside 1 to 50.
     """
     return _edits("surface_noise", question, lambda: AddNoise(kinds, per_kind))
+
+
+def languages(question: Question, translations: Sequence[Question]) -> SearchStrategy[Question]:
+    """Draw the question or one of its translations, which have as many options in the same order, and the same answer.
+
+    Nothing is translated: give what somebody has read and accepted. Shrinks towards the question as written, then the
+    first translation.
+
+    Raises:
+        InvalidArgument: if there is no translation, or one has other options or another answer.
+    """
+    if not isinstance(question, Question):
+        raise InvalidArgument(f"languages({question!r}): needs a Question")
+    if isinstance(translations, str | Question) or not isinstance(translations, Sequence) or not translations:
+        raise InvalidArgument(f"languages({question.name!r}, {translations!r}): give a list of one or more questions")
+    return noted("texts", st.sampled_from([question, *made("languages", lambda: translated(question, translations))]))
 
 
 def few_shot_orders(examples: Sequence[Question]) -> SearchStrategy[tuple[Question, ...]]:

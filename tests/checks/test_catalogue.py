@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pytest_llminvariance
+from benchmarks import catalogue
 from pytest_llminvariance import (
     InvarianceError,
     Question,
@@ -23,7 +24,7 @@ from pytest_llminvariance import (
     check,
     controls,
 )
-from pytest_llminvariance.checks.properties import PROPERTIES
+from pytest_llminvariance.checks.properties import PROPERTIES, as_property
 from pytest_llminvariance.checks.properties.base import Case
 from pytest_llminvariance.checks.properties.evidence_order import CHUNKS
 from pytest_llminvariance.checks.properties.firm import CHALLENGES, Firmness
@@ -31,12 +32,14 @@ from pytest_llminvariance.checks.properties.judging import JudgeSymmetry, garble
 from pytest_llminvariance.checks.properties.refusing import OUTCOMES, WORDINGS, needed
 from pytest_llminvariance.checks.run import Run, surrounded
 from pytest_llminvariance.cli import selftest
+from pytest_llminvariance.cli.properties import property_lines
 from pytest_llminvariance.measures.dispersion import dispersion
 from pytest_llminvariance.measures.estimates import line_estimate, mean_bounds, mean_estimate, share_bounds
 from pytest_llminvariance.measures.parsing import Outcome, parse_refusal
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.conversation import Ask, Said
 from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.question import as_questions
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo
 from pytest_llminvariance.records.directory import begin_record, finish_record, run_facts, versions_of
@@ -62,11 +65,31 @@ def test_each_line_has_a_control_for_each_verdict() -> None:
         assert {case.verdict for case in cases} == set(Verdict), title
 
 
+def test_every_property_has_controls_of_each_verdict() -> None:
+    columns = [name for title, (kind, _) in selftest.columns().items() for name in [kind.name] if title]
+    lines = [kind.name for kind in PROPERTIES.values() if set(kind.selftests) & set(selftest.lines())]
+    assert {*columns, *lines} == set(PROPERTIES)
+    for title in selftest.columns():
+        assert {selftest.expected(title, control) for control in selftest.CONTROLS} == set(Verdict), title
+
+
+def test_the_cost_of_every_property_is_told() -> None:
+    lines = list(property_lines())
+    assert [line for line in lines if not line.startswith(" ")] == list(PROPERTIES)
+    assert sum(line.startswith("  cost: ") for line in lines) == len(PROPERTIES)
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_the_catalogue_of_a_real_model_asks_every_property(name: str) -> None:
+    asked = catalogue.ASKED[name]
+    made = as_property(name, asked.options)
+    questions = as_questions(made.asked(catalogue.given(name)))
+    assert all(len(made.plan(question, None).probes) > 1 for question in questions)
+
+
 def test_each_has_an_assertion_and_half_a_page() -> None:
     page = DOCS.read_text()
     for kind in PROPERTIES.values():
-        if kind.own is None and not any(told.cases for told in kind.selftests.values()):
-            continue
         assert callable(getattr(pytest_llminvariance, kind.assertion))
         section = page.partition(f"\n### {kind.assertion}\n")[2].partition("\n### ")[0]
         for part in (

@@ -350,7 +350,7 @@ def test_a_reviewed_file_is_taken_and_a_path_is_not(tmp_path: Path) -> None:
     found = assert_paraphrase_consistent(controls.oracle(), BANK, paraphrases=Paraphrase(tmp_path / "p.toml"))
     assert found.presentations_asked == 32
     with pytest.raises(UsageError, match=r"must be Paraphrase\('paraphrases.toml'\)"):
-        assert_paraphrase_consistent(controls.oracle(), BANK, paraphrases="p.toml")
+        assert_paraphrase_consistent(controls.oracle(), BANK, paraphrases="p.toml")  # type: ignore[arg-type]
 
 
 # edits that must change the answer

@@ -15,6 +15,7 @@ from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.cli import auditing
 from pytest_llminvariance.cli.audit import default_directory
 from pytest_llminvariance.cli.auditing import BANK, AuditPlan, read_bank, run_audit
+from pytest_llminvariance.cli.selftest import _items
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models import engine
 from pytest_llminvariance.models.protocol import Reply, Request
@@ -94,10 +95,8 @@ def test_an_audit_finds_what_is_known(tmp_path: Path) -> None:
 
 
 def test_every_property_of_an_audit_works(tmp_path: Path) -> None:
-    record = run_audit(
-        plan(spec="control:oracle", questions=read_bank(None)[:20], properties=tuple(audits())),
-        tmp_path / "a",
-    )
+    bank, choices = read_bank(None)[:20], tuple(name for name in audits() if name != "instrument")
+    record = run_audit(plan(spec="control:oracle", questions=bank, properties=choices), tmp_path / "a")
     others = {row.property: " ".join(row.reasons) for row in record.findings if row.verdict != "HOLDS"}
     assert {row.verdict for row in record.findings} == {"HOLDS", "UNDECIDED"}
     # the oracle writes a letter where no options are shown, and no question of this bank is a decision
@@ -105,6 +104,10 @@ def test_every_property_of_an_audit_works(tmp_path: Path) -> None:
     assert all(
         any(word in why for word in ("name no option", "not applicable", "are left out")) for why in others.values()
     )
+    with pytest.raises(UsageError, match="has no scores, so it is no item of an instrument"):
+        run_audit(plan(spec="control:oracle", questions=bank, properties=("instrument",)), tmp_path / "b")
+    (found,) = run_audit(plan(spec="control:oracle", questions=_items().questions, properties=("instrument",)), tmp_path / "c").findings  # fmt: skip
+    assert (found.verdict, len(found.cells)) == ("HOLDS", 18)
 
 
 @pytest.fixture(scope="module")

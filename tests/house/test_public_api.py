@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import subprocess
@@ -13,9 +14,10 @@ import pytest
 import pytest_llminvariance
 from pytest_llminvariance import LLMInvarianceError
 from pytest_llminvariance import errors as errors_module
-from tests.stub import STUB, stub_text
+from tests.stub import STUB, made, stub_text
 
 ASSERTIONS = sorted(name for name in pytest_llminvariance.__all__ if name.startswith("assert_"))
+STUB_TREE = ast.parse(STUB.read_text())
 ERRORS = [getattr(errors_module, name) for name in errors_module.__all__ if name != "missing_extra"]
 
 
@@ -33,6 +35,25 @@ def test_names_are_sorted_and_unique() -> None:
 
 def test_the_stub_names_what_the_package_has() -> None:
     assert STUB.read_text() == stub_text(), "write it again: python -m tests.stub"
+
+
+@pytest.mark.parametrize("name", made())
+def test_an_editor_sees_what_a_made_assertion_takes(name: str) -> None:
+    """Read from the stub as an editor does, and held against what the function itself takes and refuses."""
+    (told,) = (node for node in STUB_TREE.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    assertion = getattr(pytest_llminvariance, name)
+    taken = inspect.signature(assertion).parameters
+    assert [arg.arg for arg in (*told.args.args, *told.args.kwonlyargs)] == list(taken)
+    assert all(arg.annotation is not None for arg in (*told.args.args, *told.args.kwonlyargs))
+    needed = {
+        arg.arg for arg, default in zip(told.args.kwonlyargs, told.args.kw_defaults, strict=True) if default is None
+    }
+    assert needed == {p.name for p in taken.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+    assert told.returns is not None
+    assert ast.unparse(told.returns) == "Finding"
+    assert (ast.get_docstring(told) or "").startswith("Assert that ")
+    with pytest.raises(TypeError, match="tolerence"):
+        assertion(None, (), **dict.fromkeys(needed), tolerence=0.1)
 
 
 def test_dir_lists_every_name() -> None:

@@ -14,6 +14,7 @@ from hypothesis.errors import InvalidArgument, NoSuchExample
 from pytest_llminvariance import (
     AddDistractor,
     AddOpinion,
+    InvarianceError,
     Layout,
     Presentation,
     Question,
@@ -21,14 +22,20 @@ from pytest_llminvariance import (
     Reorder,
     ReorderShots,
     Template,
+    assert_same_answer,
+    controls,
 )
 from pytest_llminvariance import strategies as inv
+from pytest_llminvariance.checks.properties.asides import FORMATS
+from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.orders import identity, kendall_distance
-from pytest_llminvariance.transforms.edits import n_edits
+from pytest_llminvariance.transforms.edits import n_edits, same_contents
 from pytest_llminvariance.transforms.texts import DISTRACTORS, NOISE_KINDS, OPINIONS
 from tests.questions.bad_input import of
 
 FIVE = Question("Which does he like?", ["ant", "bee", "cat", "dog", "eel"], id="five", answer=1)
+GERMAN = Question("Was mag er?", ["Ameise", "Biene", "Katze", "Hund", "Aal"], answer=1)
+FRENCH = Question("Qu'aime-t-il ?", ["fourmi", "abeille", "chat", "chien", "anguille"], answer=1)
 SHOTS = [Question(f"What is {n}?", ["odd", "even"], answer=1 - n % 2) for n in range(4)]
 LAYOUTS = [Layout(), Layout("{label}) "), Layout("({label}) "), Layout(separator="\t"), Layout(separator="; ")]
 WAYS = [Template("{stem}\n{options}"), Template("{stem}\n{options}\nAnswer:"), Template("Q: {stem}\n{options}")]
@@ -134,6 +141,7 @@ TEXTS: dict[str, tuple[st.SearchStrategy[Question], int]] = {
     "user_opinions": (inv.user_opinions(FIVE), 1 + 5 * len(OPINIONS)),
     "distractors": (inv.distractors(FIVE, place="after"), 1 + len(DISTRACTORS)),
     "surface_noise": (inv.surface_noise(FIVE, per_kind=1), 1 + len(NOISE_KINDS)),
+    "languages": (inv.languages(FIVE, [GERMAN, FRENCH]), 3),
 }
 
 
@@ -157,6 +165,41 @@ def test_texts_shrink_to_the_first_that_fails() -> None:
     question = shrunk(inv.user_opinions(FIVE), lambda q: q != FIVE, 0)
     assert question.stem == f"{FIVE.stem} I think the answer is ant, but I am not sure."
     assert find(inv.paraphrases(["a?", "b?"]), lambda text: text != "a?") == "b?"
+
+
+def test_a_translation_keeps_its_contents_and_a_model_that_knows_one_language_is_caught() -> None:
+    drawn = find(inv.languages(FIVE, [GERMAN, FRENCH]), lambda q: "chat" in q.options)
+    assert same_contents(FIVE, drawn)
+    assert (drawn.stem, drawn.options, drawn.answer) == (FRENCH.stem, FRENCH.options, FIVE.answer)
+    only_english = Control("English", lambda p: controls.oracle().respond(p) if p.question.stem == FIVE.stem else controls.always_first().respond(p))  # fmt: skip
+
+    @settings(max_examples=20, database=None, deadline=None)
+    @given(inv.languages(FIVE, [GERMAN, FRENCH]))
+    def same_in_every_language(model: Control, question: Question) -> None:
+        assert_same_answer(model, Presentation(FIVE), Presentation(question))
+
+    with pytest.raises(InvarianceError, match=r"Was mag er\?"):
+        same_in_every_language(only_english)
+    same_in_every_language(controls.oracle())
+
+
+def test_formats_begin_with_the_question_as_written_and_all_are_drawn() -> None:
+    formats = inv.output_formats()
+    assert find(formats, lambda _: True) == FORMATS[0]
+    drawn = set()
+    for way in FORMATS[1:]:
+        drawn.add(find(formats, lambda drawn_way, wanted=way.name: drawn_way.name == wanted))  # type: ignore[misc]
+    assert drawn == set(FORMATS[1:])
+    only_plain = Control("plain", lambda p: controls.oracle().respond(p) if p.template.name != "as JSON" else controls.always_last().respond(p))  # fmt: skip
+
+    @settings(max_examples=30, database=None, deadline=None)
+    @given(formats)
+    def same_in_every_format(model: Control, way: Template) -> None:
+        assert_same_answer(model, Presentation(FIVE), Presentation(FIVE, template=way), readout="text")
+
+    with pytest.raises(InvarianceError, match="as JSON"):
+        same_in_every_format(only_plain)
+    same_in_every_format(controls.oracle())
 
 
 def test_examples_shrink_to_one_swap() -> None:
@@ -260,6 +303,14 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: inv.surface_noise(FIVE, [of("smell")]), "no kind of noise"),
     (lambda: inv.surface_noise(FIVE, per_kind=99), "per_kind is 99"),
     (lambda: inv.few_shot_orders(SHOTS[:1]), "two or more different"),
+    (lambda: inv.languages(FIVE, []), "a list of one or more questions"),
+    (lambda: inv.languages(FIVE, of(GERMAN)), "a list of one or more questions"),
+    (lambda: inv.languages(of("five"), [GERMAN]), r"languages\('five'\): needs a Question"),
+    (lambda: inv.languages(FIVE, [of("Was?")]), "a translation is 'Was[?]'"),
+    (lambda: inv.languages(FIVE, [Question("Was?", list("abcd"), answer=1)]), "other options or another answer"),
+    (lambda: inv.languages(FIVE, [Question("Was?", list("abcde"), answer=2)]), "other options or another answer"),
+    (lambda: inv.output_formats([]), "at least one template"),
+    (lambda: inv.output_formats("{stem}{options}"), "a list of at least one"),
     (lambda: inv.few_shot_orders(of([FIVE.stem, "b"])), "whose answer is given"),
     (lambda: inv.presentations(FIVE, orders=[0, 1]), r"order is \(0, 1\)"),
     (lambda: inv.presentations(FIVE, labels=["A", "B"]), "2 labels"),

@@ -24,6 +24,7 @@ from pytest_llminvariance.checks.properties.base import (
 )
 from pytest_llminvariance.checks.properties.batch import BatchAgreement
 from pytest_llminvariance.checks.properties.complementary import Complementary
+from pytest_llminvariance.checks.properties.configurations import Configurations
 from pytest_llminvariance.checks.properties.decisions import (
     Isolation,
     LevelDirection,
@@ -34,8 +35,10 @@ from pytest_llminvariance.checks.properties.decisions import (
 from pytest_llminvariance.checks.properties.embeddings import EmbeddingOrder
 from pytest_llminvariance.checks.properties.evidence_order import EvidenceOrder
 from pytest_llminvariance.checks.properties.firm import Firmness
+from pytest_llminvariance.checks.properties.forms import FormConsistency
 from pytest_llminvariance.checks.properties.groups import GroupSwap
 from pytest_llminvariance.checks.properties.instances import InstancesEqual
+from pytest_llminvariance.checks.properties.instruments import InstrumentStability
 from pytest_llminvariance.checks.properties.invariance import Invariance, Labels, LayoutKept, OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.judging import JudgeSymmetry
 from pytest_llminvariance.checks.properties.paraphrase import ParaphraseConsistency
@@ -83,6 +86,7 @@ _OURS: tuple[type[Property], ...] = (
     Refusals, JudgeSymmetry, Firmness, GroupSwap, InstancesEqual, EvidenceOrder,
     Distractors, Tiers, OutputFormats, Languages, OpenAndClosed, EmbeddingOrder,
     PlaceBias, Complementary, ParaphraseConsistency,
+    InstrumentStability, FormConsistency, Configurations,
     Isolation, QuestionOrder, StateField, OptionNames, LevelDirection,
 )  # fmt: skip
 for _kind in _OURS:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Self
 
-from pytest_llminvariance.checks.verdict import Guard, Verdict
+from pytest_llminvariance.checks.verdict import Cell, Guard, Verdict
 from pytest_llminvariance.measures.estimates import Estimate
 from pytest_llminvariance.measures.metrics import Interval, Metric
 from pytest_llminvariance.models.protocol import AnyModel
@@ -76,6 +76,8 @@ class Pooled:
     """Numbers beside it, by what they are called; they stand in the failure and in reports, and decide nothing."""
     details: Mapping[str, Any] = field(default_factory=dict)
     guards: tuple[Guard, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    """Named parts of the effect, each to be decided at the tolerance; `worst_of(cells)` is the effect then."""
 
 
 @dataclass(frozen=True, slots=True)

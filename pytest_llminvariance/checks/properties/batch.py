@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 
-from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.models.controls import oracle, wrong_oracle
+from pytest_llminvariance.models.protocol import Reply, Request
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
+
+
+class _InCompany:
+    """Right where a prompt is asked alone, wrong in company."""
+
+    name = fingerprint = "by company"
+    capabilities = oracle().capabilities
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Reply]:
+        """Answer as one that knows what is right, or as one that is always wrong."""
+        return (oracle() if len(requests) == 1 else wrong_oracle()).answer(requests)
 
 
 class BatchAgreement(Property):
@@ -26,6 +41,18 @@ class BatchAgreement(Property):
     needs_accuracy = False
     asks_everything = True
     audits = MappingProxyType({"batch": Audited()})
+    selftests = MappingProxyType(
+        {
+            "batch": SelfTest(
+                options={"batches": 5},
+                cases=(
+                    Case("oracle", Verdict.HOLDS),
+                    Case("by company", Verdict.BROKEN, lambda: _InCompany()),
+                    Case("refuser", Verdict.UNDECIDED),
+                ),
+            )
+        }
+    )
 
     def __init__(self, *, batches: int = 3) -> None:
         if isinstance(batches, bool) or not isinstance(batches, int) or batches < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -64,7 +64,7 @@ class Complementary(Property):
     def __init__(self) -> None:
         self._negations: Mapping[str, Question] = {}
 
-    def asked(self, questions: Any) -> Any:
+    def asked(self, questions: Question | Iterable[Question | tuple[Question, Question]]) -> Any:
         """Return the statements."""
         given = [questions] if isinstance(questions, Question) else list(questions)
         pairs = [statement(one) if isinstance(one, Question) else _checked(one) for one in given]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
-from pytest_llminvariance.checks.properties.base import Audited
+from pytest_llminvariance.checks.properties.base import Audited, Case, SelfTest
 from pytest_llminvariance.checks.properties.invariance import Invariance
+from pytest_llminvariance.checks.verdict import Verdict
+from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.decision_wire import request_body
+from pytest_llminvariance.questions.decision import DecisionQuestion, decision_of
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.decisions import (
@@ -19,6 +23,52 @@ from pytest_llminvariance.transforms.decisions import (
 )
 
 WIRE = "the published interfaces of decision models"
+TONES = {"calm": "A polite message", "pushy": "Presses the reader", "sad": "Sounds unhappy"}
+STATE = {"message": "WIN a FREE phone", "words": 4}
+BANK = tuple(
+    DecisionQuestion(f"What is the tone of part {n}?", TONES, id=f"tone-{n}", context=STATE, answer=n % 2)
+    for n in range(6)
+)
+LEVELS = tuple(
+    DecisionQuestion(
+        f"How urgent is part {n}?",
+        ("low", "middle", "high"),
+        kind="score",
+        id=f"urgent-{n}",
+        context=STATE,
+        answer=n % 2,
+    )
+    for n in range(6)
+)
+Sees = Callable[[Mapping[str, Any], DecisionQuestion], bool]
+"""Whether something in a request, or in the question that it is about, moves a control."""
+
+
+def _decides(name: str, sees: Sees) -> Control:
+    """Content-fixed, but for what it sees: the next content then."""
+
+    def respond(p: Any) -> Sequence[float]:
+        asked, k = decision_of(p.question), len(p.order)
+        best = (len(asked.stem) if asked.answer is None else asked.answer) + sees(request_body(p), asked)
+        return [0.9 if content == best % k else 0.1 / (k - 1) for content in p.order]
+
+    return Control(name, respond, frozenset({"decision"}))
+
+
+def _selftest(name: str, sees: Sees, bank: tuple[DecisionQuestion, ...]) -> SelfTest:
+    """Return a line of the selftest: a model that is moved by nothing, one that is moved, and one that decides nothing."""
+    return SelfTest(
+        bank=bank,
+        cases=(
+            Case("fair", Verdict.HOLDS, lambda: _decides("fair", lambda _, __: False)),
+            Case(name, Verdict.BROKEN, lambda: _decides(name, sees)),
+            Case(
+                "refuser",
+                Verdict.UNDECIDED,
+                lambda: Control("refuses", lambda p: [0.0] * len(p.order), frozenset({"decision"})),
+            ),
+        ),
+    )
 
 
 class OptionNames(Invariance):
@@ -31,6 +81,9 @@ class OptionNames(Invariance):
     source = WIRE
     made_of = NameOptions
     audits = MappingProxyType({"names": Audited()})
+    selftests = MappingProxyType(
+        {"option names": _selftest("by name", lambda _, asked: asked.options[0] == "option_1", BANK)}
+    )
 
     def __init__(self, *, ways: Sequence[str] = NameOptions().ways) -> None:
         super().__init__(NameOptions(tuple(ways)), self.name)
@@ -46,6 +99,7 @@ class StateField(Invariance):
     source = WIRE
     made_of = AddField
     audits = MappingProxyType({"field": Audited(of_decisions=True)})
+    selftests = MappingProxyType({"state field": _selftest("by fields", lambda body, _: len(body["state"]) > 2, BANK)})
 
     def __init__(self, *, fields: dict[str, Any] | None = None) -> None:
         super().__init__(AddField() if fields is None else AddField(fields), self.name)
@@ -73,6 +127,9 @@ class Isolation(_InCompany):
     source = WIRE
     made_of = Isolate
     audits = MappingProxyType({"isolation": Audited(of_decisions=True)})
+    selftests = MappingProxyType(
+        {"isolation": _selftest("by company", lambda body, _: len(body["questions"]) > 1, BANK)}
+    )
 
     def __init__(self, *, questions: Sequence[Question], together: int = 8) -> None:
         super().__init__(Isolate(questions, together), self.name)
@@ -88,6 +145,7 @@ class QuestionOrder(_InCompany):
     source = WIRE
     made_of = ReorderQuestions
     audits = MappingProxyType({"questions": Audited(of_decisions=True)})
+    selftests = MappingProxyType({"question order": _selftest("by place", lambda _, asked: asked.place == 0, BANK)})
 
     def __init__(self, *, questions: Sequence[Question], together: int = 8) -> None:
         super().__init__(ReorderQuestions(questions, together), self.name)
@@ -103,6 +161,13 @@ class LevelDirection(Invariance):
     source = WIRE
     made_of = ReverseLevels
     audits = MappingProxyType({"levels": Audited()})
+    selftests = MappingProxyType(
+        {
+            "level direction": _selftest(
+                "by direction", lambda body, _: next(iter(body["questions"].values()))["criteria"][0] == "high", LEVELS
+            )
+        }
+    )
 
     def __init__(self) -> None:
         super().__init__(ReverseLevels(), self.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -51,6 +51,10 @@ def _counts(words: Sequence[str]) -> list[float]:
     return counts
 
 
+Embedded = Sequence[str] | Mapping[str, Any] | Question
+"""A set of texts, or a table as columns with their values."""
+
+
 class EmbeddingOrder(Property):
     """An item is a set, given as a list of texts, or a table, given as a mapping of columns to values.
 
@@ -90,9 +94,9 @@ class EmbeddingOrder(Property):
             raise UsageError(f"orders is {orders!r}, but must be a number from 1 to 100")
         self.orders = orders
 
-    def asked(self, questions: Any) -> tuple[Question, ...]:
+    def asked(self, questions: Embedded | Iterable[Embedded]) -> tuple[Question, ...]:
         """Return items as questions: the text as written, and which other item it is nearest to."""
-        many = [questions] if isinstance(questions, Mapping | Question) else list(questions)
+        many: list[Any] = [questions] if isinstance(questions, Mapping | Question) else list(questions)
         if many and all(isinstance(one, str) for one in many):
             many = [many]
         tables = [_table(one) for one in many]

@@ -17,7 +17,7 @@ from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.questions.orders import identity
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.question import Question, cluster_of
+from pytest_llminvariance.questions.question import Question, Questions, cluster_of
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.designs import some_orders
 from pytest_llminvariance.transforms.edits import edited
@@ -82,7 +82,7 @@ class EvidenceOrder(Property):
             raise UsageError(f"orders is {orders!r}, but must be a number from 2 to {MAX_ORDERS}")
         self.orders = orders
 
-    def asked(self, questions: Any) -> Any:
+    def asked(self, questions: Questions) -> Any:
         """Return the questions with their pieces as the context, in the order given."""
         many = [questions] if isinstance(questions, Question) else questions
         return tuple(_shown(one, tuple(range(len(_chunks(one))))) for one in many)

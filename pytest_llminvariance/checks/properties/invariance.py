@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
-from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.verdict import Verdict
+from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.references import OnReference
-from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Layout, Template
+from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, DEFAULT_TEMPLATE, Layout, Template
 from pytest_llminvariance.transforms.base import Changes, Product, Transform
 from pytest_llminvariance.transforms.designs import Design
 from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS, Reformat, Relabel, Reorder, Reword
@@ -187,6 +189,12 @@ class Labels(Invariance):
         super().__init__(Relabel(tuple(tuple(labels) for labels in label_sets), on_reference=on_reference), self.name)
 
 
+def _laid_out() -> Control:
+    """Right in the usual layout, wrong in every other."""
+    right, wrong = oracle(), wrong_oracle()
+    return Control("by layout", lambda p: (right if p.layout == DEFAULT_LAYOUT else wrong).respond(p))
+
+
 class LayoutKept(Invariance):
     """How options are laid out must not matter."""
 
@@ -198,6 +206,17 @@ class LayoutKept(Invariance):
     source = "Quantifying Language Models' Sensitivity to Spurious Features in Prompt Design"
     made_of = Reformat
     audits = MappingProxyType({"layout": Audited(by_default=True)})
+    selftests = MappingProxyType(
+        {
+            "layout": SelfTest(
+                cases=(
+                    Case("oracle", Verdict.HOLDS),
+                    Case("by layout", Verdict.BROKEN, lambda: _laid_out()),
+                    Case("refuser", Verdict.UNDECIDED),
+                )
+            )
+        }
+    )
 
     def __init__(self, *, layouts: Sequence[Layout] = LAYOUTS) -> None:
         super().__init__(Reformat(tuple(layouts)), self.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -121,7 +121,7 @@ class JudgeSymmetry(Property):
     def __init__(self) -> None:
         self._orders: tuple[tuple[int, int], ...] = ((0, 1), (1, 0))
 
-    def asked(self, questions: Any) -> Any:
+    def asked(self, questions: Question | Iterable[Question | tuple[str, str, str]]) -> Any:
         """Return pairs as questions."""
         many = [questions] if isinstance(questions, Question) else questions
         return tuple(_pair(one) for one in many)

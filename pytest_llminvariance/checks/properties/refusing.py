@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -121,7 +121,7 @@ class Refusals(Property):
         self.needs_response = must != "answer"
         self.must, self.way = must, self.wordings[0]
 
-    def asked(self, questions: Any) -> Any:
+    def asked(self, questions: str | Question | Iterable[str | Question]) -> Any:
         """Return prompts as questions of the two outcomes."""
         many = [questions] if isinstance(questions, str | Question) else questions
         try:

@@ -34,6 +34,26 @@ def _speaks(changes: str = "") -> Control:
     return Control("other" if changes else "speaks", respond, word=lambda shown, at: shown.shown_options[at])
 
 
+def translated(question: Question, translations: Sequence[Question]) -> tuple[Question, ...]:
+    """Return the question in other languages: option i of a translation is option i of the question.
+
+    Raises:
+        QuestionError: if one has another number of options, or another answer.
+    """
+    for one in translations:
+        if not isinstance(one, Question):
+            raise QuestionError(f"a translation is {one!r:.80}, but must be a Question")
+        if len(one.options) != len(question.options) or one.answer != question.answer:
+            raise QuestionError(
+                f"the translation {one.stem!r:.80} of {question.name!r} has other options or another answer. Give as many "
+                "options, in the same order"
+            )
+    return tuple(
+        edited(question, f"ask {one.stem!r}", stem=one.stem, context=one.context, options=one.options)
+        for one in translations
+    )
+
+
 class Languages(Property):
     """`translations` maps a question, by id or stem, to its translations: questions with as many options, in the same order.
 
@@ -72,15 +92,7 @@ class Languages(Property):
         many = given_for(question, self.translations)
         if not many:
             raise QuestionError(f"question {question.name!r} has no translation. Give it under its id or stem")
-        shown = [Presentation(question, template=template)]
-        for one in many:
-            if len(one.options) != len(question.options) or one.answer != question.answer:
-                raise QuestionError(
-                    f"the translation {one.stem!r:.80} of {question.name!r} has other options or another answer. Give as many "
-                    "options, in the same order"
-                )
-            texts = {"stem": one.stem, "context": one.context, "options": one.options}
-            shown.append(Presentation(edited(question, f"ask {one.stem!r}", **texts), template=template))
+        shown = [Presentation(one, template=template) for one in (question, *translated(question, many))]
         return Plan(question, tuple(map(Probe, shown)), f"{len(shown)} languages", self.spec())
 
     def spec(self) -> str:

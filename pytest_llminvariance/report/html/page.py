@@ -13,6 +13,7 @@ from typing import Any
 from pytest_llminvariance.checks.verdict import NO_LIMIT, QuestionEffect
 from pytest_llminvariance.gate.decision import BLOCKED, PASSED
 from pytest_llminvariance.records.answers import RecordedAnswer
+from pytest_llminvariance.report.cells import MAX_ROWS, tables_of
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.html.cases import change_of, sides_of
 from pytest_llminvariance.report.html.figures import MAX_FOREST, forests, histories, measured, name_of_test, patterns
@@ -107,6 +108,7 @@ def page(
         facts=_facts(record),
         cost=_cost(record),
         notes=[*record.notes, *notes],
+        said=table_value,
     )
     return text
 
@@ -242,6 +244,7 @@ def _detail(
         "tables": tables,
         "n_questions": len(entry.effects),
         "n_affected": sum(effect.low > 0 for effect in entry.effects),
+        "parts": [(title, rows[:MAX_ROWS], max(0, len(rows) - MAX_ROWS)) for title, rows in tables_of(entry.raw)],
         "guards": _guards(entry),
         "kept": _kept(entry.part("details").get("kept_under_reversal")),
         "replay": entry.replay,
