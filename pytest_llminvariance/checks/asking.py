@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,15 @@ from pytest_llminvariance.checks.evidence import Evidence, read
 from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noise, replicas, spread, watch
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.refusals import Terms
+from pytest_llminvariance.checks.responses import Stem
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Guard
+from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
-from pytest_llminvariance.models.engine import Memo, Persistent, ask
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.engine import Asked, Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
@@ -88,43 +92,58 @@ class Asking:
         return None if rounds and not found.all.changed else found
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
-        """Ask everything that is planned, and its foreign stems, at once; write down what is asked and what came."""
+        """Ask everything that is planned; write down what is asked, foreign stems too, and what came."""
         log, start = current_run.get().answers, len(self._sheet.plans)
         self._sheet = sheet = self._grown(self._sheet, plans)
         if log is not None:
             log.expect(sheet, self.terms.model)
         numbers = range(start, len(sheet.plans))
         planned = [request for number in numbers for request in sheet.planned(number)]
-        foreign = [request for number in numbers for request in sheet.foreign_requests(number)]
         self._asked.update(dict.fromkeys(planned))
-        replicated = self._replicated(numbers) if self.terms.property.batches else None
-        wanted = [*planned, *foreign] if replicated is None else foreign
-        asked = ask(
-            self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title, current_run.get().say)
-        )
-        self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
-        replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
+        replicated: Sequence[Reply] | None = self._replicated(numbers) if self.terms.property.batches else None
+        if replicated is None:
+            asked = self._ask(planned)
+            self.tokens, replicated = self.tokens + asked.prompt_tokens, asked.replies
+        replies = iter(replicated)
         rows = [[next(replies) for _ in plan.probes] for plan in plans]
-        others = [[next(replies) for _ in sheet.foreign_requests(number)] for number in numbers]
         if log is not None:
-            log.entered("planned", start, rows, remembered=replicated is None)
-            log.entered("foreign", start, others, remembered=True)
-        return [read(sheet, number, row, other) for number, row, other in zip(numbers, rows, others, strict=True)]
+            log.entered(start, rows, remembered=not self.terms.property.batches)
+        return [read(sheet, number, row) for number, row in zip(numbers, rows, strict=True)]
+
+    def _ask(self, requests: Sequence[Request]) -> Asked:
+        shown = progress_bar(self.terms.property.title, current_run.get().say)
+        asked = ask(self.terms.model, requests, self._memo, shown)
+        self.fresh += asked.fresh
+        return asked
+
+    def responses(self, stems: Sequence[Stem]) -> list[tuple[AnswerDistribution, ...]]:
+        """Ask questions under foreign stems that are on the sheet; what the check has asked before costs no tokens."""
+        log, sheet = current_run.get().answers, self._sheet
+        requests = [sheet.under_stem(*stem) for stem in stems]
+        known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every).replies, strict=True))
+        self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self._asked)
+        rows = [[known[request] for request in row] for row in requests]
+        if log is not None:
+            log.responded(stems, rows)
+        shown = [sheet.foreign[stem.question][stem.number] for stem in stems]
+        return [
+            tuple(read_reply(reply, one, sheet.readout) for reply in row) for one, row in zip(shown, rows, strict=True)
+        ]
 
     def _grown(self, sheet: Sheet, plans: Sequence[Plan]) -> Sheet:
         if self._stems is None and self.terms.property.needs_response:
             self._stems = ForeignStems(self.terms.questions, sheet.seed, self.terms.property.donors)
         return sheet.grown(plans, self._stems, self.terms.model)
 
-    def requests(self, plan: Plan) -> list[Request]:
-        """Return everything that a plan asks, foreign stems too."""
+    def requests(self, plan: Plan) -> tuple[list[Request], list[Request]]:
+        """Return what a plan asks, and what it may ask under foreign stems."""
         alone = dataclasses.replace(self._sheet, plans=(), foreign=())
         sheet = self._grown(alone, [plan])
-        return [*sheet.planned(0), *sheet.foreign_requests(0)]
+        return sheet.planned(0), sheet.foreign_requests(0)
 
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
-        keys = [key_of(self.terms.model, request) for request in self.requests(plan)]
+        keys = [key_of(self.terms.model, request) for request in self.requests(plan)[0]]
         if isinstance(self._memo, Persistent):
             self._memo.fetch(keys)
         return all(key in self._memo for key in keys)

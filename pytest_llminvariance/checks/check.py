@@ -101,7 +101,8 @@ def measure(
     if run.on_plan is not None:
         announce(run, estimate(asking, planner, alpha))
     if isinstance(terms.model, ReplayModel) and not terms.draws:
-        terms.model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
+        both = (asking.requests(plan) for plan in planner.all_plans())
+        terms.model.check_planned([request for planned, foreign in both for request in (*planned, *foreign)])
     answers = decide_by_asking(asking, planner, alpha)
     known = {
         "property": property.name,

@@ -243,7 +243,9 @@ def _lost_guards(old: StoredFinding, new: StoredFinding) -> Iterable[str]:
     now = {guard.name for guard in new.guards if guard.passed is not None}
     gone = [guard.name for guard in old.guards if guard.passed and guard.blocks != "nothing" and guard.name not in now]
     if gone:
-        yield f"the new run does not check what the baseline has shown: {', '.join(gone)}"
+        unneeded = {guard.name for guard in new.guards if not guard.needed}
+        todo = ". It was not needed, as the check could not hold: run it with --invariance-baseline, and it is asked"
+        yield f"the new run does not check what the baseline has shown: {', '.join(gone)}{todo if unneeded & set(gone) else ''}"
 
 
 def _flips(old: Record, old_id: str, new: Record, new_id: str) -> Flips | None:
