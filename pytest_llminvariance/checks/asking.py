@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked
+from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked, not_needed
 from pytest_llminvariance.checks.evidence import Evidence, read
 from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noise, replicas, spread, watch
 from pytest_llminvariance.checks.properties.base import Plan, Probe
@@ -28,7 +28,7 @@ from pytest_llminvariance.models.protocol import Reply, Request, is_deterministi
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
 
 N_SENTINELS = 3
-"""Prompts of a deterministic model that are asked again at the end."""
+"""Prompts of a deterministic model that are asked again at the end: of one that only changes as a whole, of its first question."""
 
 
 @dataclass(slots=True)
@@ -50,12 +50,18 @@ class Asking:
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
     measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
+    _first: int = field(default=0, init=False)
+    """Prompts of the first question."""
+    _under_stems: bool = field(default=False, init=False)
+    _passes: int = field(default=0, init=False)
+    """Passes of the model before this check, where it counts them."""
     _again: Replicates = field(default=Replicates(0, 0), init=False)
     """What changed between the beginning and the end, where that is noise."""
 
     def __post_init__(self) -> None:
         run, terms = current_run.get(), self.terms
         self._memo = run.memory() if run.memory else {}
+        self._passes = _passes(terms.model)
         self._sheet = Sheet(
             property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
             model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
@@ -100,6 +106,7 @@ class Asking:
         numbers = range(start, len(sheet.plans))
         planned = [request for number in numbers for request in sheet.planned(number)]
         self._asked.update(dict.fromkeys(planned))
+        self._first = self._first or len(dict.fromkeys(sheet.planned(0)))
         replicated: Sequence[Reply] | None = self._replicated(numbers) if self.terms.property.batches else None
         if replicated is None:
             asked = self._ask(planned)
@@ -120,6 +127,7 @@ class Asking:
         """Ask questions under foreign stems that are on the sheet; what the check has asked before costs no tokens."""
         log, sheet = current_run.get().answers, self._sheet
         requests = [sheet.under_stem(*stem) for stem in stems]
+        self._under_stems = True
         known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every).replies, strict=True))
         self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self._asked)
         rows = [[known[request] for request in row] for row in requests]
@@ -155,10 +163,12 @@ class Asking:
         if not self.fresh and not goes_on:
             return []
         is_sure = is_deterministic(model)
+        if is_sure and self._came_at_once() and not goes_on:
+            return [not_needed("everything was answered in one pass of the model")]
         if measured is None and not is_sure:
             return [not_checked("what is asked again may be answered anew")]
         if measured is None or is_sure:
-            chosen = list(self._asked)
+            chosen = list(self._asked)[: self._first if getattr(model, "changes_as_a_whole", False) else None]
             chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
         else:
             chosen = measured.requests
@@ -172,11 +182,21 @@ class Asking:
         guard, self._again = noisy_drift_guard(model, measured, again.replies)
         return [guard]
 
+    def _came_at_once(self) -> bool:
+        """Return whether all answers came from one pass, of a way to ask that was shown to be right: nothing can have changed."""
+        model = self.terms.model
+        shown = getattr(model, "is_proven", False) and _passes(model) == self._passes + 1
+        return shown and self.fresh == len(self._asked) and not self._under_stems
+
     def _replicated(self, numbers: range) -> list[Reply]:
         """Return the replies to every plan's probes, asked alone and in batches."""
         requests = [self._sheet.planned(number)[0] for number in numbers]
         rows = replicas(self.terms.model, requests, self.terms.property.batches)
         return [row[index] for index in range(len(requests)) for row in rows]
+
+
+def _passes(model: Model) -> int:
+    return getattr(getattr(model, "usage", None), "passes", 0)
 
 
 def _probes(plans: Sequence[Plan]) -> list[Probe]:

@@ -280,7 +280,8 @@ def decide(
     if shown is Verdict.BROKEN or (shown is None and effect.low > ends.broken_above):
         return Verdict.BROKEN, ()
     if shown is not None or effect.high <= ends.holds_within:
-        unasked = tuple(f"{guard.text}. Run it again with this tolerance" for guard in guards if not guard.needed)
+        left_out = (guard for guard in guards if not guard.needed and guard.blocks == "HOLDS")
+        unasked = tuple(f"{guard.text}. Run it again with this tolerance" for guard in left_out)
         withheld = (*(guard.text for guard in failed if guard.blocks == "HOLDS"), *unasked)
         if withheld or shown is Verdict.UNDECIDED:
             return Verdict.UNDECIDED, withheld

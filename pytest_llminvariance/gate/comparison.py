@@ -240,7 +240,11 @@ def _lost_guards(old: StoredFinding, new: StoredFinding) -> Iterable[str]:
     for guard in new.guards:
         if guard.passed is False and before.get(guard.name) is not False and guard.blocks == "HOLDS":
             yield f"the new run: {guard.text}; that was not so in the baseline"
-    now = {guard.name for guard in new.guards if guard.passed is not None}
+    now = {
+        guard.name
+        for guard in new.guards
+        if guard.passed is not None or (not guard.needed and guard.blocks == "nothing")
+    }
     gone = [guard.name for guard in old.guards if guard.passed and guard.blocks != "nothing" and guard.name not in now]
     if gone:
         unneeded = {guard.name for guard in new.guards if not guard.needed}

@@ -77,7 +77,7 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
 
 
 def _leaves_out(summary: Mapping[str, Any]) -> bool:
-    return any(guard.get("needed") is False for guard in summary.get("guards", ()))
+    return any(guard.get("needed") is False and guard["blocks"] == "HOLDS" for guard in summary.get("guards", ()))
 
 
 def engine_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from pytest_llminvariance.questions.question import STEM_OF
 from pytest_llminvariance.records.answer_log import AnswerLog, RecordedMemo
 from pytest_llminvariance.records.judge import judge, parse_changes
 from pytest_llminvariance.records.record import load
-from pytest_llminvariance.report.formats import report_text
+from pytest_llminvariance.report.formats import FORMATS, report_text
 from tests.checks.test_reached import Kept
 from tests.checks.test_responsiveness import SUITES, perfect, steady
 from tests.run_directories import write_run
@@ -211,10 +211,10 @@ def test_under_a_larger_tolerance_a_record_never_holds_without_what_holds_needs(
 
 
 def test_reports_say_not_needed(tmp_path: Path) -> None:
-    page = report_text("html", recorded(tmp_path / "record", controls.always_first()))
+    page = report_text(FORMATS["html"], recorded(tmp_path / "record", controls.always_first()))
     assert "<b>not needed</b> <bdi>responsive</bdi>" in page
     assert "<b>not checked</b> <bdi>responsive</bdi>" not in page
-    held = report_text("html", recorded(tmp_path / "held", controls.oracle()))
+    held = report_text(FORMATS["html"], recorded(tmp_path / "held", controls.oracle()))
     assert "not needed" not in held
 
 
