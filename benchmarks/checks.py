@@ -23,12 +23,12 @@ from typing import Any, Literal
 import torch
 
 from benchmarks.contestants import Bench
-from benchmarks.orbits import numbers, setting, where
+from benchmarks.orbits import setting, where
+from benchmarks.workers import Row, numbers
 from benchmarks.workload import make_question, requests_for
 from pytest_llminvariance import Question, check
 from pytest_llminvariance.models.protocol import LabelReply, Reply, Request
 
-Row = dict[str, Any]
 Kind = Literal["BROKEN", "HOLDS"]
 PAUSE_S = 1.0
 

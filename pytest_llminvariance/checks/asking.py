@@ -195,7 +195,7 @@ class Asking:
         return [row[index] for index in range(len(requests)) for row in rows]
 
 
-def _passes(model: Model) -> int:
+def _passes(model: object) -> int:
     return getattr(getattr(model, "usage", None), "passes", 0)
 
 

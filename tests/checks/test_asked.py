@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,6 +93,45 @@ def test_drift_that_voids_broken_is_still_asked() -> None:
         assert guard(finding, "drift").passed is False
         assert guard(finding).needed is False
         assert order(Heard(controls.always_first()), suite).verdict is Verdict.BROKEN
+
+
+class InProcess(Heard):
+    """A model that counts its passes and is shown to give equal answers in each; it only changes as a whole."""
+
+    changes_as_a_whole = True
+
+    def __init__(self, inner: controls.Control, *, passes: int = 1, is_proven: bool = True) -> None:
+        super().__init__(inner)
+        self.passes, self.is_proven = passes, is_proven
+        self.usage = SimpleNamespace(passes=0, sent_tokens=0, asked_tokens=0)
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        self.usage.passes += self.passes
+        return super().answer(requests)
+
+
+def test_what_came_from_one_pass_cannot_have_changed_meanwhile() -> None:
+    model = InProcess(controls.always_first())
+    finding = order(model, EXAM[:2])
+    assert finding.verdict is Verdict.BROKEN
+    assert len(model.requests) == 48
+    drift = guard(finding, "drift")
+    assert (drift.passed, drift.needed, drift.blocks) == (None, False, "nothing")
+    assert drift.text == "drift not asked: everything was answered in one pass of the model"
+    several, unproven = (
+        InProcess(controls.always_first(), passes=2),
+        InProcess(controls.always_first(), is_proven=False),
+    )
+    holding = InProcess(perfect(EXAM[:2], steady))  # stems came in a pass of their own
+    for model in (several, unproven, holding):
+        assert guard(order(model, EXAM[:2]), "drift").passed is True
+        assert len(model.requests) == 48 + model.n_foreign + 3
+        assert {request.presentation.question for request in model.requests[-3:]} == {EXAM[0]}
+    assert holding.n_foreign > 0
+    with run():  # half of it was answered before
+        again = InProcess(controls.always_first())
+        order(again, EXAM[:1])
+        assert guard(order(again, EXAM[:2]), "drift").passed is True
 
 
 def test_missing_answers_still_void_broken() -> None:
