@@ -61,8 +61,8 @@ def check(
     `options`, or a property or transform object. `metric` and `tolerance` say how much the answers may
     differ: the mean of the metric over the questions must not exceed the tolerance.
 
-    Costs one prompt per planned presentation and for the responsiveness guard one a question, at least 12; prompts
-    asked before in the same session, other questions as written among them, cost nothing.
+    Costs one prompt per planned presentation, and where HOLDS is possible a few for the responsiveness guard, at most one a
+    question or 12; prompts asked before in the same session, other questions as written among them, cost nothing.
 
     Raises:
         UsageError: for bad arguments, before anything is asked.
