@@ -21,5 +21,5 @@ def test_whole_checks_stand_beside_their_orbits(
     bench = Bench(Setting(spec=str(tiny_folder(TREE["llama"]()))))
     row = checks._cell(bench, 5, 1, Namespace(rounds=1, salt=3, clock="cpu"))
     (sent,) = ({name: part["tokens_sent"] for name, part in found.items()} for found in row["rounds"])
-    assert sent["orbits"] == sent["BROKEN"] < sent["HOLDS"]
+    assert sent["orbits"] <= sent["BROKEN"] < sent["HOLDS"]
     assert "tokens sent" in checks._line(row)
