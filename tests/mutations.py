@@ -21,7 +21,7 @@ BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
 NOISY = "test_noisy_models.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
-READER, RESPONSIVE = "test_record_reader.py", "test_responsiveness.py"
+READER, RESPONSIVE, ASKED = "test_record_reader.py", "test_responsiveness.py", "test_asked.py"
 LARGE, PAIRS = "test_large_records.py", "test_pairs.py"
 READ = ("test_texts.py",)
 CASES = "test_question_cases.py"
@@ -342,8 +342,15 @@ MUTATIONS = [
     Mutation("a sampled orbit called exact", "checks/deciding.py",
              "is_exact_at_end=not terms.must_test", "is_exact_at_end=True", (EARLY,)),
     Mutation("responsiveness on the wrong side", "checks/stopping.py",
-             'self.response is not None and self.response.shown != "above"',
-             'self.response is not None and self.response.shown == "above"', (EARLY,)),
+             'if moves != "above":', 'if moves == "above":', (EARLY,)),
+    Mutation("foreign stems asked of a broken check", "checks/deciding.py",
+             "if most is None or not (always or may_hold(", "if most is None or not (True or may_hold(", (ASKED,)),
+    Mutation("fewer stems than HOLDS needs", "checks/responses.py", "if gap < 0:", "if gap < 1:", (ASKED,)),
+    Mutation("all stems asked although some are enough", "checks/responses.py", "if gap < 0:", "if gap < -1:", (ASKED,)),
+    Mutation("HOLDS under a tolerance that was not asked for", "checks/verdict.py",
+             'if not guard.needed and guard.blocks == "HOLDS")', "if False)", (ASKED,)),
+    Mutation("drift not asked after several passes", "checks/asking.py",
+             "_passes(model) == self._passes + 1", "_passes(model) > self._passes", (ASKED,)),
     Mutation("every check of a test gets its whole share", "measures/shares.py",
              "return item_share / (number * (number + 1))", "return item_share", (EARLY,)),
     Mutation("a kept plan given for another question", "checks/planning.py", "self._kept.get(index)", "self._kept.get(0)",
@@ -362,7 +369,7 @@ MUTATIONS = [
     Mutation("record: no drift guard after going on", "checks/asking.py",
              "not self.fresh and not goes_on", "not self.fresh", (AUDIT,)),
     Mutation("record: remembered answers without a line", "records/answer_log.py",
-             "if not remembered or place not in self._written:", "if not remembered:", (AUDIT,)),
+             "if not remembered or place not in self._written", "if not remembered", (AUDIT,)),
     Mutation("record: recorded answers asked again", "records/answer_log.py",
              "return None if digest is None else self._earlier.replies.get(digest.hex())", "return None", (AUDIT,)),
     Mutation("gate: one instance stands in for another", "gate/decision.py", "        if gone:\n", "        if False:\n",

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked
+from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked, not_needed
 from pytest_llminvariance.checks.evidence import Evidence, read
 from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noise, replicas, spread, watch
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.refusals import Terms
+from pytest_llminvariance.checks.responses import Stem
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Guard
+from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
-from pytest_llminvariance.models.engine import Memo, Persistent, ask
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.engine import Asked, Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
 
 N_SENTINELS = 3
-"""Prompts of a deterministic model that are asked again at the end."""
+"""Prompts of a deterministic model that are asked again at the end: of one that only changes as a whole, of its first question."""
 
 
 @dataclass(slots=True)
@@ -46,12 +50,18 @@ class Asking:
     _asked: dict[Request, None] = field(default_factory=dict, init=False)
     measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
+    _first: int = field(default=0, init=False)
+    """Prompts of the first question."""
+    _under_stems: bool = field(default=False, init=False)
+    _passes: int = field(default=0, init=False)
+    """Passes of the model before this check, where it counts them."""
     _again: Replicates = field(default=Replicates(0, 0), init=False)
     """What changed between the beginning and the end, where that is noise."""
 
     def __post_init__(self) -> None:
         run, terms = current_run.get(), self.terms
         self._memo = run.memory() if run.memory else {}
+        self._passes = _passes(terms.model)
         self._sheet = Sheet(
             property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
             model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
@@ -88,43 +98,60 @@ class Asking:
         return None if rounds and not found.all.changed else found
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
-        """Ask everything that is planned, and its foreign stems, at once; write down what is asked and what came."""
+        """Ask everything that is planned; write down what is asked, foreign stems too, and what came."""
         log, start = current_run.get().answers, len(self._sheet.plans)
         self._sheet = sheet = self._grown(self._sheet, plans)
         if log is not None:
             log.expect(sheet, self.terms.model)
         numbers = range(start, len(sheet.plans))
         planned = [request for number in numbers for request in sheet.planned(number)]
-        foreign = [request for number in numbers for request in sheet.foreign_requests(number)]
         self._asked.update(dict.fromkeys(planned))
-        replicated = self._replicated(numbers) if self.terms.property.batches else None
-        wanted = [*planned, *foreign] if replicated is None else foreign
-        asked = ask(
-            self.terms.model, wanted, self._memo, progress_bar(self.terms.property.title, current_run.get().say)
-        )
-        self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
-        replies = iter(asked.replies if replicated is None else (*replicated, *asked.replies))
+        self._first = self._first or len(dict.fromkeys(sheet.planned(0)))
+        replicated: Sequence[Reply] | None = self._replicated(numbers) if self.terms.property.batches else None
+        if replicated is None:
+            asked = self._ask(planned)
+            self.tokens, replicated = self.tokens + asked.prompt_tokens, asked.replies
+        replies = iter(replicated)
         rows = [[next(replies) for _ in plan.probes] for plan in plans]
-        others = [[next(replies) for _ in sheet.foreign_requests(number)] for number in numbers]
         if log is not None:
-            log.entered("planned", start, rows, remembered=replicated is None)
-            log.entered("foreign", start, others, remembered=True)
-        return [read(sheet, number, row, other) for number, row, other in zip(numbers, rows, others, strict=True)]
+            log.entered(start, rows, remembered=not self.terms.property.batches)
+        return [read(sheet, number, row) for number, row in zip(numbers, rows, strict=True)]
+
+    def _ask(self, requests: Sequence[Request]) -> Asked:
+        shown = progress_bar(self.terms.property.title, current_run.get().say)
+        asked = ask(self.terms.model, requests, self._memo, shown)
+        self.fresh += asked.fresh
+        return asked
+
+    def responses(self, stems: Sequence[Stem]) -> list[tuple[AnswerDistribution, ...]]:
+        """Ask questions under foreign stems that are on the sheet; what the check has asked before costs no tokens."""
+        log, sheet = current_run.get().answers, self._sheet
+        requests = [sheet.under_stem(*stem) for stem in stems]
+        self._under_stems = True
+        known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every).replies, strict=True))
+        self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self._asked)
+        rows = [[known[request] for request in row] for row in requests]
+        if log is not None:
+            log.responded(stems, rows)
+        shown = [sheet.foreign[stem.question][stem.number] for stem in stems]
+        return [
+            tuple(read_reply(reply, one, sheet.readout) for reply in row) for one, row in zip(shown, rows, strict=True)
+        ]
 
     def _grown(self, sheet: Sheet, plans: Sequence[Plan]) -> Sheet:
         if self._stems is None and self.terms.property.needs_response:
             self._stems = ForeignStems(self.terms.questions, sheet.seed, self.terms.property.donors)
         return sheet.grown(plans, self._stems, self.terms.model)
 
-    def requests(self, plan: Plan) -> list[Request]:
-        """Return everything that a plan asks, foreign stems too."""
+    def requests(self, plan: Plan) -> tuple[list[Request], list[Request]]:
+        """Return what a plan asks, and what it may ask under foreign stems."""
         alone = dataclasses.replace(self._sheet, plans=(), foreign=())
         sheet = self._grown(alone, [plan])
-        return [*sheet.planned(0), *sheet.foreign_requests(0)]
+        return sheet.planned(0), sheet.foreign_requests(0)
 
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
-        keys = [key_of(self.terms.model, request) for request in self.requests(plan)]
+        keys = [key_of(self.terms.model, request) for request in self.requests(plan)[0]]
         if isinstance(self._memo, Persistent):
             self._memo.fetch(keys)
         return all(key in self._memo for key in keys)
@@ -136,10 +163,12 @@ class Asking:
         if not self.fresh and not goes_on:
             return []
         is_sure = is_deterministic(model)
+        if is_sure and self._came_at_once() and not goes_on:
+            return [not_needed("everything was answered in one pass of the model")]
         if measured is None and not is_sure:
             return [not_checked("what is asked again may be answered anew")]
         if measured is None or is_sure:
-            chosen = list(self._asked)
+            chosen = list(self._asked)[: self._first if getattr(model, "changes_as_a_whole", False) else None]
             chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
         else:
             chosen = measured.requests
@@ -153,11 +182,21 @@ class Asking:
         guard, self._again = noisy_drift_guard(model, measured, again.replies)
         return [guard]
 
+    def _came_at_once(self) -> bool:
+        """Return whether all answers came from one pass, of a way to ask that was shown to be right: nothing can have changed."""
+        model = self.terms.model
+        shown = getattr(model, "is_proven", False) and _passes(model) == self._passes + 1
+        return shown and self.fresh == len(self._asked) and not self._under_stems
+
     def _replicated(self, numbers: range) -> list[Reply]:
         """Return the replies to every plan's probes, asked alone and in batches."""
         requests = [self._sheet.planned(number)[0] for number in numbers]
         rows = replicas(self.terms.model, requests, self.terms.property.batches)
         return [row[index] for index in range(len(requests)) for row in rows]
+
+
+def _passes(model: object) -> int:
+    return getattr(getattr(model, "usage", None), "passes", 0)
 
 
 def _probes(plans: Sequence[Plan]) -> list[Probe]:

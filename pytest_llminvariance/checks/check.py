@@ -67,8 +67,8 @@ def check(
     `options`, or a property or transform object. `metric` and `tolerance` say how much the answers may
     differ: the mean of the metric over the questions must not exceed the tolerance.
 
-    Costs one prompt per planned presentation and for the responsiveness guard one a question, at least 12; prompts
-    asked before in the same session, other questions as written among them, cost nothing.
+    Costs one prompt per planned presentation, and where HOLDS is possible a few for the responsiveness guard, at most one a
+    question or 12; prompts asked before in the same session, other questions as written among them, cost nothing.
 
     Raises:
         UsageError: for bad arguments, before anything is asked.
@@ -121,7 +121,8 @@ def measure(
     if run.on_plan is not None:
         announce(run, estimate(asking, planner, alpha))
     if isinstance(terms.model, ReplayModel) and not terms.draws:
-        terms.model.check_planned([request for plan in planner.all_plans() for request in asking.requests(plan)])
+        both = (asking.requests(plan) for plan in planner.all_plans())
+        terms.model.check_planned([request for planned, foreign in both for request in (*planned, *foreign)])
     answers = decide_by_asking(asking, planner, alpha)
     if terms.skipped:
         answers = dataclasses.replace(answers, runtime=(*answers.runtime, *rows_guards(terms.skipped)))

@@ -27,7 +27,8 @@ class Estimate:
     prompt_tokens: int
     """Of all planned prompts, those of the responsiveness guard among them."""
     sent_tokens: int
-    """What the engine would send for them at most, every shared beginning once a pass."""
+    """What the engine would send at most, every shared beginning once a pass: all planned prompts, every foreign stem, and what
+    is asked again for noise and drift. Of more than 100 questions so many are counted, and scaled."""
     alpha: float
     method: str
     """`exhaustive`: everything is asked; `sequential`: asking stops when it is decided; else a `Kind`."""

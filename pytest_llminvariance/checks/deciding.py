@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from fractions import Fraction
 
 from pytest_llminvariance.checks.asking import Asking
 from pytest_llminvariance.checks.evidence import Answers, all_answers
+from pytest_llminvariance.checks.finding import effect_of, may_hold
 from pytest_llminvariance.checks.planning import Planner
-from pytest_llminvariance.checks.refusals import check_plans, no_share
+from pytest_llminvariance.checks.properties.base import Property
+from pytest_llminvariance.checks.refusals import check_plans, movement_bound, no_share
+from pytest_llminvariance.checks.responses import Responses
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision
+from pytest_llminvariance.measures.metrics import Metric
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, NoiseFloor, limits
 
 
@@ -27,9 +32,8 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
         noise = asking.measure_noise(lambda: plans)
-        answers = all_answers(
-            asking.evidence(plans), terms.metric, why_all, needs_response=terms.property.needs_response
-        )
+        answers = all_answers(asking.evidence(plans), terms.metric, why_all)
+        responses = Responses(asking, terms.metric)
         if terms.claim == "population" and terms.metric.own:
             answers = dataclasses.replace(answers, decision=_at_risk(answers.decision, terms.risk, alpha))
     else:
@@ -42,7 +46,12 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
             largest=planner.largest, n_known=terms.n_known,
             limits=None if asking.measured is None else _limits_at_start(asking, planner, asking.measured.floor),
         )  # fmt: skip
-        answers = rule.run(planner.units(current_run.get().seed))
+        answers, responses = rule.run(planner.units(current_run.get().seed)), rule.responses
+    answers = dataclasses.replace(answers, noise=asking.noise if asking.measured else None)
+    answers = responded(
+        answers, responses, terms.property, terms.metric, terms.tolerance, len(terms.questions), planner.n_presentations,
+        always=current_run.get().baseline is not None,
+    )  # fmt: skip
     tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
     # prompts asked again at the end are counted by a check that may stop, and not by one that asks everything
     return dataclasses.replace(
@@ -50,6 +59,40 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         runtime=runtime,
         noise=asking.noise if asking.measured else None,
         tokens=tokens if asks_all else asking.tokens,
+    )
+
+
+def responded(
+    answers: Answers,
+    responses: Responses,
+    property: Property,
+    metric: Metric,
+    limit: Fraction,
+    n_questions: int,
+    n_shown: int,
+    *,
+    always: bool = False,
+) -> Answers:
+    """Return the answers with how far they move under foreign stems: asked after all others, and where HOLDS is still possible.
+
+    Where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
+    has stopped to read the question is worse.
+    """
+    most = movement_bound(property, limit)
+    if answers.verdict is not None:
+        return answers
+    found = effect_of(answers, property, metric)
+    answers = dataclasses.replace(answers, effect=found, moves=(), could=())
+    if most is None or not (always or may_hold(answers, found, metric, limit, n_questions, n_shown)):
+        return answers
+    evidence = answers.evidence
+    responses.ask_until_certain(evidence, most)
+    return dataclasses.replace(
+        answers,
+        moves=tuple(responses.move(number, item) for number, item in enumerate(evidence)),
+        could=tuple(map(responses.could, evidence)),
+        n_stems=responses.n_asked,
+        lacking=responses.lacking,
     )
 
 

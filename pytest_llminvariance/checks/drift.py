@@ -22,6 +22,11 @@ def not_checked(why: str) -> Guard:
     return Guard(name="drift", passed=None, text=f"drift not checked: {why}", blocks="nothing")
 
 
+def not_needed(why: str) -> Guard:
+    """Say why there can be no drift."""
+    return Guard(name="drift", passed=None, text=f"drift not asked: {why}", blocks="nothing", needed=False)
+
+
 def drift_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:
     """Require that prompts asked again at the end get the answer that they got before."""
     drift = max((_drift(a, b) for a, b in zip(before, after, strict=True)), default=0.0)

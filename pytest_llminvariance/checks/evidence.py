@@ -8,21 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.properties.base import Plan, Pooled
 from pytest_llminvariance.checks.sheet import Place, Sheet
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.measures.betting import Bounds
 from pytest_llminvariance.measures.distribution import AnswerDistribution
-from pytest_llminvariance.measures.metrics import (
-    DELTA_NATS,
-    METRICS,
-    UNKNOWN,
-    Interval,
-    Metric,
-    Number,
-    mean_interval,
-)
-from pytest_llminvariance.measures.movement import could_move
+from pytest_llminvariance.measures.metrics import DELTA_NATS, UNKNOWN, Interval, Metric, Number
 from pytest_llminvariance.measures.noise import Noise
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
@@ -45,10 +36,8 @@ class Evidence:
     """Probes that were sent as the bytes of another presentation: they compare nothing, and are not counted."""
     delta_nats: float = DELTA_NATS
     """Log-probabilities closer than this are a tie: the engine's own noise."""
-    foreign: tuple[tuple[AnswerDistribution, ...], ...] = ()
-    """Answers under foreign stems: by stem, then by draw."""
     stems: tuple[Presentation, ...] = ()
-    """The question's presentation under each of them."""
+    """The question's presentation under each of its foreign stems; `checks/responses` asks them."""
 
     @property
     def reached(self) -> bool:
@@ -73,16 +62,20 @@ class Answers:
     evidence: tuple[Evidence, ...]
     values: tuple[Interval, ...]
     """The metric of each question."""
-    moves: tuple[Interval, ...]
-    """How far each question's answer moves under foreign stems; empty where no response is needed."""
-    could: tuple[Number, ...]
-    """How far a model that is always right would move."""
     decision: Decision
+    moves: tuple[Interval, ...] = ()
+    """How far each question's answer moves under foreign stems, as far as they were asked; empty where none was."""
+    could: tuple[Number, ...] = ()
+    """How far a model that is always right would move."""
+    n_stems: int = 0
+    """Foreign stems that were asked."""
+    lacking: bool = False
+    """True where the record that is judged does not have all that HOLDS needs of them."""
     verdict: Verdict | None = None
     """What a test has shown at its risk; `None` where everything was asked, so that numbers decide."""
     reasons: tuple[str, ...] = ()
     responsive: Bounds | None = None
-    """Bounds of the movement under foreign stems; `None` where all of it was asked, or none."""
+    """Bounds of the movement under foreign stems; `None` where it is certain, or none was asked."""
     answered_for: bool = True
     """False where the movement under foreign stems is not shown to be large enough."""
     samples: int = 1
@@ -94,23 +87,33 @@ class Answers:
     """Guards on the engine: noise between batches, and drift while it was asked."""
     noise: Noise | None = None
     """Answers that change by themselves; `None` where none do."""
+    effect: Effect | None = None
+    """What they come to, where that was computed already."""
 
 
-def read(sheet: Sheet, number: int, row: Sequence[Reply], foreign_replies: Sequence[Reply]) -> Evidence:
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What the answers of a check come to."""
+
+    own: Pooled | None
+    """A property's own number, where it has one."""
+    mean: Interval
+    """What is held against the tolerance."""
+    values: Sequence[Interval]
+    """Of each question."""
+
+
+def read(sheet: Sheet, number: int, row: Sequence[Reply]) -> Evidence:
     """Take the replies to one plan of a sheet back to contents, in the run and from a record alike."""
-    plan, n = sheet.plans[number], sheet.samples
+    plan = sheet.plans[number]
     answers = tuple(
         read_reply(reply, probe.presentation, probe.readout or sheet.readout)
         for probe, reply in zip(plan.probes, row, strict=True)
     )
     stems = sheet.foreign[number] if sheet.foreign else ()
-    foreign = tuple(
-        tuple(read_reply(reply, shown, sheet.readout) for reply in foreign_replies[place * n : (place + 1) * n])
-        for place, shown in enumerate(stems)
-    )
     sent = tuple(reply.sent_sha256 for reply in row)
     repeats = repeats_of(plan, sent, [answer.status == "missing" for answer in answers])
-    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, foreign, stems)
+    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, stems)
 
 
 def reach_of(plan: Plan, sent: Sequence[str]) -> tuple[Reach, ...]:
@@ -159,50 +162,17 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
     )
 
 
-PAIRWISE = {"unchanged": "flip_rate", "trait_shift": "score_gap"}
-"""What compares two answers in the units of a metric that pools, or turns round, what it compares; of others that pool flip_rate."""
-
-
-def movements(
-    evidence: Sequence[Evidence], metric: Metric, samples: int
-) -> tuple[tuple[Interval, ...], tuple[Number, ...]]:
-    """Return how far each question's answer moves under foreign stems, and how far that of a perfect model would."""
-    pairwise = metric
-    if metric.pooled or metric.name in PAIRWISE:
-        pairwise = METRICS[PAIRWISE.get(metric.name, "flip_rate")]
-    moves = tuple(
-        mean_interval(
-            [
-                pairwise.measure((*item.answers[:samples], *answers), item.plan.question.keyed_scores, item.delta_nats)
-                for answers in item.foreign
-            ]
-        )
-        for item in evidence
-    )
-    return moves, tuple(could_move(item.plan.question, item.stems, pairwise, samples) for item in evidence)
-
-
-def all_answers(
-    evidence: Iterable[Evidence], metric: Metric, note: str, *, needs_response: bool, light: bool = False
-) -> Answers:
+def all_answers(evidence: Iterable[Evidence], metric: Metric, note: str, *, light: bool = False) -> Answers:
     """Return what came back where everything was asked, measured question by question; see `without_numbers` for `light`."""
     kept: list[Evidence] = []
     values: list[Interval] = []
-    moves: list[Interval] = []
-    could: list[Number] = []
     for item in evidence:
         values += measure_questions([item], metric)
-        if needs_response:
-            moved, may = movements([item], metric, 1)
-            moves += moved
-            could += may
         kept.append(without_numbers(item) if light else item)
     n = len(kept)
     return Answers(
         evidence=tuple(kept),
         values=tuple(values),
-        moves=tuple(moves),
-        could=tuple(could),
         decision=Decision(method="exhaustive", alpha=0.0, n=n, n_planned=n, note=note),
     )
 
@@ -210,14 +180,16 @@ def all_answers(
 def without_numbers(item: Evidence) -> Evidence:
     """Return evidence that was measured with what guards and counts still need: outcomes and mass, in a tenth of the memory.
 
-    Answers to a question with scores are kept, as their expected scores are told.
+    Answers to a question with scores are kept, as their expected scores are told; and the one as written, from which
+    those under foreign stems may move.
     """
     if item.plan.question.scores is not None:
         return item
-    answers = tuple(answer.without_numbers(item.delta_nats) for answer in item.answers)
+    first, *others = item.answers
+    answers = (first, *(answer.without_numbers(item.delta_nats) for answer in others))
     marks: dict[str, str] = {"": ""}
     sent = tuple(marks.setdefault(digest, str(len(marks))) for digest in item.sent)
-    return dataclasses.replace(item, answers=answers, sent=_shared(sent), foreign=())
+    return dataclasses.replace(item, answers=answers, sent=_shared(sent))
 
 
 @lru_cache(maxsize=256)

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
-from pytest_llminvariance.checks.evidence import Answers, Evidence
+from pytest_llminvariance.checks.evidence import Answers, Effect, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
-from pytest_llminvariance.checks.guards import guards_of
+from pytest_llminvariance.checks.guards import guards_of, mass_guard
 from pytest_llminvariance.checks.properties.base import Pooled, Property
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.checks.versions import package_versions
@@ -37,7 +37,8 @@ from pytest_llminvariance.questions.question import whole_names
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
     evidence = answers.evidence
-    own, effect, values = _measured(answers, property, metric)
+    found = answers.effect or effect_of(answers, property, metric)
+    own, effect, values = found.own, found.mean, found.values
     causes = Counter(cause for item in evidence for cause in causes_of(item))
     n_answers = sum(len(item.answers) for item in evidence)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
@@ -48,7 +49,8 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         "versions": package_versions(),
     }
     sure, shown = _told(answers, effect)
-    ends, noise = _ends(answers, metric, limit, known), str(answers.noise or "")
+    n, n_shown = known["questions_planned"], known["presentations_planned"]
+    ends, noise = _ends(answers, metric, limit, n, n_shown), str(answers.noise or "")
     guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
     exact = ends or Limits(broken_above=limit, holds_within=limit)
@@ -73,15 +75,27 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     )
 
 
-def _measured(
-    answers: Answers, property: Property, metric: Metric
-) -> tuple[Pooled | None, Interval, Sequence[Interval]]:
+def may_hold(answers: Answers, found: Effect, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> bool:
+    """Return whether HOLDS is still possible where everything planned was asked, so that what only HOLDS needs is worth asking.
+
+    What is asked again at the end can only widen or narrow what noise explains, so a noisy model may hold until it is BROKEN.
+    """
+    if mass_guard(answer for item in answers.evidence for answer in item.answers).passed is False:
+        return False
+    start = dataclasses.replace(
+        answers, noise=answers.noise and dataclasses.replace(answers.noise, all=answers.noise.start)
+    )
+    ends = _ends(start, metric, limit, n_questions, n_shown) or Limits(broken_above=limit, holds_within=limit)
+    return found.mean.low <= ends.broken_above if answers.noise else found.mean.high <= ends.holds_within
+
+
+def effect_of(answers: Answers, property: Property, metric: Metric) -> Effect:
     """Return a property's own number where it has one, the effect, and the value of each question."""
     if metric.own and property.own is not None:
         own = property.pool(answers.evidence, answers.decision.alpha if answers.decision.is_interval else None)
-        return own, own.effect, tuple(own.values)
+        return Effect(own, own.effect, tuple(own.values))
     effect = pooled_effect(answers.evidence, metric) if metric.pooled else mean_interval(answers.values)
-    return None, effect, answers.values
+    return Effect(None, effect, answers.values)
 
 
 def _own_details(own: Pooled | None) -> dict[str, Any]:
@@ -100,13 +114,12 @@ def _what_noise_decides(evidence: Sequence[Evidence]) -> str:
     )  # fmt: skip
 
 
-def _ends(answers: Answers, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Limits | None:
+def _ends(answers: Answers, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> Limits | None:
     """Return what noise leaves of the tolerance; `None` where there is none."""
     noise, delta = answers.noise, answers.evidence[0].delta_nats
     if noise is None and delta <= DELTA_NATS:
         return None
-    n = known["questions_planned"]
-    return limits(limit, metric.name, noise.all if noise else None, delta, n, known["presentations_planned"] / n)
+    return limits(limit, metric.name, noise.all if noise else None, delta, n_questions, n_shown / n_questions)
 
 
 def _told(answers: Answers, effect: Interval) -> tuple[Interval, Verdict | None]:

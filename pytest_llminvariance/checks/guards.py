@@ -38,12 +38,18 @@ def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Gua
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
     if (bound := movement_bound(property, limit)) is not None:
-        found.append(_responsive(answers, bound))
+        found.append(_responsive(answers, bound, limit))
     return found
 
 
-def _responsive(answers: Answers, most: Fraction) -> Guard:
+def _responsive(answers: Answers, most: Fraction, limit: Fraction) -> Guard:
     evidence, n = answers.evidence, len(answers.could)
+    if answers.lacking:
+        text = f"that the model reads the question was not asked as far as tolerance {float(limit):g} needs it. Run it again with that"
+        return Guard(name="responsive", passed=False, text=text)
+    if not n:
+        text = f"whether the model reads the question was not asked, as it could not hold at tolerance {float(limit):g} anyway"
+        return Guard(name="responsive", passed=None, text=text, needed=False)
     need = sum(needed_movement(most, amount) for amount in answers.could) / n
     found = kinds([(item.plan.question, item.stems) for item in evidence])
     if answers.responsive is not None:
@@ -51,19 +57,29 @@ def _responsive(answers: Answers, most: Fraction) -> Guard:
         return responsiveness(lower, need, passed=answers.answered_for, found=found, at_least=True)
     moved = mean_interval(answers.moves)
     is_shown = moved.high <= need and found.telling >= MIN_TELLING
-    return responsiveness(moved.low, need, passed=moved.low > need, found=found, is_blind=is_shown)
+    part = f"{answers.n_stems:,} of {found.stems:,}" if answers.n_stems < found.stems else ""
+    return responsiveness(
+        moved.low, need, passed=moved.low > need, found=found, at_least=bool(part), is_blind=is_shown, asked=part
+    )
 
 
 def responsiveness(
-    moved: Number, need: Number, *, passed: bool, found: Kinds, at_least: bool = False, is_blind: bool = False
+    moved: Number,
+    need: Number,
+    *,
+    passed: bool,
+    found: Kinds,
+    at_least: bool = False,
+    is_blind: bool = False,
+    asked: str = "",
 ) -> Guard:
     """Require that another stem moves the answer by more than is needed. Ties do not count as movement.
 
     `moved` is the mean over all questions, or with `at_least` its lower bound where not all were asked. `is_blind`:
-    that it moves by more is ruled out, under stems that ask for another answer.
+    that it moves by more is ruled out, under stems that ask for another answer. `asked`: how many stems were enough.
     """
     amount = f"{'at least ' if at_least else ''}{float(moved):.2g}"
-    says = f"under another question's stem the answer moves by {amount} (must exceed {float(need):.2g})"
+    says = f"under another question's stem the answer moves by {amount} (must exceed {float(need):.2g}{asked and f'; {asked} stems asked'})"
     if passed:
         return Guard(name="responsive", passed=True, text=says)
     not_shown = f"that the model reads the question is not shown: {says}; {found}"

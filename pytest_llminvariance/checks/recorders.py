@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
+from pytest_llminvariance.checks.responses import Stem
 from pytest_llminvariance.checks.searches import SEARCH, of_pairs
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Finding
@@ -33,10 +34,12 @@ class AnswerSink(Protocol):
         """Note what the check is about to ask."""
         ...
 
-    def entered(
-        self, role: Literal["planned", "foreign"], first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool
-    ) -> None:
+    def entered(self, first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
         """Note the replies to each question's presentations, in the order of the sheet from the question `first` on."""
+        ...
+
+    def responded(self, stems: Sequence[Stem], rows: Sequence[Sequence[Reply]]) -> None:
+        """Note the replies under foreign stems of the sheet."""
         ...
 
     def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:

@@ -62,9 +62,13 @@ class Sheet:
 
     def foreign_requests(self, question: int) -> list[Request]:
         """Return the requests under foreign stems: stem by stem, draw by draw."""
+        stems = range(len(self.foreign[question]) if self.foreign else 0)
+        return [request for stem in stems for request in self.under_stem(question, stem)]
+
+    def under_stem(self, question: int, stem: int) -> list[Request]:
+        """Return the requests under one foreign stem, draw by draw."""
         probes = self.plans[question].probes[: self.samples]
-        shown = self.foreign[question] if self.foreign else ()
-        return [request_for(part, self.readout, self._draw(probe)) for part in shown for probe in probes]
+        return [request_for(self.foreign[question][stem], self.readout, self._draw(probe)) for probe in probes]
 
     def _draw(self, probe: Probe) -> Draw | None:
         return None if probe.draw is None else Draw(self.seed, probe.draw)

@@ -10,11 +10,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Literal
 
-from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions, movements
+from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions
 from pytest_llminvariance.checks.guards import reply_guards
 from pytest_llminvariance.checks.properties.base import Plan
+from pytest_llminvariance.checks.responses import Responses, Source, Stem
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
 from pytest_llminvariance.measures.forecast import forecast_words
@@ -26,14 +27,6 @@ from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
 FIRST_GROUP = 4
 GROWTH = 4
 """A group is a quarter of what was counted so far: passes stay few, and at most a fifth is asked in vain."""
-
-
-class Source(Protocol):
-    """Gives what came back for plans: by asking a model, or from a record."""
-
-    def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
-        """Return one evidence a plan."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,15 +52,19 @@ class Stopping:
     """Known answers of the whole suite, asked or not."""
     test: MeanTest = field(init=False)
     response: MeanTest | None = field(default=None, init=False)
-    _evidence: list[Evidence] = field(default_factory=list, init=False)
+    responses: Responses = field(init=False)
+    _units: list[range] = field(default_factory=list, init=False)
+    """The questions of each unit that was asked, counted or not."""
+    _fetched: list[Evidence] = field(default_factory=list, init=False)
+    """Of each question that was asked; the counted ones first."""
+    _n_counted: int = field(default=0, init=False)
+    """Questions that were counted."""
     _values: list[Interval] = field(default_factory=list, init=False)
     """Of each question."""
-    _moves: list[Interval] = field(default_factory=list, init=False)
     _counted: list[Interval] = field(default_factory=list, init=False)
     """Of each unit."""
-    _could: list[Number] = field(default_factory=list, init=False)
     _moved: list[Number] = field(default_factory=list, init=False)
-    """Of each unit, on the scale of the bound."""
+    """How far each unit moves under foreign stems, of as many as that was needed for, on the scale of the bound."""
     _looked: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +74,7 @@ class Stopping:
             rescaled(self.tolerance, least), self.alpha, n_planned,
             above_bound=rescaled(ends.broken_above, least), within_bound=rescaled(ends.holds_within, least),
         )  # fmt: skip
+        self.responses = Responses(self.source, self.metric, self.samples)
         if self.least_movement is not None:
             self.response = MeanTest(rescaled(self.least_movement, least), self.alpha, n_planned)
 
@@ -85,15 +83,11 @@ class Stopping:
         least = self.metric.least
         for evidence in self._asked(units):
             values = measure_questions(evidence, self.metric)
-            moves, could = movements(evidence, self.metric, self.samples) if self.response else ((), ())
             value = self._of_cluster(values) if self.unit_name == "cluster" else values[0]
-            self._evidence += evidence
+            self._n_counted += len(evidence)
             self._values += values
             self._counted.append(value)
             self.test.add(rescaled(value.low, least), rescaled(value.high, least))
-            if self.response is not None:
-                moved_by = rescaled(self._response_of(moves, could), least)
-                self.response.add(moved_by, moved_by)
             all_asked = self.is_exact_at_end and len(self._counted) == self.n_units
             if not all_asked and (verdict := self._verdict()) is not None:
                 return self._stopped(verdict)
@@ -104,17 +98,42 @@ class Stopping:
     def _asked(self, units: Iterator[tuple[Plan, ...]]) -> Iterator[list[Evidence]]:
         start = 0
         while group := list(itertools.islice(units, max(FIRST_GROUP, start // GROWTH))):
-            found = iter(self.source.evidence([plan for plans in group for plan in plans]))
+            first = len(self._fetched)
+            self._fetched += self.source.evidence([plan for plans in group for plan in plans])
             for plans in group:
-                yield [next(found) for _ in plans]
+                self._units.append(range(first, first := first + len(plans)))
+            for unit in self._units[start:]:
+                yield [self._fetched[number] for number in unit]
             start += len(group)
 
-    def _response_of(self, moves: Sequence[Interval], could: Sequence[Number]) -> Number:
+    @property
+    def _evidence(self) -> list[Evidence]:
+        """What was counted."""
+        return self._fetched[: self._n_counted]
+
+    def _responded(self) -> str | None:
+        """Return what the movement under foreign stems shows of the units counted, asked only as far as that is needed."""
+        test = self.response
+        assert test is not None  # noqa: S101 - the caller looked
+        while test.shown != "above" and len(self._moved) < len(self._counted) and not self.responses.lacking:
+            unit = self._units[len(self._moved)]
+            stems = [Stem(number, index) for number in unit for index in range(len(self._fetched[number].stems))]
+            if not self.responses.knows(stems):
+                ahead = self._units[len(self._moved) :][: max(FIRST_GROUP, len(self._moved) // GROWTH)]
+                several = range(unit.start, ahead[-1].stop)
+                self.responses.ask(
+                    self._fetched, [Stem(n, index) for n in several for index in range(len(self._fetched[n].stems))]
+                )
+                continue
+            moved = rescaled(self._response_of(unit), self.metric.least)
+            test.add(moved, moved)
+        return test.shown
+
+    def _response_of(self, unit: range) -> Number:
         """Return what a unit moves by, with what its questions need less than the bound added: at most 1."""
-        self._moves += moves
-        self._could += could
         most = self.least_movement or Fraction(0)
-        spared = [most - needed_movement(most, amount) for amount in could]
+        moves = [self.responses.move(number, self._fetched[number]) for number in unit]
+        spared = [most - needed_movement(most, self.responses.could(self._fetched[number])) for number in unit]
         self._moved.append(min(Fraction(1), mean_interval(moves).low + sum(spared) / len(spared)))
         return self._moved[-1]
 
@@ -134,10 +153,9 @@ class Stopping:
             return Verdict.BROKEN
         if shown != "within":
             return None
-        if self.response is not None and self.response.shown == "within":
-            return Verdict.UNDECIDED
-        if self.response is not None and self.response.shown != "above":
-            return None
+        moves = "above" if self.response is None else self._responded()
+        if moves != "above":
+            return Verdict.UNDECIDED if moves == "within" else None
         if self._looked or (self.n_known >= MIN_KNOWN > self._known()):
             return None
         self._looked = True
@@ -161,12 +179,14 @@ class Stopping:
 
     def _answers(self, decision: Decision, verdict: Verdict | None = None, reasons: tuple[str, ...] = ()) -> Answers:
         moved = None
-        if verdict is not None and self.response is not None:
+        asked = range(sum(map(len, self._units[: len(self._moved)])))
+        if verdict is not None and self.response is not None and self._moved:
             moved = self._bounds(self._moved, None, self.response)
         return Answers(
-            evidence=tuple(self._evidence), values=tuple(self._values), moves=tuple(self._moves), could=tuple(self._could),
-            decision=decision, verdict=verdict, reasons=reasons, responsive=moved, samples=self.samples,
-            by_cluster=self.unit_name == "cluster",
+            evidence=tuple(self._evidence), values=tuple(self._values), decision=decision, verdict=verdict, reasons=reasons,
+            moves=tuple(self.responses.move(number, self._fetched[number]) for number in asked),
+            could=tuple(self.responses.could(self._fetched[number]) for number in asked),
+            n_stems=self.responses.n_asked, responsive=moved, samples=self.samples, by_cluster=self.unit_name == "cluster",
             answered_for=self.response is None or self.response.shown == "above",
         )  # fmt: skip
 

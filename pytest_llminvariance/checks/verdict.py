@@ -44,6 +44,8 @@ class Guard:
     text: str
     """The number and its bound in words; for a guard that failed, why the verdict is withheld."""
     blocks: Literal["HOLDS", "both", "nothing"] = "HOLDS"
+    needed: bool = True
+    """False where it was not asked because the verdict could not depend on it: HOLDS was out of reach without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +284,9 @@ def decide(
     if shown is Verdict.BROKEN or (shown is None and effect.low > ends.broken_above):
         return Verdict.BROKEN, ()
     if shown is not None or effect.high <= ends.holds_within:
-        withheld = tuple(guard.text for guard in failed if guard.blocks == "HOLDS")
+        left_out = (guard for guard in guards if not guard.needed and guard.blocks == "HOLDS")
+        unasked = tuple(f"{guard.text}. Run it again with this tolerance" for guard in left_out)
+        withheld = (*(guard.text for guard in failed if guard.blocks == "HOLDS"), *unasked)
         if withheld or shown is Verdict.UNDECIDED:
             return Verdict.UNDECIDED, withheld
         return Verdict.HOLDS, ()

@@ -240,10 +240,16 @@ def _lost_guards(old: StoredFinding, new: StoredFinding) -> Iterable[str]:
     for guard in new.guards:
         if guard.passed is False and before.get(guard.name) is not False and guard.blocks == "HOLDS":
             yield f"the new run: {guard.text}; that was not so in the baseline"
-    now = {guard.name for guard in new.guards if guard.passed is not None}
+    now = {
+        guard.name
+        for guard in new.guards
+        if guard.passed is not None or (not guard.needed and guard.blocks == "nothing")
+    }
     gone = [guard.name for guard in old.guards if guard.passed and guard.blocks != "nothing" and guard.name not in now]
     if gone:
-        yield f"the new run does not check what the baseline has shown: {', '.join(gone)}"
+        unneeded = {guard.name for guard in new.guards if not guard.needed}
+        todo = ". It was not needed, as the check could not hold: run it with --invariance-baseline, and it is asked"
+        yield f"the new run does not check what the baseline has shown: {', '.join(gone)}{todo if unneeded & set(gone) else ''}"
 
 
 def _flips(old: Record, old_id: str, new: Record, new_id: str) -> Flips | None:

@@ -95,7 +95,7 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     fresh = {key: None for key in distinct if key not in memo}
     cost, left = _Cost(model), Counter(key.request.presentation.question for key in fresh)
     n_questions, done, keeping = len(left), 0, _Keeping(memo)
-    size = STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
+    size = chunk_of(model)
     try:
         for start in range(0, len(distinct), size):
             # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
@@ -120,6 +120,11 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     replies = {key: memo[key] for key in keys}
     prompt_tokens = sum(reply.n_tokens for reply in replies.values())
     return Asked(tuple(replies[key] for key in keys), cost.sent_tokens, len(fresh), prompt_tokens)
+
+
+def chunk_of(model: Model) -> int:
+    """Return how many requests a model is handed at a time."""
+    return STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
 
 
 def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:

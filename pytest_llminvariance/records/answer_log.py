@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_llminvariance.checks.responses import Stem
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.files import append, json_line
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -133,24 +134,43 @@ class AnswerLog:
             lines[0]["sent_tokens"] = self._passed(items.values())
         self._append(self._answers, lines)
 
-    def entered(self, role: AnswerRole, first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
+    def entered(self, first: int, rows: Sequence[Sequence[Reply]], *, remembered: bool) -> None:
         """Write down what entered the check; answers that were remembered only if they have no line yet.
 
         `rows` holds the replies to each question's presentations, in the order of the sheet from the question `first` on.
         """
-        sheet, model = self._sheet, self._model
-        if sheet is None or model is None:
+        sheet = self._sheet
+        if sheet is None:
             return
         lines = []
         for number, row in enumerate(rows, start=first):
-            places = [Place(role, number, index) for index in range(len(row))]
-            if remembered and self._written.issuperset(places):
-                continue
-            requests = sheet.foreign_requests(number) if role == "foreign" else sheet.planned(number)
-            for place, request, reply in zip(places, requests, row, strict=True):
-                if not remembered or place not in self._written:
-                    lines.append(self._line(place, key_of(model, request), reply, remembered=remembered))
+            places = [Place("planned", number, index) for index in range(len(row))]
+            if not remembered or not self._written.issuperset(places):
+                lines += self._lines_of(places, sheet.planned(number), row, remembered=remembered)
         self._append(self._answers, lines)
+
+    def responded(self, stems: Sequence[Stem], rows: Sequence[Sequence[Reply]]) -> None:
+        """Write down what came under foreign stems, and has no line yet."""
+        sheet = self._sheet
+        if sheet is None:
+            return
+        lines = []
+        for stem, row in zip(stems, rows, strict=True):
+            places = [Place("foreign", stem.question, stem.number * len(row) + draw) for draw in range(len(row))]
+            lines += self._lines_of(places, sheet.under_stem(*stem), row, remembered=True)
+        self._append(self._answers, lines)
+
+    def _lines_of(
+        self, places: Sequence[Place], requests: Sequence[Request], row: Sequence[Reply], *, remembered: bool
+    ) -> list[dict[str, Any]]:
+        """Return the lines of one question's answers; of what was remembered, those that are not written."""
+        model = self._model
+        assert model is not None  # noqa: S101 - it came with the sheet
+        return [
+            self._line(place, key_of(model, request), reply, remembered=remembered)
+            for place, request, reply in zip(places, requests, row, strict=True)
+            if not remembered or place not in self._written
+        ]
 
     def again(self, requests: Sequence[Request], replies: Sequence[Reply]) -> None:
         """Write down prompts that were asked again at the end."""

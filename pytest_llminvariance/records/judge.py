@@ -7,24 +7,29 @@ and drift, is taken from the stored finding.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from pytest_llminvariance.checks.deciding import responded
 from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
 from pytest_llminvariance.checks.finding import judged
 from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.properties import did_you_mean, full_name
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
+from pytest_llminvariance.checks.responses import Responses, Stem
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import METRICS, Metric
 from pytest_llminvariance.measures.noise import Noise, Replicates, limits
-from pytest_llminvariance.records.answers import AnswerRole, ByPlace
+from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.records.answers import ByPlace
 from pytest_llminvariance.records.record import Record, StoredFinding
 from pytest_llminvariance.records.redaction import without_secrets
 
@@ -153,20 +158,26 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
         check_plans(chosen, sheet.plans)
     except UsageError as error:
         raise ThinRecordError(str(error)) from error
-    evidence = _recorded(record.by_place(stored.id), sheet)
     decision = stored.decision
     if decision is None:
         raise ThinRecordError("how it was decided is not in the record")
+    same = (tolerance, metric) == (sheet.tolerance, sheet.metric)
+    source = _Recorded(record.by_place(stored.id), sheet, must_respond=same)
     if decision.method == "sequential":
-        answers = _stopped(stored, decision, evidence, sheet, chosen, tolerance)
+        answers, responses = _stopped(stored, decision, source, sheet, chosen, tolerance)
     else:
-        counted = itertools.islice(evidence, decision.n)
-        everything = all_answers(
-            counted, chosen, "", needs_response=sheet.property.needs_response, light=not chosen.own
-        )
-        answers = replace(everything, decision=decision)
+        counted = itertools.islice(source.left, decision.n)
+        answers = replace(all_answers(counted, chosen, "", light=not chosen.own), decision=decision)
+        responses = Responses(source, chosen)
     guards = tuple(guard for guard in stored.guards if guard.name in OF_ENGINE)
     answers = replace(answers, runtime=guards, noise=_noise(stored))
+    was_asked = {guard.name: guard.needed for guard in stored.guards}.get("responsive", True)
+    if was_asked or not same:
+        responses.ask(answers.evidence, source.stems() if answers.verdict is None else ())
+        n, n_shown = stored.questions_planned, stored.presentations_planned
+        answers = responded(
+            answers, responses, sheet.property, chosen, tolerance, n, n_shown, always=was_asked and same
+        )
     finding = judged(answers, sheet.property, chosen, tolerance, {name: getattr(stored, name) for name in KEPT})
     finding = with_left_out(finding, stored.details.get("left_out", {}))
     return replace(without_secrets(finding), id=stored.id, scope=stored.scope)
@@ -182,8 +193,44 @@ def _noise(stored: StoredFinding) -> Noise | None:
 class _Recorded:
     """Gives evidence in the order in which it was asked."""
 
-    left: Iterator[Evidence]
-    problem: str
+    found: ByPlace
+    sheet: Sheet
+    must_respond: bool
+    """Whether all that is needed under foreign stems was asked, so that what is not there is lost."""
+    problem: str = ""
+    left: Iterator[Evidence] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = _evidence(self.found, self.sheet)
+
+    def stems(self) -> Iterator[Stem]:
+        """Yield the foreign stems that have all their answers."""
+        for number, plan in enumerate(self.sheet.plans):
+            n = len(plan.probes[: self.sheet.samples])
+            counts = Counter(index // n for index in self.found.known("foreign", number))
+            yield from (Stem(number, stem) for stem, count in sorted(counts.items()) if count == n)
+
+    def responses(self, stems: Sequence[Stem]) -> list[tuple[AnswerDistribution, ...]] | None:
+        """Return the answers under foreign stems; `None` where some were not asked.
+
+        Raises:
+            ThinRecordError: where some were asked and are not in the record.
+        """
+        rows = []
+        for number, stem in stems:
+            n = len(self.sheet.plans[number].probes[: self.sheet.samples])
+            known = self.found.replies("foreign", number)
+            rows.append([known.get(index) for index in range(stem * n, (stem + 1) * n)])
+        n_found = sum(None not in row for row in rows)
+        if self.must_respond:
+            _refuse_missing("foreign", len(rows), n_found)
+        if n_found < len(rows):
+            return None
+        shown = [self.sheet.foreign[number][stem] for number, stem in stems]
+        return [
+            tuple(read_reply(reply, one, self.sheet.readout) for reply in row if reply is not None)
+            for one, row in zip(shown, rows, strict=True)
+        ]
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Return the next ones.
@@ -200,11 +247,11 @@ class _Recorded:
 def _stopped(
     stored: StoredFinding,
     decision: Decision,
-    evidence: Iterator[Evidence],
+    source: _Recorded,
     sheet: Sheet,
     metric: Metric,
     tolerance: Fraction,
-) -> Answers:
+) -> tuple[Answers, Responses]:
     """Return where the test stops on the recorded questions, in the order in which they were asked.
 
     Raises:
@@ -213,10 +260,9 @@ def _stopped(
     if stored.claim != "suite" or sheet.samples > 1:
         raise ThinRecordError(f"claim {stored.claim!r} with draws or clusters is judged by a new run only")
     n = decision.n_planned
-    source = _Recorded(
-        evidence,
+    source.problem = (
         f"asking stopped after {len(sheet.plans):,} of {n:,} questions, which show nothing at tolerance {float(tolerance):g}; "
-        "run it again with that tolerance",
+        "run it again with that tolerance"
     )
     noise, asked = _noise(stored), stored.questions_planned
     rule = Stopping(
@@ -227,34 +273,23 @@ def _stopped(
         ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
-    return rule.run((plan,) for plan in plans)
+    return rule.run((plan,) for plan in plans), rule.responses
 
 
-def _recorded(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:
+def _evidence(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:
     """Return the evidence of a check, question by question.
 
     Raises:
         ThinRecordError: where some answers are not in the record.
     """
-    shapes: dict[AnswerRole, list[int]] = {
-        "planned": [len(plan.probes) for plan in sheet.plans],
-        "foreign": [len(shown) * min(sheet.samples, n) for shown, n in _foreign(sheet)],
-    }
-    for role, shape in shapes.items():
-        _refuse_missing(role, sum(shape), sum(len(found.known(role, number)) for number in range(len(shape))))
-    for number in range(len(sheet.plans)):
-        rows = {role: found.replies(role, number) for role in shapes}
-        for role, shape in shapes.items():
-            if any(index not in rows[role] for index in range(shape[number])):
-                whole = sum(len(found.replies(role, index)) for index in range(len(shape)))
-                _refuse_missing(role, sum(shape), whole)
-        planned, foreign = ([rows[role][index] for index in range(shape[number])] for role, shape in shapes.items())
-        yield read(sheet, number, planned, foreign)
-
-
-def _foreign(sheet: Sheet) -> Iterator[tuple[Sequence[object], int]]:
-    shown = sheet.foreign or ((),) * len(sheet.plans)
-    return ((one, len(plan.probes)) for one, plan in zip(shown, sheet.plans, strict=True))
+    shape = [len(plan.probes) for plan in sheet.plans]
+    _refuse_missing("planned", sum(shape), sum(len(found.known("planned", number)) for number in range(len(shape))))
+    for number, n in enumerate(shape):
+        row = found.replies("planned", number)
+        if any(index not in row for index in range(n)):
+            whole = sum(len(found.replies("planned", index)) for index in range(len(shape)))
+            _refuse_missing("planned", sum(shape), whole)
+        yield read(sheet, number, [row[index] for index in range(n)])
 
 
 def _refuse_missing(role: str, n_wanted: int, n_found: int) -> None:

@@ -223,7 +223,8 @@ def _finding(row: Any, at: str) -> StoredFinding:
             f"{at} says {found.verdict}, but its effect of {float(low):g} to {float(high):g} against the tolerance "
             f"{float(limit):g} does not. The record is damaged or was edited; run the checks again"
         )
-    failed = [guard.text for guard in found.guards if guard.passed is False and guard.blocks != "nothing"]
+    unmet = (guard for guard in found.guards if guard.passed is False or not guard.needed)
+    failed = [guard.text for guard in unmet if guard.blocks != "nothing"]
     if found.verdict is Verdict.HOLDS and failed:
         raise RecordError(
             f"{at} says HOLDS, although: {failed[0]}. The record is damaged or was edited; run the checks again"

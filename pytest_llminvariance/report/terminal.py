@@ -56,6 +56,8 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
         told = "" if level == "block" or summary["verdict"] == "HOLDS" else f" (level {level}: let pass)"
         yield f"{finding_line(summary)}{told}  [{record['where']}]", "yellow" if told else colour
         yield from ((f"  {line}", "") for line in cell_lines(summary))
+    if n := sum(_leaves_out(record["finding"]) for record in findings):
+        yield f"not needed in {plural(n, 'check')} that could not hold anyway: whether the model reads the question", ""
     yield from ((line, "") for line in plan_lines(_of_kind(records, "planned")))
     if spent := risk_line(findings):
         yield spent, ""
@@ -76,6 +78,10 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
             f"{open_ones} of {len(findings)} checks UNDECIDED and let pass (--invariance-undecided={undecided})",
             "yellow",
         )
+
+
+def _leaves_out(summary: Mapping[str, Any]) -> bool:
+    return any(guard.get("needed") is False and guard["blocks"] == "HOLDS" for guard in summary.get("guards", ()))
 
 
 def engine_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from pytest_llminvariance import Presentation, Question, Template, check, controls
-from pytest_llminvariance.checks.run import run
+from pytest_llminvariance.checks.run import Run, run, surrounded
 from pytest_llminvariance.checks.verdict import Finding, Guard
 
 AGREE = ("strongly disagree", "disagree", "neutral", "agree", "strongly agree")
@@ -99,6 +100,12 @@ def found(model: object, questions: Sequence[Question], tolerance: float = 0.05,
     return check("option_order", model, questions, tolerance=tolerance, orders="reversed", **settings)  # type: ignore[arg-type]
 
 
+def moved(model: object, questions: Sequence[Question], tolerance: float = 0.05, seed: int = 0) -> Guard:
+    """The guard, asked also where HOLDS is out of reach, as beside a baseline."""
+    with surrounded(Run(seed=seed, baseline=Path("baseline"))):
+        return responsive(found(model, questions, tolerance))
+
+
 def responsive(finding: Finding) -> Guard:
     return next(guard for guard in finding.guards if guard.name == "responsive")
 
@@ -109,8 +116,12 @@ def test_a_perfect_model_is_seen_to_read_the_question(kind: str, rule: Callable[
     finding = found(perfect(SUITES[kind], rule), SUITES[kind])
     assert finding.effect.high == 0
     assert responsive(finding).passed, responsive(finding).text
-    if kind in ("2% positives", "all no", "ticket router", "all refused", "judge"):
+    if kind in ("2% positives", "ticket router"):
         assert responsive(finding).text == "under another question's stem the answer moves by 1 (must exceed 0.1)"
+    if kind in ("all no", "all refused"):
+        n, need = len(SUITES[kind]), len(SUITES[kind]) // 10 + 1
+        says = f"moves by at least {need / n:.2g} (must exceed 0.1; {need} of {n} stems asked)"
+        assert responsive(finding).text == f"under another question's stem the answer {says}"
 
 
 @pytest.mark.parametrize("kind", SUITES)
@@ -167,10 +178,10 @@ def saying(rule: Callable[[Presentation], int]) -> Callable[[Presentation], Sequ
 def test_a_model_that_never_reads_the_stem_is_believed_nowhere(kind: str) -> None:
     for seed, (name, rule) in enumerate(BLIND.items()):
         model = controls.Control(name, saying(rule))
+        tolerance = (0.0, 0.05, 0.4)[seed % 3]
+        assert moved(model, SUITES[kind], tolerance, seed).passed is False, name
         with run(seed=seed):
-            finding = found(model, SUITES[kind], tolerance=(0.0, 0.05, 0.4)[seed % 3])
-        assert responsive(finding).passed is False, name
-        assert finding.verdict != "HOLDS"
+            assert found(model, SUITES[kind], tolerance).verdict != "HOLDS"
 
 
 @pytest.mark.parametrize("limit", [None, 0.05])
@@ -218,7 +229,7 @@ def test_no_question_costs_more_than_one_stem_more() -> None:
 @pytest.mark.parametrize("kind", ["balanced binary", "all no", "likert", "40 paraphrases", "own options"])
 def test_ties_and_noise_are_no_movement(kind: str) -> None:
     for model in (controls.uniform(), controls.tie_maker(), controls.jitter(), controls.refuser()):
-        assert responsive(found(model, SUITES[kind])).passed is False
+        assert moved(model, SUITES[kind]).passed is False
 
 
 def test_it_is_never_said_that_a_model_hardly_reads_where_that_is_not_shown() -> None:

@@ -235,6 +235,13 @@ class Scorer:
         return _Begun(tuple(begun))
 
     def _plan(self, readings: Sequence[Reading], left: Sequence[int]) -> Iterator[list[int]]:
+        yield from self._planned(self.path, readings, left)
+
+    def tree_passes(self, readings: Sequence[Reading]) -> Iterator[list[int]]:
+        """Yield the passes that a prefix tree would take; needs no weights."""
+        yield from self._planned(TreePath(self.network), readings, range(len(readings)))
+
+    def _planned(self, path: Path, readings: Sequence[Reading], left: Sequence[int]) -> Iterator[list[int]]:
         """Yield groups of indices; a pass never mixes prompts whose numbers depend on one another's length."""
         classes: dict[tuple[int, ...], list[int]] = {}
         for index in left:
@@ -242,7 +249,7 @@ class Scorer:
             classes.setdefault(kind, []).append(index)
         for members in classes.values():
             chosen = [readings[index] for index in members]
-            for group in self.path.plan(chosen, self.batch_tokens):
+            for group in path.plan(chosen, self.batch_tokens):
                 yield [members[number] for number in group]
 
     def _start(self, group: Sequence[int], readings: Sequence[Reading], path: Path) -> UnderWay:

@@ -18,7 +18,7 @@ from pytest_llminvariance.models.local.passes import Values
 from pytest_llminvariance.models.local.rotary import context_tokens_of
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, too_large
 from pytest_llminvariance.models.local.speed import tokens_per_s
-from pytest_llminvariance.models.local.tree import grow, packs
+from pytest_llminvariance.models.local.tree import grow
 from pytest_llminvariance.models.protocol import (
     Capability,
     Reply,
@@ -35,6 +35,8 @@ class TransformersModel:
     capabilities: frozenset[Capability] = frozenset({"label", "option", "text"})
     cacheable = True
     """The fingerprint covers everything that determines the answers, so they may be kept on disk."""
+    changes_as_a_whole = True
+    """Its weights are here: what changes them changes the answer to every prompt."""
 
     def __init__(
         self,
@@ -127,6 +129,11 @@ class TransformersModel:
         return self._scorer.usage
 
     @property
+    def is_proven(self) -> bool:
+        """Whether the path that prompts take was compared with single prompts, so that equal prompts get equal answers in it."""
+        return self._scorer.proof is not None
+
+    @property
     def batch_tokens(self) -> int:
         """Tokens of one pass; halved whenever memory ran out."""
         return self._scorer.batch_tokens
@@ -144,8 +151,9 @@ class TransformersModel:
         jobs = [self._jobs.job(item) for item in asked if not isinstance(item.request, TextRequest)]
         readings = [reading for job in jobs for reading in job.readings]
         prompt, sent = sum(len(item.tokens) for item in readings), 0
-        for group in packs(readings, self.batch_tokens, limit_rows=self.batch_tokens):
+        for group in self._scorer.tree_passes(readings) if self.packed else ():
             sent += len(grow([readings[index] for index in group]).tokens)
+        sent = sent if self.packed else prompt
         written = sum(len(item.tokens) + item.n_new for item in asked if isinstance(item.request, TextRequest))
         return prompt + written, sent + written
 

@@ -262,7 +262,11 @@ def _guards(entry: ReportEntry) -> list[Mapping[str, Any]]:
         {
             "name": cut(one_line(guard.get("name", "")), 80),
             "text": cut(one_line(guard.get("text", "")), 500),
-            "state": said[bool(guard["passed"])] if guard.get("passed") is not None else "not checked",
+            "state": "not needed"
+            if guard.get("needed") is False
+            else said[bool(guard["passed"])]
+            if guard.get("passed") is not None
+            else "not checked",
         }
         for guard in entry.rows("guards")
         if isinstance(guard, Mapping)
