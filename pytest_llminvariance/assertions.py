@@ -29,12 +29,7 @@ from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
 from pytest_llminvariance.checks.run import Run, current_run, recorded
 from pytest_llminvariance.checks.searches import search_finding
 from pytest_llminvariance.checks.subject import model_of
-from pytest_llminvariance.checks.verdict import (
-    Finding,
-    InvarianceError,
-    UndecidedError,
-    Verdict,
-)
+from pytest_llminvariance.checks.verdict import Finding, InvarianceError, UndecidedError, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _finding, _given_baseline, _questions
 from pytest_llminvariance.measures.metrics import flip

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pytest_llminvariance.checks.cells import Cell
 from pytest_llminvariance.checks.check import stored
+from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.instrument import (
     TITLES,
     InstrumentNumbers,
@@ -29,7 +30,7 @@ from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.loading import load_model
-from pytest_llminvariance.models.protocol import AnyModel, resolve_readout
+from pytest_llminvariance.models.protocol import AnyModel, request_for, resolve_readout
 from pytest_llminvariance.models.replay import load_replay
 from pytest_llminvariance.questions.questionnaire import Questionnaire
 from pytest_llminvariance.questions.template import Template
@@ -142,8 +143,13 @@ def instrument(
         raise UsageError("model is an empty list, but must name at least one respondent")
     scale = _scale(questionnaire, margin)
     made, subjects = InstrumentStability(administrations=administrations), [model_of(_subject(one)) for one in given]
-    for subject in subjects:
-        resolve_readout(readout, subject)
+    ways = [resolve_readout(readout, subject) for subject in subjects]
+    if len(subjects) > 1:  # else the check itself says it
+        shown = [
+            probe.presentation for question in questionnaire.questions for probe in made.plan(question, None).probes
+        ]
+        asked = [(one, [request_for(each, way) for each in shown]) for one, way in zip(subjects, ways, strict=True)]
+        announce_asking(made.title, "comparison", *asked)
     tolerance = Fraction(str(margin)) / Fraction(str(scale[1] - scale[0]))
     answered, findings = list[Respondent](), list[Finding]()
     for subject, name in zip(subjects, _distinct([subject.name for subject in subjects]), strict=True):

@@ -50,6 +50,9 @@ MODEL, OTHER = Silent(), Silent("other")
 ASKING: dict[str, Callable[[Any], object]] = {
     "assert_backends_agree": lambda p: p.assert_backends_agree(MODEL, OTHER, QUESTIONS),
     "assert_batch_invariant": lambda p: p.assert_batch_invariant(MODEL, QUESTIONS),
+    "assert_configurations_agree": lambda p: p.assert_configurations_agree(MODEL, QUESTIONS),
+    "assert_forms_agree": lambda p: p.assert_forms_agree(MODEL, QUESTIONS, under=Reorder()),
+    "assert_instrument_stable": lambda p: p.assert_instrument_stable(MODEL, ITEMS),
     "assert_complementary": lambda p: p.assert_complementary(MODEL, QUESTIONS),
     "assert_distractors_ignored": lambda p: p.assert_distractors_ignored(MODEL, QUESTIONS),
     "assert_embedding_order_insignificant": lambda p: p.assert_embedding_order_insignificant(

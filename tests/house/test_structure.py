@@ -7,9 +7,12 @@ import pytest
 from tests import structure
 
 
-@pytest.mark.parametrize(("stops_early", "changes", "returns"), [(False, 30, 10), (True, 37, 16)])
+@pytest.mark.parametrize(("stops_early", "changes", "returns"), [(False, 40, 19), (True, 46, 24)])
 def test_a_check_changes_modules_seldom(stops_early: bool, changes: int, returns: int) -> None:
-    """When all modules lay in one folder: 48 changes and 34 returns where everything is asked, 59 and 44 where a check stops early."""
+    """When all modules lay in one folder: 48 changes and 34 returns where everything is asked, 59 and 44 where a check stops early.
+
+    What only HOLDS needs is asked in a second stage, after the effect is known, which goes through asking and evidence again.
+    """
     stays = structure.walk(structure.HERE, stops_early=stops_early).through(structure.USED)
     assert len(stays) - 1 <= changes, stays
     assert len(stays) - len(set(stays)) <= returns, stays
