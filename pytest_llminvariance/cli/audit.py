@@ -11,7 +11,7 @@ import typer
 
 from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.cli.usage import bad_usage
-from pytest_llminvariance.models.load_settings import LoadSettings, help_of
+from pytest_llminvariance.models.load_settings import LoadSettings, help_of, other_settings
 from pytest_llminvariance.models.spec import DECISIONS, parse_spec
 
 if TYPE_CHECKING:
@@ -70,6 +70,14 @@ def audit_command(
     revision: Annotated[
         str | None, typer.Option(metavar="REV", help=f"{help_of('revision')}.")
     ] = LoadSettings.revision,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Another setting of the model, such as key_variable=OPENAI_API_KEY, concurrency=4, tokenizer=FOLDER, "
+            'chat_arg={"enable_thinking": false}; repeatable. docs/settings.md has all.',
+        ),
+    ] = None,
 ) -> None:
     r"""Check the usual properties of a model on a bank of questions, with no test code.
 
@@ -92,6 +100,7 @@ def audit_command(
             plan = AuditPlan(
                 spec=spec, questions=bank, properties=names, tolerances=_tolerances(tolerance or [], names),
                 readout=readout, template=template, on_reference=check_on_reference(on_reference), seed=seed, device=device, dtype=dtype, revision=revision,
+                loading=other_settings(setting or []),
             )  # fmt: skip
             record = run_audit(plan, directory, lambda text: typer.echo(text, err=True))
     except KeyboardInterrupt:

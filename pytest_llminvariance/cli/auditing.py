@@ -67,6 +67,8 @@ class AuditPlan:
     device: str = "auto"
     dtype: str = "auto"
     revision: str | None = None
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    """Other settings of `load_model`."""
 
     def __post_init__(self) -> None:
         known = audits()
@@ -95,6 +97,7 @@ class AuditPlan:
             "device": self.device,
             "dtype": self.dtype,
             "revision": self.revision,
+            "loading": redacted_data(dict(self.loading)) or None,
             "properties": list(self.properties),
         }
 
@@ -121,7 +124,7 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
     began = time.time()
     check_record_place(directory)
     _check_resumed(plan, directory)
-    model = load_model(plan.spec, device=plan.device, dtype=plan.dtype, revision=plan.revision)
+    model = load_model(plan.spec, device=plan.device, dtype=plan.dtype, revision=plan.revision, **plan.loading)
     try:
         resolve_readout(plan.readout, model)
         before = _begin(plan, directory, began)  # a model that cannot be loaded claims no directory

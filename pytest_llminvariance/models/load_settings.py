@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -125,6 +126,53 @@ class LoadSettings:
         given = {item.name: item for item in fields(self) if item.name not in ours}
         told = {name: getattr(self, name) for name in given}
         return {name: value for name, value in told.items() if name not in newer or value != given[name].default}
+
+
+def named_values(example: str) -> Callable[[str], dict[str, Any]]:
+    """Return what reads NAME=VALUE, one a line, with values as JSON; what is no JSON is text. It raises `ValueError`."""
+
+    def parsed(value: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for line in filter(None, map(str.strip, value.splitlines())):
+            name, equals, given = line.partition("=")
+            if not equals or not name.strip().isidentifier() or name.strip() in found:
+                raise ValueError(f"must be NAME=VALUE, each name once, such as {example}")
+            try:
+                found[name.strip()] = json.loads(given)
+            except ValueError as error:
+                if given.strip().lower() in ("true", "false", "none", ""):
+                    raise ValueError(
+                        f"{line!r} is ambiguous: must be JSON (true, false, null, a number, text)"
+                    ) from error
+                found[name.strip()] = given.strip()
+        return found
+
+    return parsed
+
+
+OWN_FLAGS = ("device", "dtype", "revision")
+"""Settings that a command has a flag for."""
+
+
+def other_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that a command was told as NAME=VALUE, checked; a value is never repeated, as it may be a key.
+
+    Raises:
+        UsageError: naming the setting and the rule.
+    """
+    known = [item.name for item in fields(LoadSettings) if item.metadata and item.name not in OWN_FLAGS]
+    try:
+        found = named_values("concurrency=4")("\n".join(texts))
+    except ValueError as error:
+        raise UsageError(
+            "--setting must be NAME=VALUE, each name once, VALUE as JSON or text, such as concurrency=4"
+        ) from error
+    for name in found:
+        if name not in known:
+            own = f". It has a flag of its own: --{name}" if name in OWN_FLAGS else ""
+            raise UsageError(f"--setting has the name {name!r}, but must be one of {', '.join(known)}{own}")
+    LoadSettings(**found)
+    return found
 
 
 def help_of(name: str) -> str:

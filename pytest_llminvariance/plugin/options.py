@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pytest_llminvariance.models.load_settings import (
     dtype_problem,
     help_of,
     key_variable_problem,
+    named_values,
 )
 
 
@@ -96,30 +96,8 @@ def _share(value: str) -> str:
     return value
 
 
-def _named_values(example: str) -> Callable[[str], dict[str, Any]]:
-    """Return what reads NAME=VALUE, one a line, with values as JSON; what is no JSON is text."""
-
-    def parsed(value: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for line in filter(None, map(str.strip, value.splitlines())):
-            name, equals, given = line.partition("=")
-            if not equals or not name.strip().isidentifier() or name.strip() in found:
-                raise ValueError(f"must be NAME=VALUE, each name once, such as {example}")
-            try:
-                found[name.strip()] = json.loads(given)
-            except ValueError as error:
-                if given.strip().lower() in ("true", "false", "none", ""):
-                    raise ValueError(
-                        f"{line!r} is ambiguous: must be JSON (true, false, null, a number, text)"
-                    ) from error
-                found[name.strip()] = given.strip()
-        return found
-
-    return parsed
-
-
-_chat_arguments = _named_values("enable_thinking=false")
-_engine_arguments = _named_values("tensor_parallel_size=4")
+_chat_arguments = named_values("enable_thinking=false")
+_engine_arguments = named_values("tensor_parallel_size=4")
 
 
 def _policy(value: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llminvariance import controls
+from pytest_llminvariance import controls, load_model
 from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.cli import auditing
 from pytest_llminvariance.cli.audit import default_directory
@@ -407,3 +407,40 @@ def test_what_was_left_out_is_in_the_record_and_judged_again(tmp_path: Path, mon
     assert row.to_json()["details"]["left_out"] == {"refer to options by letter or place": ["both x", "both y"]}
     assert row.questions_planned == len(SMALL)
     assert all(item.row == item.stored for item in judge(record))
+
+
+def test_every_setting_of_a_model_reaches_an_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    def loaded(spec: str, **settings: Any) -> Any:
+        told.update(settings)
+        return load_model(spec)
+
+    monkeypatch.setattr(auditing, "load_model", loaded)
+    command = ["audit", "control:oracle", "--out", str(tmp_path / "a"), "--properties", "order"]
+    more = ["--setting", "concurrency=4", "--setting", 'chat_arg={"enable_thinking": false}']
+    result = llminvariance([*command, *more, "--setting", "key_variable=SOME_KEY"])
+    assert result.exit_code == 0, result.output
+    assert (told["concurrency"], told["chat_arg"], told["key_variable"]) == (4, {"enable_thinking": False}, "SOME_KEY")
+    again = llminvariance(command)
+    assert again.exit_code == 2
+    assert "loading" in again.output
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("key_variable=sk-secret", "must be the name of an environment variable"),
+        ("sk-secret", "must be NAME=VALUE"),
+        ("device=cpu", "It has a flag of its own: --device"),
+        ("concurency=sk-secret", "must be one of batch_tokens"),
+        ("concurrency=none", "must be NAME=VALUE"),
+        ("concurrency=-1", "must be a whole number from 1"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_and_a_key_not_repeated(tmp_path: Path, text: str, says: str) -> None:
+    result = llminvariance(["audit", "control:oracle", "--out", str(tmp_path / "a"), "--setting", text])
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.split())
+    assert "sk-secret" not in result.output
+    assert not (tmp_path / "a").exists()
