@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pytest_llminvariance.checks.properties import audits, default_audits
-from pytest_llminvariance.cli.usage import bad_usage
+from pytest_llminvariance.cli.usage import OtherSettings, bad_usage
 from pytest_llminvariance.models.load_settings import LoadSettings, help_of, other_settings
 from pytest_llminvariance.models.spec import DECISIONS, parse_spec
 
@@ -70,14 +70,7 @@ def audit_command(
     revision: Annotated[
         str | None, typer.Option(metavar="REV", help=f"{help_of('revision')}.")
     ] = LoadSettings.revision,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Another setting of the model, such as key_variable=OPENAI_API_KEY, concurrency=4, tokenizer=FOLDER, "
-            'chat_arg={"enable_thinking": false}; repeatable. docs/settings.md has all.',
-        ),
-    ] = None,
+    setting: OtherSettings = None,
 ) -> None:
     r"""Check the usual properties of a model on a bank of questions, with no test code.
 
@@ -100,7 +93,7 @@ def audit_command(
             plan = AuditPlan(
                 spec=spec, questions=bank, properties=names, tolerances=_tolerances(tolerance or [], names),
                 readout=readout, template=template, on_reference=check_on_reference(on_reference), seed=seed, device=device, dtype=dtype, revision=revision,
-                loading=other_settings(setting or []),
+                loading=other_settings(setting or [], ("device", "dtype", "revision")),
             )  # fmt: skip
             record = run_audit(plan, directory, lambda text: typer.echo(text, err=True))
     except KeyboardInterrupt:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from pytest_llminvariance.cli.usage import bad_usage
-from pytest_llminvariance.models.load_settings import LoadSettings, help_of
+from pytest_llminvariance.cli.usage import OtherSettings, bad_usage
+from pytest_llminvariance.models.load_settings import LoadSettings, help_of, other_settings
 
 if TYPE_CHECKING:
     from pytest_llminvariance.paraphrases.lock import Lock
@@ -61,6 +61,7 @@ def new(
         float, typer.Option(min=-1, max=1, help="Least cosine similarity to the stem, with --encoder.")
     ] = 0.8,
     device: Annotated[str, typer.Option(help=f"Where the model runs: {help_of('device')}.")] = LoadSettings.device,
+    setting: OtherSettings = None,
 ) -> None:
     """Propose other wordings, by rule and with a model, screen them, and write them to be reviewed.
 
@@ -79,7 +80,11 @@ def new(
             from pytest_llminvariance.models.local.encoder import load_encoder
 
             compare = load_encoder(encoder)
-        offered = {} if model is None else _ask_model(model, asked, device)
+        offered = (
+            {}
+            if model is None
+            else _ask_model(model, asked, {"device": device, **other_settings(setting or [], ("device",))})
+        )
         proposed = propose(lock, asked, offered, encoder=compare, min_similarity=min_similarity)
         write_lock(out, proposed.lock, expected=digest)
         for line in _told(proposed, out):
@@ -224,12 +229,14 @@ def _lock_for(out: Path, questions: Path, *, exists: bool) -> Lock:
     return lock
 
 
-def _ask_model(spec: str, questions: Sequence[Question], device: str) -> dict[Question, list[tuple[str, str]]]:
+def _ask_model(
+    spec: str, questions: Sequence[Question], settings: Mapping[str, Any]
+) -> dict[Question, list[tuple[str, str]]]:
     from pytest_llminvariance.models.loading import load_model
     from pytest_llminvariance.models.progress import progress_bar
     from pytest_llminvariance.paraphrases.proposals import model_proposals
 
-    found, missing = model_proposals(load_model(spec, device=device), questions, progress_bar("paraphrases"))
+    found, missing = model_proposals(load_model(spec, **settings), questions, progress_bar("paraphrases"))
     for reason, n in missing.items():
         typer.echo(f"{n} replies are missing: {reason}", err=True)
     return found

@@ -1,13 +1,22 @@
-"""How a command ends where something cannot be done."""
+"""What commands share: settings of a model, and how one ends where something cannot be done."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
 BAD_USAGE, NO_EVIDENCE = 2, 3
+OtherSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Another setting of the model, such as key_variable=OPENAI_API_KEY, concurrency=4, tokenizer=FOLDER, "
+        'chat_arg={"enable_thinking": false}; repeatable. docs/settings.md has all.',
+    ),
+]
 
 
 @contextmanager

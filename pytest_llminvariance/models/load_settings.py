@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -150,17 +150,15 @@ def named_values(example: str) -> Callable[[str], dict[str, Any]]:
     return parsed
 
 
-OWN_FLAGS = ("device", "dtype", "revision")
-"""Settings that a command has a flag for."""
+def other_settings(texts: Sequence[str], own_flags: Collection[str]) -> dict[str, Any]:
+    """Return the settings that a command was told as NAME=VALUE, checked; `own_flags` are those that it has a flag for.
 
-
-def other_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the settings that a command was told as NAME=VALUE, checked; a value is never repeated, as it may be a key.
+    A value is never repeated, as it may be a key.
 
     Raises:
         UsageError: naming the setting and the rule.
     """
-    known = [item.name for item in fields(LoadSettings) if item.metadata and item.name not in OWN_FLAGS]
+    known = [item.name for item in fields(LoadSettings) if item.metadata and item.name not in own_flags]
     try:
         found = named_values("concurrency=4")("\n".join(texts))
     except ValueError as error:
@@ -169,7 +167,7 @@ def other_settings(texts: Sequence[str]) -> dict[str, Any]:
         ) from error
     for name in found:
         if name not in known:
-            own = f". It has a flag of its own: --{name}" if name in OWN_FLAGS else ""
+            own = f". It has a flag of its own: --{name}" if name in own_flags else ""
             raise UsageError(f"--setting has the name {name!r}, but must be one of {', '.join(known)}{own}")
     LoadSettings(**found)
     return found
