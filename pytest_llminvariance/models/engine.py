@@ -41,6 +41,14 @@ class Persistent(Protocol):
         """Commit many answers before returning."""
 
 
+@runtime_checkable
+class Noting(Protocol):
+    """A memory that writes a record, in which each answer stands as soon as it is there."""
+
+    def note(self, items: Mapping[Key, Reply]) -> None:
+        """Write answers down before returning."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Replies in the order asked, and what they cost."""
@@ -166,9 +174,9 @@ def _recall(model: Model, keys: Sequence[Key], memo: Memo) -> None:
 
 
 class _Keeping:
-    """Hands answers to the memory: those of a second together, as each time a disk may be written to.
+    """Hands answers to the memory: those of a second together, as each time a cache may be committed to.
 
-    A process that is killed loses no more than these; after an error they are kept.
+    The cache of a process that is killed lacks no more than these; after an error they are kept. A record has them at once.
     """
 
     def __init__(self, memo: Memo) -> None:
@@ -178,6 +186,8 @@ class _Keeping:
 
     def add(self, answers: Mapping[Key, Reply]) -> None:
         self._waiting |= answers
+        if isinstance(self._memo, Noting):
+            self._memo.note(answers)
         if time.monotonic() - self._since >= KEPT_EVERY_S:
             self.flush()
 

@@ -46,7 +46,8 @@ def kept(holder: object, key: Hashable, make: Callable[[], Any], state: Callable
     else:
         made = make()
         made.again = partial(kept, holder, key, make, state)
-        made.settled = partial(_settle, entries, key, state)
+        if hasattr(made, "settled"):
+            made.settled = partial(_settle, entries, key, state)
     entries[key] = _Entry(made, now)
     return made
 

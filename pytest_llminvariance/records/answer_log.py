@@ -262,11 +262,14 @@ class RecordedMemo(MutableMapping[Key, Reply]):
                 self._recalled[key] = reply
 
     def store(self, items: Mapping[Key, Reply]) -> None:
-        """Remember answers, and write them down."""
+        """Remember answers that were written down."""
         if isinstance(self.inner, Persistent):
             self.inner.store(items)
         else:
             self.inner.update(items)
+
+    def note(self, items: Mapping[Key, Reply]) -> None:
+        """Write answers down."""
         self._log.answered(items)
 
     def close(self) -> None:
@@ -279,6 +282,7 @@ class RecordedMemo(MutableMapping[Key, Reply]):
         return self._recalled[key] if key in self._recalled else self.inner[key]
 
     def __setitem__(self, key: Key, reply: Reply) -> None:
+        self.note({key: reply})
         self.store({key: reply})
 
     def __delitem__(self, key: Key) -> None:

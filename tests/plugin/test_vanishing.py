@@ -13,6 +13,7 @@ import pytest
 from pytest_llminvariance import FindingList, files, run
 from pytest_llminvariance.checks.holdout import new_holdout
 from pytest_llminvariance.checks.run import Run, surrounded
+from pytest_llminvariance.records.record import load
 from tests.commands import llminvariance
 
 HEAD = """
@@ -249,8 +250,7 @@ def test_many_threads_of_one_test_lose_nothing(pytester: pytest.Pytester) -> Non
     result.assert_outcomes(passed=1)
     rows = json.loads((pytester.path / "rec" / "findings.json").read_text())["findings"]
     assert len({row["id"] for row in rows}) == 12
-    lines = [json.loads(line) for line in (pytester.path / "rec" / "answers.jsonl").read_text().splitlines()]
-    assert {line["check"] for line in lines} == {row["id"] for row in rows}
+    assert {row["check"] for row in load(pytester.path / "rec").answer_rows()} == {row["id"] for row in rows}
     assert command("judge", "rec") in (0, 1)
 
 

@@ -245,7 +245,7 @@ SPECS = [
     spec("factory unknown", "python:json:make", "python:json:make: 'json' has no callable 'make'", ModelError),
     spec("factory is no callable", "python:os:sep", "python:os:sep: 'os' has no callable 'sep'", ModelError),
     spec("factory makes no model", "python:uuid:uuid4", "model is a UUID, which is not taken.\n"
-        "Give (model, tokenizer) of transformers, its text-generation pipeline, a function messages -> text, or (messages, options) -> "
+        "Give (model, tokenizer) of transformers, its text-generation pipeline, a vllm.LLM, a function messages -> text, or (messages, options) -> "
         "{option: probability}, or load_model(spec)"),
     spec("device", "demo", "device is 'gpu', but must be auto, cpu, cuda, cuda:N or mps", device="gpu"),
     spec("device index", "demo", "device is 'cuda:x', but must be auto, cpu, cuda, cuda:N or mps", device="cuda:x"),

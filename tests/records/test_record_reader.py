@@ -131,14 +131,14 @@ def crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An audit that was killed in its third check: one holds, one is broken, one never ended."""
     asked = []
 
-    def check_or_die(plan: AuditPlan, name: str, model: Any) -> None:
+    def check_or_die(plan: AuditPlan, name: str, model: Any) -> Any:
         asked.append(name)
         if len(asked) == 3:
             recorder = current_run.get().recorder
             assert recorder is not None
             recorder.started("layout")
             raise KeyboardInterrupt
-        known(plan, name, model)
+        return known(plan, name, model)
 
     known = auditing._check
     monkeypatch.setattr(auditing, "_check", check_or_die)

@@ -84,7 +84,7 @@ def test_no_control_character_of_a_record_reaches_the_terminal(broken: Finding) 
         {"kind": "failed", "id": "2", "title": ATTACK, "reason": ATTACK, "where": ATTACK},
     ]
     lines = [line for line, _ in section_lines(records, "fail")]
-    assert len(lines) == 3
+    assert len(lines) == 3 + any(not guard.needed for guard in broken.guards)
     assert all(map(harmless, [*lines, finding_line(row)]))
 
 
