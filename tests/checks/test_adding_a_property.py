@@ -90,3 +90,9 @@ def test_the_help_of_an_audit_has_it() -> None:
     known = {**os.environ, "COLUMNS": "300"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=known)
     assert "thanks" in done.stdout
+
+
+def test_no_option_is_called_like_an_argument_of_check() -> None:
+    own = {name for name, one in inspect.signature(check).parameters.items() if one.kind is not one.VAR_KEYWORD}
+    for name, kind in PROPERTIES.items():
+        assert not own & set(inspect.signature(kind).parameters), name

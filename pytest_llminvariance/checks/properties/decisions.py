@@ -114,7 +114,7 @@ class _InCompany(Invariance):
     ) -> tuple[Self, Template | None]:
         """Return it about the questions of the suite."""
         make: Any = cls
-        return make(questions=questions, **options), template
+        return make(bank=questions, **options), template
 
 
 class Isolation(_InCompany):
@@ -131,8 +131,8 @@ class Isolation(_InCompany):
         {"isolation": _selftest("by company", lambda body, _: len(body["questions"]) > 1, BANK)}
     )
 
-    def __init__(self, *, questions: Sequence[Question], together: int = 8) -> None:
-        super().__init__(Isolate(questions, together), self.name)
+    def __init__(self, *, bank: Sequence[Question], together: int = 8) -> None:
+        super().__init__(Isolate(bank, together), self.name)
 
 
 class QuestionOrder(_InCompany):
@@ -147,8 +147,8 @@ class QuestionOrder(_InCompany):
     audits = MappingProxyType({"questions": Audited(of_decisions=True)})
     selftests = MappingProxyType({"question order": _selftest("by place", lambda _, asked: asked.place == 0, BANK)})
 
-    def __init__(self, *, questions: Sequence[Question], together: int = 8) -> None:
-        super().__init__(ReorderQuestions(questions, together), self.name)
+    def __init__(self, *, bank: Sequence[Question], together: int = 8) -> None:
+        super().__init__(ReorderQuestions(bank, together), self.name)
 
 
 class LevelDirection(Invariance):
