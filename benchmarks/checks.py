@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from benchmarks.contestants import Bench
-from benchmarks.orbits import setting, where
+from benchmarks.orbits import engine_parser, setting, where, write
 from benchmarks.workers import Row, numbers
 from benchmarks.workload import make_question, requests_for
 from pytest_llminvariance import Question, check
-from pytest_llminvariance.models.protocol import LabelReply, Reply, Request
+from pytest_llminvariance.models.protocol import LabelReply, Reply, Request, in_order
 
 Kind = Literal["BROKEN", "HOLDS"]
 PAUSE_S = 1.0
@@ -46,8 +44,7 @@ class Steered:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Return replies in the order asked."""
-        replies = dict(pair for batch in self.answers(requests) for pair in batch)
-        return [replies[index] for index in range(len(requests))]
+        return in_order(self.answers(requests))
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs after every pass."""
@@ -76,24 +73,17 @@ def main() -> None:
             result["cells"].append(row)
             print(_line(row), flush=True)
     result["where"]["load_average_after"] = os.getloadavg()
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1, default=str) + "\n")
+    write(result, arguments.json)
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="demo", help="demo, a folder, or a hub id (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: %(default)s)")
-    parser.add_argument("--batch-tokens", type=int, help="our engine's tokens in one pass (default: the engine's)")
+    parser = engine_parser(__doc__)
     parser.add_argument("--stems", type=numbers, default=(20, 200, 600), help="stem lengths in tokens")
     parser.add_argument("--questions", type=numbers, default=(1, 4, 24), help="questions of a check")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: %(default)s)")
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: of this process, where others use the machine too"
     )
-    parser.add_argument("--salt", type=int, default=time.time_ns() % 1_000_000, help="texts are drawn from it")
-    parser.add_argument("--json", type=Path, help="write everything here too")
     return parser.parse_args()
 
 

@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
 from benchmarks.contestants import Bench, ask_counted
-from benchmarks.orbits import model_spec, setting, where
+from benchmarks.orbits import engine_parser, model_spec, setting, where, write
 from benchmarks.peak import Peak
 from benchmarks.random_llama import SIZES
 from benchmarks.workers import Row, numbers, worker_result
@@ -46,19 +44,13 @@ def main() -> None:
         print(f"{part['n_questions']:>9,}{part['n_requests']:>10,}{part['tokens_sent']:>13,}{mib:>17,.0f} MiB")
     if arguments.json:
         result = {"kind": "memory", "where": where(arguments.device), "settings": vars(arguments), "cells": found}
-        arguments.json.write_text(json.dumps(result, indent=1, default=str) + "\n")
+        write(result, arguments.json)
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="demo", help="demo, a folder, or a hub id (default: %(default)s)")
+    parser = engine_parser(__doc__)
     parser.add_argument("--random-llama", choices=SIZES, help="a Llama of this size with random weights in bfloat16")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: %(default)s)")
-    parser.add_argument("--batch-tokens", type=int, help="tokens in one pass (default: the engine's)")
     parser.add_argument("--questions", type=numbers, default=(10, 1000), help="comma-separated (default: 10,1000)")
-    parser.add_argument("--salt", type=int, default=time.time_ns() % 1_000_000, help="texts are drawn from it")
-    parser.add_argument("--json", type=Path, help="write everything here too")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

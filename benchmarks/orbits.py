@@ -94,18 +94,33 @@ def main() -> None:
         modes = {"growth": _growth, "memory": _memory, "time": _time}
         result["cells"] = modes[_mode(arguments)](arguments)
         result["where"]["load_average_after"] = os.getloadavg()
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1, default=str) + "\n")
+    write(result, arguments.json)
+
+
+def write(result: Row, file: Path | None) -> None:
+    """Write what was measured as JSON, where a file is named."""
+    if file:
+        file.write_text(json.dumps(result, indent=1, default=str) + "\n")
+
+
+def engine_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what every measurement of our engine is told."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="demo", help="demo, a folder, or a hub id (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: %(default)s)")
+    parser.add_argument("--batch-tokens", type=int, help="our engine's tokens in one pass (default: the engine's)")
+    parser.add_argument(
+        "--salt", type=int, default=time.time_ns() % 1_000_000, help="texts are drawn from it (default: the time)"
+    )
+    parser.add_argument("--json", type=Path, help="write everything here too")
+    return parser
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="demo", help="demo, a folder, or a hub id (default: %(default)s)")
+    parser = engine_parser(__doc__)
     parser.add_argument("--random-llama", choices=SIZES, help="a Llama of this size with random weights in bfloat16")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
-    parser.add_argument("--batch-tokens", type=int, help="our engine's tokens in one pass (default: the engine's)")
     parser.add_argument("--contestants", type=_words, default=tuple(CONTESTANTS), help="comma-separated names")
     parser.add_argument("--vllm-url", help="a vLLM server with prefix caching, such as http://127.0.0.1:8100/v1")
     parser.add_argument("--full", action="store_true", help="the whole grid")
@@ -117,12 +132,8 @@ def _parse() -> argparse.Namespace:
         "--rounds", type=int, default=7, help="timed rounds, 5 or more for figures (default: %(default)s)"
     )
     parser.add_argument("--warmup", type=int, default=1, help="rounds before that (default: %(default)s)")
-    parser.add_argument(
-        "--salt", type=int, default=time.time_ns() % 1_000_000, help="texts are drawn from it (default: the time)"
-    )
     parser.add_argument("--memory", action="store_true", help="peak memory in place of time")
     parser.add_argument("--growth", action="store_true", help="tokens that our engine sends in place of time")
-    parser.add_argument("--json", type=Path, help="write everything here too")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.rounds < 1:

@@ -45,6 +45,15 @@ class MissingExtraError(ModelError, ImportError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 
 
+MAX_SAID = 300
+
+
+def said_shortly(said: object) -> str:
+    """Return in one line, cut where it is long, what another program or library says of an error."""
+    line = " ".join(str(said).split())
+    return line if len(line) <= MAX_SAID else f"{line[:MAX_SAID]}..."
+
+
 def missing_extra(extra: str, module: str, purpose: str) -> MissingExtraError:
     """Return the error that tells how to install `extra`, which brings `module`."""
     return MissingExtraError(

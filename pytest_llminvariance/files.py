@@ -151,6 +151,14 @@ def json_line(data: Any) -> bytes:
     return encoded(json.dumps(data, allow_nan=False, default=str) + "\n")
 
 
+def file_digest(file: Path) -> str:
+    """Return SHA-256 of a file's bytes, in hexadecimal digits."""
+    import hashlib
+
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def append(file: Path, data: bytes) -> None:
     """Put lines at the end of a file in one write, so that a process that is killed leaves whole ones.
 

@@ -78,10 +78,9 @@ def responded(
     Where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
     has stopped to read the question is worse.
     """
-    most = movement_bound(property, limit)
     if answers.verdict is not None:
         return answers
-    found = effect_of(answers, property, metric)
+    most, found = movement_bound(property, limit), effect_of(answers, property, metric)
     answers = dataclasses.replace(answers, effect=found, moves=(), could=())
     if most is None or not (always or may_hold(answers, found, metric, limit, n_questions, n_shown)):
         return answers

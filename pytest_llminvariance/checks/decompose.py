@@ -72,7 +72,7 @@ def decompose(
 
     Outcomes are the options and everything that is none of them. A run records it as a finding: with a `tolerance` one that
     decides, as `check("forms", ...)` does; without, one that describes and blocks nothing. Costs one prompt a presentation,
-    and for the responsiveness guard one a question, at least 12.
+    and where HOLDS is possible a few for the responsiveness guard.
 
     Raises:
         UsageError: for bad arguments, before anything is asked.

@@ -53,7 +53,6 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     ends, noise = _ends(answers, metric, limit, n, n_shown), str(answers.noise or "")
     guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
-    exact = ends or Limits(broken_above=limit, holds_within=limit)
     if verdict is Verdict.UNDECIDED and causes[WITHIN_NOISE]:
         reasons = (*reasons, _what_noise_decides(evidence))
     if verdict is Verdict.UNDECIDED:
@@ -71,7 +70,7 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         example=nearest_example(seen, wants_change=metric.name == "unchanged"),
         guards=tuple(guards),
         decision=answers.decision,
-        cells=() if own is None else tuple(cell.decided(limit, exact) for cell in own.cells),
+        cells=() if own is None else tuple(cell.decided(limit, ends) for cell in own.cells),
     )
 
 
@@ -85,7 +84,7 @@ def may_hold(answers: Answers, found: Effect, metric: Metric, limit: Fraction, n
     start = dataclasses.replace(
         answers, noise=answers.noise and dataclasses.replace(answers.noise, all=answers.noise.start)
     )
-    ends = _ends(start, metric, limit, n_questions, n_shown) or Limits(broken_above=limit, holds_within=limit)
+    ends = _ends(start, metric, limit, n_questions, n_shown)
     return found.mean.low <= ends.broken_above if answers.noise else found.mean.high <= ends.holds_within
 
 
@@ -114,11 +113,11 @@ def _what_noise_decides(evidence: Sequence[Evidence]) -> str:
     )  # fmt: skip
 
 
-def _ends(answers: Answers, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> Limits | None:
-    """Return what noise leaves of the tolerance; `None` where there is none."""
+def _ends(answers: Answers, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> Limits:
+    """Return the tolerance as far as noise leaves it certain."""
     noise, delta = answers.noise, answers.evidence[0].delta_nats
     if noise is None and delta <= DELTA_NATS:
-        return None
+        return Limits(broken_above=limit, holds_within=limit)
     return limits(limit, metric.name, noise.all if noise else None, delta, n_questions, n_shown / n_questions)
 
 

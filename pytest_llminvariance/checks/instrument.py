@@ -133,13 +133,13 @@ def respondent(model: str, evidence: Sequence[Any]) -> Respondent:
     return Respondent(model=model, items=items, points=points, raw=raw, kept=kept)
 
 
-def instrument_numbers(all_of_them: Sequence[Respondent]) -> InstrumentNumbers:
-    """Return every number of respondents to the same items; p-values are adjusted over all cells."""
+def instrument_numbers(all_of_them: Sequence[Respondent], cells: Sequence[Cell] = ()) -> InstrumentNumbers:
+    """Return every number of respondents to the same items; p-values are adjusted over all cells, or over those given."""
     first = all_of_them[0]
     consistency = tuple(_consistency(all_of_them, trait) for trait in first.traits)
     return InstrumentNumbers(
         table=tuple(row for one in all_of_them for row in _table(one)),
-        cells=_adjusted([cell for one in all_of_them for cell in _cells(one)]),
+        cells=_adjusted(cells or [cell for one in all_of_them for cell in _cells(one)]),
         acceptance=tuple(_acceptance(one, way) for one in all_of_them for way in one.kept),
         consistency=consistency,
         warnings=tuple(_warnings(all_of_them, consistency)),

@@ -28,7 +28,7 @@ def multiverse(
     With correct answers for all questions a way's score is its accuracy. Without, it is the share of questions that it
     answers as most ways together do: questions without a clear consensus are open. A run records it as a finding: with a
     `tolerance` one that decides, as `check("multiverse", ...)` does; without, one that describes and blocks nothing.
-    Costs questions x templates x orders x label sets prompts, and for the responsiveness guard one a question, at least 12.
+    Costs questions x templates x orders x label sets prompts, and where HOLDS is possible a few for the responsiveness guard.
 
     Raises:
         UsageError: for bad arguments, before anything is asked.

@@ -117,17 +117,16 @@ class Stopping:
         assert test is not None  # noqa: S101 - the caller looked
         while test.shown != "above" and len(self._moved) < len(self._counted) and not self.responses.lacking:
             unit = self._units[len(self._moved)]
-            stems = [Stem(number, index) for number in unit for index in range(len(self._fetched[number].stems))]
-            if not self.responses.knows(stems):
+            if not self.responses.knows(self._stems(unit)):
                 ahead = self._units[len(self._moved) :][: max(FIRST_GROUP, len(self._moved) // GROWTH)]
-                several = range(unit.start, ahead[-1].stop)
-                self.responses.ask(
-                    self._fetched, [Stem(n, index) for n in several for index in range(len(self._fetched[n].stems))]
-                )
+                self.responses.ask(self._fetched, self._stems(range(unit.start, ahead[-1].stop)))
                 continue
             moved = rescaled(self._response_of(unit), self.metric.least)
             test.add(moved, moved)
         return test.shown
+
+    def _stems(self, numbers: range) -> Iterator[Stem]:
+        return (Stem(number, index) for number in numbers for index in range(len(self._fetched[number].stems)))
 
     def _response_of(self, unit: range) -> Number:
         """Return what a unit moves by, with what its questions need less than the bound added: at most 1."""

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.models.keys import Key, keys_of
@@ -102,9 +102,8 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     distinct = list(dict.fromkeys(keys))
     fresh = {key: None for key in distinct if key not in memo}
     cost, left = _Cost(model), Counter(key.request.presentation.question for key in fresh)
-    n_questions, done, keeping = len(left), 0, _Keeping(memo)
-    size = chunk_of(model)
-    try:
+    n_questions, done, size = len(left), 0, chunk_of(model)
+    with _Keeping(memo) as keeping:
         for start in range(0, len(distinct), size):
             # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
             chunk = [key for key in distinct[start : start + size] if key in fresh]
@@ -123,8 +122,6 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
                             n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh)
                         )
                     )
-    finally:
-        keeping.flush()
     replies = {key: memo[key] for key in keys}
     prompt_tokens = sum(reply.n_tokens for reply in replies.values())
     return Asked(tuple(replies[key] for key in keys), cost.sent_tokens, len(fresh), prompt_tokens)
@@ -189,9 +186,15 @@ class _Keeping:
         if isinstance(self._memo, Noting):
             self._memo.note(answers)
         if time.monotonic() - self._since >= KEPT_EVERY_S:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
         self._since, waiting, self._waiting = time.monotonic(), self._waiting, {}
         if not waiting:
             return

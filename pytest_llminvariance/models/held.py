@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_llminvariance.models.functions import PLAIN
 from pytest_llminvariance.models.kept import ATTRIBUTE
 
-PLAIN = str | bytes | int | float | bool | None
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 MAX_DEPTH = 6
 MAX_PARTS = 20_000

@@ -216,11 +216,13 @@ class _Recorded:
         Raises:
             ThinRecordError: where some were asked and are not in the record.
         """
-        rows = []
+        rows, known = (
+            [],
+            {number: self.found.replies("foreign", number) for number in {stem.question for stem in stems}},
+        )
         for number, stem in stems:
             n = len(self.sheet.plans[number].probes[: self.sheet.samples])
-            known = self.found.replies("foreign", number)
-            rows.append([known.get(index) for index in range(stem * n, (stem + 1) * n)])
+            rows.append([known[number].get(index) for index in range(stem * n, (stem + 1) * n)])
         n_found = sum(None not in row for row in rows)
         if self.must_respond:
             _refuse_missing("foreign", len(rows), n_found)

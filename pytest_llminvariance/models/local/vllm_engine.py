@@ -11,18 +11,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.errors import ModelError, said_shortly
 from pytest_llminvariance.models.kept import forget
 from pytest_llminvariance.models.local.devices import free_memory
 from pytest_llminvariance.models.local.fingerprint import vocabulary_of
 from pytest_llminvariance.models.local.generation import decoded
 from pytest_llminvariance.models.local.jobs import Asked, Job, Jobs, Tokens, in_tree_order, tokens_digest
 from pytest_llminvariance.models.local.scoring import Usage
-from pytest_llminvariance.models.protocol import Capability, Reply, Request, TextReply, TextRequest
+from pytest_llminvariance.models.protocol import Capability, Reply, Request, TextReply, TextRequest, in_order
+from pytest_llminvariance.models.served.wire import MAX_IDS
 from pytest_llminvariance.models.thoughts import answer_part
 
-MAX_IDS = 128
-"""Tokens that vLLM takes at once as `logprob_token_ids`."""
 AT_ONCE = 256
 """Requests that are handed to the engine together; it batches them as it likes. What they brought is kept if the next fail."""
 OLDEST = "0.22"
@@ -115,8 +114,7 @@ class EngineModel:
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Ask for every request; replies come in the order of the requests."""
-        replies = dict(pair for batch in self.answers(requests) for pair in batch)
-        return [replies[index] for index in range(len(requests))]
+        return in_order(self.answers(requests))
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs as they come, neighbours in the tree of prompts after one another."""
@@ -166,7 +164,7 @@ class EngineModel:
         try:
             outputs: Sequence[Any] = self._llm.generate(prompts, [part.params for part in wanted], use_tqdm=False)
         except Exception as error:  # vLLM raises many kinds, those of its own processes among them
-            raise ModelError(f"{self.name}: vLLM did not answer: {one_line(error)}") from error
+            raise ModelError(f"{self.name}: vLLM did not answer: {told_by(error)}") from error
         return outputs
 
     def _sampling_params(self) -> Callable[..., Any]:
@@ -192,7 +190,6 @@ class EngineModel:
         return TextReply(answer, tokens_digest(asked.tokens), len(asked.tokens), cut)
 
 
-def one_line(error: BaseException) -> str:
-    """Return what an error of vLLM says, without its lines and links."""
-    told = " ".join(str(error).split()) or type(error).__name__
-    return told if len(told) <= 300 else f"{told[:300]}..."
+def told_by(error: BaseException) -> str:
+    """Return what an error of vLLM says; of one that says nothing, its kind."""
+    return said_shortly(error) or type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib.util
 import inspect
 import os
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError, missing_extra
+from pytest_llminvariance.files import file_digest
 from pytest_llminvariance.models.kept import kept
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.fingerprint import THREADS
 from pytest_llminvariance.models.local.jobs import Jobs
-from pytest_llminvariance.models.local.vllm_engine import OLDEST, EngineModel, one_line
+from pytest_llminvariance.models.local.vllm_engine import OLDEST, EngineModel, told_by
 from pytest_llminvariance.models.protocol import Model
 
 OWN = {
@@ -59,7 +59,7 @@ def start_engine(place: str, name: str, settings: LoadSettings) -> EngineModel:
     try:
         llm = vllm.LLM(model=place, **told, **{key: value for key, value in more.items() if value is not None})
     except Exception as error:  # the whole of an engine may fail here
-        raise ModelError(f"vLLM cannot start the model {name!r}: {one_line(error)}") from error
+        raise ModelError(f"vLLM cannot start the model {name!r}: {told_by(error)}") from error
     try:
         return _model(llm, f"{name} in vLLM", settings, {"arguments": told, "files": _files(place)}, ends=True)
     except BaseException:
@@ -156,9 +156,4 @@ def _files(place: str) -> dict[str, str]:
         return {place: ""}
     files = sorted(path for path in Path(place).iterdir() if path.is_file())
     with ThreadPoolExecutor(THREADS) as threads:
-        return dict(zip((path.name for path in files), threads.map(_file_digest, files), strict=True))
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return dict(zip((path.name for path in files), threads.map(file_digest, files), strict=True))

@@ -8,10 +8,8 @@ import math
 import time
 from collections.abc import Mapping
 
-from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.errors import ModelError, said_shortly
 
-SHOWN = 300
-"""Characters of a server's own words in a message."""
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
 """Statuses after which the same request may be answered."""
 SPENT = ("insufficient_quota", "billing_hard_limit_reached")
@@ -118,5 +116,4 @@ def _said(text: str) -> tuple[str, str]:
             code = inner.get("code") or inner.get("type") or ""
         else:
             said = inner
-    line = " ".join(str(said).split())
-    return (line if len(line) <= SHOWN else f"{line[:SHOWN]}..."), str(code)
+    return said_shortly(said), str(code)
