@@ -300,7 +300,9 @@ def _assert(
     with recorded(made.title) as slot:
         settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
         measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)
-        finding = slot.store(finding_with_nearest_example(measured, made, template))
+        is_broken = measured.finding.verdict is Verdict.BROKEN
+        found = finding_with_nearest_example(measured, made, template) if is_broken else measured.finding
+        finding = slot.store(found)
     return raise_by_verdict(finding, failure_message)
 
 

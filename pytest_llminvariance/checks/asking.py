@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked, not_needed
 from pytest_llminvariance.checks.evidence import Evidence, read
 from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noise, replicas, spread, watch
 from pytest_llminvariance.checks.properties.base import Plan, Probe
@@ -21,14 +19,11 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
 from pytest_llminvariance.measures.reading import read_reply
-from pytest_llminvariance.models.engine import Asked, Memo, Persistent, ask
+from pytest_llminvariance.models.engine import Memo, Persistent, ask
 from pytest_llminvariance.models.keys import key_of
 from pytest_llminvariance.models.progress import progress_bar
 from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
-
-N_SENTINELS = 3
-"""Prompts of a deterministic model that are asked again at the end: of one that only changes as a whole, of its first question."""
 
 
 @dataclass(slots=True)
@@ -43,37 +38,35 @@ class Asking:
     """Tokens of all distinct prompts, whether or not they were remembered."""
     fresh: int = field(default=0, init=False)
     """Requests that were sent now."""
-    _memo: Memo = field(init=False)
+    memo: Memo = field(init=False)
     _stems: ForeignStems | None = field(default=None, init=False)
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
-    _asked: dict[Request, None] = field(default_factory=dict, init=False)
+    asked: dict[Request, None] = field(default_factory=dict, init=False)
     measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
-    _first: int = field(default=0, init=False)
+    n_first: int = field(default=0, init=False)
     """Prompts of the first question."""
-    _under_stems: bool = field(default=False, init=False)
-    _passes: int = field(default=0, init=False)
+    under_stems: bool = field(default=False, init=False)
+    """Whether foreign stems were asked."""
+    passes: int = field(default=0, init=False)
     """Passes of the model before this check, where it counts them."""
-    _again: Replicates = field(default=Replicates(0, 0), init=False)
+    again: Replicates = field(default=Replicates(0, 0), init=False)
     """What changed between the beginning and the end, where that is noise."""
 
-    def __post_init__(self) -> None:
+    def begin(self, plans: Callable[[], Sequence[Plan]]) -> list[Guard]:
+        """Begin the sheet with how far equal prompts differ: measured once a session, unless the model declares that they do not."""
         run, terms = current_run.get(), self.terms
-        self._memo = run.memory() if run.memory else {}
-        self._passes = _passes(terms.model)
-        self._sheet = Sheet(
-            property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
-            model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
-            delta_nats=0.0, samples=terms.samples, seed=run.seed,
-            n_known=terms.n_known,
-        )  # fmt: skip
+        self.memo = {} if run.memory is None else run.memory()
+        self.passes = passes_of(terms.model)
+        self.measured = found = (
+            None if terms.property.batches else self._noise(plans)
+        )  # what moves there is the finding
+        self._sheet = self._blank(DELTA_NATS if found is None else found.floor.delta_nats)
+        return [] if found is None else [Guard(name="noise", passed=True, text=str(found.floor), blocks="nothing")]
 
-    def measure_noise(self, plans: Callable[[], Sequence[Plan]]) -> list[Guard]:
-        """Measure once a session how far equal prompts differ, unless the model declares that they do not."""
+    def _noise(self, plans: Callable[[], Sequence[Plan]]) -> Measured | None:
         terms, way = self.terms, " and ".join(self.terms.property.readouts) or self.terms.readout
-        if terms.property.batches:
-            return []  # what moves there is the finding
         found = known_noise(terms.model, way) if current_run.get().noise else None
         if found is None and terms.samples == 1 and not is_deterministic(terms.model):
             found = measure_noise(terms.model, _probes(plans()), way)
@@ -81,11 +74,16 @@ class Asking:
                 found = measure_noise(terms.model, _probes(plans()), way)
         elif found is not None and not found.rows and not is_deterministic(terms.model):
             watch(terms.model, found, _probes(plans()))
-        self.measured = found
-        self._sheet = dataclasses.replace(
-            self._sheet, delta_nats=DELTA_NATS if found is None else found.floor.delta_nats
-        )
-        return [] if found is None else [Guard(name="noise", passed=True, text=str(found.floor), blocks="nothing")]
+        return found
+
+    def _blank(self, delta_nats: float) -> Sheet:
+        run, terms = current_run.get(), self.terms
+        return Sheet(
+            property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
+            model=terms.model.name, fingerprint="" if run.on_plan else terms.model.fingerprint,
+            delta_nats=delta_nats, samples=terms.samples, seed=run.seed,
+            n_known=terms.n_known,
+        )  # fmt: skip
 
     @property
     def noise(self) -> Noise | None:
@@ -93,7 +91,7 @@ class Asking:
         if self.measured is None:
             return None
         floor = self.measured.floor
-        found = Noise(start=floor.replicates, all=floor.replicates.joined(self._again))
+        found = Noise(start=floor.replicates, all=floor.replicates.joined(self.again))
         rounds = only_rounds(self.terms.model) and not math.isnan(floor.margin_max_nats)
         return None if rounds and not found.all.changed else found
 
@@ -105,31 +103,30 @@ class Asking:
             log.expect(sheet, self.terms.model)
         numbers = range(start, len(sheet.plans))
         planned = [request for number in numbers for request in sheet.planned(number)]
-        self._asked.update(dict.fromkeys(planned))
-        self._first = self._first or len(dict.fromkeys(sheet.planned(0)))
+        self.asked.update(dict.fromkeys(planned))
+        self.n_first = self.n_first or len(dict.fromkeys(sheet.planned(0)))
         replicated: Sequence[Reply] | None = self._replicated(numbers) if self.terms.property.batches else None
         if replicated is None:
-            asked = self._ask(planned)
-            self.tokens, replicated = self.tokens + asked.prompt_tokens, asked.replies
+            asked = ask(
+                self.terms.model, planned, self.memo, progress_bar(self.terms.property.title, current_run.get().say)
+            )
+            self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
+            replicated = asked.replies
         replies = iter(replicated)
         rows = [[next(replies) for _ in plan.probes] for plan in plans]
         if log is not None:
             log.entered(start, rows, remembered=not self.terms.property.batches)
         return [read(sheet, number, row) for number, row in zip(numbers, rows, strict=True)]
 
-    def _ask(self, requests: Sequence[Request]) -> Asked:
-        shown = progress_bar(self.terms.property.title, current_run.get().say)
-        asked = ask(self.terms.model, requests, self._memo, shown)
-        self.fresh += asked.fresh
-        return asked
-
     def responses(self, stems: Sequence[Stem]) -> list[tuple[AnswerDistribution, ...]]:
         """Ask questions under foreign stems that are on the sheet; what the check has asked before costs no tokens."""
         log, sheet = current_run.get().answers, self._sheet
-        requests = [sheet.under_stem(*stem) for stem in stems]
-        self._under_stems = True
-        known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every).replies, strict=True))
-        self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self._asked)
+        requests = [sheet.planned(*stem) for stem in stems]
+        every = list(itertools.chain(*requests))
+        asked = ask(self.terms.model, every, self.memo, progress_bar(self.terms.property.title, current_run.get().say))
+        self.fresh, self.under_stems = self.fresh + asked.fresh, True
+        known = dict(zip(every, asked.replies, strict=True))
+        self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self.asked)
         rows = [[known[request] for request in row] for row in requests]
         if log is not None:
             log.responded(stems, rows)
@@ -145,48 +142,16 @@ class Asking:
 
     def requests(self, plan: Plan) -> tuple[list[Request], list[Request]]:
         """Return what a plan asks, and what it may ask under foreign stems."""
-        alone = dataclasses.replace(self._sheet, plans=(), foreign=())
-        sheet = self._grown(alone, [plan])
+        sheet = self._grown(self._blank(DELTA_NATS), [plan])
         return sheet.planned(0), sheet.foreign_requests(0)
 
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
-        keys = [key_of(self.terms.model, request) for request in self.requests(plan)[0]]
-        if isinstance(self._memo, Persistent):
-            self._memo.fetch(keys)
-        return all(key in self._memo for key in keys)
-
-    def sentinels(self) -> list[Guard]:
-        """Ask prompts again at the end, where anything was asked now: those of the noise, or a few of a deterministic model."""
-        log, model, measured = current_run.get().answers, self.terms.model, self.measured
-        goes_on = log is not None and log.continues and not self.terms.property.batches
-        if not self.fresh and not goes_on:
-            return []
-        is_sure = is_deterministic(model)
-        if is_sure and self._came_at_once() and not goes_on:
-            return [not_needed("everything was answered in one pass of the model")]
-        if measured is None and not is_sure:
-            return [not_checked("what is asked again may be answered anew")]
-        if measured is None or is_sure:
-            chosen = list(self._asked)[: self._first if getattr(model, "changes_as_a_whole", False) else None]
-            chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
-        else:
-            chosen = measured.requests
-        before = ask(model, chosen, self._memo).replies if is_sure else ()
-        again = ask(model, chosen, {})
-        self.tokens += again.prompt_tokens
-        if log is not None:
-            log.again(chosen, again.replies)
-        if measured is None or is_sure:
-            return [drift_guard(before, again.replies)]
-        guard, self._again = noisy_drift_guard(model, measured, again.replies)
-        return [guard]
-
-    def _came_at_once(self) -> bool:
-        """Return whether all answers came from one pass, of a way to ask that was shown to be right: nothing can have changed."""
-        model = self.terms.model
-        shown = getattr(model, "is_proven", False) and _passes(model) == self._passes + 1
-        return shown and self.fresh == len(self._asked) and not self._under_stems
+        run, keys = current_run.get(), [key_of(self.terms.model, request) for request in self.requests(plan)[0]]
+        memo = {} if run.memory is None else run.memory()
+        if isinstance(memo, Persistent):
+            memo.fetch(keys)
+        return all(key in memo for key in keys)
 
     def _replicated(self, numbers: range) -> list[Reply]:
         """Return the replies to every plan's probes, asked alone and in batches."""
@@ -195,7 +160,8 @@ class Asking:
         return [row[index] for index in range(len(requests)) for row in rows]
 
 
-def _passes(model: object) -> int:
+def passes_of(model: object) -> int:
+    """Return how many passes the model has made, where it counts them."""
     return getattr(getattr(model, "usage", None), "passes", 0)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,7 +19,6 @@ from pytest_llminvariance.checks.deciding import decide_by_asking
 from pytest_llminvariance.checks.estimate import estimate
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import judged
-from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.planning import Planner
 from pytest_llminvariance.checks.properties import as_property
@@ -29,8 +28,8 @@ from pytest_llminvariance.checks.risk import DEFAULT_RISK
 from pytest_llminvariance.checks.run import current_run, recorded
 from pytest_llminvariance.checks.verdict import Finding
 from pytest_llminvariance.models.protocol import AnyModel, Model
-from pytest_llminvariance.models.replay import ReplayModel
-from pytest_llminvariance.questions.question import Question
+from pytest_llminvariance.models.versions import package_versions
+from pytest_llminvariance.questions.question import Question, skipped_rows
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template
 from pytest_llminvariance.transforms.base import Transform
 
@@ -112,20 +111,16 @@ def measure(
     """Do what `check` says, without storing the finding."""
     began, run = time.perf_counter(), current_run.get()
     template = property.way if template is None else template
+    questions = tuple(questions) if isinstance(questions, Iterator) else questions
+    asked, subject = property.asked(questions), property.subject(model)
     terms = settle(
-        property, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
+        property, subject, asked, skipped=skipped_rows(questions), tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
         samples=samples,
     )  # fmt: skip
     planner = Planner(terms, keeps_all=bool(terms.why_all))
-    asking, alpha = Asking(terms), terms.risk.next()
     if run.on_plan is not None:
-        announce(run, estimate(asking, planner, alpha))
-    if isinstance(terms.model, ReplayModel) and not terms.draws:
-        both = (asking.requests(plan) for plan in planner.all_plans())
-        terms.model.check_planned([request for planned, foreign in both for request in (*planned, *foreign)])
-    answers = decide_by_asking(asking, planner, alpha)
-    if terms.skipped:
-        answers = dataclasses.replace(answers, runtime=(*answers.runtime, *rows_guards(terms.skipped)))
+        announce(run, estimate(Asking(terms), planner, terms.risk.next()))
+    answers = decide_by_asking(terms, planner)
     known = {
         "property": property.name,
         "title": property.title,
@@ -141,6 +136,7 @@ def measure(
         "questions_planned": len(terms.questions),
         "presentations_planned": planner.n_presentations,
         "tokens": answers.tokens,
+        "versions": package_versions(),
     }
     finding = judged(answers, property, terms.metric, terms.tolerance, known)
     if terms.left_out:

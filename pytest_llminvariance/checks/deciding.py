@@ -5,94 +5,71 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from fractions import Fraction
 
 from pytest_llminvariance.checks.asking import Asking
+from pytest_llminvariance.checks.drift import sentinels
 from pytest_llminvariance.checks.evidence import Answers, all_answers
-from pytest_llminvariance.checks.finding import effect_of, may_hold
+from pytest_llminvariance.checks.finding import responded
+from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.planning import Planner
-from pytest_llminvariance.checks.properties.base import Property
-from pytest_llminvariance.checks.refusals import check_plans, movement_bound, no_share
+from pytest_llminvariance.checks.refusals import Terms, check_plans, no_share
 from pytest_llminvariance.checks.responses import Responses
 from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision
-from pytest_llminvariance.measures.metrics import Metric
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, NoiseFloor, limits
+from pytest_llminvariance.models.replay import ReplayModel
 
 
-def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
-    """Ask until it is decided at the risk `alpha`, or everything; see `docs/statistics.md`."""
-    terms = asking.terms
+def decide_by_asking(terms: Terms, planner: Planner) -> Answers:
+    """Ask until it is decided at the risk that the check may spend, or everything; see `docs/statistics.md`."""
+    run, asking = current_run.get(), Asking(terms)
+    if isinstance(terms.model, ReplayModel) and not terms.draws:
+        _check_recorded(terms.model, asking, planner)
     why_all = terms.why_all or _why_everything(asking, planner)
-    asks_all = bool(why_all) and not terms.must_test
+    alpha, asks_all = terms.risk.next(), bool(why_all) and not terms.must_test
+    responses = Responses(asking, terms.metric, terms.samples)
     if asks_all:
-        plans = planner.all_plans()
+        plans = tuple(map(planner.plan, range(len(terms.questions))))
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
-        noise = asking.measure_noise(lambda: plans)
+        noise = asking.begin(lambda: plans)
         answers = all_answers(asking.evidence(plans), terms.metric, why_all)
-        responses = Responses(asking, terms.metric)
         if terms.claim == "population" and terms.metric.own:
             answers = dataclasses.replace(answers, decision=_at_risk(answers.decision, terms.risk, alpha))
     else:
         if not alpha:
             raise no_share(terms.risk)
-        noise = asking.measure_noise(lambda: planner.some_plans(MIN_PAIRS))
+        noise = asking.begin(lambda: planner.some_plans(MIN_PAIRS))
         rule = Stopping(
-            source=asking, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha, n_units=planner.n_units,
-            least_movement=terms.least_movement, is_exact_at_end=not terms.must_test, samples=terms.samples, unit_name=planner.unit_name,
-            largest=planner.largest, n_known=terms.n_known,
-            limits=None if asking.measured is None else _limits_at_start(asking, planner, asking.measured.floor),
+            responses=responses, property=terms.property, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha,
+            n_units=planner.n_units, is_exact_at_end=not terms.must_test, unit_name=planner.unit_name, largest=planner.largest,
+            n_known=terms.n_known, limits=None if asking.measured is None else _limits_at_start(asking, planner, asking.measured.floor),
         )  # fmt: skip
-        answers, responses = rule.run(planner.units(current_run.get().seed)), rule.responses
+        answers = rule.run(planner.units(run.seed))
     answers = dataclasses.replace(answers, noise=asking.noise if asking.measured else None)
-    answers = responded(
-        answers, responses, terms.property, terms.metric, terms.tolerance, len(terms.questions), planner.n_presentations,
-        always=current_run.get().baseline is not None,
-    )  # fmt: skip
-    tokens, runtime = asking.tokens, (*noise, *asking.sentinels())
+    if answers.verdict is None:
+        answers = responded(
+            answers, responses, terms.property, terms.metric, terms.tolerance, len(terms.questions), planner.n_presentations,
+            always=run.baseline is not None,
+        )  # fmt: skip
+    tokens, runtime = asking.tokens, [*noise, *sentinels(asking)]
+    if terms.skipped:
+        runtime += rows_guards(terms.skipped)
     # prompts asked again at the end are counted by a check that may stop, and not by one that asks everything
     return dataclasses.replace(
         answers,
-        runtime=runtime,
+        runtime=tuple(runtime),
         noise=asking.noise if asking.measured else None,
         tokens=tokens if asks_all else asking.tokens,
     )
 
 
-def responded(
-    answers: Answers,
-    responses: Responses,
-    property: Property,
-    metric: Metric,
-    limit: Fraction,
-    n_questions: int,
-    n_shown: int,
-    *,
-    always: bool = False,
-) -> Answers:
-    """Return the answers with how far they move under foreign stems: asked after all others, and where HOLDS is still possible.
-
-    Where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
-    has stopped to read the question is worse.
-    """
-    if answers.verdict is not None:
-        return answers
-    most, found = movement_bound(property, limit), effect_of(answers, property, metric)
-    answers = dataclasses.replace(answers, effect=found, moves=(), could=())
-    if most is None or not (always or may_hold(answers, found, metric, limit, n_questions, n_shown)):
-        return answers
-    evidence = answers.evidence
-    responses.ask_until_certain(evidence, most)
-    return dataclasses.replace(
-        answers,
-        moves=tuple(responses.move(number, item) for number, item in enumerate(evidence)),
-        could=tuple(map(responses.could, evidence)),
-        n_stems=responses.n_asked,
-        lacking=responses.lacking,
-    )
+def _check_recorded(model: ReplayModel, asking: Asking, planner: Planner) -> None:
+    """Refuse recorded answers that lack one."""
+    both = [asking.requests(planner.plan(index)) for index in range(len(asking.terms.questions))]
+    model.check_planned([request for planned, foreign in both for request in (*planned, *foreign)])
 
 
 def _limits_at_start(asking: Asking, planner: Planner, floor: NoiseFloor) -> Limits:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from pytest_llminvariance.checks.asking import Asking, passes_of
 from pytest_llminvariance.checks.noise import Measured, forget_noise, jumped, moved_beyond, pair_of, pairs_of, replicas
+from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.noise import Replicates, moved_nats
-from pytest_llminvariance.models.protocol import LabelReply, MissingReply, Model, OptionReply, Reply, TextReply
+from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.protocol import (
+    LabelReply,
+    MissingReply,
+    Model,
+    OptionReply,
+    Reply,
+    TextReply,
+    is_deterministic,
+)
 
+N_SENTINELS = 3
+"""Prompts of a deterministic model that are asked again at the end: of one that only changes as a whole, of its first question."""
 MAX_DRIFT_NATS = 0.1
 """Of a model that declares itself deterministic."""
 TIMES = 10
@@ -17,14 +30,40 @@ TIMES = 10
 at the beginning and never in 10 at the end with probability below 0.0009, so for one of 59 prompts below 0.06."""
 
 
-def not_checked(why: str) -> Guard:
-    """Say why drift cannot be told."""
-    return Guard(name="drift", passed=None, text=f"drift not checked: {why}", blocks="nothing")
+def sentinels(asking: Asking) -> list[Guard]:
+    """Ask prompts again at the end, where anything was asked now: those of the noise, or a few of a deterministic model."""
+    log, model, measured = current_run.get().answers, asking.terms.model, asking.measured
+    goes_on = log is not None and log.continues and not asking.terms.property.batches
+    if not asking.fresh and not goes_on:
+        return []
+    is_sure = is_deterministic(model)
+    if is_sure and _came_at_once(asking) and not goes_on:
+        text = "drift not asked: everything was answered in one pass of the model"
+        return [Guard(name="drift", passed=None, text=text, blocks="nothing", needed=False)]
+    if measured is None and not is_sure:
+        text = "drift not checked: what is asked again may be answered anew"
+        return [Guard(name="drift", passed=None, text=text, blocks="nothing")]
+    if measured is None or is_sure:
+        chosen = list(asking.asked)[: asking.n_first if getattr(model, "changes_as_a_whole", False) else None]
+        chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
+    else:
+        chosen = measured.requests
+    before = ask(model, chosen, asking.memo).replies if is_sure else ()
+    again = ask(model, chosen, {})
+    asking.tokens += again.prompt_tokens
+    if log is not None:
+        log.again(chosen, again.replies)
+    if measured is None or is_sure:
+        return [drift_guard(before, again.replies)]
+    guard, asking.again = noisy_drift_guard(model, measured, again.replies)
+    return [guard]
 
 
-def not_needed(why: str) -> Guard:
-    """Say why there can be no drift."""
-    return Guard(name="drift", passed=None, text=f"drift not asked: {why}", blocks="nothing", needed=False)
+def _came_at_once(asking: Asking) -> bool:
+    """Return whether all answers came from one pass, of a way to ask that was shown to be right: nothing can have changed."""
+    model = asking.terms.model
+    shown = getattr(model, "is_proven", False) and passes_of(model) == asking.passes + 1
+    return shown and asking.fresh == len(asking.asked) and not asking.under_stems
 
 
 def drift_guard(before: Sequence[Reply], after: Sequence[Reply]) -> Guard:

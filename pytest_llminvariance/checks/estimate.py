@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pytest_llminvariance.checks.asking import N_SENTINELS, Asking
+from pytest_llminvariance.checks.asking import Asking
 from pytest_llminvariance.checks.costs import Estimate, seconds_of, tokens_of
+from pytest_llminvariance.checks.drift import N_SENTINELS
 from pytest_llminvariance.checks.planning import DRAWS_PER_QUESTION, Planner
 from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.stopping import rescaled
+from pytest_llminvariance.measures.betting import rescaled
 from pytest_llminvariance.measures.forecast import expected_share, fewest_values
 from pytest_llminvariance.measures.noise import MIN_PAIRS
 from pytest_llminvariance.models.engine import chunk_of

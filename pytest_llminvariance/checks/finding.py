@@ -11,11 +11,12 @@ from typing import Any
 
 from pytest_llminvariance.checks.evidence import Answers, Effect, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
-from pytest_llminvariance.checks.guards import guards_of, mass_guard
+from pytest_llminvariance.checks.guards import MIN_MASS, guards_of
 from pytest_llminvariance.checks.properties.base import Pooled, Property
+from pytest_llminvariance.checks.refusals import movement_bound
+from pytest_llminvariance.checks.responses import Responses
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
-from pytest_llminvariance.checks.versions import package_versions
-from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.distribution import AnswerDistribution, mean_mass
 from pytest_llminvariance.measures.likert import KEPT, kept
 from pytest_llminvariance.measures.metrics import (
     DELTA_NATS,
@@ -46,7 +47,6 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
         "count": count_words(evidence, metric) if own is None else own.count,
         "per_question": per_question(*_by_question(evidence, values)),
         "details": _details(evidence, seen, effect, answers.samples) | _own_details(own) | _noise_details(answers),
-        "versions": package_versions(),
     }
     sure, shown = _told(answers, effect)
     n, n_shown = known["questions_planned"], known["presentations_planned"]
@@ -74,12 +74,36 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     )
 
 
-def may_hold(answers: Answers, found: Effect, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> bool:
+def responded(
+    answers: Answers,
+    responses: Responses,
+    property: Property,
+    metric: Metric,
+    limit: Fraction,
+    n_questions: int,
+    n_shown: int,
+    *,
+    always: bool = False,
+) -> Answers:
+    """Return the answers with what they come to, and how far they move under foreign stems where HOLDS is still possible.
+
+    These are asked after all others; where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
+    has stopped to read the question is worse.
+    """
+    most, found = movement_bound(property, limit), effect_of(answers, property, metric)
+    answers = dataclasses.replace(answers, effect=found, moves=(), could=())
+    if most is None or not (always or _may_hold(answers, found, metric, limit, n_questions, n_shown)):
+        return answers
+    return responses.answered(answers, most)
+
+
+def _may_hold(answers: Answers, found: Effect, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> bool:
     """Return whether HOLDS is still possible where everything planned was asked, so that what only HOLDS needs is worth asking.
 
     What is asked again at the end can only widen or narrow what noise explains, so a noisy model may hold until it is BROKEN.
     """
-    if mass_guard(answer for item in answers.evidence for answer in item.answers).passed is False:
+    mass = mean_mass(answer for item in answers.evidence for answer in item.answers)
+    if mass is not None and mass < MIN_MASS:
         return False
     start = dataclasses.replace(
         answers, noise=answers.noise and dataclasses.replace(answers.noise, all=answers.noise.start)

@@ -5,7 +5,6 @@ A guard never touches BROKEN unless the answers themselves are worthless; most o
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -14,7 +13,7 @@ from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.refusals import movement_bound
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
-from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.distribution import AnswerDistribution, mean_mass
 from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.movement import needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
@@ -190,13 +189,13 @@ def _short(text: str, width: int) -> str:
 def mass_guard(answers: Iterable[AnswerDistribution]) -> Guard:
     """Require that answers name options, where the readout measures it."""
     all_of_them = list(answers)
-    masses = [answer.mass for answer in all_of_them if answer.mass is not None]
-    if not masses:
+    mean = mean_mass(all_of_them)
+    if mean is None:
         came = any(answer.status != "missing" for answer in all_of_them)
         why = "this readout does not measure it" if came else "no answer came"
         return Guard(name="mass on options", passed=None, text=f"mass on options not checked: {why}")
-    mean = math.fsum(masses) / len(masses)
-    over = "" if len(masses) == len(all_of_them) else f", over {len(masses):,} of {len(all_of_them):,} answers"
+    n = sum(answer.mass is not None for answer in all_of_them)
+    over = "" if n == len(all_of_them) else f", over {n:,} of {len(all_of_them):,} answers"
     says = f"mean mass on the options {mean:.3f} (at least {MIN_MASS:g}{over})"
     first = next((answer.said for answer in all_of_them if answer.mass == 0 and answer.said.strip()), "")
     quoted = f", such as {_short(first, 80)!r}" if first else ""

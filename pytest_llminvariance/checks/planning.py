@@ -50,20 +50,18 @@ class Planner:
         specs: dict[str, None] = {}
         designs: dict[str, None] = {}
         for index, question in enumerate(self.terms.questions):
-            plan = self.terms.property.plan(question, self.terms.template)
+            plan = self.plan(index)
             self.n_presentations += len(plan.probes)
             if self.keeps_all or self.n_presentations <= KEPT:
                 self._kept[index] = plan
             specs[plan.spec], designs[plan.design] = None, None
             if self.terms.claim == "population":
                 self._clusters.setdefault(cluster_of(question), []).append(index)
-        told = f", {self.terms.samples} samples" if self.terms.samples > 1 else ""
-        self.specs = tuple(f"{spec}{told}" for spec in specs)
+        self.specs = tuple(specs)
         many = hashlib.sha256(json.dumps(list(self.specs)).encode()).hexdigest()[:16]
         self.spec = " or ".join(self.specs) if len(self.specs) <= 4 else many
-        each = [f"{design}{told and f'{told} each'}" for design in designs]
-        self.design = each[0] if len(each) == 1 else f"{each[0]} to {each[-1]}"
-        self.n_presentations *= self.terms.samples
+        first, *others = designs
+        self.design = f"{first} to {others[-1]}" if others else first
         self.n_units = len(self.terms.questions)
         if self.terms.draws:
             self.unit_name, self.n_units = "draw", self.n_units * DRAWS_PER_QUESTION
@@ -73,8 +71,11 @@ class Planner:
 
     def plan(self, index: int, number: int = 0) -> Plan:
         """Return the plan of a question; with samples, of its `number`-th draw."""
-        plan = self._kept.get(index) or self.terms.property.plan(self.terms.questions[index], self.terms.template)
-        return plan if self.terms.samples == 1 else _with_draws(plan, self.terms.samples, number)
+        terms, plan = self.terms, self._kept.get(index)
+        if plan is None:
+            plan = terms.property.plan(terms.questions[index], terms.template)
+            plan = plan if terms.samples == 1 else _with_draws(plan, terms.samples)
+        return _later_draws(plan, number * terms.samples) if terms.samples > 1 and number else plan
 
     def units(self, seed: int) -> Iterator[tuple[Plan, ...]]:
         """Yield the plans of one unit after the other, in the order of asking; each is made when it is taken."""
@@ -100,16 +101,16 @@ class Planner:
         n = len(self.terms.questions)
         return tuple(self.plan(number * n // min(n, most)) for number in range(min(n, most)))
 
-    def all_plans(self) -> tuple[Plan, ...]:
-        """Return the plans of all questions, in the order of the suite."""
-        return tuple(map(self.plan, range(len(self.terms.questions))))
 
-
-def _with_draws(plan: Plan, samples: int, number: int) -> Plan:
-    """Return the plan with each probe asked `samples` times; no two draws of a question share an index."""
-    probes = tuple(
-        dataclasses.replace(probe, draw=number * samples + index) for probe in plan.probes for index in range(samples)
-    )
+def _with_draws(plan: Plan, samples: int) -> Plan:
+    """Return the plan with each probe asked `samples` times."""
+    probes = tuple(dataclasses.replace(probe, draw=index) for probe in plan.probes for index in range(samples))
     return dataclasses.replace(
         plan, probes=probes, design=f"{plan.design}, {samples} samples each", spec=f"{plan.spec}, {samples} samples"
     )
+
+
+def _later_draws(plan: Plan, first: int) -> Plan:
+    """Return a plan of draws with those from the number `first` on: no two draws of a question share a number."""
+    probes = tuple(dataclasses.replace(probe, draw=first + (probe.draw or 0)) for probe in plan.probes)
+    return dataclasses.replace(plan, probes=probes)

@@ -71,6 +71,19 @@ class Recorder(Protocol):
         ...
 
 
+class Slot:
+    """Where the finding of one check goes, once it has started; without a recorder nowhere."""
+
+    def __init__(self, recorder: Recorder | None, title: str) -> None:
+        self.recorder, self.is_done = recorder, False
+        self.id = recorder.started(title) if recorder else ""
+
+    def store(self, finding: Finding) -> Finding:
+        """Store the finding and return it with its id."""
+        self.is_done = True
+        return self.recorder.finished(self.id, finding) if self.recorder else finding
+
+
 @dataclass(slots=True)
 class FindingList:
     """A recorder that keeps findings in a list."""

@@ -7,7 +7,7 @@ as, with the transform that shows it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, get_args
@@ -22,7 +22,7 @@ from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagr
 from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
 from pytest_llminvariance.models.wrapping import as_model
-from pytest_llminvariance.questions.question import Question, SkippedRows, as_questions, known_answers, skipped_rows
+from pytest_llminvariance.questions.question import Question, SkippedRows, as_questions, known_answers
 from pytest_llminvariance.questions.template import Template
 
 Claim = Literal["suite", "orbit", "population"]
@@ -72,8 +72,9 @@ def settle(
     template: str | Template | None,
     claim: str,
     samples: int,
+    skipped: tuple[SkippedRows, ...] = (),
 ) -> Terms:
-    """Return the terms of a check.
+    """Return the terms of a check of a model on questions, both as the property takes them.
 
     Raises:
         UsageError: naming value, rule and the way out.
@@ -85,9 +86,8 @@ def settle(
         )
     name = metric or ("excess_disagreement" if samples != 1 else property.metric)
     about, limit = _claim(property.claim or claim, samples, property, name), as_tolerance(tolerance)
-    given_questions = tuple(questions) if isinstance(questions, Iterator) else questions
-    run, asked_for = current_run.get(), as_questions(property.asked(given_questions))
-    subject = (run.wrap or as_model)(property.subject(model))
+    run, asked_for = current_run.get(), as_questions(questions)
+    subject = (run.wrap or as_model)(model)
     set_aside = run.holdout
     if set_aside is not None:
         asked_for = set_aside.select(asked_for, None if run.on_plan else subject.fingerprint)
@@ -108,7 +108,7 @@ def settle(
     if template is None and readout == "auto" and (found := other_labels(property, given, left, ways[0])):
         asked_for, left, template = found
     return Terms(
-        property=property, model=subject, questions=asked_for, left_out=left, skipped=skipped_rows(given_questions), template=template, claim=about, samples=samples, metric=chosen,
+        property=property, model=subject, questions=asked_for, left_out=left, skipped=skipped, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
         must_test=draws or (about == "population" and not chosen.pooled), least_movement=least,
         n_known=known_answers(asked_for, by_cluster=about == "population"),

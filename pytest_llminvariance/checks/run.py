@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llminvariance.checks.holdout import Holdout
-    from pytest_llminvariance.checks.recorders import AnswerSink, Recorder
+    from pytest_llminvariance.checks.recorders import AnswerSink, Recorder, Slot
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
-    from pytest_llminvariance.checks.verdict import Finding
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
 
@@ -262,30 +261,20 @@ def _memo(cache: bool | str | Path) -> Memo:  # noqa: FBT001
     return {} if folder is None else AnswerCache(folder)
 
 
-class recorded:  # noqa: N801 - used like a function
-    """Around one check: waits for its turn, says that it starts, and stores its finding or its error."""
+@contextlib.contextmanager
+def recorded(title: str) -> Iterator[Slot]:
+    """Around one check: wait for its turn, say that it starts, and give where its finding goes; an error is stored here."""
+    from pytest_llminvariance.checks.recorders import Slot
 
-    def __init__(self, title: str) -> None:
-        self._title, self._done = title, False
-
-    def store(self, finding: Finding) -> Finding:
-        """Store the finding and return it with its id."""
-        self._done = True
-        return self._recorder.finished(self._id, finding) if self._recorder else finding
-
-    def __enter__(self) -> recorded:
-        run = current_run.get()
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(run.turn)
-            self._recorder = None if run.on_plan else run.recorder  # what is only planned is no check
-            self._id = self._recorder.started(self._title) if self._recorder else ""
-            if run.answers is not None:
-                run.answers.begin(self._id)
-                stack.callback(run.answers.end)
-            self._exit = stack.pop_all()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        with self._exit:
-            if self._recorder and not self._done:
-                self._recorder.failed(self._id, f"{type(error).__name__}: {error}")
+    run = current_run.get()
+    with run.turn, contextlib.ExitStack() as stack:
+        slot = Slot(None if run.on_plan else run.recorder, title)  # what is only planned is no check
+        if run.answers is not None:
+            run.answers.begin(slot.id)
+            stack.callback(run.answers.end)
+        try:
+            yield slot
+        except BaseException as error:
+            if slot.recorder is not None and not slot.is_done:
+                slot.recorder.failed(slot.id, f"{type(error).__name__}: {error}")
+            raise

@@ -6,9 +6,9 @@ import dataclasses
 from fractions import Fraction
 
 from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
-from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.models.protocol import Model
+from pytest_llminvariance.models.versions import package_versions
 
 SEARCH = "search"
 """The property of all findings of searches."""

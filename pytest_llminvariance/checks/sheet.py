@@ -55,20 +55,17 @@ class Sheet:
             else (*self.foreign, *(stems.under(plan.question, plan.probes[0].presentation) for plan in plans)),
         )
 
-    def planned(self, question: int) -> list[Request]:
-        """Return the requests of a question's plan."""
+    def planned(self, question: int, stem: int | None = None) -> list[Request]:
+        """Return the requests of a question's plan; or those under one of its foreign stems, draw by draw."""
         probes = self.plans[question].probes
+        if stem is not None:
+            probes = [Probe(self.foreign[question][stem], draw=probe.draw) for probe in probes[: self.samples]]
         return [request_for(p.presentation, p.readout or self.readout, self._draw(p)) for p in probes]
 
     def foreign_requests(self, question: int) -> list[Request]:
         """Return the requests under foreign stems: stem by stem, draw by draw."""
         stems = range(len(self.foreign[question]) if self.foreign else 0)
-        return [request for stem in stems for request in self.under_stem(question, stem)]
-
-    def under_stem(self, question: int, stem: int) -> list[Request]:
-        """Return the requests under one foreign stem, draw by draw."""
-        probes = self.plans[question].probes[: self.samples]
-        return [request_for(self.foreign[question][stem], self.readout, self._draw(probe)) for probe in probes]
+        return [request for stem in stems for request in self.planned(question, stem)]
 
     def _draw(self, probe: Probe) -> Draw | None:
         return None if probe.draw is None else Draw(self.seed, probe.draw)

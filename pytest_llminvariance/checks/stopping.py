@@ -13,38 +13,33 @@ from fractions import Fraction
 from typing import Literal
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions
-from pytest_llminvariance.checks.guards import reply_guards
-from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.responses import Responses, Source, Stem
+from pytest_llminvariance.checks.guards import guards_of
+from pytest_llminvariance.checks.properties.base import Plan, Property
+from pytest_llminvariance.checks.refusals import movement_bound
+from pytest_llminvariance.checks.responses import FIRST_GROUP, GROWTH, Responses
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
-from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds
+from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds, rescaled
 from pytest_llminvariance.measures.forecast import forecast_words
-from pytest_llminvariance.measures.metrics import Interval, Metric, mean_interval
-from pytest_llminvariance.measures.movement import needed_movement
+from pytest_llminvariance.measures.metrics import Interval, Metric
 from pytest_llminvariance.measures.noise import Limits
 from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
-
-FIRST_GROUP = 4
-GROWTH = 4
-"""A group is a quarter of what was counted so far: passes stay few, and at most a fifth is asked in vain."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Stopping:
     """The rule: what is counted and tested, at which risk, and what else HOLDS must wait for."""
 
-    source: Source
+    responses: Responses
+    """The answers under foreign stems, of the source that is asked."""
+    property: Property
     metric: Metric
     tolerance: Fraction
     alpha: float
     n_units: int
-    least_movement: Fraction | None
-    """What foreign stems must move the answer by, at most; `None` where no response is needed."""
     is_exact_at_end: bool
     """False where units are drawn from more than is planned."""
     limits: Limits | None = None
     """What noise may explain; `None` where there is none."""
-    samples: int = 1
     unit_name: str = "question"
     largest: int = 1
     """Questions of the largest unit."""
@@ -52,7 +47,6 @@ class Stopping:
     """Known answers of the whole suite, asked or not."""
     test: MeanTest = field(init=False)
     response: MeanTest | None = field(default=None, init=False)
-    responses: Responses = field(init=False)
     _units: list[range] = field(default_factory=list, init=False)
     """The questions of each unit that was asked, counted or not."""
     _fetched: list[Evidence] = field(default_factory=list, init=False)
@@ -63,8 +57,6 @@ class Stopping:
     """Of each question."""
     _counted: list[Interval] = field(default_factory=list, init=False)
     """Of each unit."""
-    _moved: list[Number] = field(default_factory=list, init=False)
-    """How far each unit moves under foreign stems, of as many as that was needed for, on the scale of the bound."""
     _looked: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -74,9 +66,8 @@ class Stopping:
             rescaled(self.tolerance, least), self.alpha, n_planned,
             above_bound=rescaled(ends.broken_above, least), within_bound=rescaled(ends.holds_within, least),
         )  # fmt: skip
-        self.responses = Responses(self.source, self.metric, self.samples)
-        if self.least_movement is not None:
-            self.response = MeanTest(rescaled(self.least_movement, least), self.alpha, n_planned)
+        if (most := movement_bound(self.property, self.tolerance)) is not None:
+            self.response = MeanTest(rescaled(most, least), self.alpha, n_planned)
 
     def run(self, units: Iterator[tuple[Plan, ...]]) -> Answers:
         """Ask unit by unit until it stops."""
@@ -89,8 +80,8 @@ class Stopping:
             self._counted.append(value)
             self.test.add(rescaled(value.low, least), rescaled(value.high, least))
             all_asked = self.is_exact_at_end and len(self._counted) == self.n_units
-            if not all_asked and (verdict := self._verdict()) is not None:
-                return self._stopped(verdict)
+            if not all_asked and (answers := self._ended()) is not None:
+                return answers
         if self.is_exact_at_end:
             return self._answers(self._decision("exhaustive", "everything was asked before it was decided"))
         return self._stopped(Verdict.UNDECIDED)
@@ -99,7 +90,7 @@ class Stopping:
         start = 0
         while group := list(itertools.islice(units, max(FIRST_GROUP, start // GROWTH))):
             first = len(self._fetched)
-            self._fetched += self.source.evidence([plan for plans in group for plan in plans])
+            self._fetched += self.responses.source.evidence([plan for plans in group for plan in plans])
             for plans in group:
                 self._units.append(range(first, first := first + len(plans)))
             for unit in self._units[start:]:
@@ -111,31 +102,6 @@ class Stopping:
         """What was counted."""
         return self._fetched[: self._n_counted]
 
-    def _responded(self) -> str | None:
-        """Return what the movement under foreign stems shows of the units counted, asked only as far as that is needed."""
-        test = self.response
-        assert test is not None  # noqa: S101 - the caller looked
-        while test.shown != "above" and len(self._moved) < len(self._counted) and not self.responses.lacking:
-            unit = self._units[len(self._moved)]
-            if not self.responses.knows(self._stems(unit)):
-                ahead = self._units[len(self._moved) :][: max(FIRST_GROUP, len(self._moved) // GROWTH)]
-                self.responses.ask(self._fetched, self._stems(range(unit.start, ahead[-1].stop)))
-                continue
-            moved = rescaled(self._response_of(unit), self.metric.least)
-            test.add(moved, moved)
-        return test.shown
-
-    def _stems(self, numbers: range) -> Iterator[Stem]:
-        return (Stem(number, index) for number in numbers for index in range(len(self._fetched[number].stems)))
-
-    def _response_of(self, unit: range) -> Number:
-        """Return what a unit moves by, with what its questions need less than the bound added: at most 1."""
-        most = self.least_movement or Fraction(0)
-        moves = [self.responses.move(number, self._fetched[number]) for number in unit]
-        spared = [most - needed_movement(most, self.responses.could(self._fetched[number])) for number in unit]
-        self._moved.append(min(Fraction(1), mean_interval(moves).low + sum(spared) / len(spared)))
-        return self._moved[-1]
-
     def _of_cluster(self, found: Sequence[Interval]) -> Interval:
         """Return the value of a cluster, question-weighted.
 
@@ -146,20 +112,26 @@ class Stopping:
         high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / largest
         return Interval(tolerance + low, tolerance + high)
 
-    def _verdict(self) -> Verdict | None:
+    def _ended(self) -> Answers | None:
+        """Return the answers where they show a verdict that nothing withholds; `None` where asking goes on."""
         shown = self.test.shown
         if shown == "above":
-            return Verdict.BROKEN
+            return self._stopped(Verdict.BROKEN)
         if shown != "within":
             return None
-        moves = "above" if self.response is None else self._responded()
+        moves = "above" if self.response is None else self._responded(self.response)
         if moves != "above":
-            return Verdict.UNDECIDED if moves == "within" else None
+            return self._stopped(Verdict.UNDECIDED) if moves == "within" else None
         if self._looked or (self.n_known >= MIN_KNOWN > self._known()):
             return None
         self._looked = True
-        guards = reply_guards(self._evidence, by_cluster=self.unit_name == "cluster")
-        return Verdict.HOLDS if all(guard.passed is not False for guard in guards) else None
+        answers = self._stopped(Verdict.HOLDS)
+        guards = guards_of(answers, self.property, self.tolerance)
+        return answers if all(guard.passed is not False for guard in guards) else None
+
+    def _responded(self, test: MeanTest) -> str | None:
+        most = movement_bound(self.property, self.tolerance) or Fraction(0)
+        return self.responses.shown(self._fetched, self._units, len(self._counted), most, test)
 
     def _known(self) -> int:
         asked = (item.plan.question for item in self._evidence)
@@ -178,14 +150,13 @@ class Stopping:
 
     def _answers(self, decision: Decision, verdict: Verdict | None = None, reasons: tuple[str, ...] = ()) -> Answers:
         moved = None
-        asked = range(sum(map(len, self._units[: len(self._moved)])))
-        if verdict is not None and self.response is not None and self._moved:
-            moved = self._bounds(self._moved, None, self.response)
+        by_unit, by_question = self.responses.by_unit, self.responses.by_question
+        if verdict is not None and self.response is not None and by_unit:
+            moved = self._bounds(by_unit, None, self.response)
         return Answers(
             evidence=tuple(self._evidence), values=tuple(self._values), decision=decision, verdict=verdict, reasons=reasons,
-            moves=tuple(self.responses.move(number, self._fetched[number]) for number in asked),
-            could=tuple(self.responses.could(self._fetched[number]) for number in asked),
-            n_stems=self.responses.n_asked, responsive=moved, samples=self.samples, by_cluster=self.unit_name == "cluster",
+            moves=tuple(moves for moves, _ in by_question), could=tuple(could for _, could in by_question),
+            n_stems=self.responses.n_asked, responsive=moved, samples=self.responses.samples, by_cluster=self.unit_name == "cluster",
             answered_for=self.response is None or self.response.shown == "above",
         )  # fmt: skip
 
@@ -215,11 +186,3 @@ class Stopping:
 
 def _evidence(log_peak: float, is_certain: bool) -> float:  # noqa: FBT001
     return CERTAIN if is_certain else min(log_peak, CERTAIN)
-
-
-def rescaled(value: Number, least: float) -> Number:
-    """Return a value from [least, 1] on [0, 1]."""
-    if least == 0:
-        return value
-    ends = Fraction(least).limit_denominator(1000)
-    return (value - ends) / (1 - ends) if isinstance(value, Fraction) else (value - least) / (1 - least)

@@ -21,7 +21,6 @@ from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Decision, Example, Finding, Guard, QuestionEffect, decide
-from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.flips import Flips, Pair, count_flips
@@ -29,6 +28,7 @@ from pytest_llminvariance.measures.metrics import mean_interval
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout, sent_digest
+from pytest_llminvariance.models.versions import package_versions
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.records.answers import RecordedAnswer, layout_text, read_answers

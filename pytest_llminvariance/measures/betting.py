@@ -116,6 +116,14 @@ def _log_mean_exp(logs: Sequence[float]) -> float:
     return top + math.log(math.fsum(math.exp(log - top) for log in logs) / len(logs))
 
 
+def rescaled(value: Number, least: float) -> Number:
+    """Return a value from [least, 1] on [0, 1]."""
+    if least == 0:
+        return value
+    ends = Fraction(least).limit_denominator(1000)
+    return (value - ends) / (1 - ends) if isinstance(value, Fraction) else (value - least) / (1 - least)
+
+
 @dataclass(slots=True)
 class MeanTest:
     """Both sides at once, each at `alpha`: only one of the two verdicts can be wrong for a fixed mean.

@@ -7,7 +7,7 @@ here, when a distribution is built from what was shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -219,3 +219,9 @@ def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ..
     for position, content in enumerate(order):
         contents[content] = float(shown[position])
     return tuple(contents)
+
+
+def mean_mass(answers: Iterable[AnswerDistribution]) -> float | None:
+    """Return the mean mass on the options over the answers of which it is known; `None` where it is known of none."""
+    masses = [answer.mass for answer in answers if answer.mass is not None]
+    return math.fsum(masses) / len(masses) if masses else None

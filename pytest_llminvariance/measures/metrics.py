@@ -52,6 +52,10 @@ UNKNOWN = Interval(Fraction(0), Fraction(1))
 SAME, DIFFERENT = Interval(Fraction(0), Fraction(0)), Interval(Fraction(1), Fraction(1))
 
 
+PAIRWISE = {"unchanged": "flip_rate", "trait_shift": "score_gap"}
+"""By metric, which other one compares two answers in its units; of others that pool it is flip_rate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A metric on the answers to one question; the first answer is the one as written."""
@@ -69,6 +73,12 @@ class Metric:
     """The smallest value that it can take; the largest is 1."""
     own: bool = False
     """Whether one property alone is measured by it, and by nothing else."""
+
+    @property
+    def pairwise(self) -> Metric:
+        """What compares two answers in its units: itself, unless it pools, or turns round, what it compares."""
+        other = PAIRWISE.get(self.name, "flip_rate" if self.pooled else "")
+        return METRICS[other] if other else self
 
 
 def flip(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:

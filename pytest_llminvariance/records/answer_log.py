@@ -157,7 +157,7 @@ class AnswerLog:
         lines = []
         for stem, row in zip(stems, rows, strict=True):
             places = [Place("foreign", stem.question, stem.number * len(row) + draw) for draw in range(len(row))]
-            lines += self._lines_of(places, sheet.under_stem(*stem), row, remembered=True)
+            lines += self._lines_of(places, sheet.planned(*stem), row, remembered=True)
         self._append(self._answers, lines)
 
     def _lines_of(

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.checks.verdict import SCHEMA_VERSION
-from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import encoded, write_whole
+from pytest_llminvariance.models.versions import package_versions
 from pytest_llminvariance.records.events import read_records, unfinished
 from pytest_llminvariance.records.lines import PACK_FROM, PACKED, PARTS, line_files, lines_of, packed, read_line
 from pytest_llminvariance.records.redaction import redacted_data

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from pytest_llminvariance.checks.deciding import responded
 from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
-from pytest_llminvariance.checks.finding import judged
+from pytest_llminvariance.checks.finding import judged, responded
 from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.properties import did_you_mean, full_name
 from pytest_llminvariance.checks.properties.base import Plan
-from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for, movement_bound
+from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for
 from pytest_llminvariance.checks.responses import Responses, Stem
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.sheet import Sheet
@@ -26,7 +25,7 @@ from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
-from pytest_llminvariance.measures.metrics import METRICS, Metric
+from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.measures.noise import Noise, Replicates, limits
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.records.answers import ByPlace
@@ -163,17 +162,17 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
         raise ThinRecordError("how it was decided is not in the record")
     same = (tolerance, metric) == (sheet.tolerance, sheet.metric)
     source = _Recorded(record.by_place(stored.id), sheet, must_respond=same)
+    responses = Responses(source, chosen, sheet.samples)
     if decision.method == "sequential":
-        answers, responses = _stopped(stored, decision, source, sheet, chosen, tolerance)
+        answers = _stopped(stored, decision, source, sheet, responses, tolerance)
     else:
         counted = itertools.islice(source.left, decision.n)
         answers = replace(all_answers(counted, chosen, "", light=not chosen.own), decision=decision)
-        responses = Responses(source, chosen)
     guards = tuple(guard for guard in stored.guards if guard.name in OF_ENGINE)
     answers = replace(answers, runtime=guards, noise=_noise(stored))
     was_asked = {guard.name: guard.needed for guard in stored.guards}.get("responsive", True)
-    if was_asked or not same:
-        responses.ask(answers.evidence, source.stems() if answers.verdict is None else ())
+    if answers.verdict is None and (was_asked or not same):
+        responses.ask(answers.evidence, source.stems())
         n, n_shown = stored.questions_planned, stored.presentations_planned
         answers = responded(
             answers, responses, sheet.property, chosen, tolerance, n, n_shown, always=was_asked and same
@@ -251,9 +250,9 @@ def _stopped(
     decision: Decision,
     source: _Recorded,
     sheet: Sheet,
-    metric: Metric,
+    responses: Responses,
     tolerance: Fraction,
-) -> tuple[Answers, Responses]:
+) -> Answers:
     """Return where the test stops on the recorded questions, in the order in which they were asked.
 
     Raises:
@@ -268,14 +267,14 @@ def _stopped(
     )
     noise, asked = _noise(stored), stored.questions_planned
     rule = Stopping(
-        source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
-        least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True, n_known=sheet.n_known,
+        responses=responses, property=sheet.property, metric=responses.metric, tolerance=tolerance, alpha=decision.alpha,
+        n_units=n, is_exact_at_end=True, n_known=sheet.n_known,
         limits=limits(
-            tolerance, metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
+            tolerance, responses.metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
         ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
-    return rule.run((plan,) for plan in plans), rule.responses
+    return rule.run((plan,) for plan in plans)
 
 
 def _evidence(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:

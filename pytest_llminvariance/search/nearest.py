@@ -15,7 +15,7 @@ from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.examples import nearest_pair
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.run import Run, current_run
-from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
+from pytest_llminvariance.checks.verdict import Example, Finding
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.models.engine import Memo
@@ -54,10 +54,8 @@ _kept: ContextVar[_Kept] = ContextVar("llminvariance_nearest", default=_Kept()) 
 def finding_with_nearest_example(measured: Measured, made: Property, template: str | Template | None) -> Finding:
     """Return a BROKEN finding with a nearer example, searched in what the plan left out, and its explanation."""
     finding = measured.finding
-    if finding.verdict is not Verdict.BROKEN or made.transform is None:
-        return finding
     pair = nearest_pair(measured.evidence)
-    if finding.example is None or pair is None:
+    if made.transform is None or finding.example is None or pair is None:
         return finding
     item, index = pair
     best = _as_found(item, index)

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_llminvariance import Question, Verdict, check, controls
 from pytest_llminvariance.checks import responses
+from pytest_llminvariance.checks.evidence import Answers
 from pytest_llminvariance.checks.responses import Stem
 from pytest_llminvariance.checks.run import Run, run, surrounded
 from pytest_llminvariance.checks.stopping import Stopping
@@ -174,16 +175,16 @@ def test_under_early_stopping_stems_are_asked_once_the_effect_is_shown() -> None
 
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask all that only HOLDS needs with every group of questions, as if it cost nothing."""
-    lazy = Stopping._verdict
+    lazy = Stopping._ended
 
-    def verdict(self: Stopping) -> Verdict | None:
+    def ended(self: Stopping) -> Answers | None:
         rows = enumerate(self._fetched)
         self.responses.ask(self._fetched, [Stem(number, n) for number, item in rows for n in range(len(item.stems))])
         if self.response is not None:
-            self._responded()
+            self._responded(self.response)
         return lazy(self)
 
-    monkeypatch.setattr(Stopping, "_verdict", verdict)
+    monkeypatch.setattr(Stopping, "_ended", ended)
     monkeypatch.setattr(responses, "_fewest", lambda *arguments: 10**9)
 
 

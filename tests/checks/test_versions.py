@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llminvariance import Question, check, controls
-from pytest_llminvariance.checks.versions import package_versions
+from pytest_llminvariance.models.versions import package_versions
 from pytest_llminvariance.records.directory import versions_of
 
 
