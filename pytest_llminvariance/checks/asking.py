@@ -59,9 +59,10 @@ class Asking:
         run, terms = current_run.get(), self.terms
         self.memo = {} if run.memory is None else run.memory()
         self.passes = passes_of(terms.model)
-        self.measured = found = (
-            None if terms.property.batches else self._noise(plans)
-        )  # what moves there is the finding
+        if terms.property.batches:  # what moves there is the finding
+            self._sheet = self._blank(0.0)
+            return []
+        self.measured = found = self._noise(plans)
         self._sheet = self._blank(DELTA_NATS if found is None else found.floor.delta_nats)
         return [] if found is None else [Guard(name="noise", passed=True, text=str(found.floor), blocks="nothing")]
 

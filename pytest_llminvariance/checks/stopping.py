@@ -97,11 +97,6 @@ class Stopping:
                 yield [self._fetched[number] for number in unit]
             start += len(group)
 
-    @property
-    def _evidence(self) -> list[Evidence]:
-        """What was counted."""
-        return self._fetched[: self._n_counted]
-
     def _of_cluster(self, found: Sequence[Interval]) -> Interval:
         """Return the value of a cluster, question-weighted.
 
@@ -134,7 +129,8 @@ class Stopping:
         return self.responses.shown(self._fetched, self._units, len(self._counted), most, test)
 
     def _known(self) -> int:
-        asked = (item.plan.question for item in self._evidence)
+        """Count the known answers among what was counted."""
+        asked = (item.plan.question for item in self._fetched[: self._n_counted])
         return known_answers(asked, by_cluster=self.unit_name == "cluster")
 
     def _stopped(self, verdict: Verdict) -> Answers:
@@ -154,7 +150,7 @@ class Stopping:
         if verdict is not None and self.response is not None and by_unit:
             moved = self._bounds(by_unit, None, self.response)
         return Answers(
-            evidence=tuple(self._evidence), values=tuple(self._values), decision=decision, verdict=verdict, reasons=reasons,
+            evidence=tuple(self._fetched[: self._n_counted]), values=tuple(self._values), decision=decision, verdict=verdict, reasons=reasons,
             moves=tuple(moves for moves, _ in by_question), could=tuple(could for _, could in by_question),
             n_stems=self.responses.n_asked, responsive=moved, samples=self.responses.samples, by_cluster=self.unit_name == "cluster",
             answered_for=self.response is None or self.response.shown == "above",

@@ -24,7 +24,7 @@ from pytest_llminvariance import (
     check,
     load_model,
 )
-from pytest_llminvariance.checks.asking import N_SENTINELS
+from pytest_llminvariance.checks.drift import N_SENTINELS
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.measures.reading import read_reply
