@@ -298,8 +298,10 @@ def _assert(
     __tracebackhide__ = True
     made = make()
     with recorded(made.title) as slot:
-        settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
-        measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)
+        measured = measure(
+            made, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
+            samples=samples,
+        )  # fmt: skip
         is_broken = measured.finding.verdict is Verdict.BROKEN
         found = finding_with_nearest_example(measured, made, template) if is_broken else measured.finding
         finding = slot.store(found)

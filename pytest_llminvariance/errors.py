@@ -5,6 +5,8 @@ A broken property is an `InvarianceError` and lives beside `Finding` in `verdict
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 __all__ = [
     "CapabilityError",
     "LLMInvarianceError",
@@ -15,6 +17,10 @@ __all__ = [
     "UsageError",
     "missing_extra",
 ]
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class LLMInvarianceError(Exception):
@@ -52,6 +58,28 @@ def said_shortly(said: object) -> str:
     """Return in one line, cut where it is long, what another program or library says of an error."""
     line = " ".join(str(said).split())
     return line if len(line) <= MAX_SAID else f"{line[:MAX_SAID]}..."
+
+
+def as_name(name: object) -> str:
+    """Return how a name is compared: in small letters, with `_` for spaces and hyphens."""
+    return str(name).strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return a hint where something known is nearly called like this; else nothing.
+
+    Letters that only look the same are shown by their codes.
+    """
+    import difflib
+
+    names = sorted(set(known))
+    near = next(
+        (found for one in (as_name(name), name) if (found := difflib.get_close_matches(one, names, 1, cutoff))), None
+    )
+    if near is None or near[0] == name:
+        return ""
+    other = "" if name.isascii() else f", which is not {name!a}"
+    return f". Did you mean {near[0]!r}{other}?"
 
 
 def missing_extra(extra: str, module: str, purpose: str) -> MissingExtraError:

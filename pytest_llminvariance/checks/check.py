@@ -101,22 +101,16 @@ def measure(
     model: AnyModel,
     questions: Question | Iterable[Any],
     *,
-    tolerance: float | Fraction,
-    metric: str | None = None,
-    readout: str = "auto",
     template: str | Template | None = None,
-    claim: str = "suite",
-    samples: int = 1,
+    **how: Any,
 ) -> Measured:
     """Do what `check` says, without storing the finding."""
     began, run = time.perf_counter(), current_run.get()
-    template = property.way if template is None else template
     questions = tuple(questions) if isinstance(questions, Iterator) else questions
-    asked, subject = property.asked(questions), property.subject(model)
+    asked, subject, rows = property.asked(questions), property.subject(model), skipped_rows(questions)
     terms = settle(
-        property, subject, asked, skipped=skipped_rows(questions), tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
-        samples=samples,
-    )  # fmt: skip
+        property, subject, asked, skipped=rows, template=property.way if template is None else template, **how
+    )
     planner = Planner(terms, keeps_all=bool(terms.why_all))
     if run.on_plan is not None:
         announce(run, estimate(Asking(terms), planner, terms.risk.next()))

@@ -87,20 +87,10 @@ class Answers:
     """Guards on the engine: noise between batches, and drift while it was asked."""
     noise: Noise | None = None
     """Answers that change by themselves; `None` where none do."""
-    effect: Effect | None = None
-    """What they come to, where that was computed already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What the answers of a check come to."""
-
-    own: Pooled | None
-    """A property's own number, where it has one."""
-    mean: Interval
-    """What is held against the tolerance."""
-    values: Sequence[Interval]
-    """Of each question."""
+    effect: Interval | None = None
+    """What they come to, and is held against the tolerance; `None` before that is computed."""
+    own: Pooled | None = None
+    """The property's own number, where it has one."""
 
 
 def read(sheet: Sheet, number: int, row: Sequence[Reply]) -> Evidence:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
-from pytest_llminvariance.checks.evidence import Answers, Effect, Evidence
+from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import MIN_MASS, guards_of
 from pytest_llminvariance.checks.properties.base import Pooled, Property
@@ -37,15 +37,16 @@ from pytest_llminvariance.questions.question import whole_names
 
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
-    evidence = answers.evidence
-    found = answers.effect or effect_of(answers, property, metric)
-    own, effect, values = found.own, found.mean, found.values
+    if answers.effect is None:
+        answers = with_effect(answers, property, metric)
+    assert answers.effect is not None  # noqa: S101 - it was computed just now
+    evidence, effect, own = answers.evidence, answers.effect, answers.own
     causes = Counter(cause for item in evidence for cause in causes_of(item))
     n_answers = sum(len(item.answers) for item in evidence)
     seen = evidence if answers.samples == 1 else tuple(majority(item, answers.samples) for item in evidence)
     numbers: dict[str, Any] = {
         "count": count_words(evidence, metric) if own is None else own.count,
-        "per_question": per_question(*_by_question(evidence, values)),
+        "per_question": per_question(*_by_question(evidence, answers.values)),
         "details": _details(evidence, seen, effect, answers.samples) | _own_details(own) | _noise_details(answers),
     }
     sure, shown = _told(answers, effect)
@@ -90,35 +91,35 @@ def responded(
     These are asked after all others; where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
     has stopped to read the question is worse.
     """
-    most, found = movement_bound(property, limit), effect_of(answers, property, metric)
-    answers = dataclasses.replace(answers, effect=found, moves=(), could=())
-    if most is None or not (always or _may_hold(answers, found, metric, limit, n_questions, n_shown)):
+    most = movement_bound(property, limit)
+    answers = dataclasses.replace(with_effect(answers, property, metric), moves=(), could=())
+    if most is None or not (always or _may_hold(answers, metric, limit, n_questions, n_shown)):
         return answers
     return responses.answered(answers, most)
 
 
-def _may_hold(answers: Answers, found: Effect, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> bool:
+def _may_hold(answers: Answers, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> bool:
     """Return whether HOLDS is still possible where everything planned was asked, so that what only HOLDS needs is worth asking.
 
     What is asked again at the end can only widen or narrow what noise explains, so a noisy model may hold until it is BROKEN.
     """
     mass = mean_mass(answer for item in answers.evidence for answer in item.answers)
-    if mass is not None and mass < MIN_MASS:
+    if answers.effect is None or (mass is not None and mass < MIN_MASS):
         return False
     start = dataclasses.replace(
         answers, noise=answers.noise and dataclasses.replace(answers.noise, all=answers.noise.start)
     )
     ends = _ends(start, metric, limit, n_questions, n_shown)
-    return found.mean.low <= ends.broken_above if answers.noise else found.mean.high <= ends.holds_within
+    return answers.effect.low <= ends.broken_above if answers.noise else answers.effect.high <= ends.holds_within
 
 
-def effect_of(answers: Answers, property: Property, metric: Metric) -> Effect:
-    """Return a property's own number where it has one, the effect, and the value of each question."""
+def with_effect(answers: Answers, property: Property, metric: Metric) -> Answers:
+    """Return the answers with what they come to: a property's own number where it has one, and the value of each question."""
     if metric.own and property.own is not None:
         own = property.pool(answers.evidence, answers.decision.alpha if answers.decision.is_interval else None)
-        return Effect(own, own.effect, tuple(own.values))
+        return dataclasses.replace(answers, own=own, effect=own.effect, values=tuple(own.values))
     effect = pooled_effect(answers.evidence, metric) if metric.pooled else mean_interval(answers.values)
-    return Effect(None, effect, answers.values)
+    return dataclasses.replace(answers, effect=effect)
 
 
 def _own_details(own: Pooled | None) -> dict[str, Any]:

@@ -67,11 +67,11 @@ def settle(
     questions: Question | Iterable[Any],
     *,
     tolerance: float | Fraction,
-    metric: str | None,
-    readout: str,
-    template: str | Template | None,
-    claim: str,
-    samples: int,
+    metric: str | None = None,
+    readout: str = "auto",
+    template: str | Template | None = None,
+    claim: str = "suite",
+    samples: int = 1,
     skipped: tuple[SkippedRows, ...] = (),
 ) -> Terms:
     """Return the terms of a check of a model on questions, both as the property takes them.

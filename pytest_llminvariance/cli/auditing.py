@@ -19,10 +19,10 @@ from typing import Any
 
 from pytest_llminvariance.checks.check import check
 from pytest_llminvariance.checks.noise import Measured, noise_key
-from pytest_llminvariance.checks.properties import audits, default_audits, did_you_mean
+from pytest_llminvariance.checks.properties import audits, default_audits
 from pytest_llminvariance.checks.run import Run, surrounded
 from pytest_llminvariance.checks.verdict import Finding, Verdict
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import UsageError, did_you_mean
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.loading import load_model
 from pytest_llminvariance.models.protocol import Model, resolve_readout

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from pytest_llminvariance.checks.properties import did_you_mean, full_name
+from pytest_llminvariance.checks.properties import full_name
 from pytest_llminvariance.checks.refusals import as_tolerance
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.searches import COUNTER_EXAMPLE, SEARCH
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import UsageError, did_you_mean
 from pytest_llminvariance.gate.presence import is_within
 from pytest_llminvariance.measures.metrics import METRICS
 

@@ -5,11 +5,12 @@ A test is known by its node id, an instance of a parametrised one by the part in
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from pytest_llminvariance.checks.verdict import Verdict
+from pytest_llminvariance.errors import did_you_mean
 from pytest_llminvariance.records.record import Record
 
 
@@ -62,13 +63,5 @@ def named(tests: Sequence[str], limit: int = 3) -> str:
     return ", ".join(tests[:limit]) + more
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint where something known is nearly called like this; else nothing.
-
-    Letters that only look the same are shown by their codes.
-    """
-    near = difflib.get_close_matches(name, set(known), n=1, cutoff=0.8)
-    if not near or near[0] == name:
-        return ""
-    other = "" if name.isascii() else f", which is not {name!a}"
-    return f". Did you mean {near[0]!r}{other}?"
+nearest = partial(did_you_mean, cutoff=0.8)
+"""Of rules and waivers, whose names are rarely nearly right by chance."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
 from pytest_llminvariance.models.engine import answers_of
-from pytest_llminvariance.models.kept import renewed
+from pytest_llminvariance.models.kept import Wrapping
 from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -35,18 +35,13 @@ LEAST_NATS = -30.0
 
 
 @dataclass(frozen=True, slots=True)
-class DebiasedModel:
+class DebiasedModel(Wrapping):
     """Divide by the prior of each position, as estimated over all rotations of a few questions; the mass on options stays."""
 
     inner: Model
     questions: tuple[Question, ...]
-    priors: dict[Way, tuple[float, ...]] = field(default_factory=dict, compare=False, repr=False)
+    priors: dict[Way, tuple[float, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
     """Log of the prior by position, for each number of options, labels, layout and template that was asked."""
-
-    def again(self) -> Model:
-        """Return this model, or that of what the inner one has become since."""
-        inner = renewed(self.inner)
-        return self if inner is self.inner else DebiasedModel(inner, self.questions)
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ What a check is given twice is then one model, whose answers are remembered and 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -66,6 +67,18 @@ def renewed(model: Model) -> Model:
     """Return a model, or another one where what it was made of has changed since."""
     again: Callable[[], Model] | None = getattr(model, "again", None)
     return model if again is None else again()
+
+
+class Wrapping:
+    """A dataclass of a model that asks an `inner` one; what it learnt of that is a field outside of `__init__`."""
+
+    __slots__ = ()
+    inner: Model
+
+    def again(self) -> Model:
+        """Return this model, or that of what the inner one has become since."""
+        inner = renewed(self.inner)
+        return cast("Model", self if inner is self.inner else dataclasses.replace(cast("Any", self), inner=inner))
 
 
 def place_of(function: object) -> tuple[object, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.engine import answers_of
-from pytest_llminvariance.models.kept import renewed
+from pytest_llminvariance.models.kept import Wrapping
 from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -29,7 +29,7 @@ from pytest_llminvariance.models.protocol import (
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatedModel:
+class RepeatedModel(Wrapping):
     """Ask every prompt several times: the commonest text, or the median of each label's or option's log-probability.
 
     Costs `times` as many prompts. Missing answers count only where most are missing.
@@ -37,11 +37,6 @@ class RepeatedModel:
 
     inner: Model
     times: int
-
-    def again(self) -> Model:
-        """Return this model, or that of what the inner one has become since."""
-        inner = renewed(self.inner)
-        return self if inner is self.inner else RepeatedModel(inner, self.times)
 
     @property
     def name(self) -> str:

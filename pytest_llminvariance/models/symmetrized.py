@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from pytest_llminvariance.errors import CapabilityError, UsageError
 from pytest_llminvariance.models.engine import answers_of
-from pytest_llminvariance.models.kept import renewed
+from pytest_llminvariance.models.kept import Wrapping
 from pytest_llminvariance.models.keys import rendered
 from pytest_llminvariance.models.protocol import (
     Capability,
@@ -39,7 +39,7 @@ AVERAGED: frozenset[Capability] = frozenset({"label", "option", "decision"})
 
 
 @dataclass(frozen=True, slots=True)
-class SymmetrizedModel:
+class SymmetrizedModel(Wrapping):
     """Ask under every order of the frame and average by content.
 
     One question costs as many prompts as the frame has orders: 2 for `reversed`, k for `cyclic`, k! for
@@ -48,11 +48,6 @@ class SymmetrizedModel:
 
     inner: Model
     frame: Frame
-
-    def again(self) -> Model:
-        """Return this model, or that of what the inner one has become since."""
-        inner = renewed(self.inner)
-        return self if inner is self.inner else SymmetrizedModel(inner, self.frame)
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
 from pytest_llminvariance.checks.finding import judged, responded
 from pytest_llminvariance.checks.left_out import with_left_out
-from pytest_llminvariance.checks.properties import did_you_mean, full_name
+from pytest_llminvariance.checks.properties import full_name
 from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import as_tolerance, check_plans, metric_for
 from pytest_llminvariance.checks.responses import Responses, Stem
@@ -23,7 +23,7 @@ from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision, Finding, Verdict
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import UsageError, did_you_mean
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.measures.noise import Noise, Replicates, limits

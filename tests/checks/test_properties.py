@@ -100,9 +100,7 @@ def test_a_suite_is_planned_once_and_memory_is_bounded(keeps_all: bool) -> None:
     bank = [Question(f"Which is {i}?", [f"a{i}", f"b{i}", f"c{i}", f"d{i}"]) for i in range(KEPT // 24 + 20)]
     plan = made.plan
     made.plan = lambda question, template: (asked.append(question), plan(question, template))[1]  # type: ignore[method-assign, func-returns-value]
-    terms = settle(
-        made, controls.oracle(), bank, tolerance=0.1, metric=None, readout="auto", template=None, claim="suite", samples=1
-    )  # fmt: skip
+    terms = settle(made, controls.oracle(), bank, tolerance=0.1)
     planner = Planner(terms, keeps_all=keeps_all)
     assert asked == bank
     assert [one.question for one in map(planner.plan, range(len(bank)))] == bank

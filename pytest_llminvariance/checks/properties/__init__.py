@@ -6,9 +6,8 @@ To add one, write its class in a file of its own and add it to the table below (
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_llminvariance.checks.properties.asides import Distractors, OutputFormats, Tiers
@@ -47,7 +46,7 @@ from pytest_llminvariance.checks.properties.readouts import ReadoutAgreement
 from pytest_llminvariance.checks.properties.refusing import Refusals
 from pytest_llminvariance.checks.properties.stances import Languages, OpenAndClosed
 from pytest_llminvariance.checks.properties.tracks import Tracking
-from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.errors import UsageError, as_name, did_you_mean
 from pytest_llminvariance.measures.metrics import add_metric, own_metric
 from pytest_llminvariance.transforms.base import Transform
 
@@ -114,7 +113,7 @@ def full_name(name: str) -> str:
 
     `option order`, `option-order` and `order` are `option_order`, and `prompt wording` is `prompt`.
     """
-    wanted = _plain(name)
+    wanted = as_name(name)
     return next((kind.name for kind in PROPERTIES.values() if wanted in _names(kind)), name)
 
 
@@ -122,17 +121,7 @@ def _names(kind: type[Property]) -> set[str]:
     made_of: Any = kind.made_of
     shown = [field.default for field in dataclasses.fields(made_of) if field.name == "title"] if made_of else []
     audits = [audit for audit, how in kind.audits.items() if how.metric is None]  # another metric is another check
-    return {_plain(name) for name in (kind.name, kind.short, getattr(kind, "title", ""), *shown, *audits) if name}
-
-
-def _plain(name: object) -> str:
-    return str(name).strip().lower().replace("-", "_").replace(" ", "_")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint where something known is nearly called like this; else nothing."""
-    near = difflib.get_close_matches(_plain(name), sorted(set(known)), n=1, cutoff=0.6)
-    return f". Did you mean {near[0]!r}?" if near else ""
+    return {as_name(name) for name in (kind.name, kind.short, getattr(kind, "title", ""), *shown, *audits) if name}
 
 
 def table_lines() -> Iterator[str]:

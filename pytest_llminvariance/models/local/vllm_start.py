@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import inspect
 import os
@@ -10,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pytest_llminvariance.errors import ModelError, UsageError, missing_extra
+from pytest_llminvariance.errors import ModelError, UsageError, did_you_mean, missing_extra
 from pytest_llminvariance.files import file_digest
 from pytest_llminvariance.models.kept import kept
 from pytest_llminvariance.models.load_settings import LoadSettings
@@ -110,9 +109,8 @@ def _check_arguments(arguments: dict[str, Any], vllm: Any) -> None:
         if argument in OWN:
             raise UsageError(f"the engine argument {argument!r} is said by {OWN[argument]}. Say it there")
         if argument not in known:
-            near = difflib.get_close_matches(argument, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else "vLLM's documentation of EngineArgs lists them"
-            raise UsageError(f"vLLM {vllm.__version__} has no engine argument {argument!r}. {hint}")
+            hint = did_you_mean(argument, known) or ". vLLM's documentation of EngineArgs lists them"
+            raise UsageError(f"vLLM {vllm.__version__} has no engine argument {argument!r}{hint}")
 
 
 def _model(llm: Any, name: str, settings: LoadSettings, says: dict[str, Any], *, ends: bool = False) -> EngineModel:
