@@ -362,6 +362,8 @@ MUTATIONS = [
     Mutation("every draw of a question has the same samples", "checks/planning.py",
              "draw=first + (probe.draw or 0)", "draw=probe.draw", (SAMPLES,)),
     Mutation("a second seed not noticed", "checks/deciding.py", "    if first != run.seed:", "    if False:", (EARLY,)),
+    Mutation("a verdict that guards withhold ends the asking", "checks/stopping.py",
+             "return answers if all(guard.passed is not False for guard in guards) else None", "return answers", (EARLY,)),
     Mutation("open answers taken for HOLDS", "checks/stopping.py", "rescaled(value.high, least))",
              "rescaled(value.low, least))", (EARLY,)),
     Mutation("clusters counted as questions", "checks/stopping.py", "high = sum((Fraction(v.high) - tolerance for v in found), Fraction(0)) / largest",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_llminvariance import Finding, Model, Question, UsageError, Verdict, check, controls, run
+from pytest_llminvariance.checks.properties.invariance import OptionOrder
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.measures.asking_order import asking_order, draw_order
@@ -65,6 +66,26 @@ def test_both_verdicts_stop_early_and_agree_with_everything() -> None:
         assert lower <= whole.effect.low <= upper
         assert not found.is_exact
         assert whole.is_exact
+
+
+class ForAnyone(OptionOrder):
+    """Says something of models that know nothing, too."""
+
+    needs_accuracy = False
+
+
+def test_holds_waits_for_the_guards_of_its_finding_and_no_others() -> None:
+    """A property that needs no accuracy was asked in full where the model knows nothing, as the others are."""
+    for made, method, verdict in (
+        (ForAnyone(), "sequential", Verdict.HOLDS),
+        (OptionOrder(), "exhaustive", Verdict.UNDECIDED),
+    ):
+        with run(risk_limit=LIMIT):
+            found = check(made, controls.wrong_oracle(), bank(300), tolerance=0.05)
+        assert (decision_of(found).method, found.verdict) == (method, verdict)
+        assert [guard.passed for guard in found.guards if guard.name == "accuracy"] == (
+            [] if verdict is Verdict.HOLDS else [False]
+        )
 
 
 def test_without_a_limit_everything_is_asked_and_nothing_is_spent() -> None:

@@ -11,12 +11,24 @@ from tests import structure
 def test_a_check_changes_modules_seldom(stops_early: bool, changes: int, returns: int) -> None:
     """When all modules lay in one folder: 48 changes and 34 returns where everything is asked, 59 and 44 where a check stops early.
 
-    What only HOLDS needs is asked in a second stage, after the effect is known, which goes through asking and evidence again.
+    What comes back: a property plans what it was made for, what only HOLDS needs is asked in a second stage, after the effect is
+    known, and a rule that stops goes back to asking after each group.
     """
     stays = structure.walk(structure.HERE, stops_early=stops_early).through(structure.USED)
     assert len(stays) - 1 <= changes, stays
     assert len(stays) - len(set(stays)) <= returns, stays
-    story = ["refusals", "planning", "asking", "evidence", "finding", "verdict", "examples"]
+    story = [
+        "refusals",
+        "planning",
+        "deciding",
+        "asking",
+        "sheet",
+        "evidence",
+        "responses",
+        "drift",
+        "verdict",
+        "examples",
+    ]
     firsts = [stays.index(f"checks.{name}") for name in story]
     assert firsts == sorted(firsts), stays
 
