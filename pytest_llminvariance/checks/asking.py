@@ -42,6 +42,8 @@ class Asking:
     _stems: ForeignStems | None = field(default=None, init=False)
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
+    _alone: Sheet | None = field(default=None, init=False)
+    """One without plans."""
     asked: dict[Request, None] = field(default_factory=dict, init=False)
     measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
@@ -143,7 +145,8 @@ class Asking:
 
     def requests(self, plan: Plan) -> tuple[list[Request], list[Request]]:
         """Return what a plan asks, and what it may ask under foreign stems."""
-        sheet = self._grown(self._blank(DELTA_NATS), [plan])
+        self._alone = self._alone or self._blank(DELTA_NATS)
+        sheet = self._grown(self._alone, [plan])
         return sheet.planned(0), sheet.foreign_requests(0)
 
     def knows(self, plan: Plan) -> bool:

@@ -13,7 +13,6 @@ from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import MIN_MASS, guards_of
 from pytest_llminvariance.checks.properties.base import Pooled, Property
-from pytest_llminvariance.checks.refusals import movement_bound
 from pytest_llminvariance.checks.responses import Responses
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution, mean_mass
@@ -31,6 +30,7 @@ from pytest_llminvariance.measures.metrics import (
     score_ends,
     trait_shift,
 )
+from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.measures.noise import Limits, limits
 from pytest_llminvariance.questions.question import whole_names
 
@@ -91,7 +91,7 @@ def responded(
     These are asked after all others; where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
     has stopped to read the question is worse.
     """
-    most = movement_bound(property, limit)
+    most = bound_of_movement(limit, needed=property.needs_response)
     answers = dataclasses.replace(with_effect(answers, property, metric), moves=(), could=())
     if most is None or not (always or _may_hold(answers, metric, limit, n_questions, n_shown)):
         return answers

@@ -11,11 +11,10 @@ from fractions import Fraction
 
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.properties.base import Property
-from pytest_llminvariance.checks.refusals import movement_bound
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
 from pytest_llminvariance.measures.distribution import AnswerDistribution, mean_mass
 from pytest_llminvariance.measures.metrics import Number, mean_interval
-from pytest_llminvariance.measures.movement import needed_movement
+from pytest_llminvariance.measures.movement import bound_of_movement, needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
 from pytest_llminvariance.questions.foreign_stems import Kinds, kinds
 from pytest_llminvariance.questions.question import MIN_KNOWN, Question, SkippedRows, name_of_unit
@@ -36,7 +35,7 @@ def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Gua
     found = [*replies, *answers.runtime, *copies_guards(asked, by_cluster=answers.by_cluster)]
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
-    if (bound := movement_bound(property, limit)) is not None:
+    if (bound := bound_of_movement(limit, needed=property.needs_response)) is not None:
         found.append(_responsive(answers, bound, limit))
     return found
 

@@ -19,7 +19,6 @@ from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
-from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
 from pytest_llminvariance.models.wrapping import as_model
 from pytest_llminvariance.questions.question import Question, SkippedRows, as_questions, known_answers
@@ -55,8 +54,6 @@ class Terms:
     """Whether questions are drawn with replacement, each draw with something fresh."""
     must_test: bool
     """Whether not even everything planned would make the verdict exact."""
-    least_movement: Fraction | None
-    """What foreign stems must move the answer by, at most; `None` where no response is needed."""
     n_known: int
     """Questions with a known answer, or clusters of them."""
 
@@ -102,7 +99,7 @@ def settle(
             "and a model that has them"
         )
     draws = samples > 1 or about == "orbit"
-    why_all, least = _why_all(property, chosen, risk), movement_bound(property, limit)
+    why_all = _why_all(property, chosen, risk)
     given = asked_for
     asked_for, left = leave_out(property, given, template, ways[0])
     if template is None and readout == "auto" and (found := other_labels(property, given, left, ways[0])):
@@ -110,7 +107,7 @@ def settle(
     return Terms(
         property=property, model=subject, questions=asked_for, left_out=left, skipped=skipped, template=template, claim=about, samples=samples, metric=chosen,
         tolerance=limit, readout=ways[0], risk=risk, why_all=why_all, draws=draws,
-        must_test=draws or (about == "population" and not chosen.pooled), least_movement=least,
+        must_test=draws or (about == "population" and not chosen.pooled),
         n_known=known_answers(asked_for, by_cluster=about == "population"),
     )  # fmt: skip
 
@@ -121,11 +118,6 @@ def _why_all(property: Property, metric: Metric, risk: ItemRisk) -> str:
     if metric.pooled or property.asks_everything:
         return f"{metric.name if metric.pooled else property.title} is decided on everything"
     return "" if risk.share else risk.note or "declared exhaustive"
-
-
-def movement_bound(property: Property, tolerance: Fraction) -> Fraction | None:
-    """Return what another stem must move the answer by, at most; `None` where no response is needed."""
-    return bound_of_movement(tolerance) if property.needs_response else None
 
 
 def as_tolerance(tolerance: object) -> Fraction:

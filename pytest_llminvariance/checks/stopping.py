@@ -15,12 +15,12 @@ from typing import Literal
 from pytest_llminvariance.checks.evidence import Answers, Evidence, measure_questions
 from pytest_llminvariance.checks.guards import guards_of
 from pytest_llminvariance.checks.properties.base import Plan, Property
-from pytest_llminvariance.checks.refusals import movement_bound
 from pytest_llminvariance.checks.responses import FIRST_GROUP, GROWTH, Responses
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds, rescaled
 from pytest_llminvariance.measures.forecast import forecast_words
 from pytest_llminvariance.measures.metrics import Interval, Metric
+from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.measures.noise import Limits
 from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
 
@@ -47,6 +47,8 @@ class Stopping:
     """Known answers of the whole suite, asked or not."""
     test: MeanTest = field(init=False)
     response: MeanTest | None = field(default=None, init=False)
+    _most: Fraction | None = field(init=False)
+    """What foreign stems must move the answer by, at most; `None` where no response is needed."""
     _units: list[range] = field(default_factory=list, init=False)
     """The questions of each unit that was asked, counted or not."""
     _fetched: list[Evidence] = field(default_factory=list, init=False)
@@ -66,8 +68,9 @@ class Stopping:
             rescaled(self.tolerance, least), self.alpha, n_planned,
             above_bound=rescaled(ends.broken_above, least), within_bound=rescaled(ends.holds_within, least),
         )  # fmt: skip
-        if (most := movement_bound(self.property, self.tolerance)) is not None:
-            self.response = MeanTest(rescaled(most, least), self.alpha, n_planned)
+        self._most = bound_of_movement(self.tolerance, needed=self.property.needs_response)
+        if self._most is not None:
+            self.response = MeanTest(rescaled(self._most, least), self.alpha, n_planned)
 
     def run(self, units: Iterator[tuple[Plan, ...]]) -> Answers:
         """Ask unit by unit until it stops."""
@@ -125,8 +128,7 @@ class Stopping:
         return answers if all(guard.passed is not False for guard in guards) else None
 
     def _responded(self, test: MeanTest) -> str | None:
-        most = movement_bound(self.property, self.tolerance) or Fraction(0)
-        return self.responses.shown(self._fetched, self._units, len(self._counted), most, test)
+        return self.responses.shown(self._fetched, self._units, len(self._counted), self._most or Fraction(0), test)
 
     def _known(self) -> int:
         """Count the known answers among what was counted."""

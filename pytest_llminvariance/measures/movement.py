@@ -16,9 +16,9 @@ LEAST, LARGEST = Fraction(1, 10), Fraction(1, 2)
 """Under a small tolerance, and under any: a perfect model moves by 1 at most."""
 
 
-def bound_of_movement(tolerance: Fraction) -> Fraction:
-    """Return what another stem must move the answer by, at most: twice the tolerance, from .10 to .5."""
-    return min(LARGEST, max(LEAST, 2 * tolerance))
+def bound_of_movement(tolerance: Fraction, *, needed: bool) -> Fraction | None:
+    """Return what another stem must move the answer by, at most: twice the tolerance, from .10 to .5; `None` where it needs not."""
+    return min(LARGEST, max(LEAST, 2 * tolerance)) if needed else None
 
 
 def needed_movement(most: Fraction, could: Number) -> Number:
