@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.drift import drift_guard, noisy_drift_guard, not_checked, not_needed
@@ -21,21 +21,25 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
 from pytest_llminvariance.measures.reading import read_reply
-from pytest_llminvariance.models.engine import Asked, Memo, Persistent, ask
+from pytest_llminvariance.models.engine import Asked, Memo, Persistent, Step, ask
 from pytest_llminvariance.models.keys import key_of
-from pytest_llminvariance.models.progress import progress_bar
+from pytest_llminvariance.models.progress import Parts, progress_bar
 from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
+from pytest_llminvariance.models.remembered import Remembered, Seen
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
 
 N_SENTINELS = 3
 """Prompts of a deterministic model that are asked again at the end: of one that only changes as a whole, of its first question."""
+
+PART = 3_072
+"""Prompts that are asked together: a multiple of what a model is handed at a time, and of the usual 24 orders."""
 
 
 @dataclass(slots=True)
 class Asking:
     """Asks one model for one check, plan by plan, and counts what that costs.
 
-    Memory grows with what is asked: its plans and requests here, its replies in the session's memory of answers.
+    Memory grows with what is asked: plans here, replies in the session's memory of answers, requests those of a part.
     """
 
     terms: Terms
@@ -47,11 +51,11 @@ class Asking:
     _stems: ForeignStems | None = field(default=None, init=False)
     _sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
-    _asked: dict[Request, None] = field(default_factory=dict, init=False)
+    _asked: Seen = field(default_factory=Seen, init=False)
+    _new: list[int] = field(default_factory=list, init=False)
+    """How many requests of each plan on the sheet no plan before it had."""
     measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
-    _first: int = field(default=0, init=False)
-    """Prompts of the first question."""
     _under_stems: bool = field(default=False, init=False)
     _passes: int = field(default=0, init=False)
     """Passes of the model before this check, where it counts them."""
@@ -60,7 +64,7 @@ class Asking:
 
     def __post_init__(self) -> None:
         run, terms = current_run.get(), self.terms
-        self._memo = run.memory() if run.memory else {}
+        self._memo = run.memory() if run.memory else Remembered()
         self._passes = _passes(terms.model)
         self._sheet = Sheet(
             property=terms.property, metric=terms.metric.name, tolerance=terms.tolerance, readout=terms.readout,
@@ -99,26 +103,46 @@ class Asking:
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Ask everything that is planned; write down what is asked, foreign stems too, and what came."""
+        return list(self.each(plans))
+
+    def each(self, plans: Sequence[Plan]) -> Iterator[Evidence]:
+        """Yield the same, some thousand prompts after the other, so that requests and replies of all are never held at once."""
         log, start = current_run.get().answers, len(self._sheet.plans)
         self._sheet = sheet = self._grown(self._sheet, plans)
         if log is not None:
             log.expect(sheet, self.terms.model)
-        numbers = range(start, len(sheet.plans))
-        planned = [request for number in numbers for request in sheet.planned(number)]
-        self._asked.update(dict.fromkeys(planned))
-        self._first = self._first or len(dict.fromkeys(sheet.planned(0)))
-        replicated: Sequence[Reply] | None = self._replicated(numbers) if self.terms.property.batches else None
-        if replicated is None:
-            asked = self._ask(planned)
-            self.tokens, replicated = self.tokens + asked.prompt_tokens, asked.replies
-        replies = iter(replicated)
-        rows = [[next(replies) for _ in plan.probes] for plan in plans]
-        if log is not None:
-            log.entered(start, rows, remembered=not self.terms.property.batches)
-        return [read(sheet, number, row) for number, row in zip(numbers, rows, strict=True)]
+        seen = Seen() if self._asked else self._asked
+        numbers, n_probes = range(start, len(sheet.plans)), sum(len(plan.probes) for plan in plans)
+        shown = Parts(self._bar(), len(plans), n_probes)
+        for part in _parts(sheet, numbers):
+            rows = self._rows(part, shown, seen)
+            if log is not None:
+                log.entered(part.start, rows, remembered=not self.terms.property.batches)
+            for number, row in zip(part, rows, strict=True):
+                yield read(sheet, number, row)
 
-    def _ask(self, requests: Sequence[Request]) -> Asked:
-        shown = progress_bar(self.terms.property.title, current_run.get().say)
+    def _rows(self, numbers: range, shown: Parts, seen: Seen) -> list[list[Reply]]:
+        """Ask some plans and return the replies to each; what is `seen` costs nothing more."""
+        sheet, model, n_batches = self._sheet, self.terms.model, self.terms.property.batches
+        each = [sheet.planned(number) for number in numbers]
+        planned = list(itertools.chain.from_iterable(each))
+        is_new = list(map(seen.add, planned))
+        counts = is_new if seen is self._asked else list(map(self._asked.add, planned))
+        shown.begin(len(each), len(planned))
+        ends = itertools.pairwise(itertools.accumulate(map(len, each), initial=0))
+        self._new += [sum(counts[start:stop]) for start, stop in ends]
+        if n_batches:
+            rows = replicas(model, [requests[0] for requests in each], n_batches)
+            return [[row[index] for row in rows] for index in range(len(each))]
+        replies = self._ask(planned, shown).replies
+        self.tokens += sum(reply.n_tokens for reply in itertools.compress(replies, is_new))
+        came = iter(replies)
+        return [list(itertools.islice(came, len(requests))) for requests in each]
+
+    def _bar(self) -> Callable[[Step], None]:
+        return progress_bar(self.terms.property.title, current_run.get().say)
+
+    def _ask(self, requests: Sequence[Request], shown: Callable[[Step], None]) -> Asked:
         asked = ask(self.terms.model, requests, self._memo, shown)
         self.fresh += asked.fresh
         return asked
@@ -128,7 +152,7 @@ class Asking:
         log, sheet = current_run.get().answers, self._sheet
         requests = [sheet.under_stem(*stem) for stem in stems]
         self._under_stems = True
-        known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every).replies, strict=True))
+        known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every, self._bar()).replies, strict=True))
         self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self._asked)
         rows = [[known[request] for request in row] for row in requests]
         if log is not None:
@@ -168,8 +192,8 @@ class Asking:
         if measured is None and not is_sure:
             return [not_checked("what is asked again may be answered anew")]
         if measured is None or is_sure:
-            chosen = list(self._asked)[: self._first if getattr(model, "changes_as_a_whole", False) else None]
-            chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
+            n = self._new[0] if getattr(model, "changes_as_a_whole", False) else len(self._asked)
+            chosen = [self._nth(number) for number in sorted({0, n // 2, n - 1})][:N_SENTINELS]
         else:
             chosen = measured.requests
         before = ask(model, chosen, self._memo).replies if is_sure else ()
@@ -188,15 +212,30 @@ class Asking:
         shown = getattr(model, "is_proven", False) and _passes(model) == self._passes + 1
         return shown and self.fresh == len(self._asked) and not self._under_stems
 
-    def _replicated(self, numbers: range) -> list[Reply]:
-        """Return the replies to every plan's probes, asked alone and in batches."""
-        requests = [self._sheet.planned(number)[0] for number in numbers]
-        rows = replicas(self.terms.model, requests, self.terms.property.batches)
-        return [row[index] for index in range(len(requests)) for row in rows]
+    def _nth(self, place: int) -> Request:
+        """Return the request at a place among those that were planned and differ."""
+        number = next(n for n, total in enumerate(itertools.accumulate(self._new)) if total > place)
+        planned = dict.fromkeys(self._sheet.planned(number))
+        if len(planned) > self._new[number]:
+            earlier = {request for other in range(number) for request in self._sheet.planned(other)}
+            planned = {request: None for request in planned if request not in earlier}
+        return list(planned)[place - sum(self._new[:number])]
 
 
 def _passes(model: object) -> int:
     return getattr(getattr(model, "usage", None), "passes", 0)
+
+
+def _parts(sheet: Sheet, numbers: range) -> Iterator[range]:
+    """Yield the questions that are asked together: all of a small check, some thousand prompts of a large one."""
+    start, n = numbers.start, 0
+    for number in numbers:
+        n += len(sheet.plans[number].probes)
+        if n >= PART and not sheet.property.batches:
+            yield range(start, number + 1)
+            start, n = number + 1, 0
+    if start < numbers.stop:
+        yield range(start, numbers.stop)
 
 
 def _probes(plans: Sequence[Plan]) -> list[Probe]:

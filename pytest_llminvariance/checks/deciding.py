@@ -22,8 +22,11 @@ from pytest_llminvariance.measures.metrics import Metric
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, NoiseFloor, limits
 
 
-def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
-    """Ask until it is decided at the risk `alpha`, or everything; see `docs/statistics.md`."""
+def decide_by_asking(asking: Asking, planner: Planner, alpha: float, *, light: bool) -> Answers:
+    """Ask until it is decided at the risk `alpha`, or everything; see `docs/statistics.md`.
+
+    `light`: of answers that were measured no more is kept than a finding says.
+    """
     terms = asking.terms
     why_all = terms.why_all or _why_everything(asking, planner)
     asks_all = bool(why_all) and not terms.must_test
@@ -32,7 +35,7 @@ def decide_by_asking(asking: Asking, planner: Planner, alpha: float) -> Answers:
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
         noise = asking.measure_noise(lambda: plans)
-        answers = all_answers(asking.evidence(plans), terms.metric, why_all)
+        answers = all_answers(asking.each(plans), terms.metric, why_all, light=light and not terms.metric.own)
         responses = Responses(asking, terms.metric)
         if terms.claim == "population" and terms.metric.own:
             answers = dataclasses.replace(answers, decision=_at_risk(answers.decision, terms.risk, alpha))

@@ -25,6 +25,7 @@ from pytest_llminvariance.models.cache_file import AnswerFile, CacheRow, read_ot
 from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
 from pytest_llminvariance.models.keys import Key
 from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.models.remembered import Remembered
 
 DEFAULT_MAX_BYTES = 2**30
 MAX_BYTES_VARIABLE = "LLMINVARIANCE_ANSWERS_MAX_BYTES"
@@ -80,7 +81,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
         own = f"{self._host}{_plain(worker or 'main')}.sqlite"
         self._file = AnswerFile(self.folder / (own if self._network else LOCAL), wal=not self._network, warn=_warn)
         self._clock = clock
-        self._memory: dict[Key, Reply] = {}
+        self._memory = Remembered()
         self._fingerprints: set[str] = set()
         self._absent: set[Key] = set()
         self._used: set[bytes] = set()

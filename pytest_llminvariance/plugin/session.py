@@ -279,8 +279,9 @@ class Session:
     def _memo(self) -> Memo:
         """The memory of answers, made when a check first asks for it."""
         from pytest_llminvariance.files import answers_folder
+        from pytest_llminvariance.models.remembered import Remembered
 
-        memo: Memo = {}
+        memo: Memo = Remembered()
         if (folder := answers_folder(self.settings.cache)) is not None:
             from pytest_llminvariance.models.cache import AnswerCache
 
