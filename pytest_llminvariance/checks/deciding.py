@@ -83,7 +83,8 @@ def responded(
     """
     if answers.verdict is not None:
         return answers
-    most, found = movement_bound(property, limit), effect_of(answers, property, metric)
+    found = effect_of(answers, property, metric)
+    most = movement_bound(property, limit, found.mean.high)
     answers = dataclasses.replace(answers, effect=found, moves=(), could=())
     if most is None or not (always or may_hold(answers, found, metric, limit, n_questions, n_shown)):
         return answers

@@ -89,6 +89,8 @@ class Answers:
     reasons: tuple[str, ...] = ()
     responsive: Bounds | None = None
     """Bounds of the movement under foreign stems; `None` where it is certain, or none was asked."""
+    held_under: Fraction | None = None
+    """A tolerance that a run has shown it to hold under, where a record is judged under a larger one."""
     answered_for: bool = True
     """False where the movement under foreign stems is not shown to be large enough."""
     samples: int = 1

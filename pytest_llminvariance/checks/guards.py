@@ -37,7 +37,8 @@ def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Gua
     found = [*replies, *answers.runtime, *copies_guards(asked, by_cluster=answers.by_cluster)]
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
-    if (bound := movement_bound(property, limit)) is not None:
+    effect = answers.effect.mean.high if answers.effect is not None and answers.verdict is None else None
+    if (bound := movement_bound(property, limit, effect, answers.held_under)) is not None:
         found.append(_responsive(answers, bound, limit))
     return found
 

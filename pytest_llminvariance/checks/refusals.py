@@ -18,7 +18,7 @@ from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import NO_LIMIT
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.metrics import METRICS, Metric, excess_disagreement, of_all_orders
+from pytest_llminvariance.measures.metrics import METRICS, Metric, Number, excess_disagreement, of_all_orders
 from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.models.protocol import AnyModel, Model, resolve_readout
 from pytest_llminvariance.models.wrapping import as_model
@@ -123,9 +123,14 @@ def _why_all(property: Property, metric: Metric, risk: ItemRisk) -> str:
     return "" if risk.share else risk.note or "declared exhaustive"
 
 
-def movement_bound(property: Property, tolerance: Fraction) -> Fraction | None:
-    """Return what another stem must move the answer by, at most; `None` where no response is needed."""
-    return bound_of_movement(tolerance) if property.needs_response else None
+def movement_bound(property: Property, tolerance: Fraction, *others: Number | None) -> Fraction | None:
+    """Return what another stem must move the answer by, at most; `None` where no response is needed.
+
+    `others` are smaller tolerances under which it would hold as well: the largest that the effect can be, or one that it was
+    shown to hold under. So what holds under a tolerance holds under every larger one.
+    """
+    least = min([tolerance, *(Fraction(other) for other in others if other is not None)])
+    return bound_of_movement(least) if property.needs_response else None
 
 
 def as_tolerance(tolerance: object) -> Fraction:

@@ -267,15 +267,16 @@ def _stopped(
         "run it again with that tolerance"
     )
     noise, asked = _noise(stored), stored.questions_planned
+    held = stored.tolerance if stored.verdict is Verdict.HOLDS and metric.name == stored.metric else None
     rule = Stopping(
         source=source, metric=metric, tolerance=tolerance, alpha=decision.alpha, n_units=n,
-        least_movement=movement_bound(sheet.property, tolerance), is_exact_at_end=True, n_known=sheet.n_known,
+        least_movement=movement_bound(sheet.property, tolerance, held), is_exact_at_end=True, n_known=sheet.n_known,
         limits=limits(
             tolerance, metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
         ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
-    return rule.run((plan,) for plan in plans), rule.responses
+    return replace(rule.run((plan,) for plan in plans), held_under=held), rule.responses
 
 
 def _evidence(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:

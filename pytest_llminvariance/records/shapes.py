@@ -138,7 +138,7 @@ def _test(part: Mapping[str, Any], defs: Mapping[str, Any]) -> Test:
 
 def _every(tests: Sequence[Test]) -> Test:
     def test(value: Any) -> bool:
-        for is_right in tests:  # a loop, as this is asked a dozen times for each answer of a record
+        for is_right in tests:  # noqa: SIM110 - a generator takes twice the time, and a record holds many lines
             if not is_right(value):
                 return False
         return True
