@@ -43,6 +43,9 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("weights that were changed in place count as the same", "models/local/identity.py",
+             "is_same = isinstance(row, list) and row[:-1] == marks", "is_same = isinstance(row, list) and row[:2] == marks[:2]",
+             ("test_late_weights.py",)),
     Mutation("a verdict that holds ends with a larger tolerance", "checks/refusals.py",
              "least = min([tolerance, *(Fraction(other) for other in others if other is not None)])", "least = tolerance",
              ("test_wider_tolerances.py",)),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import on_network
+from pytest_llminvariance.files import IDENTITIES, on_network
 from pytest_llminvariance.models.cache_file import AnswerFile, CacheRow, read_other
 from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
 from pytest_llminvariance.models.keys import Key
@@ -157,7 +157,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
             for file in self._files():
                 file.clear()
                 file.close()
-            for path in self.folder.glob("answers*.sqlite.corrupt-*"):
+            for path in (*self.folder.glob("answers*.sqlite.corrupt-*"), *(self.folder / IDENTITIES).glob("*.json")):
                 path.unlink()
         except (sqlite3.Error, OSError) as error:
             raise UsageError(f"{str(self.folder)!r} cannot be cleared: {error}. Remove the folder") from error
