@@ -76,6 +76,10 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
+IDENTITIES = "models"
+"""Folder beside kept answers: by what models in folders are known before their weights are loaded."""
+
+
 def answers_folder(setting: str = "auto") -> Path | None:
     """Return the folder that keeps answers between sessions, or `None` where they are not kept.
 

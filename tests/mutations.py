@@ -43,6 +43,14 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("weights that were changed in place count as the same", "models/local/identity.py",
+             "is_same = isinstance(row, list) and row[:-1] == marks", "is_same = isinstance(row, list) and row[:2] == marks[:2]",
+             ("test_late_weights.py",)),
+    Mutation("a verdict that holds ends with a larger tolerance", "checks/refusals.py",
+             "least = min([tolerance, *(Fraction(other) for other in others if other is not None)])", "least = tolerance",
+             ("test_wider_tolerances.py",)),
+    Mutation("answers of several questions share a shelf", "models/remembered.py",
+             "return shown.manner\n    return (type(request)", "return shown.labels\n    return (type(request)", (BOOKS,)),
     Mutation("reverse-keyed items of an instrument not mirrored", "checks/instrument.py",
              "return (whole - ends[1], whole - ends[0]) if mirrored else ends", "return ends", ("test_instrument.py",)),
     Mutation("a cell holds although answers hardly depend on the item", "checks/cells.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.evidence import Evidence, read
@@ -19,18 +19,22 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
 from pytest_llminvariance.measures.reading import read_reply
-from pytest_llminvariance.models.engine import Memo, Persistent, ask
+from pytest_llminvariance.models.engine import Asked, Memo, Persistent, Step, ask
 from pytest_llminvariance.models.keys import key_of
-from pytest_llminvariance.models.progress import progress_bar
+from pytest_llminvariance.models.progress import Parts, progress_bar
 from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
+from pytest_llminvariance.models.remembered import Remembered, Seen
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
+
+PART = 3_072
+"""Prompts that are asked together: a multiple of what a model is handed at a time, and of the usual 24 orders."""
 
 
 @dataclass(slots=True)
 class Asking:
     """Asks one model for one check, plan by plan, and counts what that costs.
 
-    Memory grows with what is asked: its plans and requests here, its replies in the session's memory of answers.
+    Memory grows with what is asked: plans here, replies in the session's memory of answers, requests those of a part.
     """
 
     terms: Terms
@@ -44,11 +48,11 @@ class Asking:
     """What was asked so far, as it is written down."""
     _alone: Sheet | None = field(default=None, init=False)
     """One without plans."""
-    asked: dict[Request, None] = field(default_factory=dict, init=False)
+    asked: Seen = field(default_factory=Seen, init=False)
+    _new: list[int] = field(default_factory=list, init=False)
+    """How many requests of each plan on the sheet no plan before it had."""
     measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
-    n_first: int = field(default=0, init=False)
-    """Prompts of the first question."""
     under_stems: bool = field(default=False, init=False)
     """Whether foreign stems were asked."""
     passes: int = field(default=0, init=False)
@@ -59,7 +63,7 @@ class Asking:
     def begin(self, plans: Callable[[], Sequence[Plan]]) -> list[Guard]:
         """Begin the sheet with how far equal prompts differ: measured once a session, unless the model declares that they do not."""
         run, terms = current_run.get(), self.terms
-        self.memo = {} if run.memory is None else run.memory()
+        self.memo = run.memory() if run.memory else Remembered()
         self.passes = passes_of(terms.model)
         if terms.property.batches:  # what moves there is the finding
             self._sheet = self._blank(0.0)
@@ -100,35 +104,56 @@ class Asking:
 
     def evidence(self, plans: Sequence[Plan]) -> list[Evidence]:
         """Ask everything that is planned; write down what is asked, foreign stems too, and what came."""
+        return list(self.each(plans))
+
+    def each(self, plans: Sequence[Plan]) -> Iterator[Evidence]:
+        """Yield the same, some thousand prompts after the other, so that requests and replies of all are never held at once."""
         log, start = current_run.get().answers, len(self._sheet.plans)
         self._sheet = sheet = self._grown(self._sheet, plans)
         if log is not None:
             log.expect(sheet, self.terms.model)
-        numbers = range(start, len(sheet.plans))
-        planned = [request for number in numbers for request in sheet.planned(number)]
-        self.asked.update(dict.fromkeys(planned))
-        self.n_first = self.n_first or len(dict.fromkeys(sheet.planned(0)))
-        replicated: Sequence[Reply] | None = self._replicated(numbers) if self.terms.property.batches else None
-        if replicated is None:
-            asked = ask(
-                self.terms.model, planned, self.memo, progress_bar(self.terms.property.title, current_run.get().say)
-            )
-            self.tokens, self.fresh = self.tokens + asked.prompt_tokens, self.fresh + asked.fresh
-            replicated = asked.replies
-        replies = iter(replicated)
-        rows = [[next(replies) for _ in plan.probes] for plan in plans]
-        if log is not None:
-            log.entered(start, rows, remembered=not self.terms.property.batches)
-        return [read(sheet, number, row) for number, row in zip(numbers, rows, strict=True)]
+        seen = Seen() if self.asked else self.asked
+        numbers, n_probes = range(start, len(sheet.plans)), sum(len(plan.probes) for plan in plans)
+        shown = Parts(self._bar(), len(plans), n_probes)
+        for part in _parts(sheet, numbers):
+            rows = self._rows(part, shown, seen)
+            if log is not None:
+                log.entered(part.start, rows, remembered=not self.terms.property.batches)
+            for number, row in zip(part, rows, strict=True):
+                yield read(sheet, number, row)
+
+    def _rows(self, numbers: range, shown: Parts, seen: Seen) -> list[list[Reply]]:
+        """Ask some plans and return the replies to each; what is `seen` costs nothing more."""
+        sheet, model, n_batches = self._sheet, self.terms.model, self.terms.property.batches
+        each = [sheet.planned(number) for number in numbers]
+        planned = list(itertools.chain.from_iterable(each))
+        is_new = list(map(seen.add, planned))
+        counts = is_new if seen is self.asked else list(map(self.asked.add, planned))
+        shown.begin(len(each), len(planned))
+        ends = itertools.pairwise(itertools.accumulate(map(len, each), initial=0))
+        self._new += [sum(counts[start:stop]) for start, stop in ends]
+        if n_batches:
+            rows = replicas(model, [requests[0] for requests in each], n_batches)
+            return [[row[index] for row in rows] for index in range(len(each))]
+        replies = self._ask(planned, shown).replies
+        self.tokens += sum(reply.n_tokens for reply in itertools.compress(replies, is_new))
+        came = iter(replies)
+        return [list(itertools.islice(came, len(requests))) for requests in each]
+
+    def _bar(self) -> Callable[[Step], None]:
+        return progress_bar(self.terms.property.title, current_run.get().say)
+
+    def _ask(self, requests: Sequence[Request], shown: Callable[[Step], None]) -> Asked:
+        asked = ask(self.terms.model, requests, self.memo, shown)
+        self.fresh += asked.fresh
+        return asked
 
     def responses(self, stems: Sequence[Stem]) -> list[tuple[AnswerDistribution, ...]]:
         """Ask questions under foreign stems that are on the sheet; what the check has asked before costs no tokens."""
         log, sheet = current_run.get().answers, self._sheet
         requests = [sheet.planned(*stem) for stem in stems]
-        every = list(itertools.chain(*requests))
-        asked = ask(self.terms.model, every, self.memo, progress_bar(self.terms.property.title, current_run.get().say))
-        self.fresh, self.under_stems = self.fresh + asked.fresh, True
-        known = dict(zip(every, asked.replies, strict=True))
+        self.under_stems = True
+        known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every, self._bar()).replies, strict=True))
         self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self.asked)
         rows = [[known[request] for request in row] for row in requests]
         if log is not None:
@@ -152,21 +177,41 @@ class Asking:
     def knows(self, plan: Plan) -> bool:
         """Return whether every answer to a plan is remembered."""
         run, keys = current_run.get(), [key_of(self.terms.model, request) for request in self.requests(plan)[0]]
-        memo = {} if run.memory is None else run.memory()
+        memo = run.memory() if run.memory else {}
         if isinstance(memo, Persistent):
             memo.fetch(keys)
         return all(key in memo for key in keys)
 
-    def _replicated(self, numbers: range) -> list[Reply]:
-        """Return the replies to every plan's probes, asked alone and in batches."""
-        requests = [self._sheet.planned(number)[0] for number in numbers]
-        rows = replicas(self.terms.model, requests, self.terms.property.batches)
-        return [row[index] for index in range(len(requests)) for row in rows]
+    def among_asked(self, *, of_first: bool) -> list[Request]:
+        """Return the first, the middle and the last of the requests that were planned, or of those of the first question."""
+        n = self._new[0] if of_first else len(self.asked)
+        return [self._nth(number) for number in sorted({0, n // 2, n - 1})]
+
+    def _nth(self, place: int) -> Request:
+        """Return the request at a place among those that were planned and differ."""
+        number = next(n for n, total in enumerate(itertools.accumulate(self._new)) if total > place)
+        planned = dict.fromkeys(self._sheet.planned(number))
+        if len(planned) > self._new[number]:
+            earlier = {request for other in range(number) for request in self._sheet.planned(other)}
+            planned = {request: None for request in planned if request not in earlier}
+        return list(planned)[place - sum(self._new[:number])]
 
 
 def passes_of(model: object) -> int:
     """Return how many passes the model has made, where it counts them."""
     return getattr(getattr(model, "usage", None), "passes", 0)
+
+
+def _parts(sheet: Sheet, numbers: range) -> Iterator[range]:
+    """Yield the questions that are asked together: all of a small check, some thousand prompts of a large one."""
+    start, n = numbers.start, 0
+    for number in numbers:
+        n += len(sheet.plans[number].probes)
+        if n >= PART and not sheet.property.batches:
+            yield range(start, number + 1)
+            start, n = number + 1, 0
+    if start < numbers.stop:
+        yield range(start, numbers.stop)
 
 
 def _probes(plans: Sequence[Plan]) -> list[Probe]:

@@ -22,8 +22,11 @@ from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, NoiseFloor, l
 from pytest_llminvariance.models.replay import ReplayModel
 
 
-def decide_by_asking(terms: Terms, planner: Planner) -> Answers:
-    """Ask until it is decided at the risk that the check may spend, or everything; see `docs/statistics.md`."""
+def decide_by_asking(terms: Terms, planner: Planner, *, light: bool) -> Answers:
+    """Ask until it is decided at the risk that the check may spend, or everything; see `docs/statistics.md`.
+
+    `light`: of answers that were measured no more is kept than a finding says.
+    """
     run, asking = current_run.get(), Asking(terms)
     if isinstance(terms.model, ReplayModel) and not terms.draws:
         _check_recorded(terms.model, asking, planner)
@@ -35,7 +38,7 @@ def decide_by_asking(terms: Terms, planner: Planner) -> Answers:
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
         noise = asking.begin(lambda: plans)
-        answers = all_answers(asking.evidence(plans), terms.metric, why_all)
+        answers = all_answers(asking.each(plans), terms.metric, why_all, light=light and not terms.metric.own)
         if terms.claim == "population" and terms.metric.own:
             answers = dataclasses.replace(answers, decision=_at_risk(answers.decision, terms.risk, alpha))
     else:

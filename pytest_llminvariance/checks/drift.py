@@ -44,8 +44,7 @@ def sentinels(asking: Asking) -> list[Guard]:
         text = "drift not checked: what is asked again may be answered anew"
         return [Guard(name="drift", passed=None, text=text, blocks="nothing")]
     if measured is None or is_sure:
-        chosen = list(asking.asked)[: asking.n_first if getattr(model, "changes_as_a_whole", False) else None]
-        chosen = [chosen[index] for index in sorted({0, len(chosen) // 2, len(chosen) - 1})][:N_SENTINELS]
+        chosen = asking.among_asked(of_first=getattr(model, "changes_as_a_whole", False))[:N_SENTINELS]
     else:
         chosen = measured.requests
     before = ask(model, chosen, asking.memo).replies if is_sure else ()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Literal
 
 from pytest_llminvariance.checks.properties.base import Plan, Pooled
 from pytest_llminvariance.checks.sheet import Place, Sheet
+from pytest_llminvariance.checks.showings import ways_of
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.measures.betting import Bounds
 from pytest_llminvariance.measures.distribution import AnswerDistribution
@@ -19,6 +23,7 @@ from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.questions.presentation import Presentation
 
+NONE: frozenset[int] = frozenset()
 Reach = Literal["sent", "same", "untold", "unplanned"]
 """Of a part: sent differently; the same bytes each time; fewer than two digests; no two presentations that differ in it alone."""
 
@@ -38,6 +43,15 @@ class Evidence:
     """Log-probabilities closer than this are a tie: the engine's own noise."""
     stems: tuple[Presentation, ...] = ()
     """The question's presentation under each of its foreign stems; `checks/responses` asks them."""
+    masses_kept: Sequence[float] | None = None
+    """`masses` where answers were left without numbers; NaN is `None`."""
+
+    @property
+    def masses(self) -> Iterable[float | None]:
+        """Probability mass on the options of each answer; `None` where it cannot be known."""
+        if self.masses_kept is None:
+            return (answer.mass for answer in self.answers)
+        return (None if math.isnan(mass) else mass for mass in self.masses_kept)
 
     @property
     def reached(self) -> bool:
@@ -76,6 +90,8 @@ class Answers:
     reasons: tuple[str, ...] = ()
     responsive: Bounds | None = None
     """Bounds of the movement under foreign stems; `None` where it is certain, or none was asked."""
+    held_under: Fraction | None = None
+    """A tolerance that a run has shown it to hold under, where a record is judged under a larger one."""
     answered_for: bool = True
     """False where the movement under foreign stems is not shown to be large enough."""
     samples: int = 1
@@ -96,9 +112,12 @@ class Answers:
 def read(sheet: Sheet, number: int, row: Sequence[Reply]) -> Evidence:
     """Take the replies to one plan of a sheet back to contents, in the run and from a record alike."""
     plan = sheet.plans[number]
+    k = len(plan.question.options)
+    # where all are numbers, only the order counts, which needs no presentation of this question
+    by_order = all(len(getattr(reply, "logprobs_nats", ())) == k for reply in row)
     answers = tuple(
         read_reply(reply, probe.presentation, probe.readout or sheet.readout)
-        for probe, reply in zip(plan.probes, row, strict=True)
+        for probe, reply in zip(ways_of(plan.probes).probes if by_order else plan.probes, row, strict=True)
     )
     stems = sheet.foreign[number] if sheet.foreign else ()
     sent = tuple(reply.sent_sha256 for reply in row)
@@ -112,10 +131,18 @@ def reach_of(plan: Plan, sent: Sequence[str]) -> tuple[Reach, ...]:
     Two prompts anywhere that differ show nothing of a part that was taken out on the way: a proxy that sorts the options
     still sends other labels. So two presentations that differ in the part alone must have been sent as different bytes.
     """
+    if len(plan.parts) == 1 and _all_differ(plan, sent):
+        return ("sent",)
     digests: dict[Place, set[str]] = {}
-    for probe, digest in zip(plan.probes, sent, strict=True):
+    for probe, digest in zip(ways_of(plan.probes).probes, sent, strict=True):
         digests.setdefault(probe.place, set()).update({digest} - {""})
     return tuple(_reach(digests, axis) for axis in range(len(plan.parts)))
+
+
+def _all_differ(plan: Plan, sent: Sequence[str]) -> bool:
+    """Return whether each of two or more presentations was sent as bytes of its own."""
+    places = ways_of(plan.probes).once("places", lambda probes: len({probe.place for probe in probes}))
+    return places == len(sent) == len(set(sent)) > 1 and "" not in sent
 
 
 def _reach(digests: Mapping[Place, set[str]], axis: int) -> Reach:
@@ -134,12 +161,15 @@ def repeats_of(plan: Plan, sent: Sequence[str], missing: Sequence[bool]) -> froz
 
     What is missing is never left out: nobody knows what it would have been.
     """
+    if len(set(sent)) == len(sent):
+        return NONE
+    probes = ways_of(plan.probes).probes
     first: dict[str, Place] = {}
     repeated: dict[Place, bool] = {}
-    for probe, digest, lost in zip(plan.probes, sent, missing, strict=True):
+    for probe, digest, lost in zip(probes, sent, missing, strict=True):
         again = bool(digest) and not lost and first.setdefault(digest, probe.place) != probe.place
         repeated[probe.place] = again and repeated.get(probe.place, True)
-    return frozenset(index for index, probe in enumerate(plan.probes) if repeated[probe.place])
+    return frozenset(index for index, probe in enumerate(probes) if repeated[probe.place])
 
 
 def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Interval, ...]:
@@ -177,9 +207,10 @@ def without_numbers(item: Evidence) -> Evidence:
         return item
     first, *others = item.answers
     answers = (first, *(answer.without_numbers(item.delta_nats) for answer in others))
+    masses = array("d", (math.nan if mass is None else mass for mass in item.masses))
     marks: dict[str, str] = {"": ""}
     sent = tuple(marks.setdefault(digest, str(len(marks))) for digest in item.sent)
-    return dataclasses.replace(item, answers=answers, sent=_shared(sent))
+    return dataclasses.replace(item, answers=answers, sent=_shared(sent), masses_kept=masses)
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.properties.base import Probe
+from pytest_llminvariance.checks.showings import ways_of
 from pytest_llminvariance.checks.verdict import Example, Shown
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
@@ -27,13 +28,18 @@ def nearest_pair(evidence: Sequence[Evidence], *, wants_change: bool = False) ->
     """
     found = []
     for place, item in enumerate(evidence):
-        first = item.plan.probes[0]
+        if not item.reached:
+            continue
+        ways = ways_of(item.plan.probes)
+        first = ways.probes[0]
         for index in item.counted[1:]:
-            if item.plan.probes[index].draw is not None and item.plan.probes[index].presentation == first.presentation:
+            other = ways.probes[index]
+            if other.draw is not None and other.presentation == first.presentation:
                 continue  # the same prompt, drawn again: no counter-example
             value = flip(item.answers[0], item.answers[index], item.delta_nats)
-            if item.reached and ((1 - value.high) if wants_change else value.low):
-                found.append((_distance(first, item.plan.probes[index]), place, index))
+            if (1 - value.high) if wants_change else value.low:
+                apart = ways.once(("apart", index), lambda probes, index=index: _distance(probes[0], probes[index]))  # type: ignore[misc]
+                found.append((apart, place, index))
     nearest = min(found, default=None)
     return None if nearest is None else (evidence[nearest[1]], nearest[2])
 

@@ -12,8 +12,9 @@ from typing import Any
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import MIN_MASS, guards_of
-from pytest_llminvariance.checks.properties.base import Pooled, Property
+from pytest_llminvariance.checks.properties.base import Pooled, Probe, Property
 from pytest_llminvariance.checks.responses import Responses
+from pytest_llminvariance.checks.showings import ways_of
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution, mean_mass
 from pytest_llminvariance.measures.likert import KEPT, kept
@@ -32,6 +33,7 @@ from pytest_llminvariance.measures.metrics import (
 )
 from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.measures.noise import Limits, limits
+from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.question import whole_names
 
 
@@ -91,8 +93,9 @@ def responded(
     These are asked after all others; where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
     has stopped to read the question is worse.
     """
-    most = bound_of_movement(limit, needed=property.needs_response)
     answers = dataclasses.replace(with_effect(answers, property, metric), moves=(), could=())
+    effect = None if answers.effect is None else answers.effect.high
+    most = bound_of_movement(limit, effect, needed=property.needs_response)
     if most is None or not (always or _may_hold(answers, metric, limit, n_questions, n_shown)):
         return answers
     return responses.answered(answers, most)
@@ -103,7 +106,7 @@ def _may_hold(answers: Answers, metric: Metric, limit: Fraction, n_questions: in
 
     What is asked again at the end can only widen or narrow what noise explains, so a noisy model may hold until it is BROKEN.
     """
-    mass = mean_mass(answer for item in answers.evidence for answer in item.answers)
+    mass = mean_mass(mass for item in answers.evidence for mass in item.masses)
     if answers.effect is None or (mass is not None and mass < MIN_MASS):
         return False
     start = dataclasses.replace(
@@ -243,21 +246,25 @@ def pooled_effect(evidence: Sequence[Evidence], metric: Metric) -> Interval:
     return Interval(max(0.0, value - n_open / n), min(1.0, value + n_open / n))
 
 
-def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[list[float]]], int]:
+def _rows_by_k(evidence: Sequence[Evidence]) -> tuple[Mapping[int, list[tuple[float, ...]]], int]:
     """Return mass by position of balanced probes, by number of options, and how many answers are open.
 
     Where the same bytes were sent for several orders, nobody knows which position was chosen.
     """
-    rows: dict[int, list[list[float]]] = {}
-    n_open = 0
+    counts: Counter[tuple[tuple[float, ...] | None, Order]] = Counter()
     for item in evidence:
-        twice = {item.sent[index] for index in item.repeats}
-        for index in item.plan.balanced or ():
-            parts, order = item.answers[index].parts(item.delta_nats), item.plan.probes[index].presentation.order
-            if not parts or not any(parts) or item.sent[index] in twice:
-                n_open += 1
-                continue
-            rows.setdefault(len(order), []).append([parts[content] for content in order])
+        twice, probes = {item.sent[index] for index in item.repeats}, ways_of(item.plan.probes).probes
+        counts.update(
+            (None if twice and item.sent[index] in twice else item.answers[index].parts(item.delta_nats), probes[index].presentation.order)
+            for index in item.plan.balanced or ()
+        )  # fmt: skip
+    rows: dict[int, list[tuple[float, ...]]] = {}
+    n_open = 0
+    for (parts, order), n in counts.items():
+        if not parts or not any(parts):
+            n_open += n
+        else:
+            rows.setdefault(len(order), []).extend([tuple(parts[content] for content in order)] * n)
     return rows, n_open
 
 
@@ -308,15 +315,23 @@ def kept_under_reversal(evidence: Sequence[Evidence]) -> Mapping[str, int] | Non
     `None` where no presentation is the reverse of another.
     """
     counts = dict.fromkeys(KEPT, 0)
+    pairs: Counter[tuple[Order, frozenset[int], frozenset[int]]] = Counter()
     for item in evidence:
-        probes = [(n, item.plan.probes[n]) for n in item.counted]
-        found = {probe.presentation.parts: n for n, probe in probes if probe.readout is None}
-        for parts, index in found.items():
-            turned = found.get((parts[0][::-1], *parts[1:]))
-            if turned is not None and index < turned:
-                first, second = (item.answers[n].outcomes(item.delta_nats) for n in (index, turned))
-                counts[kept(item.plan.probes[index].presentation, first, second)] += 1
+        ways, delta = ways_of(item.plan.probes), item.delta_nats
+        found = _turned(ways.probes, item.counted) if item.repeats else ways.once("turned", _turned)
+        for order, index, turned in found:
+            pairs[order, item.answers[index].outcomes(delta), item.answers[turned].outcomes(delta)] += 1
+    for (order, first, second), n in pairs.items():
+        counts[kept(order, first, second)] += n
     return counts if any(counts.values()) else None
+
+
+def _turned(probes: Sequence[Probe], counted: Sequence[int] | None = None) -> list[tuple[Order, int, int]]:
+    """Return the probes that are shown with their options reversed later: their order, their number and the later one's."""
+    numbers = range(len(probes)) if counted is None else counted
+    found = {probes[n].presentation.parts: n for n in numbers if probes[n].readout is None}
+    both = ((parts[0], n, found.get((parts[0][::-1], *parts[1:]))) for parts, n in found.items())
+    return [(order, n, turned) for order, n, turned in both if turned is not None and n < turned]
 
 
 def count_words(evidence: Sequence[Evidence], metric: Metric) -> str:

@@ -35,7 +35,8 @@ def guards_of(answers: Answers, property: Property, limit: Fraction) -> list[Gua
     found = [*replies, *answers.runtime, *copies_guards(asked, by_cluster=answers.by_cluster)]
     if property.batches:
         found.append(replicates_guard(len(answers.evidence) * property.batches))
-    if (bound := bound_of_movement(limit, needed=property.needs_response)) is not None:
+    effect = answers.effect.high if answers.effect is not None and answers.verdict is None else None
+    if (bound := bound_of_movement(limit, effect, answers.held_under, needed=property.needs_response)) is not None:
         found.append(_responsive(answers, bound, limit))
     return found
 
@@ -102,7 +103,7 @@ def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True, b
     known = [_accuracy(evidence, by_cluster=by_cluster)] if needs_accuracy else []
     answers = [answer for item in evidence for answer in item.answers]
     return [
-        planned, *missing_guards(answers), *_reached(evidence), mass_guard(answers), _preference(evidence), *known, *_contradictions(answers),
+        planned, *missing_guards(answers), *_reached(evidence), mass_of(evidence), _preference(evidence), *known, *_contradictions(answers),
     ]  # fmt: skip
 
 
@@ -154,6 +155,8 @@ def _part_guard(evidence: Sequence[Evidence], number: int, part: str) -> Guard |
 
 def _told(evidence: Sequence[Evidence]) -> list[Guard]:
     """Require that every answer says what was sent for it."""
+    if all(all(item.sent) for item in evidence):
+        return []
     known = [
         digest
         for item in evidence
@@ -185,27 +188,34 @@ def _short(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def mass_guard(answers: Iterable[AnswerDistribution]) -> Guard:
-    """Require that answers name options, where the readout measures it."""
-    all_of_them = list(answers)
-    mean = mean_mass(all_of_them)
+def mass_of(evidence: Sequence[Evidence]) -> Guard:
+    """Require that the answers of all evidence name options."""
+    answers = [answer for item in evidence for answer in item.answers]
+    return mass_guard(answers, [mass for item in evidence for mass in item.masses])
+
+
+def mass_guard(all_of_them: Sequence[AnswerDistribution], told: Sequence[float | None] | None = None) -> Guard:
+    """Require that answers name options, where the readout measures it; `told` is their mass where they do not say it."""
+    told = [answer.mass for answer in all_of_them] if told is None else told
+    mean = mean_mass(told)
     if mean is None:
         came = any(answer.status != "missing" for answer in all_of_them)
         why = "this readout does not measure it" if came else "no answer came"
         return Guard(name="mass on options", passed=None, text=f"mass on options not checked: {why}")
-    n = sum(answer.mass is not None for answer in all_of_them)
+    n = sum(mass is not None for mass in told)
     over = "" if n == len(all_of_them) else f", over {n:,} of {len(all_of_them):,} answers"
     says = f"mean mass on the options {mean:.3f} (at least {MIN_MASS:g}{over})"
-    first = next((answer.said for answer in all_of_them if answer.mass == 0 and answer.said.strip()), "")
+    pairs = zip(all_of_them, told, strict=True)
+    first = next((answer.said for answer, mass in pairs if mass == 0 and answer.said.strip()), "")
     quoted = f", such as {_short(first, 80)!r}" if first else ""
     bad = f"{says}: most answers name no option{quoted}. Use another template, labels or readout"
     return Guard(name="mass on options", passed=mean >= MIN_MASS, text=says if mean >= MIN_MASS else bad, blocks="both")
 
 
 def _preference(evidence: Sequence[Evidence]) -> Guard:
-    answers = [(answer, item.delta_nats) for item in evidence for answer in item.answers]
-    decided = sum(len(answer.outcomes(delta)) == 1 for answer, delta in answers)
-    says = f"{decided:,} of {len(answers):,} answers prefer one option"
+    n = sum(len(item.answers) for item in evidence)
+    decided = sum(len(answer.outcomes(item.delta_nats)) == 1 for item in evidence for answer in item.answers)
+    says = f"{decided:,} of {n:,} answers prefer one option"
     return Guard(name="preference", passed=decided > 0, text=says if decided else f"no preference at all: {says}")
 
 

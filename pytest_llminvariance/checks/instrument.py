@@ -125,7 +125,7 @@ def respondent(model: str, evidence: Sequence[Any]) -> Respondent:
         seen = [answer.outcomes(item.delta_nats) for answer in item.answers]
         for number, way in enumerate(ways):
             shown = item.plan.probes[2 * number].presentation
-            kept[way][likert.kept(shown, *seen[2 * number : 2 * number + 2])] += 1
+            kept[way][likert.kept(shown.order, *seen[2 * number : 2 * number + 2])] += 1
     rows = [item.plan.question for item in evidence]
     items = tuple(
         Item(row.stem, str(row.attributes["trait"]), reverse_keyed=row.reverse_keyed, id=row.id) for row in rows

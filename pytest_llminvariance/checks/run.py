@@ -252,13 +252,15 @@ def run(
 
 
 def _memo(cache: bool | str | Path) -> Memo:  # noqa: FBT001
+    from pytest_llminvariance.models.remembered import Remembered
+
     if cache is False:
-        return {}
+        return Remembered()
     from pytest_llminvariance.files import answers_folder
     from pytest_llminvariance.models.cache import AnswerCache
 
     folder = answers_folder("auto" if cache is True else str(cache))
-    return {} if folder is None else AnswerCache(folder)
+    return Remembered() if folder is None else AnswerCache(folder)
 
 
 @contextlib.contextmanager

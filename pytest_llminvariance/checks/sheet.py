@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
+from pytest_llminvariance.checks.showings import Showings, Ways
 from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
 from pytest_llminvariance.questions.orders import Order
@@ -77,6 +78,9 @@ def must_reach(plan: Plan, title: str, frame: FrameOrders | None) -> Plan:
     A plan that names no parts is one, called `title`; without a title nothing has to. A part that only changes the order
     within a model's frame is left out: there the answer is the same by construction.
     """
+    if frame is None and isinstance(plan.probes, Showings):
+        parts, ways = plan.probes.ways.once(("placed", title, plan.parts), lambda probes: _placed(plan, probes, title))
+        return dataclasses.replace(plan, parts=parts, probes=Showings(plan.question, ways))
     if not title:
         return _with_places(plan, (), [()] * len(plan.probes))
     parts, places = plan.parts, [probe.place for probe in plan.probes]
@@ -89,6 +93,12 @@ def must_reach(plan: Plan, title: str, frame: FrameOrders | None) -> Plan:
         parts = tuple(parts[axis] for axis in kept)
         places = [tuple(place[axis] for axis in kept) for place in places]
     return _with_places(plan, parts, places)
+
+
+def _placed(plan: Plan, probes: Sequence[Probe], title: str) -> tuple[tuple[str, ...], Ways]:
+    """Return the parts of a plan, and its ways with their places in them."""
+    made = must_reach(dataclasses.replace(plan, probes=probes), title, None)
+    return made.parts, Ways(made.probes)
 
 
 def _with_places(plan: Plan, parts: tuple[str, ...], places: Sequence[Place]) -> Plan:

@@ -45,6 +45,8 @@ class Stopping:
     """Questions of the largest unit."""
     n_known: int = 0
     """Known answers of the whole suite, asked or not."""
+    held_under: Fraction | None = None
+    """A tolerance that a run has shown it to hold under, where a record is judged under a larger one."""
     test: MeanTest = field(init=False)
     response: MeanTest | None = field(default=None, init=False)
     _most: Fraction | None = field(init=False)
@@ -68,7 +70,7 @@ class Stopping:
             rescaled(self.tolerance, least), self.alpha, n_planned,
             above_bound=rescaled(ends.broken_above, least), within_bound=rescaled(ends.holds_within, least),
         )  # fmt: skip
-        self._most = bound_of_movement(self.tolerance, needed=self.property.needs_response)
+        self._most = bound_of_movement(self.tolerance, self.held_under, needed=self.property.needs_response)
         if self._most is not None:
             self.response = MeanTest(rescaled(self._most, least), self.alpha, n_planned)
 

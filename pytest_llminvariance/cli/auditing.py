@@ -26,6 +26,7 @@ from pytest_llminvariance.errors import UsageError, did_you_mean
 from pytest_llminvariance.measures.noise import NoiseFloor
 from pytest_llminvariance.models.loading import load_model
 from pytest_llminvariance.models.protocol import Model, resolve_readout
+from pytest_llminvariance.models.remembered import Remembered
 from pytest_llminvariance.models.spec import place_in_full
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.reading import load_bank
@@ -221,7 +222,7 @@ class _NoiseLog(dict[tuple[object, ...], Measured]):
 
 
 def _run(plan: AuditPlan, model: Model, events: EventLog, log: AnswerLog, told: Sequence[Mapping[str, Any]]) -> Run:
-    memo, noise = RecordedMemo({}, log), _NoiseLog(events)
+    memo, noise = RecordedMemo(Remembered(), log), _NoiseLog(events)
     for record in told:
         if record["kind"] == "noise":
             floor = _noise_from(record["floor"])

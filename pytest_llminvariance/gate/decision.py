@@ -15,7 +15,7 @@ from typing import Literal
 from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.searches import SEARCH
-from pytest_llminvariance.checks.verdict import Guard, Verdict, decide
+from pytest_llminvariance.checks.verdict import Verdict, decide
 from pytest_llminvariance.gate.evidence import distrusted, insufficient, weights
 from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver, is_place
 from pytest_llminvariance.gate.presence import (
@@ -193,9 +193,8 @@ def _rules(finding: StoredFinding, policy: Policy) -> list[Rule]:
 def under_tolerance(finding: StoredFinding, tolerance: Fraction) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict under another tolerance as far as the finding alone can say, else UNDECIDED.
 
-    What holds under a tolerance holds under a larger one, unless the responsiveness guard then asks for more
-    movement than was shown; what is broken is broken under a smaller one. For the rest everything must have
-    been asked.
+    What holds under a tolerance holds under a larger one, and what is broken is broken under a smaller one. For the rest
+    everything must have been asked, and the responsiveness guard must not ask for more movement than was shown.
     """
     if tolerance == finding.tolerance:
         return finding.verdict, finding.reasons
@@ -208,15 +207,16 @@ def under_tolerance(finding: StoredFinding, tolerance: Fraction) -> tuple[Verdic
     else:
         said = f"it was asked for the tolerance {float(finding.tolerance):g} and stopped early"
         return Verdict.UNDECIDED, (f"{said}: run again, or judge the record, with tolerance {float(tolerance):g}",)
-    if verdict is Verdict.HOLDS and _asks_for_more(finding.guards, finding.tolerance, tolerance):
+    if verdict is Verdict.HOLDS and _asks_for_more(finding, tolerance):
         said = f"that the model reads the question was shown for the tolerance {float(finding.tolerance):g} only"
         return Verdict.UNDECIDED, (f"{said}: run again, or judge the record, with tolerance {float(tolerance):g}",)
     return verdict, reasons
 
 
-def _asks_for_more(guards: Iterable[Guard], before: Fraction, now: Fraction) -> bool:
-    known = {guard.name for guard in guards}
-    return ("responsive" in known and max(before, MOVEMENT_FREE) < now) or (
+def _asks_for_more(finding: StoredFinding, now: Fraction) -> bool:
+    known, before = {guard.name for guard in finding.guards}, finding.tolerance
+    may_be = before if finding.verdict is Verdict.HOLDS else min(now, Fraction(finding.effect.high))
+    return ("responsive" in known and max(before, MOVEMENT_FREE) < may_be) or (
         "something to lose" in known and before < now
     )
 

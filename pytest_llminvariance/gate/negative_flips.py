@@ -165,7 +165,7 @@ def _finding(
     flips_from = known.pop("baseline")
     pairs = _pairs(shown, before, now)
     flips, effect = count_flips(pairs), mean_interval([pair.value for pair in pairs])
-    guards = (_reach(flips, limit), mass_guard(one.answer for one in now))
+    guards = (_reach(flips, limit), mass_guard([one.answer for one in now]))
     causes = Counter(_causes(before, now, pairs))
     verdict, reasons = decide(effect, limit, guards, causes, len(pairs))
     return Finding(

@@ -136,10 +136,10 @@ class AnswerDistribution:
         outcomes = self.outcomes(delta_nats)
         if len(outcomes) > 1 and (min(outcomes) < 0 or self.unlisted > 0):
             return None
-        return tuple((content in outcomes) / len(outcomes) for content in range(self.k))
+        return _equal_parts(outcomes, self.k)
 
     def without_numbers(self, delta_nats: float) -> AnswerDistribution:
-        """Return an answer with the same outcomes, status, mass and words, and probabilities that say nothing.
+        """Return an answer with the same outcomes, status and words, and no mass and probabilities that say nothing.
 
         One with several outcomes stays as it is, as guards ask whether noise or what a server did not tell makes them.
         """
@@ -149,8 +149,8 @@ class AnswerDistribution:
         if len(outcomes) > 1 or self.unlisted:
             return self
         probabilities, weights = _like(outcomes, self.k)
-        plain = AnswerDistribution(probabilities, 0.0, self.status, weights, self.mass, 0.0, self.reading, self.said)
-        return _same(plain, self.reading, self.said) if self.mass is None else plain
+        plain = AnswerDistribution(probabilities, 0.0, self.status, weights, reading=self.reading, said=self.said)
+        return _same(plain, self.reading, self.said)
 
     def expected_score(self, scores: Sequence[float]) -> float | None:
         """Return the mean score over the options; `None` where no option was answered, or it is not known exactly."""
@@ -178,6 +178,11 @@ class AnswerDistribution:
 def _shared(delta_nats: float, outcomes: frozenset[int]) -> tuple[float, frozenset[int]]:
     """Return one object for equal outcomes: there are few, and answers are many."""
     return delta_nats, outcomes
+
+
+@lru_cache(maxsize=4096)
+def _equal_parts(outcomes: frozenset[int], k: int) -> tuple[float, ...]:
+    return tuple((content in outcomes) / len(outcomes) for content in range(k))
 
 
 @lru_cache(maxsize=4096)
@@ -221,7 +226,7 @@ def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ..
     return tuple(contents)
 
 
-def mean_mass(answers: Iterable[AnswerDistribution]) -> float | None:
-    """Return the mean mass on the options over the answers of which it is known; `None` where it is known of none."""
-    masses = [answer.mass for answer in answers if answer.mass is not None]
-    return math.fsum(masses) / len(masses) if masses else None
+def mean_mass(masses: Iterable[float | None]) -> float | None:
+    """Return the mean of the masses on options that are known; `None` where none is."""
+    known = [mass for mass in masses if mass is not None]
+    return math.fsum(known) / len(known) if known else None

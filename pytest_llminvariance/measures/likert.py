@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pytest_llminvariance.measures.estimates import LEVEL
 from pytest_llminvariance.measures.metrics import Ends
 from pytest_llminvariance.measures.paired_tests import t_quantile
-from pytest_llminvariance.questions.presentation import Presentation
+from pytest_llminvariance.questions.orders import Order
 
 KEPT = ("content", "position", "both", "other")
 """What a reversal of the options can leave in place."""
@@ -150,8 +150,8 @@ def camps(scores: Sequence[float], ends: Ends) -> tuple[float, float] | None:
     return means if close and means[1] - means[0] >= span * 5 / 8 else None
 
 
-def kept(shown: Presentation, first: frozenset[int], second: frozenset[int]) -> str:
-    """Return what stayed when the options of `shown` were reversed: the content, the position, both, or neither (other).
+def kept(order: Order, first: frozenset[int], second: frozenset[int]) -> str:
+    """Return what stayed when the options shown in `order` were reversed: the content, the position, both, or neither (other).
 
     `first` and `second` are what may have been answered before and after. The middle of an odd scale keeps both, so it
     says nothing about either; open answers are `other`.
@@ -159,7 +159,7 @@ def kept(shown: Presentation, first: frozenset[int], second: frozenset[int]) -> 
     if len(first) != 1 or len(second) != 1 or min(first | second) < 0:
         return "other"
     (a,), (b,) = first, second
-    content, position = a == b, shown.position_of(a) == len(shown.order) - 1 - shown.position_of(b)
+    content, position = a == b, order.index(a) == len(order) - 1 - order.index(b)
     return "both" if content and position else "content" if content else "position" if position else "other"
 
 

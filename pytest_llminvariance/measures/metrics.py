@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -117,7 +118,12 @@ class Pairs(NamedTuple):
     @property
     def share(self) -> Interval:
         """The share that differs."""
-        return Interval(Fraction(self.differ, self.total), Fraction(self.may_differ, self.total))
+        return _share(self.differ, self.may_differ, self.total)
+
+
+@lru_cache(maxsize=4096)
+def _share(differ: int, may_differ: int, total: int) -> Interval:
+    return Interval(Fraction(differ, total), Fraction(may_differ, total))
 
 
 def mean_interval(values: Sequence[Interval]) -> Interval:

@@ -16,9 +16,14 @@ LEAST, LARGEST = Fraction(1, 10), Fraction(1, 2)
 """Under a small tolerance, and under any: a perfect model moves by 1 at most."""
 
 
-def bound_of_movement(tolerance: Fraction, *, needed: bool) -> Fraction | None:
-    """Return what another stem must move the answer by, at most: twice the tolerance, from .10 to .5; `None` where it needs not."""
-    return min(LARGEST, max(LEAST, 2 * tolerance)) if needed else None
+def bound_of_movement(tolerance: Fraction, *others: Number | None, needed: bool) -> Fraction | None:
+    """Return what another stem must move the answer by, at most: twice the tolerance, from .10 to .5; `None` where it needs not.
+
+    `others` are smaller tolerances under which a property would hold as well: the largest that the effect can be, or one that it was
+    shown to hold under. So what holds under a tolerance holds under every larger one.
+    """
+    least = min([tolerance, *(Fraction(other) for other in others if other is not None)])
+    return min(LARGEST, max(LEAST, 2 * least)) if needed else None
 
 
 def needed_movement(most: Fraction, could: Number) -> Number:

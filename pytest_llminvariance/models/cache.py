@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.files import on_network
+from pytest_llminvariance.files import IDENTITIES, on_network
 from pytest_llminvariance.models.cache_file import AnswerFile, CacheRow, read_other
 from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
 from pytest_llminvariance.models.keys import Key
 from pytest_llminvariance.models.protocol import Reply
+from pytest_llminvariance.models.remembered import Remembered
 
 DEFAULT_MAX_BYTES = 2**30
 MAX_BYTES_VARIABLE = "LLMINVARIANCE_ANSWERS_MAX_BYTES"
@@ -80,7 +81,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
         own = f"{self._host}{_plain(worker or 'main')}.sqlite"
         self._file = AnswerFile(self.folder / (own if self._network else LOCAL), wal=not self._network, warn=_warn)
         self._clock = clock
-        self._memory: dict[Key, Reply] = {}
+        self._memory = Remembered()
         self._fingerprints: set[str] = set()
         self._absent: set[Key] = set()
         self._used: set[bytes] = set()
@@ -156,7 +157,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
             for file in self._files():
                 file.clear()
                 file.close()
-            for path in self.folder.glob("answers*.sqlite.corrupt-*"):
+            for path in (*self.folder.glob("answers*.sqlite.corrupt-*"), *(self.folder / IDENTITIES).glob("*.json")):
                 path.unlink()
         except (sqlite3.Error, OSError) as error:
             raise UsageError(f"{str(self.folder)!r} cannot be cleared: {error}. Remove the folder") from error

@@ -99,32 +99,34 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     """
     keys = keys_of(model, requests)
     _recall(model, keys, memo)
-    distinct = list(dict.fromkeys(keys))
-    fresh = {key: None for key in distinct if key not in memo}
-    cost, left = _Cost(model), Counter(key.request.presentation.question for key in fresh)
+    numbers: dict[Key, int] = {}
+    places = [numbers.setdefault(key, len(numbers)) for key in keys]
+    distinct = list(numbers)
+    replies = [memo.get(key) for key in distinct]
+    fresh = [number for number, reply in enumerate(replies) if reply is None]
+    cost, left = _Cost(model), Counter(distinct[number].request.presentation.question for number in fresh)
     n_questions, done, size = len(left), 0, chunk_of(model)
     with _Keeping(memo) as keeping:
         for start in range(0, len(distinct), size):
             # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
-            chunk = [key for key in distinct[start : start + size] if key in fresh]
-            for answered in _passes(model, chunk) if chunk else ():
-                keeping.add(answered)
-                cost.prompt_tokens += sum(reply.n_tokens for reply in answered.values())
-                for key in answered:  # not the difference of two counters, which looks at every open question again
-                    question = key.request.presentation.question
+            chunk = [number for number in range(start, min(start + size, len(distinct))) if replies[number] is None]
+            for answered in _passes(model, [distinct[number] for number in chunk]) if chunk else ():
+                keeping.add({distinct[chunk[index]]: reply for index, reply in answered})
+                for index, reply in answered:
+                    replies[chunk[index]] = reply
+                    cost.prompt_tokens += reply.n_tokens
+                    # not the difference of two counters, which looks at every open question again
+                    question = distinct[chunk[index]].request.presentation.question
                     left[question] -= 1
                     if not left[question]:
                         del left[question]
                 done += len(answered)
                 if progress is not None:
-                    progress(
-                        Step(
-                            n_questions - len(left), n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh)
-                        )
-                    )
-    replies = {key: memo[key] for key in keys}
-    prompt_tokens = sum(reply.n_tokens for reply in replies.values())
-    return Asked(tuple(replies[key] for key in keys), cost.sent_tokens, len(fresh), prompt_tokens)
+                    so_far = n_questions - len(left)
+                    progress(Step(so_far, n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh)))
+    known = [reply for reply in replies if reply is not None]
+    prompt_tokens = sum(reply.n_tokens for reply in known)
+    return Asked(tuple(known[place] for place in places), cost.sent_tokens, len(fresh), prompt_tokens)
 
 
 def chunk_of(model: Model) -> int:
@@ -132,16 +134,16 @@ def chunk_of(model: Model) -> int:
     return STREAMED_CHUNK if isinstance(model, StreamingModel) else CHUNK
 
 
-def _passes(model: Model, keys: Sequence[Key]) -> Iterator[dict[Key, Reply]]:
-    """Yield replies as they come: after every pass where the model says so, else all at once."""
+def _passes(model: Model, keys: Sequence[Key]) -> Iterator[list[tuple[int, Reply]]]:
+    """Yield replies by number as they come: after every pass where the model says so, else all at once."""
     requests = [key.request for key in keys]
     if isinstance(model, StreamingModel):
         n_answered = 0
         for batch in model.answers(requests):
             n_answered += len(batch)
-            yield {keys[index]: checked(model, requests[index], reply) for index, reply in batch}
+            yield [(index, checked(model, requests[index], reply)) for index, reply in batch]
     else:
-        yield dict(zip(keys, answers_of(model, requests), strict=True))
+        yield list(enumerate(answers_of(model, requests)))
         n_answered = len(keys)
     if n_answered != len(keys):
         raise _wrong_count(model, n_answered, len(keys))

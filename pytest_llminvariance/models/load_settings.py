@@ -89,6 +89,7 @@ class LoadSettings:
     )
     weights: bool = True
     beside: str | None = None
+    kept: str | None = None
 
     def __post_init__(self) -> None:
         problems = {"device": device_problem(self.device), "dtype": dtype_problem(self.dtype)}
@@ -120,7 +121,7 @@ class LoadSettings:
     def for_others(self) -> dict[str, Any]:
         """Return what a backend of another package is given: what is newer than the first backends only where it is told."""
         ours, newer = (
-            ("trust_remote_code", "weights", "beside"),
+            ("trust_remote_code", "weights", "beside", "kept"),
             ("max_new_tokens", "chat_arg", "engine_arg", *OF_SERVERS),
         )
         given = {item.name: item for item in fields(self) if item.name not in ours}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import time
@@ -39,6 +40,34 @@ def progress_bar(title: str, say: Callable[[str], None] | None = None) -> Callab
             bar.close()
 
     return show
+
+
+class Parts:
+    """Shows how far the whole is that is asked part by part: `questions` with `answers` in all."""
+
+    def __init__(self, show: Callable[[Step], None], questions: int, answers: int) -> None:
+        self._show, self._left = show, (questions, answers)
+        self._ended: Step | None = None
+        self._last: Step | None = None
+
+    def begin(self, questions: int, answers: int) -> None:
+        """Say that the next part begins."""
+        self._ended, self._left = self._last, (self._left[0] - questions, self._left[1] - answers)
+
+    def __call__(self, step: Step) -> None:
+        """Show a step of the part as one of the whole."""
+        if (ended := self._ended) is not None:
+            counts = zip(dataclasses.astuple(step), dataclasses.astuple(ended), strict=True)
+            step = type(step)(*(now + before for now, before in counts))
+            step = dataclasses.replace(
+                step, questions_total=step.questions_total - ended.questions_total + ended.questions,
+                answers_total=step.answers_total - ended.answers_total + ended.answers,
+            )  # fmt: skip
+        questions, answers = self._left
+        self._last = dataclasses.replace(
+            step, questions_total=step.questions_total + questions, answers_total=step.answers_total + answers
+        )
+        self._show(self._last)
 
 
 def _lines(title: str, say: Callable[[str], None]) -> Callable[[Step], None]:

@@ -204,6 +204,10 @@ class Session:
         if count:
             index = int(self._given["workerid"].removeprefix("gw"))
             more |= {"worker": (index, count), "threads": max(1, (os.cpu_count() or 1) // count)}
+        from pytest_llminvariance.files import IDENTITIES, answers_folder
+
+        if (folder := answers_folder(self.settings.cache)) is not None:
+            more["kept"] = str(self._base("cache") / folder / IDENTITIES)
         return load_settings(self.settings) | more | {"beside": str(self._base("model"))}
 
     def note_model(self, model: Model) -> None:
@@ -279,8 +283,9 @@ class Session:
     def _memo(self) -> Memo:
         """The memory of answers, made when a check first asks for it."""
         from pytest_llminvariance.files import answers_folder
+        from pytest_llminvariance.models.remembered import Remembered
 
-        memo: Memo = {}
+        memo: Memo = Remembered()
         if (folder := answers_folder(self.settings.cache)) is not None:
             from pytest_llminvariance.models.cache import AnswerCache
 

@@ -23,11 +23,29 @@ from pytest_llminvariance.questions.template import (
 )
 
 
+class Manner:
+    """How a presentation shows its question, apart from the question; its hash is made once for all that share it."""
+
+    __slots__ = ("_hash", "_parts")
+
+    def __init__(self, parts: tuple[object, ...]) -> None:
+        self._parts, self._hash = parts, hash(parts)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Manner) and self._hash == other._hash and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 class _Hashed:
     """The hash, which is asked for with every answer; no field, as a copy in another process has another."""
 
-    __slots__ = ("_hash",)
+    __slots__ = ("_hash", "_manner")
     _hash: int
+    _manner: Manner
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -124,8 +142,17 @@ class Presentation(_Hashed):
         try:
             return self._hash
         except AttributeError:
-            object.__setattr__(self, "_hash", hash(self.parts))
+            object.__setattr__(self, "_hash", hash((self.question, self.manner)))
             return self._hash
+
+    @property
+    def manner(self) -> Manner:
+        """All that makes it what it is but the question."""
+        try:
+            return self._manner
+        except AttributeError:
+            object.__setattr__(self, "_manner", Manner((self.order, *self.parts[2:])))
+            return self._manner
 
     @property
     def shows_labels(self) -> bool:
@@ -162,11 +189,29 @@ class Presentation(_Hashed):
 
     def about(self, question: Question) -> Presentation:
         """Return another question, which `fits`, shown in this way; nothing is checked again."""
-        made = object.__new__(Presentation)
-        set_field = object.__setattr__
-        set_field(made, "question", question)
-        for name in ("order", "labels", "layout", "template", "shots", "turns", "given_labels"):
-            set_field(made, name, getattr(self, name))
+        made = self._copy()
+        object.__setattr__(made, "question", question)
+        object.__setattr__(made, "_manner", self.manner)
+        return made
+
+    def reordered(self, order: Sequence[int]) -> Presentation:
+        """Return it with its options in another order; nothing but the order is checked again."""
+        made = self._copy()
+        object.__setattr__(made, "order", check_order(order, len(self.order)))
+        if self.template.names_ends_only:
+            _check_ends(made)
+        return made
+
+    def _copy(self) -> Presentation:
+        made, set_field = object.__new__(Presentation), object.__setattr__
+        set_field(made, "question", self.question)
+        set_field(made, "order", self.order)
+        set_field(made, "labels", self.labels)
+        set_field(made, "layout", self.layout)
+        set_field(made, "template", self.template)
+        set_field(made, "shots", self.shots)
+        set_field(made, "turns", self.turns)
+        set_field(made, "given_labels", self.given_labels)
         return made
 
     @property

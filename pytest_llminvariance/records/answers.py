@@ -88,8 +88,10 @@ class RecordedAnswer:
         return None if self.reply is None else reply_from(self.reply, self.prompt_sha256, self.tokens)
 
 
-def row_in(line: Line) -> dict[str, Any] | None:
+def row_in(line: Line, *, is_checked: bool = False) -> dict[str, Any] | None:
     """Return what a line says, with what it may leave out; `None` for a last one that a crash cut off.
+
+    `is_checked`: its shape was found to be right before.
 
     Raises:
         RecordError: where it is damaged, or no answer.
@@ -97,7 +99,8 @@ def row_in(line: Line) -> dict[str, Any] | None:
     row = read_line(line)
     if row is None:
         return None
-    check_shape("answer", row, f"{line.at} is no answer")
+    if not is_checked:
+        check_shape("answer", row, f"{line.at} is no answer")
     return with_defaults("answer", row)
 
 
@@ -122,6 +125,7 @@ class StoredAnswers(Sequence[RecordedAnswer]):
         self.lines = lines
         self._sheet = lru_cache(maxsize=2)(lambda check: sheet_in(sheets, check))
         self._left_out: set[tuple[Path, int]] = set()
+        self._are_checked = readable
         if readable:
             lines.is_lenient = sheets.is_lenient = True
             self._left_out.update((line.file, line.number) for line in lines.of() if not self._can_read(line))
@@ -162,6 +166,9 @@ class StoredAnswers(Sequence[RecordedAnswer]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
     @overload
     def __getitem__(self, place: int) -> RecordedAnswer: ...
     @overload
@@ -170,7 +177,7 @@ class StoredAnswers(Sequence[RecordedAnswer]):
         return tuple(self)[place]
 
     def _answer(self, line: Line) -> RecordedAnswer | None:
-        row = row_in(line)
+        row = row_in(line, is_checked=self._are_checked)
         if row is None:
             return None
         at = f"{line.at} is no answer"

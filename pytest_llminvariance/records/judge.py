@@ -266,15 +266,16 @@ def _stopped(
         "run it again with that tolerance"
     )
     noise, asked = _noise(stored), stored.questions_planned
+    held = stored.tolerance if stored.verdict is Verdict.HOLDS and responses.metric.name == stored.metric else None
     rule = Stopping(
         responses=responses, property=sheet.property, metric=responses.metric, tolerance=tolerance, alpha=decision.alpha,
-        n_units=n, is_exact_at_end=True, n_known=sheet.n_known,
+        n_units=n, is_exact_at_end=True, n_known=sheet.n_known, held_under=held,
         limits=limits(
             tolerance, responses.metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
         ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)
-    return rule.run((plan,) for plan in plans)
+    return replace(rule.run((plan,) for plan in plans), held_under=held)
 
 
 def _evidence(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:

@@ -12,11 +12,12 @@ import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, overload
+from typing import Any
 
 from pytest_llminvariance.checks.properties import recorded
 from pytest_llminvariance.checks.properties.base import Plan, Probe
 from pytest_llminvariance.checks.sheet import Sheet, must_reach
+from pytest_llminvariance.checks.showings import Showings, Ways
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     MissingReply,
@@ -187,7 +188,7 @@ class _Way:
     facts: Data
     """What else there is in a plan."""
     rows: list[Data]
-    _shown: tuple[Probe, ...] = ()
+    _shown: Ways | None = None
     """The same of some question."""
 
     @classmethod
@@ -209,7 +210,7 @@ class _Way:
         return Plan(question, self._probes(question, told), **self.facts), foreign
 
     def _probes(self, question: Question, told: Data) -> Sequence[Probe]:
-        if self._shown and all(probe.presentation.fits(question) for probe in self._shown[:1]):
+        if self._shown is not None and self._shown.fit(question):
             return Showings(question, self._shown)
         made = tuple(
             Probe(_presentation(part, question, told), part["readout"], part.get("draw"), tuple(part.get("place", ())))
@@ -217,46 +218,8 @@ class _Way:
         )
         if any(part["question"] for part in self.rows):
             return made
-        self._shown = made
-        return Showings(question, made)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Showings(Sequence[Probe]):
-    """The probes of one question, as those of another question are: made when asked for; those of the last are kept."""
-
-    question: Question
-    like: tuple[Probe, ...]
-    _last: ClassVar[tuple[Showings, tuple[Probe, ...]] | None] = None
-
-    def __len__(self) -> int:
-        return len(self.like)
-
-    @overload
-    def __getitem__(self, place: int) -> Probe: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[Probe, ...]: ...
-    def __getitem__(self, place: int | slice) -> Probe | tuple[Probe, ...]:
-        kept = Showings._last
-        if kept is None or kept[0] is not self:
-            shown = self.like[place]
-            return self._made(shown) if isinstance(shown, Probe) else tuple(map(self._made, shown))
-        return kept[1][place]
-
-    def __iter__(self) -> Iterator[Probe]:
-        kept = Showings._last
-        if kept is None or kept[0] is not self:
-            kept = Showings._last = (self, tuple(map(self._made, self.like)))
-        return iter(kept[1])
-
-    def _made(self, like: Probe) -> Probe:
-        return Probe(like.presentation.about(self.question), like.readout, like.draw, like.place)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
+        self._shown = Ways(made)
+        return Showings(question, self._shown)
 
 
 def _presentation(row: Data, asked: Question, told: Data) -> Presentation:

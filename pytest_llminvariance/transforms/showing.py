@@ -98,7 +98,7 @@ class Reorder(Transform):
         """Yield all orders of the options that may move."""
         moving = set(self.moving(start))
         for order in itertools.permutations([content for content in start.order if content in moving]):
-            yield start.replace(order=filled(start.order, order))
+            yield start.reordered(filled(start.order, order))
 
     def size(self, start: Presentation) -> int:
         """Return m! for m options that may move."""
@@ -106,7 +106,7 @@ class Reorder(Transform):
 
     def plan(self, start: Presentation) -> tuple[Presentation, ...]:
         """Return the orders of the design."""
-        return tuple(start.replace(order=order) for order in self.orders(start, self.design, origin_of(start.question)))
+        return tuple(map(start.reordered, self.orders(start, self.design, origin_of(start.question))))
 
     def orders(self, start: Presentation, design: str, about: str) -> tuple[Order, ...]:
         """Return orders of the options that may move, drawn from the text `about`; the others stand as written.

@@ -215,12 +215,18 @@ def test_the_verdict_is_that_of_asking_everything(name: str, monkeypatch: pytest
     assert n_few < n_all or few.verdict is Verdict.UNDECIDED
 
 
-def recorded(place: Path, make: controls.Control, tolerance: float = 0.05, limit: float | None = None) -> Path:
+def recorded(
+    place: Path,
+    make: controls.Control,
+    tolerance: float = 0.05,
+    limit: float | None = None,
+    questions: Sequence[Question] = EXAM,
+) -> Path:
     with run(risk_limit=limit, recorder=Kept()) as current:  # type: ignore[arg-type]
         log = AnswerLog(place)
         memo = RecordedMemo({}, log)
         with surrounded(current._replace(answers=log, memory=lambda: memo)):
-            finding = order(make, EXAM, tolerance, orders="reversed")
+            finding = order(make, questions, tolerance, orders="reversed")
     return write_run(place, [finding])
 
 

@@ -190,7 +190,7 @@ def test_what_is_left_of_a_measured_answer_says_what_guards_ask(answer: AnswerDi
     """Whether noise makes a tie, what a server did not tell, and why nothing came, are said by guards of a judged record."""
     left = answer.without_numbers(0.01)
     assert [left.outcomes(delta) for delta in (0.01, DELTA_NATS)] == [answer.outcomes(d) for d in (0.01, DELTA_NATS)]
-    kept = ("status", "mass", "reading", "said", "is_known", "contradiction", "k", "unlisted")
+    kept = ("status", "reading", "said", "is_known", "contradiction", "k", "unlisted")
     assert [getattr(left, name) for name in kept] == [getattr(answer, name) for name in kept]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
 from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.showings import Showings, Ways
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
 from pytest_llminvariance.questions.presentation import Presentation
@@ -16,8 +17,11 @@ from pytest_llminvariance.questions.references import OnReference
 from pytest_llminvariance.questions.template import DEFAULT_LAYOUT, DEFAULT_TEMPLATE, Layout, Template
 from pytest_llminvariance.transforms.base import Changes, Product, Transform
 from pytest_llminvariance.transforms.designs import Design
+from pytest_llminvariance.transforms.edits import origin_of
 from pytest_llminvariance.transforms.showing import LABEL_SETS, LAYOUTS, Reformat, Relabel, Reorder, Reword
 
+MAX_KNOWN = 64
+"""Plans that are remembered: orders drawn for each question are mostly met once."""
 WORDINGS: tuple[Template, ...] = (
     Template("{context}Question: {stem}\n{options}\nAnswer with the letter only.\nAnswer:", name="exam"),
     Template("{context}{stem}\n\nPick one:\n{options}\n\nYour choice:", name="pick one"),
@@ -37,9 +41,25 @@ class Invariance(Property):
         self.transform, self.name, self.title = transform, name, transform.title
         self.samples_the_orbit = "reorder:sample" in transform.spec()
         self.draws_fresh = self.samples_the_orbit and isinstance(transform, Reorder)
+        self._known: dict[Hashable, tuple[Plan, Ways]] = {}
 
     def plan(self, question: Question, template: str | Template | None) -> Plan:
-        """Plan the orbit."""
+        """Plan the orbit; questions whose options are shown in the same orders share one plan."""
+        if not isinstance(self.transform, Reorder):
+            return self._whole(question, template)
+        start = Presentation(question, template=template)
+        orders = self.transform.orders(start, self.transform.design, origin_of(question))
+        key = (orders, self.transform.moving(start), start.manner)
+        known = self._known.get(key)
+        if known is None:
+            plan = self._whole(question, template)
+            if len(self._known) < MAX_KNOWN:
+                self._known[key] = plan, Ways(plan.probes)
+            return plan
+        plan, ways = known
+        return dataclasses.replace(plan, question=question, probes=Showings(question, ways))
+
+    def _whole(self, question: Question, template: str | Template | None) -> Plan:
         orbit = self.transform.orbit(question, template)
         balanced = self.transform.balanced_part(orbit) if isinstance(self.transform, Reorder) else None
         factors = self.transform.factors()
@@ -58,7 +78,7 @@ class Invariance(Property):
         assert isinstance(self.transform, Reorder)  # noqa: S101 - `draws_fresh` says so
         written = plan.probes[0].presentation
         orders = self.transform.orders(written, "sample", f"{plan.question.content_hash}|{salt}")
-        return dataclasses.replace(plan, probes=tuple(Probe(written.replace(order=order)) for order in orders))
+        return dataclasses.replace(plan, probes=tuple(Probe(written.reordered(order)) for order in orders))
 
     def spec(self) -> str:
         """Return the transform's spec."""

@@ -42,7 +42,7 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
         "said": dict(says),
         "attention": network.config._attn_implementation,
         "arithmetic": [torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()],
-        "device": _device_name(entrance(network)),
+        "device": device_name(entrance(network)),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
@@ -59,10 +59,10 @@ def vocabulary_of(tokenizer: Any) -> str:
     return backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """Return what rounds: the kind of GPU, or the instructions that the CPU has."""
     if device.type == "cuda":
-        return f"cuda {torch.cuda.get_device_name(device)}"
+        return f"cuda {torch.cuda.getdevice_name(device)}"
     return f"{device.type} {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +22,7 @@ from pytest_llminvariance.models.local.devices import (
     fit_workers,
     weight_bytes,
 )
+from pytest_llminvariance.models.local.identity import Identity, Known, is_one_folder
 from pytest_llminvariance.models.local.transformers import TransformersModel
 
 FLEX = "flex_attention"
@@ -32,6 +34,45 @@ def load_transformers(target: str, name: str, settings: LoadSettings) -> Transfo
     where = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     if not settings.weights:
         return _without_weights(target, name, settings, where)
+    if settings.kept is not None and is_one_folder(target, settings):
+        return _late(target, name, settings, where, Path(settings.kept))
+    return _whole(target, name, settings, where)
+
+
+def _late(target: str, name: str, settings: LoadSettings, where: dict[str, Any], kept: Path) -> TransformersModel:
+    """Return a model whose weights are loaded when the first answer is missing, where its files are known; else load them."""
+    set_arithmetic(settings)
+    identity = Identity(Path(target), name, settings, kept)
+    known = identity.known()
+    if known is None:
+        made = _whole(target, name, settings, where)
+        is_sure = made.deterministic is True
+        identity.keep(Known(made.fingerprint, is_sure, made.device, made.dtype, made.notes))
+        return made
+    made = _without_weights(target, name, settings, where)
+
+    def load() -> TransformersModel:
+        awake = _whole(target, name, settings, where)
+        if awake.fingerprint != known.fingerprint:
+            identity.forget()
+            raise ModelError(
+                f"the files of {name} changed since the session began: it is another model than that of the remembered answers. "
+                "Run again"
+            )
+        return awake
+
+    made.wait(
+        known.fingerprint,
+        load,
+        is_noisy=not known.deterministic,
+        device=known.device,
+        dtype=known.dtype,
+        notes=known.notes,
+    )
+    return made
+
+
+def _whole(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> TransformersModel:
     worker = None if settings.worker is None else Worker(*settings.worker)
     place = choose_device(settings.device, worker)
     set_arithmetic(settings)

@@ -5,7 +5,7 @@ How token sequences reach the model is for `scoring` and `generation`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_llminvariance.errors import ModelError
@@ -71,6 +71,7 @@ class TransformersModel:
         """Where a model without weights would be; `None`: where it is."""
         self._fingerprint: str | None = None
         self._noisy: bool | None = None
+        self._load: Callable[[], TransformersModel] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name} on {self.device}, {self.dtype}>"
@@ -96,6 +97,21 @@ class TransformersModel:
             self._fingerprint = fingerprint_of(self._live(), self._tokenizer, says)
         return self._fingerprint
 
+    def wait(
+        self, fingerprint: str, load: Callable[[], TransformersModel], *, is_noisy: bool, device: str, dtype: str, notes: Sequence[str]
+    ) -> None:  # fmt: skip
+        """Make of a model without weights one that is known by its files, and loads them when it is first asked."""
+        self._fingerprint, self._noisy, self._load = fingerprint, is_noisy, load
+        self.device, self.dtype, self.notes, self.planned_for = device, dtype, tuple(notes), None
+
+    def _wake(self) -> None:
+        """Load the weights, where that was left until now."""
+        if self._load is None:
+            return
+        awake, usage = self._load(), self._scorer.usage
+        self._load, self._network, self._scorer, self.notes = None, awake._network, awake._scorer, awake.notes
+        self._scorer.usage = usage  # whoever counts holds this
+
     def rendered(self, request: Request) -> str:
         """Return the text that is sent for a request: answers are remembered by it."""
         return self._jobs.prompts.text(request)
@@ -108,6 +124,7 @@ class TransformersModel:
     @property
     def plain(self) -> TransformersModel:
         """The same model, asked prompt by prompt in padded batches and with its own attention: for comparison."""
+        self._wake()
         return type(self)(
             self.name, self._live(), self._tokenizer, chat=self.chat, batch_tokens=self.batch_tokens, packed=False,
             max_new_tokens=self.max_new_tokens, chat_arguments=self._jobs.prompts.arguments, notes=self.notes,
@@ -165,7 +182,7 @@ class TransformersModel:
         """Let go of the weights; on a GPU, hand cached memory back."""
         if self._network is not None:
             self._fingerprint, self._noisy = self.fingerprint, self.deterministic is not True
-        self._network = None
+        self._network = self._load = None
         self._scorer.release()
         free_memory()
 
@@ -175,6 +192,7 @@ class TransformersModel:
 
     def answers(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Reply]]]:
         """Yield (index, reply) pairs after every pass, each request once, in any order."""
+        self._wake()
         if self.device == "meta":
             raise ModelError(f"{self.name} was loaded without weights: it can count tokens, but cannot answer")
         asked = self._jobs.asked(requests)

@@ -1,0 +1,79 @@
+"""Questions that are shown in the same ways: the ways are held once, and what a question's own are is made when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, overload
+
+from pytest_llminvariance.checks.properties.base import Probe
+from pytest_llminvariance.questions.question import Question
+
+T = TypeVar("T")
+
+
+class Ways:
+    """The probes of some question, as those of others are; what follows from them alone is found once.
+
+    Their orders, labels, places and readouts are those of every question that is shown like this; their question is not.
+    """
+
+    __slots__ = ("_found", "probes")
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self.probes = tuple(probes)
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, name: Hashable, find: Callable[[tuple[Probe, ...]], T]) -> T:
+        """Return what `find` finds in the probes, found at the first asking."""
+        if name not in self._found:
+            self._found[name] = find(self.probes)
+        found: T = self._found[name]
+        return found
+
+    def fit(self, question: Question) -> bool:
+        """Return whether another question can be shown in these ways for certain."""
+        return self.probes[0].presentation.fits(question)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Showings(Sequence[Probe]):
+    """The probes of one question, as those of another question are: made when asked for; those of the last are kept."""
+
+    question: Question
+    ways: Ways
+    _last: ClassVar[tuple[Showings, tuple[Probe, ...]] | None] = None
+
+    def __len__(self) -> int:
+        return len(self.ways.probes)
+
+    @overload
+    def __getitem__(self, place: int) -> Probe: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Probe, ...]: ...
+    def __getitem__(self, place: int | slice) -> Probe | tuple[Probe, ...]:
+        kept = Showings._last
+        if kept is None or kept[0] is not self:
+            shown = self.ways.probes[place]
+            return self._made(shown) if isinstance(shown, Probe) else tuple(map(self._made, shown))
+        return kept[1][place]
+
+    def __iter__(self) -> Iterator[Probe]:
+        kept = Showings._last
+        if kept is None or kept[0] is not self:
+            kept = Showings._last = (self, tuple(map(self._made, self.ways.probes)))
+        return iter(kept[1])
+
+    def _made(self, like: Probe) -> Probe:
+        return Probe(like.presentation.about(self.question), like.readout, like.draw, like.place)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+def ways_of(probes: Sequence[Probe]) -> Ways:
+    """Return the ways in which a question is shown."""
+    return probes.ways if isinstance(probes, Showings) else Ways(probes)

@@ -1,0 +1,162 @@
+"""Answers of a session in little memory: by question, each in a row of bytes that gives the same reply back.
+
+What a suite asks is shown in a few manners, which all questions share, so an answer takes its numbers and its digest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Hashable, Iterator, MutableMapping
+from functools import lru_cache
+
+from pytest_llminvariance.models.keys import Key, Owner
+from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, OptionReply, Reply, Request
+from pytest_llminvariance.questions.question import Question
+
+Shelf = dict[Hashable, object]
+LABEL, OPTION, PROMPT = 0, 1, 2
+"""What the first byte says: the kind of reply, and whether the digest of a prompt follows it."""
+
+
+def spot_of(request: Request) -> Hashable:
+    """Return all of a request but its question."""
+    shown = request.presentation
+    if type(request) is LabelRequest:
+        return shown.manner
+    return (type(request), shown.manner, *(getattr(request, name) for name in _fields(type(request))))
+
+
+@lru_cache(maxsize=16)
+def _fields(kind: type[Request]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind) if field.name != "presentation")
+
+
+class Remembered(MutableMapping[Key, Reply]):
+    """A memory of answers; memory grows by some 150 bytes an answer of four options."""
+
+    def __init__(self) -> None:
+        self._shelves: dict[tuple[str, str, Owner | None, Question], Shelf] = {}
+        self._like: dict[Hashable, Request] = {}
+
+    def __getitem__(self, key: Key) -> Reply:
+        found = self._found(key)
+        if found is None:
+            raise KeyError(key)
+        return _unpacked(found[1], len(key.request.presentation.order))
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, Key) and self._found(key) is not None
+
+    def __setitem__(self, key: Key, reply: Reply) -> None:
+        spot, shown = spot_of(key.request), key.request.presentation
+        shelf = self._shelves.setdefault((key.name, key.fingerprint, key.owner, shown.question), {})
+        self._like.setdefault(spot, key.request)
+        packed = _packed(reply, key.prompt)
+        place = spot if spot not in shelf or _prompt(shelf[spot]) == key.prompt else (spot, key.prompt)
+        shelf[place] = packed
+
+    def __delitem__(self, key: Key) -> None:
+        found = self._found(key)
+        if found is None:
+            raise KeyError(key)
+        del self._shelf(key)[found[0]]
+
+    def __iter__(self) -> Iterator[Key]:
+        for (name, fingerprint, owner, question), shelf in self._shelves.items():
+            for place, packed in list(shelf.items()):
+                like = self._like.get(place) or self._like[place[0]]  # type: ignore[index]
+                request = dataclasses.replace(like, presentation=like.presentation.about(question))
+                yield Key(name, fingerprint, request, _prompt(packed), owner)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._shelves.values()))
+
+    def _shelf(self, key: Key) -> Shelf:
+        return self._shelves.get((key.name, key.fingerprint, key.owner, key.request.presentation.question), {})
+
+    def _found(self, key: Key) -> tuple[Hashable, object] | None:
+        """Return where an answer is and how it is held; one spot has several answers where its prompt changed."""
+        shelf, spot = self._shelf(key), spot_of(key.request)
+        for place in (spot, (spot, key.prompt)):
+            packed = shelf.get(place)
+            if packed is not None and _prompt(packed) == key.prompt:
+                return place, packed
+        return None
+
+
+class Seen:
+    """Requests that were met, a few bytes each."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self._masks: dict[Question, int] = {}
+        self._n = 0
+
+    def add(self, request: Request) -> bool:
+        """Take a request in, and return whether it is new."""
+        bit = 1 << self._numbers.setdefault(spot_of(request), len(self._numbers))
+        question = request.presentation.question
+        known = self._masks.get(question, 0)
+        if known & bit:
+            return False
+        self._masks[question] = known | bit
+        self._n += 1
+        return True
+
+    def __contains__(self, request: Request) -> bool:
+        number = self._numbers.get(spot_of(request))
+        return number is not None and bool(self._masks.get(request.presentation.question, 0) >> number & 1)
+
+    def __len__(self) -> int:
+        return self._n
+
+
+@lru_cache(maxsize=64)
+def _format(kind: int, k: int) -> struct.Struct:
+    return struct.Struct(f"<BI32s{k}d" + (f"{k}I" if kind == OPTION else ""))
+
+
+def _packed(reply: Reply, prompt: str | None) -> object:
+    """Return a reply with its prompt as bytes, where the same comes back from them; else both as they are."""
+    kind = LABEL if type(reply) is LabelReply else OPTION if type(reply) is OptionReply else None
+    if kind is None or not isinstance(reply, LabelReply | OptionReply) or not _is_plain(reply):
+        return prompt, reply
+    values, lengths = reply.logprobs_nats, reply.option_tokens if isinstance(reply, OptionReply) else ()
+    try:
+        sent, asked = bytes.fromhex(reply.sent_sha256), b"" if prompt is None else bytes.fromhex(prompt)
+        flags = kind | (PROMPT if asked else 0)
+        packed = _format(kind, len(values)).pack(flags, reply.n_tokens, sent, *values, *lengths) + asked
+    except (ValueError, struct.error):
+        return prompt, reply
+    is_same = sent.hex() == reply.sent_sha256 and len(sent) == 32 and asked.hex() == (prompt or "")
+    return packed if is_same and len(asked) in (0, 32) else (prompt, reply)
+
+
+def _is_plain(reply: LabelReply | OptionReply) -> bool:
+    """Return whether all parts are of the types that unpacking gives."""
+    if type(reply.n_tokens) is not int or type(reply.sent_sha256) is not str or type(reply.logprobs_nats) is not tuple:
+        return False
+    if isinstance(reply, LabelReply):
+        others = type(reply.unlisted) is float and not reply.unlisted
+    else:
+        others = type(reply.option_tokens) is tuple and set(map(type, reply.option_tokens)) == {int}
+    return others and set(map(type, reply.logprobs_nats)) == {float}
+
+
+def _prompt(packed: object) -> str | None:
+    if isinstance(packed, bytes):
+        return packed[-32:].hex() if packed[0] & PROMPT else None
+    prompt: str | None = packed[0]  # type: ignore[index]
+    return prompt
+
+
+def _unpacked(packed: object, k: int) -> Reply:
+    if not isinstance(packed, bytes):
+        reply: Reply = packed[1]  # type: ignore[index]
+        return reply
+    kind = packed[0] & OPTION
+    _, n_tokens, sent, *numbers = _format(kind, k).unpack_from(packed)
+    if kind == OPTION:
+        return OptionReply(tuple(numbers[:k]), tuple(numbers[k:]), sent.hex(), n_tokens)
+    return LabelReply(tuple(numbers), sent.hex(), n_tokens)
