@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llminvariance.checks.run import Lane, Run, refused
+from pytest_llminvariance.checks.run import Lane, Run, memory_in, refused
 from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
 from pytest_llminvariance.plugin.places import (
     PLACE,
@@ -284,15 +284,11 @@ class Session:
     def _memo(self) -> Memo:
         """The memory of answers, made when a check first asks for it."""
         from pytest_llminvariance.files import answers_folder
-        from pytest_llminvariance.models.remembered import Remembered
 
-        memo: Memo = Remembered()
         folder, together = answers_folder(self.settings.cache), self.written.together
+        # workers share answers for as long as the session lasts, where they are not kept
         place = together if folder is None else self._base("cache") / folder
-        if place is not None:  # workers share answers for as long as the session lasts, where they are not kept
-            from pytest_llminvariance.models.cache import AnswerCache
-
-            memo = AnswerCache(place, worker=self._given.get("workerid"), claims=together)
+        memo = memory_in(place, worker=self._given.get("workerid"), claims=together)
         if self.written.answers is not None:
             from pytest_llminvariance.records.answer_log import RecordedMemo
 
