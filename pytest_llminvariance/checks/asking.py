@@ -135,7 +135,8 @@ class Asking:
         if n_batches:
             rows = replicas(model, [requests[0] for requests in each], n_batches)
             return [[row[index] for row in rows] for index in range(len(each))]
-        replies = self._ask(planned, shown).replies
+        asked = self._ask(planned, shown)
+        replies = asked.replies
         self.tokens += sum(reply.n_tokens for reply in itertools.compress(replies, is_new))
         came = iter(replies)
         return [list(itertools.islice(came, len(requests))) for requests in each]

@@ -194,8 +194,9 @@ def mass_of(evidence: Sequence[Evidence]) -> Guard:
     return mass_guard(answers, [mass for item in evidence for mass in item.masses])
 
 
-def mass_guard(all_of_them: Sequence[AnswerDistribution], told: Sequence[float | None] | None = None) -> Guard:
+def mass_guard(answers: Iterable[AnswerDistribution], told: Sequence[float | None] | None = None) -> Guard:
     """Require that answers name options, where the readout measures it; `told` is their mass where they do not say it."""
+    all_of_them = list(answers)
     told = [answer.mass for answer in all_of_them] if told is None else told
     mean = mean_mass(told)
     if mean is None:

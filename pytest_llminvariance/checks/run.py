@@ -252,15 +252,22 @@ def run(
 
 
 def _memo(cache: bool | str | Path) -> Memo:  # noqa: FBT001
-    from pytest_llminvariance.models.remembered import Remembered
-
     if cache is False:
-        return Remembered()
+        return memory_in(None)
     from pytest_llminvariance.files import answers_folder
+
+    return memory_in(answers_folder("auto" if cache is True else str(cache)))
+
+
+def memory_in(folder: Path | None, **how: Any) -> Memo:
+    """Return a memory of answers, with a disk behind it where there is a folder; `how` is for `AnswerCache`."""
+    if folder is None:
+        from pytest_llminvariance.models.remembered import Remembered
+
+        return Remembered()
     from pytest_llminvariance.models.cache import AnswerCache
 
-    folder = answers_folder("auto" if cache is True else str(cache))
-    return Remembered() if folder is None else AnswerCache(folder)
+    return AnswerCache(folder, **how)
 
 
 @contextlib.contextmanager

@@ -14,14 +14,14 @@ import socket
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.files import IDENTITIES, on_network
-from pytest_llminvariance.models.cache_file import AnswerFile, CacheRow, read_other
+from pytest_llminvariance.models.cache_file import AnswerFile, CacheRow, Claims, read_other
 from pytest_llminvariance.models.cache_rows import decoded, encoded, row_key
 from pytest_llminvariance.models.keys import Key
 from pytest_llminvariance.models.protocol import Reply
@@ -57,7 +57,8 @@ class AnswerCache(MutableMapping[Key, Reply]):
 
     What `persist` named is also looked up and written in `folder`; `len` and iteration show only what this
     session has seen. `max_bytes` bounds the file, and each worker's file on a network file system, where
-    several machines may share the folder; `None` reads LLMINVARIANCE_ANSWERS_MAX_BYTES or takes 1 GiB.
+    several machines may share the folder; `None` reads LLMINVARIANCE_ANSWERS_MAX_BYTES or takes 1 GiB. `claims` is a folder in which
+    processes of one machine that run at the same time say what they are asking.
 
     Raises:
         UsageError: if `max_bytes` is below 1.
@@ -70,6 +71,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
         max_bytes: int | None = None,
         worker: str | None = None,
         network: bool | None = None,
+        claims: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = Path(folder)
@@ -81,6 +83,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
         own = f"{self._host}{_plain(worker or 'main')}.sqlite"
         self._file = AnswerFile(self.folder / (own if self._network else LOCAL), wal=not self._network, warn=_warn)
         self._clock = clock
+        self._claims = None if claims is None else Claims(claims)
         self._memory = Remembered()
         self._fingerprints: set[str] = set()
         self._absent: set[Key] = set()
@@ -119,6 +122,27 @@ class AnswerCache(MutableMapping[Key, Reply]):
         rows = [row for key, reply in kept.items() if (row := _row(key, reply))]
         if rows and not self.trouble:
             self._safely(lambda: self._write(rows))
+
+    def claim(self, keys: Sequence[Key]) -> list[Key]:
+        """Return those to be asked here: what no other process asks, and none has answered by now; see `engine.Claiming`."""
+        digests = {key: digest for key in keys if self._keeps(key) and (digest := _digest(key)) is not None}
+        if self._claims is None or not digests or self.trouble:
+            return list(keys)
+        claims, wanted = self._claims, list(digests.values())
+        taken = self._safely(lambda: claims.take(wanted))
+        self.fetch(digests)
+        if taken is None:
+            return [key for key in keys if key not in self._memory]
+        self._safely(lambda: claims.drop([digest for key, digest in digests.items() if key in self._memory]))
+        return [key for key in keys if key not in self._memory and (key not in digests or digests[key] in taken)]
+
+    def disclaim(self, keys: Sequence[Key]) -> None:
+        """Say that these are not asked here any more."""
+        claims = self._claims
+        if claims is not None and (
+            found := [d for key in keys if self._keeps(key) and (d := _digest(key)) is not None]
+        ):
+            self._safely(lambda: claims.drop(found))
 
     def flush(self) -> None:
         """Write down what was used, and remove what was not if the bound is passed."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 BUSY_S = 30.0
 """How long a process waits for another one's transaction."""
@@ -203,6 +203,70 @@ class AnswerFile:
         self._warn(f"{self.path} is damaged ({reason}); it was moved to {self.path.name}.corrupt-{number}")
 
 
+class Claims:
+    """What each of several processes of one machine is asking now; those of one that has died are free again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pid, self._owner = 0, ""
+        self._alive: Any = None
+
+    def take(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Claim what no living process has claimed, and return that with what this one had already."""
+
+        def work(connection: sqlite3.Connection) -> set[bytes]:
+            owners = dict(_by_key(connection, "SELECT key, owner FROM claims WHERE key IN", keys))
+            others = {owner: self._lives(owner) for owner in set(owners.values())}
+            mine = [key for key in keys if key not in owners or not others[owners[key]]]
+            rows = [(key, self._owner) for key in mine]
+            connection.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?)", rows)
+            return {*mine, *(key for key, owner in owners.items() if owner == self._owner)}
+
+        return self._run(work)
+
+    def drop(self, keys: Sequence[bytes]) -> None:
+        """Let go of claims of this process."""
+        if keys:
+            self._run(
+                lambda connection: connection.executemany(
+                    "DELETE FROM claims WHERE key = ? AND owner = ?", [(key, self._owner) for key in keys]
+                )
+            )
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._begin()
+        with closing(
+            sqlite3.connect(self._folder / "claims.sqlite", timeout=BUSY_S, isolation_level=None)
+        ) as connection:
+            connection.execute("PRAGMA synchronous = OFF")  # nothing of it outlasts the session
+            connection.execute("CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, owner TEXT) WITHOUT ROWID")
+            return _transaction(connection, "BEGIN IMMEDIATE", work)
+
+    def _begin(self) -> None:
+        """Hold a lock that the system lets go of when this process ends, however it does."""
+        from filelock import FileLock
+
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._owner = f"{self._pid}-{os.urandom(4).hex()}"
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._alive = FileLock(self._folder / f"{self._owner}.lock")
+            self._alive.acquire()
+
+    def _lives(self, owner: str) -> bool:
+        from filelock import FileLock, Timeout
+
+        if owner == self._owner:
+            return True
+        lock = FileLock(self._folder / f"{owner}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+
 def read_other(path: Path, keys: Sequence[bytes], *, same_host: bool) -> dict[bytes, bytes]:
     """Return the replies in another worker's file; nothing where it cannot be read.
 
@@ -238,10 +302,14 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 
 def _select(connection: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return _by_key(connection, "SELECT key, reply FROM answers WHERE key IN", keys)
+
+
+def _by_key(connection: sqlite3.Connection, query: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
     for start in range(0, len(keys), MAX_VARIABLES):
         part = keys[start : start + MAX_VARIABLES]
         marks = ", ".join("?" * len(part))
-        yield from connection.execute(f"SELECT key, reply FROM answers WHERE key IN ({marks})", part)  # noqa: S608
+        yield from connection.execute(f"{query} ({marks})", part)
 
 
 def _estimated_bytes(connection: sqlite3.Connection) -> int:

@@ -24,6 +24,9 @@ STREAMED_CHUNK = 1_024
 KEPT_EVERY_S = 1.0
 """How long answers wait for others before they are written down together."""
 
+PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
+"""Between two looks at what another process is asking."""
+
 Memo = MutableMapping[Key, Reply]
 
 
@@ -47,6 +50,17 @@ class Noting(Protocol):
 
     def note(self, items: Mapping[Key, Reply]) -> None:
         """Write answers down before returning."""
+
+
+@runtime_checkable
+class Claiming(Protocol):
+    """A memory that several processes share, each of which says what it is asking, so that no other does."""
+
+    def claim(self, keys: Sequence[Key]) -> list[Key]:
+        """Return those that nobody else is asking and that have no answer by now; they are asked here from now on."""
+
+    def disclaim(self, keys: Sequence[Key]) -> None:
+        """Say that these are not asked any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,32 +115,82 @@ def ask(model: Model, requests: Sequence[Request], memo: Memo, progress: Callabl
     _recall(model, keys, memo)
     numbers: dict[Key, int] = {}
     places = [numbers.setdefault(key, len(numbers)) for key in keys]
-    distinct = list(numbers)
-    replies = [memo.get(key) for key in distinct]
-    fresh = [number for number, reply in enumerate(replies) if reply is None]
-    cost, left = _Cost(model), Counter(distinct[number].request.presentation.question for number in fresh)
-    n_questions, done, size = len(left), 0, chunk_of(model)
-    with _Keeping(memo) as keeping:
-        for start in range(0, len(distinct), size):
-            # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
-            chunk = [number for number in range(start, min(start + size, len(distinct))) if replies[number] is None]
-            for answered in _passes(model, [distinct[number] for number in chunk]) if chunk else ():
-                keeping.add({distinct[chunk[index]]: reply for index, reply in answered})
-                for index, reply in answered:
-                    replies[chunk[index]] = reply
-                    cost.prompt_tokens += reply.n_tokens
-                    # not the difference of two counters, which looks at every open question again
-                    question = distinct[chunk[index]].request.presentation.question
-                    left[question] -= 1
-                    if not left[question]:
-                        del left[question]
-                done += len(answered)
-                if progress is not None:
-                    so_far = n_questions - len(left)
-                    progress(Step(so_far, n_questions, cost.sent_tokens, cost.prompt_tokens, done, len(fresh)))
-    known = [reply for reply in replies if reply is not None]
+    asking = _Asking(model, list(numbers), memo, progress)
+    asking.run()
+    known = [reply for reply in asking.replies if reply is not None]
     prompt_tokens = sum(reply.n_tokens for reply in known)
-    return Asked(tuple(known[place] for place in places), cost.sent_tokens, len(fresh), prompt_tokens)
+    return Asked(tuple(known[place] for place in places), asking.cost.sent_tokens, asking.n_sent, prompt_tokens)
+
+
+class _Asking:
+    """Asks what is not remembered of distinct requests, chunk by chunk; what another process is asking is waited for."""
+
+    def __init__(
+        self, model: Model, distinct: Sequence[Key], memo: Memo, progress: Callable[[Step], None] | None
+    ) -> None:
+        self._model, self._distinct, self._memo, self._progress = model, distinct, memo, progress
+        self.replies = [memo.get(key) for key in distinct]
+        self.cost, self.n_sent, self._done = _Cost(model), 0, 0
+        fresh = [key for key, reply in zip(distinct, self.replies, strict=True) if reply is None]
+        self._left = Counter(key.request.presentation.question for key in fresh)
+        self._n_questions, self._n_fresh = len(self._left), len(fresh)
+
+    def run(self) -> None:
+        """Ask until every reply is there."""
+        elsewhere: list[int] = []
+        size = chunk_of(self._model)
+        with _Keeping(self._memo) as keeping:
+            for start in range(0, len(self._distinct), size):
+                # cut where everything would be cut: what an interrupted run goes on with shares passes as it would have
+                part = range(start, min(start + size, len(self._distinct)))
+                elsewhere += self._chunk([number for number in part if self.replies[number] is None], keeping)
+            pause_s = PAUSE_S
+            while elsewhere:
+                n_before = len(elsewhere)
+                elsewhere = self._chunk(elsewhere[:size], keeping) + elsewhere[size:]
+                pause_s = PAUSE_S if len(elsewhere) < n_before else min(2 * pause_s, LONGEST_PAUSE_S)
+                if elsewhere:
+                    time.sleep(pause_s)
+
+    def _chunk(self, chunk: Sequence[int], keeping: _Keeping) -> list[int]:
+        """Ask some requests, and return those that another process is asking."""
+        if not chunk:
+            return []
+        claiming = self._memo if isinstance(self._memo, Claiming) else None
+        mine = list(chunk) if claiming is None else self._claimed(claiming, chunk)
+        try:
+            for answered in _passes(self._model, [self._distinct[number] for number in mine]) if mine else ():
+                keeping.add({self._distinct[mine[index]]: reply for index, reply in answered})
+                self.n_sent += len(answered)
+                self._took([(mine[index], reply) for index, reply in answered])
+        finally:
+            if claiming is not None:
+                keeping.flush()  # who waits for these looks there
+                claiming.disclaim([self._distinct[number] for number in mine])
+        return [number for number in chunk if self.replies[number] is None]
+
+    def _claimed(self, memo: Claiming, chunk: Sequence[int]) -> list[int]:
+        """Return what is to be asked here, having taken what others have answered meanwhile."""
+        mine = set(memo.claim([self._distinct[number] for number in chunk]))
+        others = [number for number in chunk if self._distinct[number] not in mine]
+        came = [(number, self._memo.get(self._distinct[number])) for number in others]
+        self._took([(number, reply) for number, reply in came if reply is not None])
+        return [number for number in chunk if self._distinct[number] in mine]
+
+    def _took(self, answered: Sequence[tuple[int, Reply]]) -> None:
+        for number, reply in answered:
+            self.replies[number] = reply
+            self.cost.prompt_tokens += reply.n_tokens
+            # not the difference of two counters, which looks at every open question again
+            question = self._distinct[number].request.presentation.question
+            self._left[question] -= 1
+            if not self._left[question]:
+                del self._left[question]
+        self._done += len(answered)
+        if answered and self._progress is not None:
+            n_done = self._n_questions - len(self._left)
+            sent = self.cost.sent_tokens, self.cost.prompt_tokens
+            self._progress(Step(n_done, self._n_questions, *sent, self._done, self._n_fresh))
 
 
 def chunk_of(model: Model) -> int:
@@ -188,15 +252,16 @@ class _Keeping:
         if isinstance(self._memo, Noting):
             self._memo.note(answers)
         if time.monotonic() - self._since >= KEPT_EVERY_S:
-            self._flush()
+            self.flush()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand over what waits."""
         self._since, waiting, self._waiting = time.monotonic(), self._waiting, {}
         if not waiting:
             return

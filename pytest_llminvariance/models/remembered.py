@@ -28,7 +28,7 @@ def spot_of(request: Request) -> Hashable:
 
 
 @lru_cache(maxsize=16)
-def _fields(kind: type[Request]) -> tuple[str, ...]:
+def _fields(kind: Hashable) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind) if field.name != "presentation")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llminvariance.checks.run import Lane, Run, refused
+from pytest_llminvariance.checks.run import Lane, Run, memory_in, refused
 from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
 from pytest_llminvariance.plugin.places import (
     PLACE,
@@ -233,7 +233,7 @@ class Session:
         memo = getattr(memo, "inner", memo)
         if hasattr(memo, "close"):
             memo.close()
-            if memo.recalled or memo.asked:
+            if (memo.recalled or memo.asked) and memo.folder != self.written.together:
                 self.log.answers(memo.recalled, memo.asked, str(memo.folder), memo.trouble)
         if not self.log.is_begun:
             return
@@ -246,6 +246,7 @@ class Session:
     def judge(self, session: pytest.Session) -> list[str]:
         """Collect all workers' records and return why the session fails: lost checks, policy, baseline."""
         self.records = self.written.read()
+        self.written.part()
         lost = len(unfinished(self.records))
         reasons = [f"{lost} check(s) started and did not finish"] if lost else []
         if self._gate is not None:
@@ -283,13 +284,11 @@ class Session:
     def _memo(self) -> Memo:
         """The memory of answers, made when a check first asks for it."""
         from pytest_llminvariance.files import answers_folder
-        from pytest_llminvariance.models.remembered import Remembered
 
-        memo: Memo = Remembered()
-        if (folder := answers_folder(self.settings.cache)) is not None:
-            from pytest_llminvariance.models.cache import AnswerCache
-
-            memo = AnswerCache(self._base("cache") / folder, worker=self._given.get("workerid"))
+        folder, together = answers_folder(self.settings.cache), self.written.together
+        # workers share answers for as long as the session lasts, where they are not kept
+        place = together if folder is None else self._base("cache") / folder
+        memo = memory_in(place, worker=self._given.get("workerid"), claims=together)
         if self.written.answers is not None:
             from pytest_llminvariance.records.answer_log import RecordedMemo
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +60,8 @@ class Written:
     def for_worker(self) -> dict[str, str]:
         """Return what a worker must know, as its `workerinput` takes it."""
         told = {"invariance_session": self.session}
+        with contextlib.suppress(OSError):
+            told["invariance_together"] = str(self._together())
         if self.report is not None:
             told["invariance_report_directory"] = str(self.report)
         try:
@@ -66,6 +69,25 @@ class Written:
         except OSError:  # a worker keeps in memory what it finds, and sends it when it ends
             told["invariance_run_directory"] = ""
         return told
+
+    @property
+    def together(self) -> Path | None:
+        """The folder in which workers of this session share what they ask; `None` where there is none."""
+        given = self._given.get("invariance_together")
+        return Path(given) if given and Path(given).is_dir() else None
+
+    def _together(self) -> Path:
+        folder = temporary_folder() / f"pytest-llminvariance-{self.session}-answers"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def part(self) -> None:
+        """Remove what workers shared, once all have ended."""
+        if not self._given:
+            from shutil import rmtree
+
+            with contextlib.suppress(OSError):
+                rmtree(temporary_folder() / f"pytest-llminvariance-{self.session}-answers", ignore_errors=True)
 
     def of_worker(self) -> dict[str, Any]:
         """Return what a worker that ends tells the controller: lines that it could not write, and why not."""

@@ -22,7 +22,7 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache_rows import row_key
-from pytest_llminvariance.models.engine import Memo, Persistent
+from pytest_llminvariance.models.engine import Claiming, Memo, Persistent
 from pytest_llminvariance.models.keys import Key, key_of
 from pytest_llminvariance.models.protocol import MissingReply, Model, Reply, Request, capability_of, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
@@ -271,6 +271,15 @@ class RecordedMemo(MutableMapping[Key, Reply]):
     def note(self, items: Mapping[Key, Reply]) -> None:
         """Write answers down."""
         self._log.answered(items)
+
+    def claim(self, keys: Sequence[Key]) -> list[Key]:
+        """Return those to be asked here; see `engine.Claiming`."""
+        return self.inner.claim(keys) if isinstance(self.inner, Claiming) else list(keys)
+
+    def disclaim(self, keys: Sequence[Key]) -> None:
+        """Say that these are not asked here any more."""
+        if isinstance(self.inner, Claiming):
+            self.inner.disclaim(keys)
 
     def close(self) -> None:
         """Let go of the disk behind it."""

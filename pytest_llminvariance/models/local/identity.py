@@ -83,15 +83,17 @@ class Identity:
 
     def _files(self, folder: Path) -> Mapping[str, str]:
         """Return digests by name of all files of a folder, made again of those that something touched."""
-        before, kept, found = _read(self._digests), {}, {}
+        before = _read(self._digests)
+        kept: dict[str, list[Any]] = {}
+        found: dict[str, str] = {}
         for place, _, names in sorted(os.walk(folder, followlinks=True)):
             for file in sorted(Path(place, name) for name in names):
                 name, began = file.relative_to(folder).as_posix(), time.time_ns()
                 stat = file.stat()
                 marks = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-                row = before.get(name)
-                is_same = isinstance(row, list) and row[:-1] == marks
-                digest = str(row[-1]) if is_same else file_digest(file)
+                *known, digest = row if isinstance(row := before.get(name), list) and row else [None]
+                if known != marks:
+                    digest = file_digest(file)
                 if max(stat.st_mtime_ns, stat.st_ctime_ns) < began - SETTLED_NS:
                     kept[name] = [*marks, digest]
                 found[name] = digest
