@@ -22,7 +22,7 @@ from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.noise import delta_nats
 from pytest_llminvariance.checks.properties import as_property, by_assertion
-from pytest_llminvariance.checks.properties.base import Probe, Property
+from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.properties.invariance import OptionOrder, Prompt
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.checks.refusals import Claim, as_tolerance, in_search
@@ -35,6 +35,7 @@ from pytest_llminvariance.gate.negative_flips import TITLE, _ask, _baseline, _fi
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import AnyModel, Model, Readout, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, skipped_rows

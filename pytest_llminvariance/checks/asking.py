@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.evidence import Evidence, read
 from pytest_llminvariance.checks.noise import Measured, known_noise, measure_noise, replicas, spread, watch
-from pytest_llminvariance.checks.properties.base import Plan, Probe
+from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.refusals import Terms
 from pytest_llminvariance.checks.responses import Stem
 from pytest_llminvariance.checks.run import current_run
@@ -19,10 +19,11 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import DELTA_NATS
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Noise, Replicates
 from pytest_llminvariance.measures.reading import read_reply
-from pytest_llminvariance.models.engine import Asked, Memo, Persistent, Step, ask
+from pytest_llminvariance.models.engine import Memo, Persistent, Step, ask
 from pytest_llminvariance.models.keys import key_of
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.progress import Parts, progress_bar
-from pytest_llminvariance.models.protocol import Reply, Request, is_deterministic, only_rounds
+from pytest_llminvariance.models.protocol import Request, is_deterministic, only_rounds
 from pytest_llminvariance.models.remembered import Remembered, Seen
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
 
@@ -44,12 +45,12 @@ class Asking:
     """Requests that were sent now."""
     memo: Memo = field(init=False)
     _stems: ForeignStems | None = field(default=None, init=False)
-    _sheet: Sheet = field(init=False)
+    sheet: Sheet = field(init=False)
     """What was asked so far, as it is written down."""
     _alone: Sheet | None = field(default=None, init=False)
     """One without plans."""
     asked: Seen = field(default_factory=Seen, init=False)
-    _new: list[int] = field(default_factory=list, init=False)
+    new: list[int] = field(default_factory=list, init=False)
     """How many requests of each plan on the sheet no plan before it had."""
     measured: Measured | None = field(default=None, init=False)
     """How far equal prompts were measured to differ; `None` where that was not asked."""
@@ -66,10 +67,10 @@ class Asking:
         self.memo = run.memory() if run.memory else Remembered()
         self.passes = passes_of(terms.model)
         if terms.property.batches:  # what moves there is the finding
-            self._sheet = self._blank(0.0)
+            self.sheet = self._blank(0.0)
             return []
         self.measured = found = self._noise(plans)
-        self._sheet = self._blank(DELTA_NATS if found is None else found.floor.delta_nats)
+        self.sheet = self._blank(DELTA_NATS if found is None else found.floor.delta_nats)
         return [] if found is None else [Guard(name="noise", passed=True, text=str(found.floor), blocks="nothing")]
 
     def _noise(self, plans: Callable[[], Sequence[Plan]]) -> Measured | None:
@@ -108,53 +109,45 @@ class Asking:
 
     def each(self, plans: Sequence[Plan]) -> Iterator[Evidence]:
         """Yield the same, some thousand prompts after the other, so that requests and replies of all are never held at once."""
-        log, start = current_run.get().answers, len(self._sheet.plans)
-        self._sheet = sheet = self._grown(self._sheet, plans)
+        log, model, n_batches = current_run.get().answers, self.terms.model, self.terms.property.batches
+        parts = _parts(plans, len(self.sheet.plans), whole=bool(n_batches))
+        shown = Parts(self._bar(), len(plans), sum(len(plan.probes) for plan in plans))
+        self.sheet = sheet = self._grown(self.sheet, plans)
         if log is not None:
-            log.expect(sheet, self.terms.model)
+            log.expect(sheet, model)
         seen = Seen() if self.asked else self.asked
-        numbers, n_probes = range(start, len(sheet.plans)), sum(len(plan.probes) for plan in plans)
-        shown = Parts(self._bar(), len(plans), n_probes)
-        for part in _parts(sheet, numbers):
-            rows = self._rows(part, shown, seen)
+        for numbers in parts:
+            each = [sheet.planned(number) for number in numbers]
+            planned = list(itertools.chain.from_iterable(each))
+            is_new = list(map(seen.add, planned))
+            counts = iter(is_new if seen is self.asked else list(map(self.asked.add, planned)))
+            self.new += [sum(itertools.islice(counts, len(requests))) for requests in each]
+            shown.begin(len(each), len(planned))
+            if n_batches:
+                again = replicas(model, [requests[0] for requests in each], n_batches)
+                rows = [[row[index] for row in again] for index in range(len(each))]
+            else:
+                asked = ask(model, planned, self.memo, shown)
+                self.fresh += asked.fresh
+                self.tokens += sum(reply.n_tokens for reply in itertools.compress(asked.replies, is_new))
+                came = iter(asked.replies)
+                rows = [list(itertools.islice(came, len(requests))) for requests in each]
             if log is not None:
-                log.entered(part.start, rows, remembered=not self.terms.property.batches)
-            for number, row in zip(part, rows, strict=True):
+                log.entered(numbers.start, rows, remembered=not n_batches)
+            for number, row in zip(numbers, rows, strict=True):
                 yield read(sheet, number, row)
-
-    def _rows(self, numbers: range, shown: Parts, seen: Seen) -> list[list[Reply]]:
-        """Ask some plans and return the replies to each; what is `seen` costs nothing more."""
-        sheet, model, n_batches = self._sheet, self.terms.model, self.terms.property.batches
-        each = [sheet.planned(number) for number in numbers]
-        planned = list(itertools.chain.from_iterable(each))
-        is_new = list(map(seen.add, planned))
-        counts = is_new if seen is self.asked else list(map(self.asked.add, planned))
-        shown.begin(len(each), len(planned))
-        ends = itertools.pairwise(itertools.accumulate(map(len, each), initial=0))
-        self._new += [sum(counts[start:stop]) for start, stop in ends]
-        if n_batches:
-            rows = replicas(model, [requests[0] for requests in each], n_batches)
-            return [[row[index] for row in rows] for index in range(len(each))]
-        asked = self._ask(planned, shown)
-        replies = asked.replies
-        self.tokens += sum(reply.n_tokens for reply in itertools.compress(replies, is_new))
-        came = iter(replies)
-        return [list(itertools.islice(came, len(requests))) for requests in each]
 
     def _bar(self) -> Callable[[Step], None]:
         return progress_bar(self.terms.property.title, current_run.get().say)
 
-    def _ask(self, requests: Sequence[Request], shown: Callable[[Step], None]) -> Asked:
-        asked = ask(self.terms.model, requests, self.memo, shown)
-        self.fresh += asked.fresh
-        return asked
-
     def responses(self, stems: Sequence[Stem]) -> list[tuple[AnswerDistribution, ...]]:
         """Ask questions under foreign stems that are on the sheet; what the check has asked before costs no tokens."""
-        log, sheet = current_run.get().answers, self._sheet
+        log, sheet = current_run.get().answers, self.sheet
         requests = [sheet.planned(*stem) for stem in stems]
-        self.under_stems = True
-        known = dict(zip(every := list(itertools.chain(*requests)), self._ask(every, self._bar()).replies, strict=True))
+        every = list(itertools.chain(*requests))
+        asked = ask(self.terms.model, every, self.memo, self._bar())
+        self.fresh, self.under_stems = self.fresh + asked.fresh, True
+        known = dict(zip(every, asked.replies, strict=True))
         self.tokens += sum(reply.n_tokens for request, reply in known.items() if request not in self.asked)
         rows = [[known[request] for request in row] for row in requests]
         if log is not None:
@@ -183,36 +176,21 @@ class Asking:
             memo.fetch(keys)
         return all(key in memo for key in keys)
 
-    def among_asked(self, *, of_first: bool) -> list[Request]:
-        """Return the first, the middle and the last of the requests that were planned, or of those of the first question."""
-        n = self._new[0] if of_first else len(self.asked)
-        return [self._nth(number) for number in sorted({0, n // 2, n - 1})]
-
-    def _nth(self, place: int) -> Request:
-        """Return the request at a place among those that were planned and differ."""
-        number = next(n for n, total in enumerate(itertools.accumulate(self._new)) if total > place)
-        planned = dict.fromkeys(self._sheet.planned(number))
-        if len(planned) > self._new[number]:
-            earlier = {request for other in range(number) for request in self._sheet.planned(other)}
-            planned = {request: None for request in planned if request not in earlier}
-        return list(planned)[place - sum(self._new[:number])]
-
 
 def passes_of(model: object) -> int:
     """Return how many passes the model has made, where it counts them."""
     return getattr(getattr(model, "usage", None), "passes", 0)
 
 
-def _parts(sheet: Sheet, numbers: range) -> Iterator[range]:
-    """Yield the questions that are asked together: all of a small check, some thousand prompts of a large one."""
-    start, n = numbers.start, 0
-    for number in numbers:
-        n += len(sheet.plans[number].probes)
-        if n >= PART and not sheet.property.batches:
-            yield range(start, number + 1)
-            start, n = number + 1, 0
-    if start < numbers.stop:
-        yield range(start, numbers.stop)
+def _parts(plans: Sequence[Plan], start: int, *, whole: bool) -> list[range]:
+    """Return the numbers of the questions that are asked together: all of a small check, some thousand prompts of a large one."""
+    found, begin, n = list[range](), start, 0
+    for number, plan in enumerate(plans, start):
+        n += len(plan.probes)
+        if n >= PART and not whole:
+            found.append(range(begin, number + 1))
+            begin, n = number + 1, 0
+    return [*found, range(begin, start + len(plans))] if begin < start + len(plans) else found
 
 
 def _probes(plans: Sequence[Plan]) -> list[Probe]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.noise import floor_of, spread
-from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.measures.noise import NoiseFloor, moved_nats
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import (
     AnyModel,
     LabelReply,

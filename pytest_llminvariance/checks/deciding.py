@@ -8,7 +8,7 @@ import json
 
 from pytest_llminvariance.checks.asking import Asking
 from pytest_llminvariance.checks.drift import sentinels
-from pytest_llminvariance.checks.evidence import Answers, all_answers
+from pytest_llminvariance.checks.evidence import Answers, all_answers, measured
 from pytest_llminvariance.checks.finding import responded
 from pytest_llminvariance.checks.guards import rows_guards
 from pytest_llminvariance.checks.planning import Planner
@@ -38,7 +38,9 @@ def decide_by_asking(terms: Terms, planner: Planner, *, light: bool) -> Answers:
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
         noise = asking.begin(lambda: plans)
-        answers = all_answers(asking.each(plans), terms.metric, why_all, light=light and not terms.metric.own)
+        light = light and not terms.metric.own
+        found = [measured(item, terms.metric, light=light) for item in asking.each(plans)]
+        answers = all_answers(found, why_all)
         if terms.claim == "population" and terms.metric.own:
             answers = dataclasses.replace(answers, decision=_at_risk(answers.decision, terms.risk, alpha))
     else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
 from pytest_llminvariance.checks.asking import Asking, passes_of
 from pytest_llminvariance.checks.noise import Measured, forget_noise, jumped, moved_beyond, pair_of, pairs_of, replicas
 from pytest_llminvariance.checks.run import current_run
+from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Guard
 from pytest_llminvariance.measures.noise import Replicates, moved_nats
 from pytest_llminvariance.models.engine import ask
@@ -17,6 +19,7 @@ from pytest_llminvariance.models.protocol import (
     Model,
     OptionReply,
     Reply,
+    Request,
     TextReply,
     is_deterministic,
 )
@@ -44,7 +47,7 @@ def sentinels(asking: Asking) -> list[Guard]:
         text = "drift not checked: what is asked again may be answered anew"
         return [Guard(name="drift", passed=None, text=text, blocks="nothing")]
     if measured is None or is_sure:
-        chosen = asking.among_asked(of_first=getattr(model, "changes_as_a_whole", False))[:N_SENTINELS]
+        chosen = _sentinels(asking, of_first=getattr(model, "changes_as_a_whole", False))
     else:
         chosen = measured.requests
     before = ask(model, chosen, asking.memo).replies if is_sure else ()
@@ -56,6 +59,22 @@ def sentinels(asking: Asking) -> list[Guard]:
         return [drift_guard(before, again.replies)]
     guard, asking.again = noisy_drift_guard(model, measured, again.replies)
     return [guard]
+
+
+def _sentinels(asking: Asking, *, of_first: bool) -> list[Request]:
+    """Return the first, the middle and the last of the requests that were planned, or of those of the first question."""
+    n = asking.new[0] if of_first else len(asking.asked)
+    return [_nth(asking.sheet, asking.new, place) for place in sorted({0, n // 2, n - 1})]
+
+
+def _nth(sheet: Sheet, new: Sequence[int], place: int) -> Request:
+    """Return the request at a place among those that were planned and differ: each plan has so many `new` ones."""
+    number = next(n for n, total in enumerate(itertools.accumulate(new)) if total > place)
+    planned = dict.fromkeys(sheet.planned(number))
+    if len(planned) > new[number]:
+        earlier = {request for other in range(number) for request in sheet.planned(other)}
+        planned = {request: None for request in planned if request not in earlier}
+    return list(planned)[place - sum(new[:number])]
 
 
 def _came_at_once(asking: Asking) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,13 +11,13 @@ from typing import Literal
 
 from pytest_llminvariance.checks.properties.base import Plan, Pooled
 from pytest_llminvariance.checks.sheet import Place, Sheet
-from pytest_llminvariance.checks.showings import ways_of
 from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.measures.betting import Bounds
-from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.distribution import AnswerDistribution, masses_of
 from pytest_llminvariance.measures.metrics import DELTA_NATS, UNKNOWN, Interval, Metric, Number
 from pytest_llminvariance.measures.noise import Noise
 from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.probes import ways_of
 from pytest_llminvariance.models.protocol import Reply
 from pytest_llminvariance.questions.presentation import Presentation
 
@@ -43,15 +41,8 @@ class Evidence:
     """Log-probabilities closer than this are a tie: the engine's own noise."""
     stems: tuple[Presentation, ...] = ()
     """The question's presentation under each of its foreign stems; `checks/responses` asks them."""
-    masses_kept: Sequence[float] | None = None
-    """`masses` where answers were left without numbers; NaN is `None`."""
-
-    @property
-    def masses(self) -> Iterable[float | None]:
-        """Probability mass on the options of each answer; `None` where it cannot be known."""
-        if self.masses_kept is None:
-            return (answer.mass for answer in self.answers)
-        return (None if math.isnan(mass) else mass for mass in self.masses_kept)
+    masses: Sequence[float] = ()
+    """Probability mass on the options of each answer; NaN where it cannot be known."""
 
     @property
     def reached(self) -> bool:
@@ -122,7 +113,7 @@ def read(sheet: Sheet, number: int, row: Sequence[Reply]) -> Evidence:
     stems = sheet.foreign[number] if sheet.foreign else ()
     sent = tuple(reply.sent_sha256 for reply in row)
     repeats = repeats_of(plan, sent, [answer.status == "missing" for answer in answers])
-    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, stems)
+    return Evidence(plan, answers, sent, reach_of(plan, sent), repeats, sheet.delta_nats, stems, masses_of(answers))
 
 
 def reach_of(plan: Plan, sent: Sequence[str]) -> tuple[Reach, ...]:
@@ -182,17 +173,19 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
     )
 
 
-def all_answers(evidence: Iterable[Evidence], metric: Metric, note: str, *, light: bool = False) -> Answers:
-    """Return what came back where everything was asked, measured question by question; see `without_numbers` for `light`."""
-    kept: list[Evidence] = []
-    values: list[Interval] = []
-    for item in evidence:
-        values += measure_questions([item], metric)
-        kept.append(without_numbers(item) if light else item)
-    n = len(kept)
+def measured(item: Evidence, metric: Metric, *, light: bool) -> tuple[Evidence, Interval]:
+    """Return evidence and its value; see `without_numbers` for `light`."""
+    (value,) = measure_questions([item], metric)
+    return without_numbers(item) if light else item, value
+
+
+def all_answers(found: Iterable[tuple[Evidence, Interval]], note: str) -> Answers:
+    """Return what came back where everything was asked, as it was measured question by question."""
+    both = list(found)
+    n = len(both)
     return Answers(
-        evidence=tuple(kept),
-        values=tuple(values),
+        evidence=tuple(item for item, _ in both),
+        values=tuple(value for _, value in both),
         decision=Decision(method="exhaustive", alpha=0.0, n=n, n_planned=n, note=note),
     )
 
@@ -207,10 +200,9 @@ def without_numbers(item: Evidence) -> Evidence:
         return item
     first, *others = item.answers
     answers = (first, *(answer.without_numbers(item.delta_nats) for answer in others))
-    masses = array("d", (math.nan if mass is None else mass for mass in item.masses))
     marks: dict[str, str] = {"": ""}
     sent = tuple(marks.setdefault(digest, str(len(marks))) for digest in item.sent)
-    return dataclasses.replace(item, answers=answers, sent=_shared(sent), masses_kept=masses)
+    return dataclasses.replace(item, answers=answers, sent=_shared(sent))
 
 
 @lru_cache(maxsize=256)

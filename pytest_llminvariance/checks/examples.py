@@ -6,14 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from pytest_llminvariance.checks.evidence import Evidence
-from pytest_llminvariance.checks.properties.base import Probe
-from pytest_llminvariance.checks.showings import ways_of
 from pytest_llminvariance.checks.verdict import Example, Shown
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import (
     DELTA_NATS,
     flip,
 )
+from pytest_llminvariance.models.probes import Probe, ways_of
 from pytest_llminvariance.questions.orders import inverse, kendall_distance
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.source import presentation_source, question_source

@@ -12,9 +12,8 @@ from typing import Any
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.examples import nearest_example
 from pytest_llminvariance.checks.guards import MIN_MASS, guards_of
-from pytest_llminvariance.checks.properties.base import Pooled, Probe, Property
+from pytest_llminvariance.checks.properties.base import Pooled, Property
 from pytest_llminvariance.checks.responses import Responses
-from pytest_llminvariance.checks.showings import ways_of
 from pytest_llminvariance.checks.verdict import WITHIN_NOISE, Finding, QuestionEffect, Verdict, decide
 from pytest_llminvariance.measures.distribution import AnswerDistribution, mean_mass
 from pytest_llminvariance.measures.likert import KEPT, kept
@@ -33,6 +32,7 @@ from pytest_llminvariance.measures.metrics import (
 )
 from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.measures.noise import Limits, limits
+from pytest_llminvariance.models.probes import Probe, ways_of
 from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.question import whole_names
 

@@ -5,6 +5,7 @@ A guard never touches BROKEN unless the answers themselves are worthless; most o
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -12,7 +13,7 @@ from fractions import Fraction
 from pytest_llminvariance.checks.evidence import Answers, Evidence
 from pytest_llminvariance.checks.properties.base import Property
 from pytest_llminvariance.checks.verdict import CONTRADICTIONS, Guard
-from pytest_llminvariance.measures.distribution import AnswerDistribution, mean_mass
+from pytest_llminvariance.measures.distribution import AnswerDistribution, masses_of, mean_mass
 from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.movement import bound_of_movement, needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
@@ -194,16 +195,16 @@ def mass_of(evidence: Sequence[Evidence]) -> Guard:
     return mass_guard(answers, [mass for item in evidence for mass in item.masses])
 
 
-def mass_guard(answers: Iterable[AnswerDistribution], told: Sequence[float | None] | None = None) -> Guard:
+def mass_guard(answers: Iterable[AnswerDistribution], told: Sequence[float] | None = None) -> Guard:
     """Require that answers name options, where the readout measures it; `told` is their mass where they do not say it."""
     all_of_them = list(answers)
-    told = [answer.mass for answer in all_of_them] if told is None else told
+    told = masses_of(all_of_them) if told is None else told
     mean = mean_mass(told)
     if mean is None:
         came = any(answer.status != "missing" for answer in all_of_them)
         why = "this readout does not measure it" if came else "no answer came"
         return Guard(name="mass on options", passed=None, text=f"mass on options not checked: {why}")
-    n = sum(mass is not None for mass in told)
+    n = sum(not math.isnan(mass) for mass in told)
     over = "" if n == len(all_of_them) else f", over {n:,} of {len(all_of_them):,} answers"
     says = f"mean mass on the options {mean:.3f} (at least {MIN_MASS:g}{over})"
     pairs = zip(all_of_them, told, strict=True)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_llminvariance.checks.costs import announce_asking
-from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.errors import UsageError
@@ -24,6 +23,7 @@ from pytest_llminvariance.measures.noise import MIN_PAIRS, NoiseFloor, Replicate
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.keys import owner_of
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import (
     AnyModel,
     LabelReply,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pytest_llminvariance.checks.properties.base import Plan, Probe, Property
-from pytest_llminvariance.checks.showings import Showings, Ways
+from pytest_llminvariance.checks.properties.base import Plan, Property
+from pytest_llminvariance.models.probes import Probe, Showings, Ways
 from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
 from pytest_llminvariance.questions.orders import Order

@@ -17,7 +17,6 @@ from typing import Any
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.guards import mass_guard
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Decision, Example, Finding, Guard, QuestionEffect, decide
@@ -27,6 +26,7 @@ from pytest_llminvariance.measures.flips import Flips, Pair, count_flips
 from pytest_llminvariance.measures.metrics import mean_interval
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import ask
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout, sent_digest
 from pytest_llminvariance.models.versions import package_versions
 from pytest_llminvariance.questions.presentation import Presentation

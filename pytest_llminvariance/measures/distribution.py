@@ -7,6 +7,7 @@ here, when a distribution is built from what was shown.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -226,7 +227,12 @@ def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ..
     return tuple(contents)
 
 
-def mean_mass(masses: Iterable[float | None]) -> float | None:
-    """Return the mean of the masses on options that are known; `None` where none is."""
-    known = [mass for mass in masses if mass is not None]
+def masses_of(answers: Iterable[AnswerDistribution]) -> array[float]:
+    """Return the probability mass on the options of each answer; NaN where it cannot be known."""
+    return array("d", (math.nan if answer.mass is None else answer.mass for answer in answers))
+
+
+def mean_mass(masses: Iterable[float]) -> float | None:
+    """Return the mean of the masses on options that are known, and not NaN; `None` where none is."""
+    known = [mass for mass in masses if not math.isnan(mass)]
     return math.fsum(known) / len(known) if known else None

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, read
+from pytest_llminvariance.checks.evidence import Answers, Evidence, all_answers, measured, read
 from pytest_llminvariance.checks.finding import judged, responded
 from pytest_llminvariance.checks.left_out import with_left_out
 from pytest_llminvariance.checks.properties import full_name
@@ -167,7 +167,9 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
         answers = _stopped(stored, decision, source, sheet, responses, tolerance)
     else:
         counted = itertools.islice(source.left, decision.n)
-        answers = replace(all_answers(counted, chosen, "", light=not chosen.own), decision=decision)
+        answers = replace(
+            all_answers((measured(item, chosen, light=not chosen.own) for item in counted), ""), decision=decision
+        )
     guards = tuple(guard for guard in stored.guards if guard.name in OF_ENGINE)
     answers = replace(answers, runtime=guards, noise=_noise(stored))
     was_asked = {guard.name: guard.needed for guard in stored.guards}.get("responsive", True)

@@ -15,9 +15,9 @@ from fractions import Fraction
 from typing import Any
 
 from pytest_llminvariance.checks.properties import recorded
-from pytest_llminvariance.checks.properties.base import Plan, Probe
+from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.sheet import Sheet, must_reach
-from pytest_llminvariance.checks.showings import Showings, Ways
+from pytest_llminvariance.models.probes import Probe, Showings, Ways
 from pytest_llminvariance.models.protocol import (
     LabelReply,
     MissingReply,

@@ -14,7 +14,6 @@ from typing import Literal
 from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.examples import make_example
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.subject import model_of
 from pytest_llminvariance.checks.verdict import Example
@@ -23,6 +22,7 @@ from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistributi
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import CHUNK, Memo, ask
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import AnyModel, Model, request_for, resolve_readout
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question

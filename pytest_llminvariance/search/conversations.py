@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from pytest_llminvariance.checks.costs import announce_asking
 from pytest_llminvariance.checks.examples import make_example, shown
 from pytest_llminvariance.checks.noise import delta_nats
-from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.checks.refusals import in_search
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.searches import search_finding
@@ -29,6 +28,7 @@ from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import flip
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.engine import Memo, ask
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import AnyModel, Model, TextReply, request_for, resolve_readout
 from pytest_llminvariance.questions.conversation import Ask, Message, Said, Turn
 from pytest_llminvariance.questions.presentation import Presentation

@@ -22,8 +22,8 @@ from pytest_llminvariance import (
     wrap_model,
 )
 from pytest_llminvariance.checks.noise import noise_floor, spread
-from pytest_llminvariance.checks.properties.base import Probe
 from pytest_llminvariance.measures.noise import MIN_PAIRS, Replicates, limits
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import (
     Draw,
     LabelReply,

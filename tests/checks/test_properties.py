@@ -12,10 +12,11 @@ import pytest
 from pytest_llminvariance import Question, UsageError, Verdict, check, controls
 from pytest_llminvariance.checks.planning import KEPT, Planner
 from pytest_llminvariance.checks.properties import PROPERTIES, as_property, register, table_lines
-from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Plan, Property, SelfTest
 from pytest_llminvariance.checks.refusals import settle
 from pytest_llminvariance.cli import selftest
 from pytest_llminvariance.cli.auditing import read_bank
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.template import Template
 from tests.commands import llminvariance

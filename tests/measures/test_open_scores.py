@@ -13,9 +13,10 @@ from pytest_llminvariance import Finding, Question, Reorder, Verdict, check
 from pytest_llminvariance.checks.evidence import Evidence
 from pytest_llminvariance.checks.finding import pooled_effect
 from pytest_llminvariance.checks.guards import mass_guard
-from pytest_llminvariance.checks.properties.base import Plan, Probe
+from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.measures.distribution import AnswerDistribution
 from pytest_llminvariance.measures.metrics import METRICS, Ends, Interval, range_between, trait_shift
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import (
     Capability,
     LabelReply,

@@ -16,7 +16,6 @@ from pytest_llminvariance.checks.properties.base import (
     Case,
     Plan,
     Pooled,
-    Probe,
     Property,
     RecordedProperty,
     SelfTest,
@@ -48,6 +47,7 @@ from pytest_llminvariance.checks.properties.stances import Languages, OpenAndClo
 from pytest_llminvariance.checks.properties.tracks import Tracking
 from pytest_llminvariance.errors import UsageError, as_name, did_you_mean
 from pytest_llminvariance.measures.metrics import add_metric, own_metric
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.transforms.base import Transform
 
 __all__ = ["Audited", "Case", "Plan", "Pooled", "Probe", "Property", "SelfTest", "own_metric"]

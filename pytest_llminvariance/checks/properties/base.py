@@ -15,23 +15,11 @@ from typing import Any, Self
 from pytest_llminvariance.checks.verdict import Cell, Guard, Verdict
 from pytest_llminvariance.measures.estimates import Estimate
 from pytest_llminvariance.measures.metrics import Interval, Metric
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import AnyModel
-from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template
 from pytest_llminvariance.transforms.base import Transform
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A presentation to ask, and the readout if it is not the check's own."""
-
-    presentation: Presentation
-    readout: str | None = None
-    draw: int | None = None
-    """Which of several sampled answers; `None` for the one answer that is not sampled."""
-    place: tuple[int, ...] = ()
-    """Which variant of each of the plan's parts it shows; the one as written is all zeros."""
 
 
 @dataclass(frozen=True, slots=True)

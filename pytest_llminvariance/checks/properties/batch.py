@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.controls import oracle, wrong_oracle
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import Reply, Request
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question

@@ -9,13 +9,14 @@ from types import MappingProxyType
 from typing import Any, Self, get_args
 
 from pytest_llminvariance.checks.cells import Cell, worst_of
-from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.properties.invariance import WORDINGS
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.estimates import Estimate
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.measures.multiverse import ARRANGEMENTS, Answered, Arrangement, Multiverse, Way, multiverse_of
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, whole_names
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template

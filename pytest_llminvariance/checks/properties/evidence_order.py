@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.dispersion import Dispersion, dispersion
@@ -15,6 +15,7 @@ from pytest_llminvariance.measures.distribution import share_told
 from pytest_llminvariance.measures.estimates import Estimate, line_estimate, mean_effect, mean_estimate
 from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.orders import identity
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, cluster_of

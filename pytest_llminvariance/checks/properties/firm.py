@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate, share_estimate
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.controls import oracle as oracle_control
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.conversation import Ask, Said, Turn
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of

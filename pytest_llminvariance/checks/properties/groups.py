@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.distribution import AnswerDistribution, share_told
 from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of
 from pytest_llminvariance.questions.template import Template

@@ -8,12 +8,13 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate, share_estimate
 from pytest_llminvariance.measures.metrics import Interval, mean_interval, own_metric
 from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.questions.template import Template

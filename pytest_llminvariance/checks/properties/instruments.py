@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from pytest_llminvariance.checks.cells import worst_of
 from pytest_llminvariance.checks.instrument import instrument_numbers, moves, respondent, tables
-from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import WARNING, Guard, Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.metrics import Interval, own_metric
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, Questions, as_questions
 from pytest_llminvariance.questions.questionnaire import Item, Questionnaire, Scale

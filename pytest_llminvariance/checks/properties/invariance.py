@@ -7,10 +7,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
-from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Probe, Property, SelfTest
-from pytest_llminvariance.checks.showings import Showings, Ways
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
+from pytest_llminvariance.models.probes import Probe, Showings, Ways
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.references import OnReference

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import QuestionError
 from pytest_llminvariance.measures.distribution import share_between
 from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
 from pytest_llminvariance.measures.metrics import Ends, Interval, mean_interval, own_metric
 from pytest_llminvariance.models.judges import JudgeFunction, as_judge
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import AnyModel
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of

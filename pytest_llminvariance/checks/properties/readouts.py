@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Plan, Property, SelfTest
 from pytest_llminvariance.errors import UsageError
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 from pytest_llminvariance.questions.template import Template

@@ -9,13 +9,14 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.estimates import Estimate, share_bounds
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.measures.reading import ANSWERED, REFUSED
 from pytest_llminvariance.models.controls import Control
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import REFUSAL
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, cluster_of, given_for

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Case, Plan, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.models.controls import Control, oracle, wrong_oracle
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, given_for
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE, Template, as_template

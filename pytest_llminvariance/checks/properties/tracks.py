@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from pytest_llminvariance.checks.properties.base import Audited, Plan, Probe, Property, SelfTest
+from pytest_llminvariance.checks.properties.base import Audited, Plan, Property, SelfTest
 from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.decision import DecisionQuestion, decision_of
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question, as_questions

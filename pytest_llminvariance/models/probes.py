@@ -1,4 +1,4 @@
-"""Questions that are shown in the same ways: the ways are held once, and what a question's own are is made when asked for."""
+"""What is asked about a question. Of questions that are shown in the same ways these are held once, and a question's own are made when asked for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, overload
 
-from pytest_llminvariance.checks.properties.base import Probe
+from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import Question
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A presentation to ask, and the readout if it is not the check's own."""
+
+    presentation: Presentation
+    readout: str | None = None
+    draw: int | None = None
+    """Which of several sampled answers; `None` for the one answer that is not sampled."""
+    place: tuple[int, ...] = ()
+    """Which variant of each of the plan's parts it shows; the one as written is all zeros."""
 
 
 class Ways:
