@@ -9,6 +9,7 @@ import dataclasses
 import struct
 from collections.abc import Hashable, Iterator, MutableMapping
 from functools import lru_cache
+from typing import Any
 
 from pytest_llminvariance.models.keys import Key, Owner
 from pytest_llminvariance.models.protocol import LabelReply, LabelRequest, OptionReply, Reply, Request
@@ -24,11 +25,12 @@ def spot_of(request: Request) -> Hashable:
     shown = request.presentation
     if type(request) is LabelRequest:
         return shown.manner
-    return (type(request), shown.manner, *(getattr(request, name) for name in _fields(type(request))))
+    kind: Any = type(request)
+    return (kind, shown.manner, *(getattr(request, name) for name in _fields(kind)))
 
 
 @lru_cache(maxsize=16)
-def _fields(kind: Hashable) -> tuple[str, ...]:
+def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind) if field.name != "presentation")
 
 

@@ -156,10 +156,7 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
         case "$ref":
             return _test(defs[rule.rpartition("/")[2]], defs)
         case "type":
-            types = frozenset().union(*(TYPES[one][1] for one in ([rule] if isinstance(rule, str) else rule)))
-            if float not in types:
-                return lambda value: type(value) in types
-            return lambda value: type(value) in types and (type(value) is not float or value - value == 0)
+            return _of_type([rule] if isinstance(rule, str) else rule)
         case "enum" | "const":
             known = frozenset((type(one), one) for one in (rule if name == "enum" else [rule]))
             return lambda value: type(value) in (str, int, bool) and (type(value), value) in known
@@ -195,6 +192,13 @@ def _keyword(name: str, rule: Any, part: Mapping[str, Any], defs: Mapping[str, A
                 return lambda value: type(value) is not dict or value.keys() <= known
             return lambda value: type(value) is not dict or all(other(value[n]) for n in value.keys() - known)
     raise ValueError(f"the keyword {name!r} of a schema is not known here")
+
+
+def _of_type(names: Sequence[str]) -> Test:
+    types: frozenset[type] = frozenset().union(*(TYPES[name][1] for name in names))
+    if float not in types:
+        return lambda value: type(value) in types
+    return lambda value: type(value) in types and (type(value) is not float or value - value == 0)
 
 
 def _of_kind(kinds: Mapping[str, Test], value: Mapping[str, Any]) -> bool:

@@ -91,7 +91,8 @@ class Identity:
                 name, began = file.relative_to(folder).as_posix(), time.time_ns()
                 stat = file.stat()
                 marks = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-                *known, digest = row if isinstance(row := before.get(name), list) and row else [None]
+                row: Any = before.get(name)
+                known, digest = (row[:-1], row[-1]) if isinstance(row, list) and row else ([], "")
                 if known != marks:
                     digest = file_digest(file)
                 if max(stat.st_mtime_ns, stat.st_ctime_ns) < began - SETTLED_NS:
