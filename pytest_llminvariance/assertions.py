@@ -299,13 +299,12 @@ def _assert(
     __tracebackhide__ = True
     made = make()
     with recorded(made.title) as slot:
-        measured = measure(
-            made, model, questions, tolerance=tolerance, metric=metric, readout=readout, template=template, claim=claim,
-            samples=samples,
-        )  # fmt: skip
-        is_broken = measured.finding.verdict is Verdict.BROKEN
-        found = finding_with_nearest_example(measured, made, template) if is_broken else measured.finding
-        finding = slot.store(found)
+        how: dict[str, Any] = {"metric": metric, "readout": readout, "template": template, "claim": claim}
+        measured = measure(made, model, questions, tolerance=tolerance, samples=samples, **how)
+        finding = measured.finding
+        if finding.verdict is Verdict.BROKEN:
+            finding = finding_with_nearest_example(measured, made, template)
+        finding = slot.store(finding)
     return raise_by_verdict(finding, failure_message)
 
 
