@@ -69,7 +69,7 @@ def test_a_level_that_does_not_block_does_not_make_the_headline(run: Path, tmp_p
     )
     said = headline(read_report(lenient))
     assert (said.kind, said.text) == ("HOLDS", "The blocking check holds")
-    assert "1 check of level warn did not hold" in said.rest
+    assert "1 check did not hold and blocks nothing." in said.rest
 
 
 def test_a_check_without_a_finding_is_undecided_everywhere(run: Path) -> None:
