@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_llminvariance.checks.properties import full_name
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.errors import RecordError
@@ -198,7 +199,7 @@ def _without_finding(check: LostCheck) -> ReportEntry:
     return ReportEntry(
         raw={"id": check.id, "reasons": [check.reason]},
         title=check.title,
-        name="unknown",
+        name=full_name(check.title),
         metric="unknown",
         verdict="UNDECIDED",
         low=0.0,

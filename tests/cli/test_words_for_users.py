@@ -109,6 +109,12 @@ def test_a_misspelt_key_of_a_policy(data: dict[str, Any], said: str) -> None:
 # --- the command line ---
 
 
+def test_help_of_an_audit_is_plain() -> None:
+    said = " ".join(llminvariance(["audit", "--help"]).output.split())
+    assert "gone on with" not in said
+    assert "Directory of the record. An audit that was stopped goes on there." in said
+
+
 @pytest.mark.parametrize("name", ["gate", "report", "audit", "compare"])
 def test_help_says_what_stands_in_brackets(name: str) -> None:
     said = " ".join(command(name, "--help").output.split())
