@@ -167,7 +167,7 @@ def is_place(name: str) -> bool:
 
 def _rule(data: Any, at: str) -> Rule:
     table = _table(data, at)
-    _known(table, ("level", "tolerance", "undecided", "min_questions", "metric"), f"{at}.")
+    _known(table, ("level", "tolerance", "undecided", "min_questions", "metric"), f"{at}: ")
     made: dict[str, Any] = {}
     if "level" in table:
         made["level"] = _choice(table["level"], Level, f"{at}.level")

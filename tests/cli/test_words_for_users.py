@@ -109,7 +109,7 @@ def test_did_you_mean_wherever_a_property_is_named(tmp_path: Path) -> None:
         ({"undecidd": "block"}, "Did you mean 'undecided'"),
         (
             {"properties": {"order": {"tolerence": 0.1}}},
-            "here: properties.order.there is no key 'tolerence'; .* Did you mean 'tolerance'",
+            "here: properties.order: there is no key 'tolerence'; .* Did you mean 'tolerance'",
         ),
         ({"waivers": [{"propety": "order"}]}, "here: waiver 1: there is no key 'propety'; .* Did you mean 'property'"),
     ],

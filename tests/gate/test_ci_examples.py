@@ -228,6 +228,7 @@ def test_the_gitlab_job_has_the_shape_of_one() -> None:
         "script",
         "after_script",
         "artifacts",
+        "cache",
     }
     assert job["artifacts"]["when"] == "always"
     assert all(isinstance(line, str) for line in job["script"] + job["before_script"])

@@ -82,7 +82,10 @@ WAIVER = "[[waivers]]\nproperty='labels'\nowner='a'\nreason='b'\nexpires='2026-0
         ("required = ['prompt', 'prompt']", "required names 'prompt' twice"),
         ("required = [1]", "required is 1, but must be text"),
         ("properties = []", r"properties is \[\], but must be a table"),
-        ("[properties.prompt]\nlevels='warn'", r"properties.prompt.there is no key 'levels'; .* Did you mean 'level'?"),
+        (
+            "[properties.prompt]\nlevels='warn'",
+            r"properties.prompt: there is no key 'levels'; .* Did you mean 'level'?",
+        ),
         (
             "[properties.prompt]\nlevel='error'",
             "properties.prompt.level is 'error', but must be one of block, warn, ignore",
