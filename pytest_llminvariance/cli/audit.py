@@ -37,7 +37,9 @@ def audit_command(
     answers: Annotated[
         str | None, typer.Option(metavar="STYLE", help="How keys are written: index, one_based, letter, text, scores.")
     ] = None,
-    bad_rows: Annotated[str, typer.Option(metavar="error|skip", help="What bad rows of the file are.")] = "error",
+    bad_rows: Annotated[
+        str, typer.Option(metavar="error|skip", help="What a bad row of the file does: stop the audit, or be left out.")
+    ] = "error",
     encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of the file, such as cp1252.")] = None,
     properties: Annotated[
         str | None,
@@ -46,7 +48,10 @@ def audit_command(
             f"of a decision model {', '.join(default_audits(of_decisions=True))}."
         ),
     ] = None,
-    out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the record goes, and is gone on with.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Directory of the record. An audit that was stopped goes on there."),
+    ] = None,
     tolerance: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Tolerance of a property, or a number for all (0.05)."),
@@ -61,7 +66,7 @@ def audit_command(
         str,
         typer.Option(
             metavar="leave_out|error|ask_anyway",
-            help="What questions such as 'Both A and B' are, under orders and labels.",
+            help="What to do with questions such as 'Both A and B' where orders or labels change.",
         ),
     ] = "leave_out",
     seed: Annotated[int, typer.Option(help="Seed of the audit.")] = 0,
@@ -74,8 +79,8 @@ def audit_command(
 ) -> None:
     r"""Check the usual properties of a model on a bank of questions, with no test code.
 
-    Everything is written to the directory as it goes. Stopped by Ctrl-C or otherwise, the same command goes on
-    where it was. Exits 0 if everything holds, 1 if something is BROKEN or UNDECIDED, 2 for bad usage.
+    Every answer is written to the directory at once. After a stop, by Ctrl-C or otherwise, the same command asks only
+    what is missing. Exits 0 if everything holds, 1 if something is BROKEN or UNDECIDED, 2 for bad usage.
     """
     from pytest_llminvariance.cli.auditing import AuditPlan, read_bank, run_audit
     from pytest_llminvariance.questions.references import check_on_reference

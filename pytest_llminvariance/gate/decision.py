@@ -31,6 +31,8 @@ from pytest_llminvariance.gate.presence import (
 from pytest_llminvariance.records.record import CleanSearch, Record, StoredFinding
 
 PASSED, BLOCKED, NO_EVIDENCE = 0, 1, 3
+NO_POLICY = "no policy"
+"""What a decision names as its source where it is made by the levels of the tests."""
 Outcome = Literal["blocks", "open", "waived", "warns", "ignored", "passes"]
 OTHER_PROPERTIES = (SEARCH, "negative_flips")
 """Properties of findings that no audit makes."""
@@ -71,7 +73,7 @@ class GateDecision:
     spent: float
     risk_limit: Fraction
     n_runs: int
-    source: str = field(default="no policy")
+    source: str = field(default=NO_POLICY)
     failed_runs: tuple[str, ...] = ()
     """Runs in which pytest failed: never green, whatever the policy lets pass."""
 

@@ -88,7 +88,9 @@ def _unended(run: Record, models: Collection[str]) -> Iterable[str]:
     elif failed := unexplained(run, models):
         yield f"{run.name}: {NO_FINDING_SAYS_WHY.format(named(list(failed), limit=1))}"
     elif status == 1 and not any(f.verdict is not Verdict.HOLDS and f.level == "block" for f in run.findings):
-        yield f"{run.name}: the run failed (exit status 1), and no finding says why"
+        tests_passed = run.fact("failures") == []
+        why = "although no test did: its policy, its baseline or another plugin failed it"
+        yield f"{run.name}: the run failed (exit status 1){f', {why}' if tests_passed else ', and no finding says why'}"
 
 
 def unexplained(run: Record, models: Collection[str]) -> dict[str, str]:

@@ -100,6 +100,8 @@ def read_policy(path: Path | None, folder: Path) -> Policy:
         return Policy()
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no policy {file} (looked at {file.resolve()})") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read as TOML: {error}") from error
     table: Any = data
@@ -165,7 +167,7 @@ def is_place(name: str) -> bool:
 
 def _rule(data: Any, at: str) -> Rule:
     table = _table(data, at)
-    _known(table, ("level", "tolerance", "undecided", "min_questions", "metric"), f"{at}.")
+    _known(table, ("level", "tolerance", "undecided", "min_questions", "metric"), f"{at}: ")
     made: dict[str, Any] = {}
     if "level" in table:
         made["level"] = _choice(table["level"], Level, f"{at}.level")

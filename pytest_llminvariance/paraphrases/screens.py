@@ -149,7 +149,7 @@ def _adds(question: Question, wording: str) -> str | None:
     """Require that every new word stands for one that went: more words are more meaning."""
     old, new = content_words(question.stem), content_words(wording)
     gone, come = old - new, new - old
-    return f"adds {_listed(come)}" if come.total() > gone.total() else None
+    return f"adds {_listed(_as_written(wording, come))}" if come.total() > gone.total() else None
 
 
 def _keeps(question: Question, wording: str) -> str | None:
@@ -157,7 +157,9 @@ def _keeps(question: Question, wording: str) -> str | None:
     old, new = content_words(question.stem), content_words(wording)
     kept = (old & new).total()
     if new - old:
-        return f"says {_listed(new - old)} for {_listed(old - new)}: without --encoder nothing tells whether that is the same"
+        said, stood = _as_written(wording, new - old), _as_written(question.stem, old - new)
+        instead = f" for {_listed(stood)}" if stood else ""
+        return f"says {_listed(said)}{instead}: without --encoder nothing tells whether that is the same"
     return f"keeps {kept} of {old.total()} words of the stem" if kept < MIN_KEPT * old.total() else None
 
 
@@ -207,6 +209,12 @@ def _same(old: Counter[str], new: Counter[str], what: str) -> str | None:
 
 def _listed(items: Iterable[str]) -> str:
     return ", ".join(visible(item)[:40] for item in sorted(set(items)))
+
+
+def _as_written(text: str, families: Iterable[str]) -> list[str]:
+    """Return the words of a text that belong to families of words."""
+    wanted = set(families)
+    return [word for word in words(text) if family(word) in wanted]
 
 
 def _counts(new: int, old: int) -> str:

@@ -153,7 +153,7 @@ class Kinds(NamedTuple):
         known = f"{self.contrasting} of {self.stems} stems are of {self.contrasts} {many} with another right answer"
         none = (
             "no question here is known to have another right answer over the same options, "
-            f"so {self.packaged} of {self.stems} stems are packaged instructions to choose one"
+            f"so {self.packaged} of {self.stems} stems are built-in instructions, which ask for an option"
         )
         cause = known if self.contrasting else none
         return f"{cause}. Add contrasting questions: the same options, another right answer"

@@ -219,6 +219,11 @@ def load_questionnaire(path: str | Path, *, encoding: str | None = None) -> Ques
         QuestionError: naming file, item, field and reason.
     """
     file = as_path(path)
+    if file.suffix.lower() in (".csv", ".tsv"):
+        raise QuestionError(
+            f"{file.name} is a table, but an instrument is JSON with 'scale' and 'items', because a table has no place for the "
+            "scale. Make Questionnaire(items, Scale(options, scores)) of its rows, or give rows with options and scores to load_questions"
+        )
     data = read_json_text(file, read_text(file, encoding))
     if not isinstance(data, dict) or not {"scale", "items"} <= set(data):
         raise QuestionError(f"{file.name}: must hold an object with 'scale' and 'items'")

@@ -6,7 +6,7 @@ Written again, the section and the numbers are replaced, and everything else sta
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llminvariance.errors import UsageError
@@ -25,6 +25,7 @@ END = "<!-- llminvariance: end -->"
 DATASET_TYPE = "llminvariance"
 """By this our results are known among others in a card."""
 SECTION_BYTES = 20_000
+MAX_REASONS = 20
 
 
 def card(record: Report, existing: str | None) -> str:
@@ -90,7 +91,9 @@ def section(record: Report) -> str:
     """Return the section as Markdown, between its marks."""
     said = headline(record)
     lines = [BEGIN, "## Invariance", "", f"{as_text(said.text)}. {as_text(said.rest)}".strip(), ""]
+    lines += [f"{as_text(note)}\n" for note in record.notes]
     lines += table_lines(record.entries, SECTION_BYTES)
+    lines += [*_why(record.entries), *([""] if any(_why(record.entries)) else [])]
     lines += [
         "Checked with pytest-llminvariance: a change that keeps the meaning of a question must keep the answer. "
         "HOLDS and BROKEN are about these questions and presentations; UNDECIDED means that neither was shown.",
@@ -98,6 +101,13 @@ def section(record: Report) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _why(entries: Sequence[ReportEntry]) -> Iterator[str]:
+    """Yield a line for what was waived or does not hold: by whom and until when, or the first reason."""
+    told = [(entry, entry.waived or next(iter(entry.reasons), "")) for entry in entries if entry.verdict != "HOLDS"]
+    for entry, why in [row for row in told if row[1]][:MAX_REASONS]:
+        yield f"- {as_text(entry.title, 120)}: {as_text(why, 300)}"
 
 
 def _model(record: Report) -> str:

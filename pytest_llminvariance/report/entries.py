@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_llminvariance.checks.properties import full_name
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.errors import RecordError
@@ -105,6 +106,8 @@ class Report:
     """What is missing in the run, and what its gate says of it as a whole."""
     decision: GateDecision
     """What the gate says of this run: headline, weights and colours of every format follow it."""
+    unmet: tuple[str, ...] = ()
+    """What keeps the release back and belongs to no entry: required checks that are missing, evidence that is not there."""
     n_searches: int = 0
     """Searches that found no counter-example."""
 
@@ -137,18 +140,24 @@ def report_of(
     failed = unexplained(stored, policy.models)
     entries = [_entry(decided, model) for decided in decision.judged]
     entries += [_without_finding(lost) for lost in stored.lost]
-    entries += [_failure(where, why) for where, why in failed.items()]
+    said_by_checks = {lost.where for lost in stored.lost if lost.level == "block"}
+    entries += [_failure(where, why) for where, why in failed.items() if where not in said_by_checks]
+    known = {str(lost) for lost in stored.lost} | {NO_FINDING_SAYS_WHY.format(named(list(failed), limit=1))}
+    unmet = tuple(text for text in _unmet(decision, stored.name) if text not in known)
     notes = [] if stored.facts is not None else ["There is no run.json: when and where it ran is not known."]
     if stored.facts is not None and stored.fact("exit") is None:
         notes = ["The run did not end. This is what it had found until then."]
     else:
-        known = {str(lost) for lost in stored.lost}
-        said = (*decision.distrusted, *decision.missing, *decision.insufficient)
-        known |= {NO_FINDING_SAYS_WHY.format(name) for name in [named(list(failed), limit=1)] if failed}
-        plain = [text.removeprefix(f"{stored.name}: ").removeprefix(f"{stored.name} ") for text in said]
-        notes += [text[0].upper() + text[1:] + "." for text in plain if text not in known and "run.json" not in text]
+        notes += [text[0].upper() + text[1:] + "." for text in unmet if "run.json" not in text]
     rows = tuple(sorted(entries, key=_rank))
-    return Report(directory, rows, stored.facts or {}, tuple(notes), decision, len(stored.searches))
+    return Report(directory, rows, stored.facts or {}, tuple(notes), decision, unmet, len(stored.searches))
+
+
+def _unmet(decision: GateDecision, run: str) -> Iterator[str]:
+    """Yield what keeps the release back, without the name of the only run."""
+    yield from (f"missing: {text}" for text in decision.missing)
+    for text in (*decision.distrusted, *decision.insufficient):
+        yield text.removeprefix(f"{run}: ").removeprefix(f"{run} ")
 
 
 def _entry(decided: Decided, model: object) -> ReportEntry:
@@ -190,7 +199,7 @@ def _without_finding(check: LostCheck) -> ReportEntry:
     return ReportEntry(
         raw={"id": check.id, "reasons": [check.reason]},
         title=check.title,
-        name="unknown",
+        name=full_name(check.title),
         metric="unknown",
         verdict="UNDECIDED",
         low=0.0,

@@ -16,8 +16,8 @@ COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
 def github_commands(record: Report) -> str:
-    """Return one line a finding that does not hold; nothing where all hold."""
-    lines: list[str] = []
+    """Return one line for all that keeps the release back, and for each finding that does not hold; nothing where all hold."""
+    lines = [_of_the_run(text) for text in record.unmet[:MAX_SHOWN]]
     for kind, command in COMMANDS.items():
         entries = [entry for entry in record.entries if severity(entry, record) == kind]
         fits = len(entries) <= MAX_SHOWN
@@ -26,6 +26,10 @@ def github_commands(record: Report) -> str:
             more = f"{len(entries) - MAX_SHOWN + 1} more findings like these are in findings.json"
             lines.append(f"::{command} title=More findings::{more}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _of_the_run(text: str) -> str:
+    return f"::error title=Invariance::{escape_message(cut(one_line(text), 1_500))}"
 
 
 def _line(command: str, entry: ReportEntry) -> str:

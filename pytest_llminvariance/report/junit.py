@@ -12,18 +12,20 @@ from xml.etree import ElementTree as ET
 
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.summary import certainty, level_words, one_paragraph, severity
-from pytest_llminvariance.report.text import visible
+from pytest_llminvariance.report.text import cut, visible
 
 
 def junit(record: Report) -> str:
-    """Return the XML text: BROKEN fails, UNDECIDED fails or is skipped as the session would have it."""
+    """Return the XML text: what blocks fails, what is let pass is skipped, and what else keeps the release back is an error."""
     suite = ET.Element("testsuite", name="llminvariance")
     seen: Counter[tuple[str, str]] = Counter()
     for entry in record.entries:
         _case(suite, entry, record, seen)
+    for text in record.unmet:
+        _of_the_run(suite, visible(text))
     kinds = Counter(child.tag for case in suite for child in case)
     duration = record.run.get("duration_s")
-    suite.set("tests", str(len(record.entries)))
+    suite.set("tests", str(len(suite)))
     for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(name, str(kinds[tag]))
     suite.set("time", f"{duration:.3f}" if isinstance(duration, int | float) else "0.000")
@@ -31,6 +33,12 @@ def junit(record: Report) -> str:
     root.append(suite)
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _of_the_run(suite: ET.Element, text: str) -> None:
+    """Add a case for what keeps the release back and belongs to no finding."""
+    case = ET.SubElement(suite, "testcase", classname="llminvariance", name=f"gate: {cut(text, 160)}", time="0.000")
+    ET.SubElement(case, "error", message=text, type="GATE").text = text
 
 
 def _case(suite: ET.Element, entry: ReportEntry, record: Report, seen: Counter[tuple[str, str]]) -> None:
@@ -54,9 +62,8 @@ def _case(suite: ET.Element, entry: ReportEntry, record: Report, seen: Counter[t
         kind = "error" if entry.is_lost else "failure"
         ET.SubElement(case, kind, message=said, type=entry.verdict).text = said
     elif weight is not None:
-        ET.SubElement(
-            case, "skipped", message=f"{entry.waived or level_words(entry) or 'let pass'}: {said}", type=entry.verdict
-        )
+        message = f"{level_words(entry) or 'let pass'}: {said}"
+        ET.SubElement(case, "skipped", message=message, type=entry.verdict)
 
 
 def _properties(entry: ReportEntry) -> Iterator[tuple[str, str]]:

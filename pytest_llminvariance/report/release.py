@@ -27,7 +27,8 @@ def headline(decision: GateDecision) -> str:
     """Return the decision in one line."""
     if decision.exit_code == PASSED:
         rest = [f"{len(decision.of(name))} {word.lower()}" for name, word in GATE_WORDS[2:] if decision.of(name)]
-        held = f"{len(decision.of('passes'))} of {plural(len(decision.judged), 'check')} hold"
+        n, total = len(decision.of("passes")), len(decision.judged)
+        held = f"{n} of {plural(total, 'check')} {'holds' if 1 in (n, total) else 'hold'}"
         return f"gate: PASSED - {', '.join([held, *rest])}"
     if decision.exit_code == BLOCKED:
         blocking = [f"{plural(len(decision.of('blocks')), 'check')} of {len(decision.judged)}"]

@@ -36,12 +36,23 @@ def sarif(record: Report) -> str:
     run = {
         "tool": {"driver": driver},
         "automationDetails": {"id": "llminvariance/"},
-        "invocations": [{"executionSuccessful": record.run.get("exit", 0) is not None, **_started(record.run)}],
+        "invocations": [_invocation(record)],
         "columnKind": "unicodeCodePoints",
         "results": results,
         "properties": {verdict.lower(): len(record.of(verdict)) for verdict in ("BROKEN", "UNDECIDED", "HOLDS")},
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=True) + "\n"
+
+
+def _invocation(record: Report) -> dict[str, Any]:
+    """Return how the run went; what keeps the release back and belongs to no result is told as notifications."""
+    told = [{"level": "error", "message": {"text": _message(cut(one_line(text), 2_000))}} for text in record.unmet]
+    ended = record.run.get("exit", 0) is not None
+    return {
+        "executionSuccessful": ended,
+        **_started(record.run),
+        **({"toolExecutionNotifications": told} if told else {}),
+    }
 
 
 def _started(run: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Decision
-from pytest_llminvariance.gate.decision import BLOCKED, Outcome
+from pytest_llminvariance.gate.decision import BLOCKED, NO_POLICY, Outcome
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Report, ReportEntry
 from pytest_llminvariance.report.text import cut, one_line
@@ -57,7 +57,7 @@ def headline(record: Report) -> Headline:
     below = [f"{_checks(total)}: {', '.join(counted)}."] if len(counted) > 1 else []
     lenient = [entry for entry in record.entries if entry.outcome in ("warns", "ignored") and entry.verdict != "HOLDS"]
     if lenient:
-        below.append(f"{plural(len(lenient), 'check')} of level {_levels(lenient)} did not hold and blocks nothing.")
+        below.append(f"{plural(len(lenient), 'check')} did not hold and block{'s' * (len(lenient) == 1)} nothing.")
     if kind == "WAIVED" and record.run.get("exit") not in (0, None):
         below.append("pytest failed, and the policy lets pass what failed.")
     return Headline(kind, text, " ".join(below))
@@ -82,7 +82,7 @@ def _decided(record: Report) -> tuple[Kind, str]:
     if decision.insufficient:
         return "UNDECIDED", "Not everything that happened is explained by a check"
     if not count["passes"] + count["waived"]:
-        return "UNDECIDED", "No check of this run can block"
+        return "WAIVED", "Passes, because no check of this run can block"
     if count["waived"]:
         held = (
             f", {_part(count['passes'], total).removesuffix(' is').removesuffix(' are')} hold"
@@ -105,13 +105,6 @@ def _checks(n: int) -> str:
 
 def _part(n: int, total: int) -> str:
     return "The check is" if total == 1 else f"{n:,} of {_checks(total)} {'is' if n == 1 else 'are'}"
-
-
-def _levels(entries: list[ReportEntry]) -> str:
-    return " and ".join(sorted({_LEVEL[entry.outcome] for entry in entries}, reverse=True))
-
-
-_LEVEL: Mapping[str, str] = {"warns": "warn", "ignored": "ignore"}
 
 
 def is_share(entry: ReportEntry) -> bool:
@@ -140,7 +133,7 @@ def sentence(entry: ReportEntry) -> str:
     if entry.is_lost:
         return "The test failed." if entry.is_failure else "The check ended without a finding."
     if entry.name == SEARCH:
-        return f"{COUNTER_EXAMPLE[0].upper()}{COUNTER_EXAMPLE[1:]} ({one_line(entry.text('design'))})."
+        return f"{capital(COUNTER_EXAMPLE)} ({one_line(entry.text('design'))})."
     words = METRICS[entry.metric].words if entry.metric in METRICS else f"{one_line(entry.metric)} is"
     count, more = one_line(entry.text("count")), f"tolerated {tolerated(entry)}"
     if is_share(entry) and COUNT.match(count):
@@ -149,7 +142,12 @@ def sentence(entry: ReportEntry) -> str:
         found = f"{amount(entry)} ({more})"
     numbers = estimate_words(entry.part("details"))
     said = f"{words} {found}.{f' Numbers: {one_line(numbers)}.' if numbers else ''}"
-    return said[0].upper() + said[1:]
+    return capital(said)
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def certainty(entry: ReportEntry) -> str:
@@ -192,7 +190,7 @@ Severity = Literal["error", "warning", "note"]
 def severity(entry: ReportEntry, record: Report) -> Severity | None:
     """Return how a finding weighs, or `None` where nothing is to be said: what blocks is an error.
 
-    UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`).
+    UNDECIDED weighs as much as BROKEN unless the session let it pass (`--invariance-undecided`) and no policy was named.
     """
     if entry.outcome == "passes" or entry.verdict == "HOLDS":
         return None
@@ -200,21 +198,22 @@ def severity(entry: ReportEntry, record: Report) -> Severity | None:
         return "note"
     settings = record.run.get("settings")
     policy = settings.get("undecided", "fail") if isinstance(settings, Mapping) else "fail"
-    lets_pass = entry.outcome == "open" and not entry.is_lost and policy != "fail"
+    has_policy = record.decision.source != NO_POLICY
+    lets_pass = entry.outcome == "open" and not entry.is_lost and policy != "fail" and not has_policy
     return "warning" if entry.outcome in ("warns", "waived") or lets_pass else "error"
 
 
 def level_words(entry: ReportEntry) -> str:
-    """Return what lets a check pass that does not hold; nothing where it blocks or holds."""
-    lets = {"warns": "level warn", "ignored": "level ignore", "waived": "waived"}
-    return "" if entry.verdict == "HOLDS" else lets.get(entry.outcome, "")
+    """Return what lets a check pass that does not hold, in the gate's word; nothing where it blocks or holds."""
+    is_let = entry.verdict != "HOLDS" and entry.outcome in ("warns", "ignored", "waived")
+    return entry.outcome if is_let else ""
 
 
 def one_paragraph(entry: ReportEntry) -> str:
     """Return a finding as one line of plain text: verdict, numbers, reasons, the smallest example."""
     parts = [f"{one_line(entry.title)} {SAID[entry.verdict]}: {sentence(entry)}"]
     parts += [f"Because: {cut(one_line(reason), 300)}." for reason in entry.reasons]
-    parts += [f"{cut(one_line(entry.waived), 300)}."] if entry.waived else []
+    parts += [f"{cut(capital(one_line(entry.waived)), 300)}."] if entry.waived else []
     example = entry.part("example")
     before, after = (example.get(side) for side in ("before", "after"))
     if isinstance(before, Mapping) and isinstance(after, Mapping):

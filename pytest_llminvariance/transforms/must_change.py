@@ -81,6 +81,8 @@ def without_the_right_option(question: Question, options: BankOptions) -> Pair |
     known = {option.casefold() for option in question.options}
     if len(known) < 3 or other is None or NONE_OF_THESE.casefold() in known or _refers(question):
         return None
+    if getattr(question, "descriptions", None):
+        return None  # they would still describe the option that is replaced
     asked = (*question.options, NONE_OF_THESE)
     before = dataclasses.replace(
         question, options=asked, scores=None, reverse_keyed=False, id=_named(question, "or none")

@@ -245,8 +245,8 @@ def test_it_is_never_said_that_a_model_hardly_reads_where_that_is_not_shown() ->
     text = responsive(found(classifier(classes(40, 0)), classes(40, 0))).text
     assert text == (
         "that the model reads the question is not shown: under another question's stem the answer moves by 0 (must exceed 0.1); "
-        "no question here is known to have another right answer over the same options, so 40 of 40 stems are packaged instructions "
-        "to choose one. Add contrasting questions: the same options, another right answer"
+        "no question here is known to have another right answer over the same options, so 40 of 40 stems are built-in instructions, "
+        "which ask for an option. Add contrasting questions: the same options, another right answer"
     )
     assert "hardly" not in responsive(found(controls.stem_blind(), SUITES["40 paraphrases, answer not known"])).text
     assert "hardly" not in responsive(found(controls.stem_blind(), SUITES["likert"])).text

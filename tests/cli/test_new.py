@@ -32,6 +32,15 @@ def test_what_is_written_runs_at_once_and_is_decided(pytester: pytest.Pytester) 
     assert "pytest checks/invariance --invariance-model=./model" in Path("checks/invariance/invariance.yml").read_text()
 
 
+def test_it_runs_under_a_conftest_of_the_suite_and_with_importlib(pytester: pytest.Pytester) -> None:
+    Path("tests").mkdir()
+    Path("tests/conftest.py").write_text("OURS = 1\n")
+    called("new", "tests/invariance")
+    for mode in ("prepend", "importlib"):
+        flags = ("--invariance-model=control:oracle", f"--import-mode={mode}", "-p", "no:cacheprovider")
+        pytester.runpytest_subprocess("tests", *flags).assert_outcomes(passed=3)
+
+
 def test_nothing_is_overwritten_and_nothing_is_written_beside(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text("mine")
     status, said = called("new", str(tmp_path))

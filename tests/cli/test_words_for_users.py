@@ -11,11 +11,24 @@ from typing import Any
 import pytest
 from hypothesis.vendor.pretty import pretty
 
-from pytest_llminvariance import Layout, Presentation, Question, Reorder, Reword, Template, UsageError, check, controls
+from pytest_llminvariance import (
+    DecisionQuestion,
+    Layout,
+    Presentation,
+    Question,
+    Reorder,
+    Reword,
+    Template,
+    UsageError,
+    check,
+    controls,
+)
 from pytest_llminvariance.checks.properties import full_name
 from pytest_llminvariance.gate.decision import decide_gate
 from pytest_llminvariance.gate.policy import policy_from
 from pytest_llminvariance.models.protocol import MissingReply, Reply, Request, TextReply
+from pytest_llminvariance.models.served.faults import ADVICE
+from pytest_llminvariance.paraphrases.screens import why_not
 from pytest_llminvariance.records.judge import judge, parse_changes
 from pytest_llminvariance.records.record import load
 from pytest_llminvariance.report.failure import failure_message
@@ -96,7 +109,7 @@ def test_did_you_mean_wherever_a_property_is_named(tmp_path: Path) -> None:
         ({"undecidd": "block"}, "Did you mean 'undecided'"),
         (
             {"properties": {"order": {"tolerence": 0.1}}},
-            "here: properties.order.there is no key 'tolerence'; .* Did you mean 'tolerance'",
+            "here: properties.order: there is no key 'tolerence'; .* Did you mean 'tolerance'",
         ),
         ({"waivers": [{"propety": "order"}]}, "here: waiver 1: there is no key 'propety'; .* Did you mean 'property'"),
     ],
@@ -107,6 +120,12 @@ def test_a_misspelt_key_of_a_policy(data: dict[str, Any], said: str) -> None:
 
 
 # --- the command line ---
+
+
+def test_help_of_an_audit_is_plain() -> None:
+    said = " ".join(command("audit", "--help").output.split())
+    assert "gone on with" not in said
+    assert "Directory of the record. An audit that was stopped goes on there." in said
 
 
 @pytest.mark.parametrize("name", ["gate", "report", "audit", "compare"])
@@ -241,3 +260,48 @@ def test_answers_that_name_no_option_are_quoted() -> None:
 def test_hypothesis_prints_one_line(thing: object, said: str) -> None:
     assert pretty(thing) == said
     assert pretty([thing]) == f"[{said}]"
+
+
+# --- servers and own objects ---
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("openai:tiny", "the model spec must name a model and a server but is 'tiny'. Write MODEL@http://HOST:PORT"),
+        (
+            "openai:tiny@127.0.0.1:80",
+            "a server, with http:// or https:// before the host. Write MODEL@http://HOST:PORT",
+        ),
+        ("openai:tiny@user:secret@host", "with http:// or https:// before the host"),
+    ],
+)
+def test_a_server_without_an_address(given: str, said: str) -> None:
+    done = command("audit", given)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert "secret" not in done.output
+
+
+def test_a_key_is_named_in_an_audit_too() -> None:
+    assert "--setting key_variable=NAME" in ADVICE[401]
+    assert "--setting key_variable=NAME" in ADVICE[403]
+
+
+def test_a_policy_that_is_not_there(tmp_path: Path) -> None:
+    done = command("gate", str(tmp_path), "--policy", "nowhere.toml")
+    assert (done.exit_code, "there is no policy nowhere.toml (looked at " in done.output) == (2, True)
+
+
+def test_a_screen_names_words_as_they_were_written() -> None:
+    grass = Question("What colour is fresh grass?", ["Green", "Black"])
+    said = why_not(grass, "What colour is fresh lawn?") or ""
+    assert "says lawn for grass: " in said
+    assert "gras:" not in said
+
+
+def test_descriptions_do_not_stop_an_audit() -> None:
+    told = {"refund": "Money back", "exchange": "Another item", "advice": None}
+    wishes = [DecisionQuestion("What is wanted?", told, answer=name, context=f"I want {name}.") for name in told]
+    found = check("tracks", controls.oracle(), wishes, tolerance=0.05)
+    assert found.questions_asked

@@ -49,6 +49,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "examples" / "ci").mkdir(parents=True)
     for file in CI.iterdir():
         (tmp_path / "examples" / "ci" / file.name).write_text(file.read_text())
+    (tmp_path / "tests" / "invariance" / "gate.toml").write_text((CI / "gate.toml").read_text())
     (tmp_path / "bin").mkdir()
     for name, code in {
         "python": 'exec {python} "$@"',
@@ -180,6 +181,24 @@ def test_the_policy_of_the_examples_is_one() -> None:
     assert len(policy_from(tomllib.loads(waiver), "gate.toml").waivers) == 1
 
 
+@pytest.mark.parametrize("name", ["github-actions.yml", "gitlab-ci.yml", "Makefile", "pre-push"])
+def test_no_command_needs_our_folder_and_reports_follow_the_policy_of_the_gate(name: str) -> None:
+    text = (CI / name).read_text()
+    assert "examples/ci" not in text
+    for line in text.splitlines():
+        if "llminvariance report " in line or "llminvariance gate " in line:
+            assert "--policy" in line, line
+
+
+def test_a_waiver_that_passes_the_gate_is_no_error_in_the_reports_of_ci(project: Path) -> None:
+    waiver = '\n[[waivers]]\nproperty = "option_order"\nowner = "kim"\nreason = "known"\nexpires = 2100-01-01\n'
+    policy = project / "tests/invariance/gate.toml"
+    policy.write_text(policy.read_text() + waiver)
+    status, said = github(project, "control:always_first")
+    assert (status, "gate: PASSED" in said) == (0, True), said
+    assert "waived by kim" in (project / "summary.md").read_text()
+
+
 def test_the_github_workflow_has_the_shape_of_one() -> None:
     flow = load("github-actions.yml")
     assert set(flow) == {"name", True, "permissions", "jobs"}, "YAML 1.1 reads on: as true, as GitHub allows"
@@ -209,6 +228,7 @@ def test_the_gitlab_job_has_the_shape_of_one() -> None:
         "script",
         "after_script",
         "artifacts",
+        "cache",
     }
     assert job["artifacts"]["when"] == "always"
     assert all(isinstance(line, str) for line in job["script"] + job["before_script"])

@@ -324,7 +324,7 @@ def test_the_command_takes_policy_and_day(tmp_path: Path) -> None:
     policy.write_text("[[waivers]]\nproperty='option_order'\nowner='ana'\nreason='known'\nexpires=2026-03-01\n")
     code, said = cli(bad, "--policy", policy, "--today", "2026-03-01")
     assert code == 0
-    assert said.startswith("gate: PASSED - 0 of 1 check hold, 1 waived\n")
+    assert said.startswith("gate: PASSED - 0 of 1 check holds, 1 waived\n")
     assert "  NOTE     waivers are judged by 2026-03-01 (--today), not by today\n" in said
     assert "--today" not in cli(bad, "--today", datetime.date.today())[1]
     assert "--today" not in cli(bad)[1]

@@ -63,7 +63,7 @@ def test_where_a_policy_is_looked_for(tmp_path: Path) -> None:
         read_policy(project, tmp_path)
     project.write_text("[tool.llminvariance.gate]\nrequired = ['prompt']\n")
     assert read_policy(None, tmp_path).required == read_policy(project, tmp_path).required == ("prompt",)
-    with pytest.raises(UsageError, match=r"nothing.toml cannot be read as TOML"):
+    with pytest.raises(UsageError, match=r"there is no policy .*nothing.toml"):
         read_policy(tmp_path / "nothing.toml", tmp_path)
 
 
@@ -82,7 +82,10 @@ WAIVER = "[[waivers]]\nproperty='labels'\nowner='a'\nreason='b'\nexpires='2026-0
         ("required = ['prompt', 'prompt']", "required names 'prompt' twice"),
         ("required = [1]", "required is 1, but must be text"),
         ("properties = []", r"properties is \[\], but must be a table"),
-        ("[properties.prompt]\nlevels='warn'", r"properties.prompt.there is no key 'levels'; .* Did you mean 'level'?"),
+        (
+            "[properties.prompt]\nlevels='warn'",
+            r"properties.prompt: there is no key 'levels'; .* Did you mean 'level'?",
+        ),
         (
             "[properties.prompt]\nlevel='error'",
             "properties.prompt.level is 'error', but must be one of block, warn, ignore",

@@ -168,7 +168,7 @@ def test_a_policy_sets_the_exit_status_in_one_red_line_and_raises_nothing(pytest
     model = "--invariance-model=control:oracle"
     good = pytester.runpytest(model, policy(pytester, "required = ['option_order']"))
     assert good.ret == 0
-    good.stdout.fnmatch_lines(["gate: PASSED - 1 of 1 check hold"])
+    good.stdout.fnmatch_lines(["gate: PASSED - 1 of 1 check holds"])
     missing = pytester.runpytest(model, policy(pytester, "required = ['prompt']"), "--color=yes")
     missing.assert_outcomes(passed=1)
     assert missing.ret == 1

@@ -21,6 +21,7 @@ from pytest_llminvariance.report.github import github_commands
 from pytest_llminvariance.report.html.page import page
 from pytest_llminvariance.report.junit import junit
 from pytest_llminvariance.report.markdown import markdown
+from pytest_llminvariance.report.sarif import sarif
 from pytest_llminvariance.report.summary import MARKS, certainty, headline, sentence, severity
 from pytest_llminvariance.report.text import one_line, visible
 from tests.run_records import RUN, bank, measured, write_run
@@ -69,7 +70,7 @@ def test_a_level_that_does_not_block_does_not_make_the_headline(run: Path, tmp_p
     )
     said = headline(read_report(lenient))
     assert (said.kind, said.text) == ("HOLDS", "The blocking check holds")
-    assert "1 check of level warn did not hold" in said.rest
+    assert "1 check did not hold and blocks nothing." in said.rest
 
 
 def test_a_check_without_a_finding_is_undecided_everywhere(run: Path) -> None:
@@ -229,3 +230,28 @@ def test_a_mean_over_questions_is_not_told_as_the_share_of_the_count(run: Path) 
     assert (
         "The answer changed in 442 of 558 other presentations; 83% averaged over 12 questions (tolerated 5%)." in said
     )
+
+
+def test_a_test_whose_check_did_not_end_is_told_once(run: Path) -> None:
+    where = "tests/test_model.py::test_p"
+    stored = json.loads((run / "findings.json").read_text())
+    lost = {"id": "x", "title": "option order", "where": where, "reason": "no route to host", "level": "block"}
+    (run / "findings.json").write_text(json.dumps({**stored, "unfinished": [lost]}))
+    failures = [{"where": where, "finding": "", "why": "ModelError: no route to host"}]
+    (run / "run.json").write_text(json.dumps({**RUN, "exit": 1, "failures": failures}))
+    record = read_report(run)
+    (told,) = record.of("UNDECIDED")
+    assert (told.name, told.is_failure, told.reasons) == ("option_order", False, ("no route to host",))
+
+
+def test_what_belongs_to_no_finding_is_an_error_in_every_form(run: Path) -> None:
+    policy = policy_from({"required": ["prompt", "<labels>::%0A"]}, "here")
+    record = read_report(run, policy)
+    assert len(record.unmet) == 2
+    assert [
+        line for line in github_commands(record).splitlines() if line.startswith("::error title=Invariance::missing")
+    ]
+    errors = ET.fromstring(junit(record)).findall(".//error")
+    assert [error.get("message") for error in errors] == list(record.unmet)
+    notes = json.loads(sarif(record))["runs"][0]["invocations"][0]["toolExecutionNotifications"]
+    assert [note["level"] for note in notes] == ["error", "error"]

@@ -153,7 +153,9 @@ def _made(held: Held, tokenizer: Any, name: str | None, settings: LoadSettings) 
 
 def _check_network(network: Any, name: str, settings: LoadSettings) -> None:
     if network.config.is_encoder_decoder or not network.can_generate():
-        raise ModelError(f"{name} is a {type(network).__name__}, which writes no text.\nGive {LM}")
+        raise ModelError(
+            f"{name} is a {type(network).__name__}, which writes no text.\nGive {LM}; a classifier is a function (messages, options) -> {{option: probability}}"
+        )
     away = sum(parameter.is_meta for parameter in network.parameters())
     if away:
         raise ModelError(

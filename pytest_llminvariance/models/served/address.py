@@ -71,7 +71,10 @@ def parse_target(target: str) -> tuple[str, Address]:
     """
     found = TARGET.fullmatch(target.strip())
     if found is None:
-        raise UsageError(f"the model spec names no model and server. {FORM}")
+        given = (
+            f" but is {target.strip()[:60]!r}" if "@" not in target else ", with http:// or https:// before the host"
+        )
+        raise UsageError(f"the model spec must name a model and a server{given}. {FORM}")
     model, url = found["model"].strip(), found["url"].strip()
     try:
         parts = urlsplit(url)

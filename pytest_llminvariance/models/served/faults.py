@@ -14,10 +14,11 @@ PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
 """Statuses after which the same request may be answered."""
 SPENT = ("insufficient_quota", "billing_hard_limit_reached")
 """What servers call it when waiting does not help."""
+NAME_THE_KEY = "Name the environment variable that holds it: --invariance-key-variable=NAME, or in an audit --setting key_variable=NAME"
 ADVICE = {
     400: "the server does not take this request",
-    401: "the server wants another key. Name the environment variable that holds it: --invariance-key-variable=NAME",
-    403: "the key may not use this. Check what it is allowed, or name another one: --invariance-key-variable=NAME",
+    401: f"the server wants a key, or another one. {NAME_THE_KEY}",
+    403: f"the key may not use this. Check what it is allowed, or take another one. {NAME_THE_KEY}",
     404: "the server has no such path or model. Check both in MODEL@URL; most servers answer under /v1",
     413: "the request is too large for the server",
     422: "the server does not take this request",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_llminvariance.checks.verdict import NO_LIMIT, QuestionEffect
-from pytest_llminvariance.gate.decision import BLOCKED, PASSED
+from pytest_llminvariance.gate.decision import BLOCKED, NO_POLICY, PASSED
 from pytest_llminvariance.records.answers import RecordedAnswer
 from pytest_llminvariance.report.cells import MAX_ROWS, tables_of
 from pytest_llminvariance.report.entries import Report, ReportEntry
@@ -134,7 +134,7 @@ def _decision(record: Report) -> str:
     source = record.decision.source
     by = (
         "by the levels of the tests, without a policy"
-        if source == "no policy"
+        if source == NO_POLICY
         else f"by the policy in {one_line(source, 120)}"
     )
     return f"{word}, {by}."
