@@ -271,15 +271,14 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
     differs = bool(flip(answers[0], answers[1], delta).low)
     guide(a, b, answers[0], answers[1], delta)
     if not differs:
-        if run.recorder is not None:
-            run.recorder.searched()
+        run.searched()
         return
     if in_search():
         example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
     else:
         example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
     found = search_finding("same answer", example, model, way, run.seed)
-    stored = found if run.recorder is None else run.recorder.searched(found)
+    stored = run.searched(found)
     raise InvarianceError(same_answer_message(example, model.name, way, run.replay), stored, example, way)
 
 
@@ -357,6 +356,7 @@ def assert_no_negative_flips(
         known = {
             "model": model.name,
             "fingerprint": model.fingerprint,
+            "model_from": current_run.get().model_from(model),
             "readout": way,
             "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
             "tokens": tokens,
@@ -388,8 +388,7 @@ def assert_backends_agree(
     run = current_run.get()
     with run.turn:
         found = backend_difference(model, other, questions, readout=readout, template=template)
-        if run.recorder is not None:
-            run.recorder.searched()
+        run.searched()
     if not found.agrees:
         raise AssertionError(
             f"{found.first} and {found.second} do not agree: {found}.\n"

@@ -76,7 +76,7 @@ MUTATIONS = [
              "if llm is not None and self._ends:", "if False:", ("test_vllm_engine.py",)),
     Mutation("the page does not escape", "report/html/page.py", "autoescape=True", "autoescape=False", ("test_report_page.py",)),
     Mutation("a counter-example of a search is not recorded", "assertions.py",
-             "stored = found if run.recorder is None else run.recorder.searched(found)", "stored = found", (SEARCHES,)),
+             "stored = run.searched(found)", "stored = found", (SEARCHES,)),
     Mutation("a run in which pytest failed is green", "report/summary.py",
              'not in (0, None) and kind == "HOLDS":', 'is Ellipsis and kind == "HOLDS":', (SEARCHES,)),
     Mutation("a failure that no finding explains is not listed", "report/entries.py",

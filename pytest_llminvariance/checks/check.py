@@ -133,6 +133,7 @@ def measure(
         "design": planner.design,
         "model": terms.model.name,
         "fingerprint": terms.model.fingerprint,
+        "model_from": run.model_from(model, terms.model),
         "readout": " and ".join(property.readouts) or terms.readout,
         "template": DEFAULT_TEMPLATE.shown_name if terms.template is None else as_template(terms.template).shown_name,
         "seed": run.seed,

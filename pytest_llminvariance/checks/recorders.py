@@ -71,6 +71,14 @@ class Recorder(Protocol):
         ...
 
 
+class Place(Recorder, Protocol):
+    """The recorder of a test, which is told of what goes elsewhere."""
+
+    def apart(self, finding: Finding) -> None:
+        """Note that a check of the test gave its finding to a recorder of its own."""
+        ...
+
+
 @dataclass(slots=True)
 class FindingList:
     """A recorder that keeps findings in a list."""

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llminvariance.checks.holdout import Holdout
-    from pytest_llminvariance.checks.recorders import AnswerSink, Recorder
+    from pytest_llminvariance.checks.recorders import AnswerSink, Place, Recorder
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
-    from pytest_llminvariance.checks.verdict import Finding
+    from pytest_llminvariance.checks.verdict import Finding, ModelFrom
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
 
@@ -73,6 +73,28 @@ class Run(NamedTuple):
 
     say: Callable[[str], None] | None = None
     """Takes lines on progress; `None`: a bar on a terminal, else lines on standard error."""
+
+    origin: Callable[..., ModelFrom] | None = None
+    """Tells where a model came from, by what was given and what was made of it; `None` outside of a session."""
+
+    place: Place | None = None
+    """The test; where `recorder` is another one, it is told what was found there."""
+
+    def tell_place(self, finding: Finding | None) -> None:
+        """Tell the test of a finding that goes to a recorder of its own."""
+        if finding is not None and self.place is not None and self.place is not self.recorder:
+            self.place.apart(finding)
+
+    def searched(self, counter_example: Finding | None = None) -> Finding | None:
+        """Note that a search compared a pair, and return what it found as it is stored."""
+        if self.recorder is None:
+            return counter_example
+        self.tell_place(counter_example)
+        return self.recorder.searched(counter_example)
+
+    def model_from(self, *model: object) -> ModelFrom:
+        """Return where a model came from: what a check was given, and what was made of it."""
+        return "" if self.origin is None else self.origin(*model)
 
     def report(self, file: str | Path) -> None:
         """Write the page of what was found in this `with run()`; for a page with single answers record a run.
@@ -216,7 +238,7 @@ def run(
     verdict inside is wrong by that.
 
     Inside a test, or another run, all else is as it is there: where findings and answers go, the hold-out, the level, a
-    plan for which nothing is asked. With a `recorder` the checks inside stand alone.
+    plan for which nothing is asked. With a `recorder` findings and answers go there only, at level block; the session names the test.
 
     Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
     a path in a folder of your choice.
@@ -237,8 +259,8 @@ def run(
 
     kept = KeptFindings() if recorder is None else recorder
     lane, around = current_run.lane(), Run(turn=threading.RLock())
-    if recorder is None and lane is not None and lane is not _SEVERAL and not lane.holds_tests:
-        around = lane.run
+    if lane is not None and lane is not _SEVERAL and not lane.holds_tests:
+        around = lane.run if recorder is None else lane.run._replace(recorder=None, answers=None, level="block")
     made = around._replace(
         seed=seed, undecided=undecided, recorder=around.recorder or kept, memory=lambda: memo, replay=None, risk=risk,
         seeds=lambda: seeds, noise={},
@@ -271,6 +293,7 @@ class recorded:  # noqa: N801 - used like a function
     def store(self, finding: Finding) -> Finding:
         """Store the finding and return it with its id."""
         self._done = True
+        current_run.get().tell_place(finding)
         return self._recorder.finished(self._id, finding) if self._recorder else finding
 
     def __enter__(self) -> recorded:

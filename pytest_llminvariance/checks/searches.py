@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 
+from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
 from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.measures.metrics import Interval
@@ -40,6 +41,7 @@ def search_finding(title: str, example: Example, model: Model, readout: str, see
         details={},
         model=model.name,
         fingerprint=model.fingerprint,
+        model_from=current_run.get().model_from(model),
         readout=readout,
         template=example.after.template,
         seed=seed,

@@ -16,9 +16,11 @@ import pytest
 from pytest_llminvariance.checks.run import Lane, Run, refused
 from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
 from pytest_llminvariance.plugin.places import (
+    FIXTURES,
     PLACE,
     TestPlace,
     beside_ini,
+    definitions_of_the_model,
     level_of,
     path_from,
     plain_id,
@@ -68,6 +70,8 @@ class Session:
         """Of fixtures of wider scope, by their set-up."""
         self._turn = threading.RLock()
         self._collected: list[pytest.Item] = []
+        self._definitions: set[int] = set()
+        """Of the model: which fixtures of the suite's own are the outermost ones."""
         self.asks_a_server = False
         """Whether tests were collected that will ask a server."""
         self.risk: SessionRisk | None = None
@@ -111,6 +115,7 @@ class Session:
 
         for item in items:
             level_of(item)
+        self._definitions = {id(found[0]) for item in items if (found := definitions_of_the_model(item))}
         self._collected = list(items)
         using = [item for item in items if uses_fixture(item)]
         asks = bool(using) and not self.settings.plan and not self.config.option.collectonly
@@ -133,8 +138,8 @@ class Session:
         """Return what the checks of a test are given: seed, policy, memory, recorder, and its share of the risk."""
         risk = self._shared_risk().of(plain_id(item))
         return self._outside()._replace(
-            recorder=recorder, replay=self._replay(item, risk), risk=risk, on_plan=self._on_plan(recorder),
-            level=level_of(item), turn=self._turn,
+            recorder=recorder, place=recorder, replay=self._replay(item, risk), risk=risk,
+            on_plan=self._on_plan(recorder), level=level_of(item), turn=self._turn,
         )  # fmt: skip
 
     def _outside(self) -> Run:
@@ -150,6 +155,7 @@ class Session:
             baseline=self._place("baseline"),
             wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
             say=None if self.is_worker else partial(say, self.config),
+            origin=lambda *model: self.own_models.origin_of(*model),
             turn=refused(OUTSIDE),
         )
 
@@ -160,7 +166,9 @@ class Session:
         """
         recorder = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
         plan = self._on_plan(recorder)
-        return lambda run: run._replace(risk=None, level="block", recorder=recorder, on_plan=plan, turn=self._turn)
+        return lambda run: run._replace(
+            risk=None, level="block", recorder=recorder, place=recorder, on_plan=plan, turn=self._turn
+        )
 
     def checked_nothing(self, item: pytest.Item) -> bool:
         """Return whether a test asked for the model and checked nothing, nor a fixture that it uses; this is written down."""
@@ -190,6 +198,17 @@ class Session:
         """Note the models that were made of what a fixture gave, as it ends."""
         if cached is not None and "own_models" in vars(self):
             self.own_models.end(cached[0])
+
+    def begin_model(self, fixturedef: Any, request: Any, value: Any) -> Any:
+        """Return what a fixture gives; note it where it is an `invariance_model` of the suite's own.
+
+        It is the session's model where no setting names one, the fixture is the outermost, and all tests have the same.
+        """
+        found = definitions_of_the_model(request._pyfuncitem) if fixturedef.argname == FIXTURES[0] else []  # noqa: SLF001
+        if fixturedef in found:
+            is_the = self.settings.model is None and fixturedef is found[0] and len(self._definitions) == 1
+            self.own_models.given(value, is_the_sessions=is_the)
+        return value
 
     def free_memory(self) -> None:
         """Give back what the models of fixtures took that have ended."""

@@ -66,6 +66,8 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
         yield f"SEARCHED  same answer: {plural(record['pairs'], 'pair')} compared, {end}  [{record['where']}]", ""
     for record in _of_kind(records, "unchecked"):
         yield f"UNCHECKED asks for the model and checks nothing  [{record['where']}]", "yellow"
+    for record in _of_kind(records, "apart"):
+        yield f"APART     {record['title']}: told to a recorder of its own (run(recorder=...)), so in no record  [{record['where']}]", "yellow"
     for record in unfinished(records):
         yield f"UNDECIDED {record['title']}: started and did not finish: worker died  [{record['where']}]", "red"
     for record in _of_kind(records, "failed"):
