@@ -277,7 +277,7 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
         example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
     else:
         example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
-    found = search_finding("same answer", example, model, way, run.seed)
+    found = search_finding("same answer", example, model, way, run.seed, run.model_from(model))
     stored = run.searched(found)
     raise InvarianceError(same_answer_message(example, model.name, way, run.replay), stored, example, way)
 
@@ -299,7 +299,7 @@ def _assert(
     with recorded(made.title) as slot:
         settings: dict[str, Any] = {"metric": metric, "readout": readout, "template": template}
         measured = measure(made, model, questions, tolerance=tolerance, claim=claim, samples=samples, **settings)
-        finding = slot.store(finding_with_nearest_example(measured, made, template))
+        finding = slot.store(finding_with_nearest_example(measured, made, template), model, measured.model)
     return raise_by_verdict(finding, failure_message)
 
 
@@ -356,14 +356,13 @@ def assert_no_negative_flips(
         known = {
             "model": model.name,
             "fingerprint": model.fingerprint,
-            "model_from": current_run.get().model_from(model),
             "readout": way,
             "template": DEFAULT_TEMPLATE.shown_name if template is None else as_template(template).shown_name,
             "tokens": tokens,
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
         finding = replace(finding, guards=(*finding.guards, *rows_guards(skipped_rows(asked_for))))
-        finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
+        finding = slot.store(replace(finding, duration_s=time.perf_counter() - began), model)
     return raise_by_verdict(finding, flips_message)
 
 

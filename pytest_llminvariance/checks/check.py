@@ -94,7 +94,7 @@ def stored(
         limit = DESCRIBED if tolerance is None else tolerance
         found = measure(property, model, questions, tolerance=limit, **how)
         finding = dataclasses.replace(found.finding, describes=tolerance is None)
-        return dataclasses.replace(found, finding=slot.store(finding))
+        return dataclasses.replace(found, finding=slot.store(finding, model, found.model))
 
 
 def measure(
@@ -133,7 +133,6 @@ def measure(
         "design": planner.design,
         "model": terms.model.name,
         "fingerprint": terms.model.fingerprint,
-        "model_from": run.model_from(model, terms.model),
         "readout": " and ".join(property.readouts) or terms.readout,
         "template": DEFAULT_TEMPLATE.shown_name if terms.template is None else as_template(terms.template).shown_name,
         "seed": run.seed,

@@ -11,6 +11,7 @@ all lanes nothing is recorded and nothing remembered.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import sys
@@ -290,10 +291,12 @@ class recorded:  # noqa: N801 - used like a function
     def __init__(self, title: str) -> None:
         self._title, self._done = title, False
 
-    def store(self, finding: Finding) -> Finding:
-        """Store the finding and return it with its id."""
-        self._done = True
-        current_run.get().tell_place(finding)
+    def store(self, finding: Finding, *model: object) -> Finding:
+        """Store the finding on a model, what was given and what was made of it; return it with its id."""
+        self._done, run = True, current_run.get()
+        if run.origin is not None:
+            finding = dataclasses.replace(finding, model_from=run.model_from(*model))
+        run.tell_place(finding)
         return self._recorder.finished(self._id, finding) if self._recorder else finding
 
     def __enter__(self) -> recorded:

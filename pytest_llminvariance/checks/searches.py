@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 
-from pytest_llminvariance.checks.run import current_run
-from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
+from pytest_llminvariance.checks.verdict import Example, Finding, ModelFrom, Verdict
 from pytest_llminvariance.checks.versions import package_versions
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.models.protocol import Model
@@ -17,7 +16,9 @@ COUNTER_EXAMPLE = "counter_example"
 """Their metric."""
 
 
-def search_finding(title: str, example: Example, model: Model, readout: str, seed: int) -> Finding:
+def search_finding(
+    title: str, example: Example, model: Model, readout: str, seed: int, model_from: ModelFrom
+) -> Finding:
     """Return the finding of a counter-example; how much was compared is added by who counts it."""
     return Finding(
         property=SEARCH,
@@ -41,7 +42,7 @@ def search_finding(title: str, example: Example, model: Model, readout: str, see
         details={},
         model=model.name,
         fingerprint=model.fingerprint,
-        model_from=current_run.get().model_from(model),
+        model_from=model_from,
         readout=readout,
         template=example.after.template,
         seed=seed,

@@ -31,7 +31,7 @@ from pytest_llminvariance.plugin.written import Written
 from pytest_llminvariance.records.events import PlaceRecorder, unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_llminvariance.checks.holdout import Holdout
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.protocol import Model
     from pytest_llminvariance.plugin.gate import SessionGate, SessionResult
     from pytest_llminvariance.plugin.own_models import OwnModels
-    from pytest_llminvariance.plugin.risk import Collected, SessionRisk
+    from pytest_llminvariance.plugin.risk import SessionRisk
     from pytest_llminvariance.plugin.scopes import FixtureScope
     from pytest_llminvariance.plugin.selection import Selection
 
@@ -70,10 +70,8 @@ class Session:
         """Of fixtures of wider scope, by their set-up."""
         self._turn = threading.RLock()
         self._collected: list[pytest.Item] = []
-        self._definitions: set[int] = set()
-        """Of the model: which fixtures of the suite's own are the outermost ones."""
-        self.asks_a_server = False
-        """Whether tests were collected that will ask a server."""
+        self._definitions: set[int] = set()  # outermost fixtures of the suite's own that give the model
+        self.asks_a_server = False  # tests were collected that will
         self.risk: SessionRisk | None = None
         self.holdout: Holdout | None = None
         self.records: list[dict[str, Any]] = []
@@ -164,10 +162,9 @@ class Session:
 
         What is found when it is set up once more, as for another attempt, takes the place of what was found before.
         """
-        recorder = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
-        plan = self._on_plan(recorder)
+        own = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
         return lambda run: run._replace(
-            risk=None, level="block", recorder=recorder, place=recorder, on_plan=plan, turn=self._turn
+            risk=None, level="block", recorder=own, place=own, on_plan=self._on_plan(own), turn=self._turn
         )
 
     def checked_nothing(self, item: pytest.Item) -> bool:
@@ -200,13 +197,10 @@ class Session:
             self.own_models.end(cached[0])
 
     def begin_model(self, fixturedef: Any, request: Any, value: Any) -> Any:
-        """Return what a fixture gives; note it where it is an `invariance_model` of the suite's own.
-
-        It is the session's model where no setting names one, the fixture is the outermost, and all tests have the same.
-        """
-        found = definitions_of_the_model(request._pyfuncitem) if fixturedef.argname == FIXTURES[0] else []  # noqa: SLF001
+        """Return what a fixture gives; one `invariance_model` for all tests is the session's where no setting names another."""
+        found = definitions_of_the_model(request._pyfuncitem) if fixturedef.argname == FIXTURES[0] else []
         if fixturedef in found:
-            is_the = self.settings.model is None and fixturedef is found[0] and len(self._definitions) == 1
+            is_the = self.settings.model is None and {id(fixturedef)} == self._definitions
             self.own_models.given(value, is_the_sessions=is_the)
         return value
 
@@ -333,6 +327,8 @@ class Session:
         """Return the session's risk, shared by what was collected."""
         risk = self._read_risk()
         if self._collected:
+            from pytest_llminvariance.plugin.collecting import collected
+
             risk.collect(collected(self._collected))
             self._collected = []
         return risk
@@ -402,13 +398,3 @@ class Session:
 
 
 SESSION = pytest.StashKey[Session]()
-
-
-def collected(items: list[pytest.Item]) -> Iterator[Collected]:
-    """Yield what the risk's shares depend on: the fixtures and the marker of each test."""
-    from pytest_llminvariance.plugin.risk import Collected
-
-    for item in items:
-        marker = item.get_closest_marker("invariance")
-        told = marker.kwargs if marker else {}
-        yield Collected(plain_id(item), uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))

@@ -181,10 +181,9 @@ def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: floa
 
 
 def model_facts(records: Sequence[Mapping[str, Any]], model: str | None) -> dict[str, Any]:
-    """Return what `run.json` says of the model: of the session's own where one was checked, else of those that were loaded or
-    handed in, else of the only one checked.
+    """Return what `run.json` says of the model.
 
-    What processes of a run do not agree on stays unknown.
+    It is the session's own where that was checked, else what was loaded or handed in, else the only one checked. What processes of a run do not agree on stays unknown.
     """
     findings = [record["finding"] for record in records if record["kind"] == "finding"]
     loaded = [record for record in records if record["kind"] == "model"]

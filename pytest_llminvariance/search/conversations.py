@@ -180,9 +180,10 @@ class Conversation(RuleBasedStateMachine):
         asked_first = Probe(now.replace(turns=()))
         made = make_example(asked_first, self.first, Probe(now), answer, setting.delta_nats)
         example = replace(made, source="")  # a pair of presentations is no conversation
-        finding = search_finding("conversation", example, setting.model, setting.readout, run.seed)
+        model = setting.model
+        finding = search_finding("conversation", example, model, setting.readout, run.seed, run.model_from(model))
         stored = run.searched(finding)
-        message = conversation_message(now, example.after, setting.model.name, setting.readout, run.replay)
+        message = conversation_message(now, example.after, model.name, setting.readout, run.replay)
         raise InvarianceError(message, stored)
 
 

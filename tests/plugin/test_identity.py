@@ -171,7 +171,8 @@ GIVEN = {
 
 
 @pytest.mark.parametrize(
-    ("given", "scope"), list(zip(GIVEN, ["session", "function", "session", "module", "class", "session", "session"], strict=True))
+    ("given", "scope"),
+    list(zip(GIVEN, ["session", "function", "session", "module", "class", "session", "session"], strict=True)),
 )
 def test_what_the_suites_fixture_gives_is_its_model(given: str, scope: str, pytester: pytest.Pytester) -> None:
     classes = """
@@ -196,7 +197,9 @@ def test_what_the_suites_fixture_gives_is_its_model(given: str, scope: str, pyte
 
 def test_each_model_of_a_parametrised_fixture_is_the_sessions(pytester: pytest.Pytester) -> None:
     fixture = "@pytest.fixture(params=['oracle', 'always_first'])\ndef invariance_model(request): return controls.control(request.param)\n"
-    suite(pytester, "def test_it(invariance_model): check('option_order', invariance_model, BANK, tolerance=0.1)", fixture)
+    suite(
+        pytester, "def test_it(invariance_model): check('option_order', invariance_model, BANK, tolerance=0.1)", fixture
+    )
     code, said = gated(pytester, "oracle")
     assert (code, list(origins(pytester).values())) == (3, ["session"] * 2)
     assert "is of the model None" in said
