@@ -272,15 +272,14 @@ def _compare(run: Run, model: Model, a: Presentation, b: Presentation, way: str)
     differs = bool(flip(answers[0], answers[1], delta).low)
     guide(a, b, answers[0], answers[1], delta)
     if not differs:
-        if run.recorder is not None:
-            run.recorder.searched()
+        run.searched()
         return
     if in_search():
         example = nearest_example_of_pair(model, way, (a, b), (answers[0], answers[1]), delta)
     else:
         example = make_example(Probe(a), answers[0], Probe(b), answers[1], delta)
-    found = search_finding("same answer", example, model, way, run.seed)
-    stored = found if run.recorder is None else run.recorder.searched(found)
+    found = search_finding("same answer", example, model, way, run.seed, run.model_from(model))
+    stored = run.searched(found)
     raise InvarianceError(same_answer_message(example, model.name, way, run.replay), stored, example, way)
 
 
@@ -304,7 +303,7 @@ def _assert(
         finding = measured.finding
         if finding.verdict is Verdict.BROKEN:
             finding = finding_with_nearest_example(measured, made, template)
-        finding = slot.store(finding)
+        finding = slot.store(finding, model, measured.model)
     return raise_by_verdict(finding, failure_message)
 
 
@@ -367,7 +366,7 @@ def assert_no_negative_flips(
         }
         finding = _finding(shown, before, now, limit, {**known, "baseline": name})
         finding = replace(finding, guards=(*finding.guards, *rows_guards(skipped_rows(asked_for))))
-        finding = slot.store(replace(finding, duration_s=time.perf_counter() - began))
+        finding = slot.store(replace(finding, duration_s=time.perf_counter() - began), model)
     return raise_by_verdict(finding, flips_message)
 
 
@@ -392,8 +391,7 @@ def assert_backends_agree(
     run = current_run.get()
     with run.turn:
         found = backend_difference(model, other, questions, readout=readout, template=template)
-        if run.recorder is not None:
-            run.recorder.searched()
+        run.searched()
     if not found.agrees:
         raise AssertionError(
             f"{found.first} and {found.second} do not agree: {found}.\n"

@@ -39,6 +39,7 @@ def write_run(
             **finding.to_json(),
             "id": finding.id or f"finding{number}",
             "where": place,
+            "model_from": "session",
             "level": levels[number] if levels else level,
         }
         row |= {"file": place.partition("::")[0], "line": number + 1}

@@ -93,7 +93,7 @@ def stored(
         limit = DESCRIBED if tolerance is None else tolerance
         found = measure(property, model, questions, tolerance=limit, **how)
         finding = dataclasses.replace(found.finding, describes=tolerance is None)
-        return dataclasses.replace(found, finding=slot.store(finding))
+        return dataclasses.replace(found, finding=slot.store(finding, model, found.model))
 
 
 def measure(

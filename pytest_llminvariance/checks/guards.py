@@ -18,7 +18,7 @@ from pytest_llminvariance.measures.metrics import Number, mean_interval
 from pytest_llminvariance.measures.movement import bound_of_movement, needed_movement
 from pytest_llminvariance.measures.noise import MIN_PAIRS
 from pytest_llminvariance.questions.foreign_stems import Kinds, kinds
-from pytest_llminvariance.questions.question import MIN_KNOWN, Question, SkippedRows, name_of_unit
+from pytest_llminvariance.questions.question import MIN_KNOWN, Question, SkippedRows, cluster_of, name_of_unit
 
 MIN_MASS = 0.5
 MIN_TELLING = 4
@@ -225,27 +225,48 @@ def _accuracy(evidence: Sequence[Evidence], *, by_cluster: bool) -> Guard:
     """Require more right answers than guessing gives in 19 of 20 suites, where at least 8 answers are known.
 
     One answer a question, as written: its other answers say the same again, as an order-blind guesser is right in all
-    orders or in none. With `by_cluster` one a cluster, that to the first of its questions.
+    orders or in none. With `by_cluster` one a cluster, that to the first of its questions. Near copies, and questions of one
+    cluster, may all be right by one guess: so the same is required of kinds too, each counted once by its share of right answers.
     """
-    from scipy.stats import binom
-
-    hits: dict[str, bool] = {}
-    chance = Fraction(0)
+    hits: dict[str, tuple[Fraction, Fraction]] = {}
+    alike: dict[object, list[tuple[Fraction, Fraction]]] = {}
     for item in evidence:
         question, answer = item.plan.probes[0].presentation.question, item.answers[0]
         name = name_of_unit(item.plan.question, by_cluster=by_cluster)
         if question.answer is not None and name not in hits:
-            hits[name] = answer.outcomes(item.delta_nats) == {question.answer}
-            chance += Fraction(1, answer.k)
+            right = answer.outcomes(item.delta_nats) == {question.answer}
+            hits[name] = Fraction(right), Fraction(1, answer.k)
+            kind = cluster_of(item.plan.question) if "cluster" in question.attributes else near_form(question)
+            alike.setdefault(kind, []).append(hits[name])
     n, unit = len(hits), "clusters" if by_cluster else "questions"
     if n < MIN_KNOWN:
         why = (
             f"correct answers are known for {n} {unit} (at least {MIN_KNOWN})" if n else "no correct answers are known"
         )
         return Guard(name="accuracy", passed=None, text=f"accuracy not checked: {why}")
-    rate, right = float(chance / n), sum(hits.values())
+    found = _beats_guessing(list(hits.values()), f"{unit} as written")
+    if not found.passed or len(alike) == n:
+        return found
+    if len(alike) < MIN_KNOWN:
+        why = f"the {n} {unit} with a known answer are of {len(alike)} kinds (near copies, or of one cluster; at least {MIN_KNOWN})"
+        return Guard(name="accuracy", passed=None, text=f"accuracy not checked: {why}")
+    by_kind = _beats_guessing([_mean_of(rows) for rows in alike.values()], f"kinds of {n} {unit}")
+    return by_kind if by_kind.passed is False else found
+
+
+def _mean_of(rows: Sequence[tuple[Fraction, Fraction]]) -> tuple[Fraction, Fraction]:
+    """Return the share of right answers of a kind, and the chance of a guesser that answers all of it alike."""
+    return sum((right for right, _ in rows), Fraction()) / len(rows), max(chance for _, chance in rows)
+
+
+def _beats_guessing(rows: Sequence[tuple[Fraction, Fraction]], what: str) -> Guard:
+    """Test the number of right answers against guessing; a row is what is right of a unit, and its chance."""
+    from scipy.stats import binom
+
+    n, right = len(rows), sum((share for share, _ in rows), Fraction())
+    rate = float(sum((chance for _, chance in rows), Fraction()) / n)
     needed = int(binom.isf(GUESSING_RISK, n, rate)) + 1
-    says = f"accuracy {right / n:.2g}: {right} of {n} {unit} as written (chance {rate:.2g}, at least {needed})"
+    says = f"accuracy {float(right / n):.2g}: {float(right):.4g} of {n} {what} (chance {rate:.2g}, at least {needed})"
     passed = right >= needed
     return Guard(name="accuracy", passed=passed, text=says if passed else f"{says}: no better than guessing")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,16 +71,26 @@ class Recorder(Protocol):
         ...
 
 
+class Place(Recorder, Protocol):
+    """The recorder of a test, which is told of what goes elsewhere."""
+
+    def apart(self, finding: Finding) -> None:
+        """Note that a check of the test gave its finding to a recorder of its own."""
+        ...
+
+
 class Slot:
     """Where the finding of one check goes, once it has started; without a recorder nowhere."""
 
-    def __init__(self, recorder: Recorder | None, title: str) -> None:
-        self.recorder, self.is_done = recorder, False
+    def __init__(self, recorder: Recorder | None, title: str, noted: Callable[..., Finding] | None) -> None:
+        self.recorder, self.is_done, self._noted = recorder, False, noted
         self.id = recorder.started(title) if recorder else ""
 
-    def store(self, finding: Finding) -> Finding:
-        """Store the finding and return it with its id."""
+    def store(self, finding: Finding, *model: object) -> Finding:
+        """Store the finding on a model, what was given and what was made of it; return it with its id."""
         self.is_done = True
+        if self._noted is not None:
+            finding = self._noted(finding, *model)
         return self.recorder.finished(self.id, finding) if self.recorder else finding
 
 

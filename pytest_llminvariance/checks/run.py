@@ -11,6 +11,7 @@ all lanes nothing is recorded and nothing remembered.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import sys
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llminvariance.checks.holdout import Holdout
-    from pytest_llminvariance.checks.recorders import AnswerSink, Recorder, Slot
+    from pytest_llminvariance.checks.recorders import AnswerSink, Place, Recorder, Slot
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
+    from pytest_llminvariance.checks.verdict import Finding, ModelFrom
     from pytest_llminvariance.models.engine import Memo
     from pytest_llminvariance.models.protocol import Model
 
@@ -72,6 +74,35 @@ class Run(NamedTuple):
 
     say: Callable[[str], None] | None = None
     """Takes lines on progress; `None`: a bar on a terminal, else lines on standard error."""
+
+    origin: Callable[..., ModelFrom] | None = None
+    """Tells where a model came from, by what was given and what was made of it; `None` outside of a session."""
+
+    place: Place | None = None
+    """The test; where `recorder` is another one, it is told what was found there."""
+
+    def tell_place(self, finding: Finding | None) -> None:
+        """Tell the test of a finding that goes to a recorder of its own."""
+        if finding is not None and self.place is not None and self.place is not self.recorder:
+            self.place.apart(finding)
+
+    def searched(self, counter_example: Finding | None = None) -> Finding | None:
+        """Note that a search compared a pair, and return what it found as it is stored."""
+        if self.recorder is None:
+            return counter_example
+        self.tell_place(counter_example)
+        return self.recorder.searched(counter_example)
+
+    def noted(self, finding: Finding, *model: object) -> Finding:
+        """Return a finding with where its model came from, and tell the test of one that goes to a recorder of its own."""
+        if self.origin is not None:
+            finding = dataclasses.replace(finding, model_from=self.model_from(*model))
+        self.tell_place(finding)
+        return finding
+
+    def model_from(self, *model: object) -> ModelFrom:
+        """Return where a model came from: what a check was given, and what was made of it."""
+        return "" if self.origin is None else self.origin(*model)
 
     def report(self, file: str | Path) -> None:
         """Write the page of what was found in this `with run()`; for a page with single answers record a run.
@@ -215,7 +246,7 @@ def run(
     verdict inside is wrong by that.
 
     Inside a test, or another run, all else is as it is there: where findings and answers go, the hold-out, the level, a
-    plan for which nothing is asked. With a `recorder` the checks inside stand alone.
+    plan for which nothing is asked. With a `recorder` findings and answers go there only, at level block; the session names the test.
 
     Answers are forgotten at the end; `cache=True` keeps those of models from files in the user's cache folder,
     a path in a folder of your choice.
@@ -236,8 +267,8 @@ def run(
 
     kept = KeptFindings() if recorder is None else recorder
     lane, around = current_run.lane(), Run(turn=threading.RLock())
-    if recorder is None and lane is not None and lane is not _SEVERAL and not lane.holds_tests:
-        around = lane.run
+    if lane is not None and lane is not _SEVERAL and not lane.holds_tests:
+        around = lane.run if recorder is None else lane.run._replace(recorder=None, answers=None, level="block")
     made = around._replace(
         seed=seed, undecided=undecided, recorder=around.recorder or kept, memory=lambda: memo, replay=None, risk=risk,
         seeds=lambda: seeds, noise={},
@@ -277,7 +308,8 @@ def recorded(title: str) -> Iterator[Slot]:
 
     run = current_run.get()
     with run.turn, contextlib.ExitStack() as stack:
-        slot = Slot(None if run.on_plan else run.recorder, title)  # what is only planned is no check
+        tells = run.noted if run.origin or run.place else None
+        slot = Slot(None if run.on_plan else run.recorder, title, tells)  # what is only planned is no check
         if run.answers is not None:
             run.answers.begin(slot.id)
             stack.callback(run.answers.end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 
-from pytest_llminvariance.checks.verdict import Example, Finding, Verdict
+from pytest_llminvariance.checks.verdict import Example, Finding, ModelFrom, Verdict
 from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.models.protocol import Model
 from pytest_llminvariance.models.versions import package_versions
@@ -16,7 +16,9 @@ COUNTER_EXAMPLE = "counter_example"
 """Their metric."""
 
 
-def search_finding(title: str, example: Example, model: Model, readout: str, seed: int) -> Finding:
+def search_finding(
+    title: str, example: Example, model: Model, readout: str, seed: int, model_from: ModelFrom
+) -> Finding:
     """Return the finding of a counter-example; how much was compared is added by who counts it."""
     return Finding(
         property=SEARCH,
@@ -40,6 +42,7 @@ def search_finding(title: str, example: Example, model: Model, readout: str, see
         details={},
         model=model.name,
         fingerprint=model.fingerprint,
+        model_from=model_from,
         readout=readout,
         template=example.after.template,
         seed=seed,

@@ -30,6 +30,9 @@ NO_LIMIT = "everything planned is asked"
 """The note of a decision that was never meant to stop early."""
 
 
+ModelFrom = Literal["session", "loaded", "fixture", "test", ""]
+"""Where the model of a check came from: what the session gave, what `load_model` read from files, a fixture
+`invariance_model` beside the session's, or an object that test code made, which only says what it is. Empty outside of a session."""
 SHOWN: dict[str, Callable[..., Any]] = {}
 """How findings are shown, by `text`, `html` and `page`: filled by the room of reports, which is above this one."""
 
@@ -168,6 +171,8 @@ class Finding:
     """Its named parts, where it has any."""
     describes: bool = False
     """True where no tolerance was asked for: it is told in every report, and blocks nothing."""
+    model_from: ModelFrom = ""
+    """Where the model came from; a gate trusts only what test code cannot state."""
     duration_s: float | None = field(default=None, compare=False)
     """Wall time; kept out of the stored record so that equal runs give equal bytes."""
 

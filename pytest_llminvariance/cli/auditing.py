@@ -140,7 +140,7 @@ def run_audit(plan: AuditPlan, directory: Path, say: Callable[[str], object] = s
         for name in plan.properties:
             if (where := f"audit::{name}") not in ended:
                 say(f"{name}: asking {len(plan.questions):,} questions")
-                with surrounded(made._replace(recorder=PlaceRecorder(events, where))):
+                with surrounded(made._replace(recorder=PlaceRecorder(events, where), origin=lambda *_: "session")):
                     ended[where] = _check(plan, name, model).verdict
                 if trouble := events.trouble or log.trouble:
                     raise UsageError(f"{str(directory)!r} cannot be written: {trouble}. Make room and start it again")

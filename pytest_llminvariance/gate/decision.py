@@ -16,7 +16,7 @@ from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Verdict, decide
-from pytest_llminvariance.gate.evidence import distrusted, insufficient, weights
+from pytest_llminvariance.gate.evidence import distrusted, foreign, insufficient, weights
 from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver, is_place
 from pytest_llminvariance.gate.presence import (
     function_of,
@@ -127,8 +127,7 @@ def _judge(finding: StoredFinding, run: Record, policy: Policy, today: datetime.
     if lacking and verdict is Verdict.HOLDS:
         verdict, reasons = Verdict.UNDECIDED, lacking
     judged = Decided(finding, run.name, "passes", verdict, tolerance, level, reasons)
-    if policy.models and finding.fingerprint != weights(run):
-        why = f"it was made on another model than the run's ({finding.model:.60}), so it is no evidence here"
+    if policy.models and (why := foreign(finding, run)):
         return replace(judged, outcome="ignored", reasons=(why,), is_foreign=True)
     if level == "ignore":
         return replace(judged, outcome="ignored")
@@ -260,14 +259,15 @@ def _too_little(found: Sequence[Decided], policy: Policy) -> Iterable[str]:
     """Yield why checks that are there do not count as required ones."""
     if low := [item for item in found if SEVERITY.index(item.level) > SEVERITY.index(policy.min_level)]:
         yield _too_low(_places(low), low[0].level, policy)
-    if foreign := [item for item in found if item.is_foreign]:
-        yield f"{_places(foreign)} checked another model than the run's"
+    others = [item for item in found if item.is_foreign]
+    if others:
+        yield f"{_places(others)} checked another model than the run's"
     if other := [
         (item, metrics) for item in found if (metrics := _other_metrics(item.finding, _rules(item.finding, policy)))
     ]:
         item, metrics = other[0]
         yield f"{_places([one for one, _ in other])} is measured by {item.finding.metric}, and the policy wants {metrics}"
-    if silent := [item for item in found if item.outcome == "ignored" and item not in (*low, *foreign)]:
+    if silent := [item for item in found if item.outcome == "ignored" and item not in (*low, *others)]:
         yield f"{_places(silent)} is ignored"
 
 
@@ -300,6 +300,11 @@ def _absent(runs: Sequence[Record]) -> Iterable[str]:
             "Run them, or say in the policy what that means (left_out)"
         )
     for run in runs:
+        if hidden := [row["where"] for row in run.fact("apart") or () if row["model_from"] in ("session", "loaded")]:
+            yield (
+                f"{run.name}: {named(sorted(set(hidden)))} told what was found of the model to a recorder of its own, so it is not in the "
+                "record. Leave run(recorder=...) away, or say in the policy what that means (left_out)"
+            )
         if tests := run.fact("named"):
             yield (
                 f"{run.name} ran only what was named on the command line: {named(tests)}. "

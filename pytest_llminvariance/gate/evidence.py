@@ -10,7 +10,7 @@ from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.gate.policy import Policy
 from pytest_llminvariance.gate.presence import named
 from pytest_llminvariance.models.spec import place_in_full
-from pytest_llminvariance.records.record import Record
+from pytest_llminvariance.records.record import Record, StoredFinding
 
 NO_FINDING_SAYS_WHY = "{} failed, and no finding there says why"
 CLOCKS = datetime.timedelta(days=1)
@@ -21,6 +21,22 @@ def weights(run: Record) -> str | None:
     """Return the fingerprint of the run's model; `None` where the record does not say."""
     found: str | None = run.fact("fingerprint")
     return found or None
+
+
+def foreign(finding: StoredFinding, run: Record) -> str:
+    """Return why a finding is not about the run's model; empty where it is."""
+    name = f"{finding.model:.60}"
+    if finding.fingerprint != weights(run):
+        return f"it was made on another model than the run's ({name}), so it is no evidence here"
+    return {
+        "session": "",
+        "loaded": "",
+        "fixture": f"{name} is what a fixture invariance_model beside the session's gave, so it is no evidence here. "
+        "The session's is that of --invariance-model; without it, of the one fixture that all tests share",
+        "test": f"{name} is an object that the test brought, and only says that it is the run's model, so it is no evidence here. "
+        "Take the model from the fixture invariance_model, or load its files with load_model",
+        "": f"the record does not say where {name} came from, so it is no evidence here. Record it again",
+    }[finding.model_from]
 
 
 def distrusted(runs: Sequence[Record], spent: float, policy: Policy, today: datetime.date) -> Iterable[str]:
@@ -98,7 +114,7 @@ def unexplained(run: Record, models: Collection[str]) -> dict[str, str]:
     known = {
         finding.id
         for finding in run.findings
-        if finding.verdict is not Verdict.HOLDS and (not models or finding.fingerprint == weights(run))
+        if finding.verdict is not Verdict.HOLDS and not (models and foreign(finding, run))
     }
     failures = run.fact("failures") or ()
     return {row["where"]: row.get("why", "") for row in reversed(failures) if row["finding"] not in known}

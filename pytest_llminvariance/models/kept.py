@@ -90,7 +90,10 @@ def place_of(function: object) -> tuple[object, str]:
 def is_made_of(model: object, value: object) -> bool:
     """Return whether a model was made of a value, or of one of its parts: of a pair's network, say."""
     parts = value if isinstance(value, tuple | list) else value.values() if isinstance(value, Mapping) else ()
-    return any(part is own for own in getattr(model, "origin", ()) for part in (value, *parts))
+    held = [
+        one for part in (value, *parts) for one in (part, getattr(part, "__self__", None), *getattr(part, "origin", ()))
+    ]
+    return any(one is own for own in getattr(model, "origin", ()) for one in held)
 
 
 def forget(model: object) -> None:

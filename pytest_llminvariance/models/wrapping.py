@@ -58,6 +58,15 @@ def as_model(
     return kept(holder, (method, name), lambda: FunctionModel(obj, name), lambda: held_by(obj))
 
 
+def is_loaded(model: object) -> bool:
+    """Return whether a model is what `load_model` makes of files: its fingerprint is computed from all that it answers by.
+
+    By the class itself and not by what an object says: whoever makes a model can state any fingerprint.
+    """
+    local = sys.modules.get(f"{__package__}.local.transformers")
+    return local is not None and type(model) is local.TransformersModel
+
+
 def free_memory() -> None:
     """Collect what nobody holds any more, and hand the memory of GPUs back where torch is in use."""
     if "torch" in sys.modules:

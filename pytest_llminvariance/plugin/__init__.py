@@ -124,14 +124,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
     """Attribute checks in a fixture of wider scope to the fixture, not to the test that came first."""
     request.config.stash[SESSION].free_memory()  # before another model is loaded
-    if fixturedef.scope == "function":
-        return (yield)
     ours = request.config.stash[SESSION]
+    if fixturedef.scope == "function":
+        return ours.begin_model(fixturedef, request, (yield))
     switch = ScopeSwitch(ours.begin_fixture(FixtureScope.of(fixturedef, request)))
     fixturedef.addfinalizer(switch.leave)  # finalizers run last in, first out: around the fixture's own
     switch.enter()
     try:
-        return (yield)
+        return ours.begin_model(fixturedef, request, (yield))
     finally:
         switch.leave()
         fixturedef.addfinalizer(switch.enter)
@@ -220,6 +220,7 @@ def invariance_model(request: pytest.FixtureRequest) -> Generator[Model, None, N
     try:
         model = session_model(request.config)
         ours.note_model(model)
+        ours.own_models.given(model, is_the_sessions=True)
     except LLMInvarianceError as error:
         model, problem = None, f"{type(error).__name__}: {error}"
     if model is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pytest_llminvariance.plugin.places import beside_ini
+from pytest_llminvariance.plugin.places import beside_ini, plain_id, uses_fixture
 from pytest_llminvariance.plugin.risk import MANIFEST_NAME, Collected, write_manifest
-from pytest_llminvariance.plugin.session import collected
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,14 @@ class _Collector:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep what the shares depend on."""
         self.tests, self.root = list(collected(items)), beside_ini(config)
+
+
+def collected(items: list[pytest.Item]) -> Iterator[Collected]:
+    """Yield what the risk's shares depend on: the fixtures and the marker of each test."""
+    for item in items:
+        marker = item.get_closest_marker("invariance")
+        told = marker.kwargs if marker else {}
+        yield Collected(plain_id(item), uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))
 
 
 def collect_tests(arguments: list[str]) -> Found | None:

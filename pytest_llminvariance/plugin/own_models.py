@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakSet
 
+from pytest_llminvariance.checks.verdict import ModelFrom
 from pytest_llminvariance.models.kept import is_made_of
 from pytest_llminvariance.models.protocol import Model
-from pytest_llminvariance.models.wrapping import as_model, free_memory
+from pytest_llminvariance.models.wrapping import as_model, free_memory, is_loaded
 
 
 class OwnModels:
@@ -22,6 +23,19 @@ class OwnModels:
         self._settings, self._began, self._ended = settings, began, ended
         self._models: WeakSet[Any] = WeakSet()
         self._has_ended = False
+        self._given: dict[ModelFrom, list[object]] = {"session": [], "fixture": []}
+        """What fixtures called `invariance_model` gave and have not ended with."""
+
+    def given(self, value: object, *, is_the_sessions: bool) -> None:
+        """Note what a fixture gives: the model under test, or one beside it."""
+        self._given["session" if is_the_sessions else "fixture"].append(value)
+
+    def origin_of(self, *model: object) -> ModelFrom:
+        """Return where a model came from, by what a check was given and what was made of it: which objects they are, not what they say."""
+        for origin, values in self._given.items():
+            if any(one is value or is_made_of(one, value) for one in model for value in values):
+                return origin
+        return "loaded" if is_loaded(model[-1]) else "test"
 
     def wrap(
         self,
@@ -40,6 +54,8 @@ class OwnModels:
 
     def end(self, value: object) -> None:
         """Note the models that were made of a fixture's value, which ends now and is let go of soon."""
+        for values in self._given.values():
+            values[:] = [one for one in values if one is not value]
         for model in [model for model in self._models if is_made_of(model, value)]:
             self._has_ended = True
             self._ended(model)

@@ -19,6 +19,8 @@ MARKER = (
 )
 MARKER_TAKES = {"level", "weight", "exhaustive"}
 FIXTURES = ("invariance_model", "invariance")
+OURS = "pytest_llminvariance.plugin"
+"""Where our own fixtures are defined."""
 
 
 class TestPlace:
@@ -105,6 +107,12 @@ def fixtures_of(item: Any) -> Sequence[str]:
     """Return the names of a test's fixtures; once it runs, also of those that it has asked for by `getfixturevalue`."""
     request = getattr(item, "_request", None)  # nothing public leads from a test to its request
     return tuple(getattr(request, "fixturenames", ())) or tuple(getattr(item, "fixturenames", ()))
+
+
+def definitions_of_the_model(item: Any) -> list[Any]:
+    """Return the fixtures `invariance_model` that a test sees and that are not ours, the outermost first."""
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})  # nothing public tells
+    return [one for one in known.get("invariance_model", ()) if getattr(one.func, "__module__", "") != OURS]
 
 
 def level_of(item: pytest.Item) -> Level:

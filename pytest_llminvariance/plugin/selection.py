@@ -93,6 +93,11 @@ class Selection:
             "deselected": len(left_out),
             "left_out": left_out,
             "with_model": _union(told, "with_model"),
+            "apart": [
+                {name: record[name] for name in ("where", "title", "model", "model_from")}
+                for record in records
+                if record["kind"] == "apart"
+            ],
             "unchecked": sorted({record["where"] for record in records if record["kind"] == "unchecked"}),
             "named": [word for word in session.config.args if "::" in word] or None,
         }

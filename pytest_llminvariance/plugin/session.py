@@ -16,9 +16,11 @@ import pytest
 from pytest_llminvariance.checks.run import Lane, Run, memory_in, refused
 from pytest_llminvariance.plugin.options import load_settings, read_settings, repeated_flags
 from pytest_llminvariance.plugin.places import (
+    FIXTURES,
     PLACE,
     TestPlace,
     beside_ini,
+    definitions_of_the_model,
     level_of,
     path_from,
     plain_id,
@@ -29,7 +31,7 @@ from pytest_llminvariance.plugin.written import Written
 from pytest_llminvariance.records.events import PlaceRecorder, unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_llminvariance.checks.holdout import Holdout
     from pytest_llminvariance.checks.risk import ItemRisk, SeedLedger
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_llminvariance.models.protocol import Model
     from pytest_llminvariance.plugin.gate import SessionGate, SessionResult
     from pytest_llminvariance.plugin.own_models import OwnModels
-    from pytest_llminvariance.plugin.risk import Collected, SessionRisk
+    from pytest_llminvariance.plugin.risk import SessionRisk
     from pytest_llminvariance.plugin.scopes import FixtureScope
     from pytest_llminvariance.plugin.selection import Selection
 
@@ -68,8 +70,8 @@ class Session:
         """Of fixtures of wider scope, by their set-up."""
         self._turn = threading.RLock()
         self._collected: list[pytest.Item] = []
-        self.asks_a_server = False
-        """Whether tests were collected that will ask a server."""
+        self._definitions: set[int] = set()  # outermost fixtures of the suite's own that give the model
+        self.asks_a_server = False  # tests were collected that will
         self.risk: SessionRisk | None = None
         self.holdout: Holdout | None = None
         self.records: list[dict[str, Any]] = []
@@ -111,6 +113,7 @@ class Session:
 
         for item in items:
             level_of(item)
+        self._definitions = {id(found[0]) for item in items if (found := definitions_of_the_model(item))}
         self._collected = list(items)
         using = [item for item in items if uses_fixture(item)]
         asks = bool(using) and not self.settings.plan and not self.config.option.collectonly
@@ -133,8 +136,8 @@ class Session:
         """Return what the checks of a test are given: seed, policy, memory, recorder, and its share of the risk."""
         risk = self._shared_risk().of(plain_id(item))
         return self._outside()._replace(
-            recorder=recorder, replay=self._replay(item, risk), risk=risk, on_plan=self._on_plan(recorder),
-            level=level_of(item), turn=self._turn,
+            recorder=recorder, place=recorder, replay=self._replay(item, risk), risk=risk,
+            on_plan=self._on_plan(recorder), level=level_of(item), turn=self._turn,
         )  # fmt: skip
 
     def _outside(self) -> Run:
@@ -150,6 +153,7 @@ class Session:
             baseline=self._place("baseline"),
             wrap=lambda *given, **how: self.own_models.wrap(*given, **how),
             say=None if self.is_worker else partial(say, self.config),
+            origin=lambda *model: self.own_models.origin_of(*model),
             turn=refused(OUTSIDE),
         )
 
@@ -158,9 +162,10 @@ class Session:
 
         What is found when it is set up once more, as for another attempt, takes the place of what was found before.
         """
-        recorder = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
-        plan = self._on_plan(recorder)
-        return lambda run: run._replace(risk=None, level="block", recorder=recorder, on_plan=plan, turn=self._turn)
+        own = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
+        return lambda run: run._replace(
+            risk=None, level="block", recorder=own, place=own, on_plan=self._on_plan(own), turn=self._turn
+        )
 
     def checked_nothing(self, item: pytest.Item) -> bool:
         """Return whether a test asked for the model and checked nothing, nor a fixture that it uses; this is written down."""
@@ -190,6 +195,14 @@ class Session:
         """Note the models that were made of what a fixture gave, as it ends."""
         if cached is not None and "own_models" in vars(self):
             self.own_models.end(cached[0])
+
+    def begin_model(self, fixturedef: Any, request: Any, value: Any) -> Any:
+        """Return what a fixture gives; one `invariance_model` for all tests is the session's where no setting names another."""
+        found = definitions_of_the_model(request._pyfuncitem) if fixturedef.argname == FIXTURES[0] else []
+        if fixturedef in found:
+            is_the = self.settings.model is None and {id(fixturedef)} == self._definitions
+            self.own_models.given(value, is_the_sessions=is_the)
+        return value
 
     def free_memory(self) -> None:
         """Give back what the models of fixtures took that have ended."""
@@ -318,6 +331,8 @@ class Session:
         """Return the session's risk, shared by what was collected."""
         risk = self._read_risk()
         if self._collected:
+            from pytest_llminvariance.plugin.collecting import collected
+
             risk.collect(collected(self._collected))
             self._collected = []
         return risk
@@ -387,13 +402,3 @@ class Session:
 
 
 SESSION = pytest.StashKey[Session]()
-
-
-def collected(items: list[pytest.Item]) -> Iterator[Collected]:
-    """Yield what the risk's shares depend on: the fixtures and the marker of each test."""
-    from pytest_llminvariance.plugin.risk import Collected
-
-    for item in items:
-        marker = item.get_closest_marker("invariance")
-        told = marker.kwargs if marker else {}
-        yield Collected(plain_id(item), uses_fixture(item), told.get("weight"), bool(told.get("exhaustive", False)))

@@ -114,6 +114,7 @@ def run_facts(
         "deselected": None,
         "left_out": None,
         "with_model": None,
+        "apart": None,
         "unchecked": None,
         "named": None,
     }
@@ -180,24 +181,30 @@ def finish_record(directory: Path, ended: Mapping[str, Any], *, duration_s: floa
 
 
 def model_facts(records: Sequence[Mapping[str, Any]], model: str | None) -> dict[str, Any]:
-    """Return what `run.json` says of the model: of those that were loaded or handed in, else of the only one checked.
+    """Return what `run.json` says of the model.
 
-    What processes of a run do not agree on stays unknown.
+    It is the session's own where that was checked, else what was loaded or handed in, else the only one checked. What processes of a run do not agree on stays unknown.
     """
+    findings = [record["finding"] for record in records if record["kind"] == "finding"]
     loaded = [record for record in records if record["kind"] == "model"]
-    if loaded:
-        values = {name: {record[name] for record in loaded} for name in ("name", "fingerprint", "device", "dtype")}
-        agreed = {name: found.pop() or None if len(found) == 1 else None for name, found in values.items()}
-        name = agreed.pop("name")
-        return {"model": model or name, **agreed}
-    checked = {
-        tuple(record["finding"][name] for name in ("model", "fingerprint"))
-        for record in records
-        if record["kind"] == "finding"
-    }
-    if model is not None or len(checked) != 1:
+    known = {_identity(finding, "model") for finding in findings if finding.get("model_from") == "session"}
+    loaded = [record for record in loaded if _identity(record, "name") in known] or loaded
+    known = known or {_identity(record, "name") for record in loaded}
+    if not known and model is None and len(checked := {_identity(finding, "model") for finding in findings}) == 1:
+        known = checked
+    if not known:
         return {}
-    return dict(zip(("model", "fingerprint"), checked.pop(), strict=True))
+    names, fingerprints = map(set, zip(*known, strict=True))
+    facts = {name: _agreed({record[name] for record in loaded}) for name in ("device", "dtype")}
+    return {"model": model or _agreed(names), "fingerprint": _agreed(fingerprints), **facts}
+
+
+def _identity(row: Mapping[str, Any], name: str) -> tuple[str, str]:
+    return row[name], row["fingerprint"]
+
+
+def _agreed(values: set[str]) -> str | None:
+    return (values.pop() or None) if len(values) == 1 else None
 
 
 def repair(directory: Path) -> None:

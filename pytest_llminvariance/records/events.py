@@ -135,6 +135,7 @@ class PlaceRecorder:
         self.n_checks, self.n_pairs = 0, 0
         self._found: dict[str, tuple[str, object]] = {}
         self.undecided: list[str] = []
+        self._apart: list[dict[str, str]] = []
 
     def end(self) -> None:
         """End: write down what searches compared that found nothing."""
@@ -148,6 +149,13 @@ class PlaceRecorder:
     def unchecked(self) -> None:
         """Note that a test asked for the model, passed and checked nothing."""
         self._log.write({"kind": "unchecked", "id": self._identity("unchecked"), **self._place()})
+
+    def apart(self, finding: Finding) -> None:
+        """Note, once for each title, that a check of this test gave its finding to a recorder of its own."""
+        said = {"title": finding.title, "model": finding.model, "model_from": finding.model_from}
+        if said not in self._apart:
+            self._apart.append(said)
+            self._log.write({"kind": "apart", "id": self._identity(["apart", *said.values()]), **self._place(), **said})
 
     def started(self, title: str) -> str:
         """Note that a check starts and return its id, made of node id, call index, attempt and process."""

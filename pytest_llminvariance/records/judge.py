@@ -35,7 +35,7 @@ from pytest_llminvariance.records.redaction import without_secrets
 OF_ENGINE = ("noise", "drift", "rows left out")
 """Guards that no answer can give again."""
 KEPT = (
-    "property", "title", "plan", "design", "model", "fingerprint", "readout", "template", "seed", "versions", "claim",
+    "property", "title", "plan", "design", "model", "fingerprint", "model_from", "readout", "template", "seed", "versions", "claim",
     "risk_limit", "questions_planned", "presentations_planned", "tokens", "describes",
 )  # fmt: skip
 """What is in a finding whatever its numbers are."""

@@ -64,8 +64,7 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
     for record in _of_kind(records, "search"):
         end = "no counter-example (a search is no evidence for HOLDS)"
         yield f"SEARCHED  same answer: {plural(record['pairs'], 'pair')} compared, {end}  [{record['where']}]", ""
-    for record in _of_kind(records, "unchecked"):
-        yield f"UNCHECKED asks for the model and checks nothing  [{record['where']}]", "yellow"
+    yield from ((line, "yellow") for line in _not_on_record(records))
     for record in unfinished(records):
         yield f"UNDECIDED {record['title']}: started and did not finish: worker died  [{record['where']}]", "red"
     for record in _of_kind(records, "failed"):
@@ -78,6 +77,15 @@ def _section_lines(records: Sequence[Mapping[str, Any]], undecided: str) -> Iter
             f"{open_ones} of {len(findings)} checks UNDECIDED and let pass (--invariance-undecided={undecided})",
             "yellow",
         )
+
+
+def _not_on_record(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what tests of the model did not check, or not for the record."""
+    for record in _of_kind(records, "unchecked"):
+        yield f"UNCHECKED asks for the model and checks nothing  [{record['where']}]"
+    for record in _of_kind(records, "apart"):
+        said = "told to a recorder of its own (run(recorder=...)), so not in the record"
+        yield f"APART     {record['title']}: {said}  [{record['where']}]"
 
 
 def _leaves_out(summary: Mapping[str, Any]) -> bool:

@@ -175,15 +175,15 @@ class Conversation(RuleBasedStateMachine):
         setting.compared += _readable(self.first) and _readable(answer)
         run = current_run.get()
         if not flip(self.first, answer, setting.delta_nats).low:
-            if run.recorder is not None:
-                run.recorder.searched()
+            run.searched()
             return
         asked_first = Probe(now.replace(turns=()))
         made = make_example(asked_first, self.first, Probe(now), answer, setting.delta_nats)
         example = replace(made, source="")  # a pair of presentations is no conversation
-        finding = search_finding("conversation", example, setting.model, setting.readout, run.seed)
-        stored = finding if run.recorder is None else run.recorder.searched(finding)
-        message = conversation_message(now, example.after, setting.model.name, setting.readout, run.replay)
+        model = setting.model
+        finding = search_finding("conversation", example, model, setting.readout, run.seed, run.model_from(model))
+        stored = run.searched(finding)
+        message = conversation_message(now, example.after, model.name, setting.readout, run.replay)
         raise InvarianceError(message, stored)
 
 

@@ -374,7 +374,8 @@ def test_a_run_inside_another_changes_only_what_it_says() -> None:
         assert {name: getattr(inside, name) for name in kept} == kept
         assert (inside.seed, inside.undecided, inside.recorder) == (5, "fail", around.recorder)
     with surrounded(around), run(seed=5, recorder=FindingList()) as alone:
-        assert {name: getattr(alone, name) for name in kept} == {name: getattr(Run(), name) for name in kept}
+        assert {name: getattr(alone, name) for name in kept} == {**kept, "level": "block"}
+        assert alone.recorder is not around.recorder
 
 
 def test_a_check_in_another_process_is_recorded_or_refused(pytester: pytest.Pytester) -> None:
