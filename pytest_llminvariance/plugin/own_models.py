@@ -32,8 +32,13 @@ class OwnModels:
 
     def origin_of(self, *model: object) -> ModelFrom:
         """Return where a model came from, by what a check was given and what was made of it: which objects they are, not what they say."""
+        made = [
+            one for one in model if any(one is own for own in self._models)
+        ]  # only ours say truly what they were made of
         for origin, values in self._given.items():
-            if any(one is value or is_made_of(one, value) for one in model for value in values):
+            if any(one is value for one in model for value in values) or any(
+                is_made_of(one, value) for one in made for value in values
+            ):
                 return origin
         return "loaded" if is_loaded(model[-1]) else "test"
 

@@ -105,6 +105,15 @@ FAKED = {
             def take(self, invariance_model): self.model = Fake(invariance_model)
             def test_it(self): assert_order_symmetric(self.model, BANK)
         """,
+    "that says what it was made of": """
+        class Made(Fake):
+            def __init__(self, model):
+                super().__init__(model)
+                self.origin, self.__self__ = (model,), model
+            def __eq__(self, other): return True
+            __hash__ = None
+        def test_it(invariance_model): assert_order_symmetric(Made(invariance_model), BANK)
+        """,
     "in a thread": f"""
         import threading
         def test_it(invariance_model):
