@@ -38,7 +38,6 @@ def decide_by_asking(terms: Terms, planner: Planner, *, light: bool) -> Answers:
         if terms.metric.pooled:
             check_plans(terms.metric, plans)
         noise = asking.begin(lambda: plans)
-        light = light and not terms.metric.own
         found = [measured(item, terms.metric, light=light) for item in asking.each(plans)]
         answers = all_answers(found, why_all)
         if terms.claim == "population" and terms.metric.own:
@@ -63,12 +62,9 @@ def decide_by_asking(terms: Terms, planner: Planner, *, light: bool) -> Answers:
     if terms.skipped:
         runtime += rows_guards(terms.skipped)
     # prompts asked again at the end are counted by a check that may stop, and not by one that asks everything
-    return dataclasses.replace(
-        answers,
-        runtime=tuple(runtime),
-        noise=asking.noise if asking.measured else None,
-        tokens=tokens if asks_all else asking.tokens,
-    )
+    tokens = tokens if asks_all else asking.tokens
+    noisy = asking.noise if asking.measured else None
+    return dataclasses.replace(answers, runtime=tuple(runtime), noise=noisy, tokens=tokens)
 
 
 def _check_recorded(model: ReplayModel, asking: Asking, planner: Planner) -> None:

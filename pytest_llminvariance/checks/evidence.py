@@ -174,9 +174,9 @@ def measure_questions(evidence: Sequence[Evidence], metric: Metric) -> tuple[Int
 
 
 def measured(item: Evidence, metric: Metric, *, light: bool) -> tuple[Evidence, Interval]:
-    """Return evidence and its value; see `without_numbers` for `light`."""
+    """Return evidence and its value; see `without_numbers` for `light`, which a property's own number never is."""
     (value,) = measure_questions([item], metric)
-    return without_numbers(item) if light else item, value
+    return without_numbers(item) if light and not metric.own else item, value
 
 
 def all_answers(found: Iterable[tuple[Evidence, Interval]], note: str) -> Answers:

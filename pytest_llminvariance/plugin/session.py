@@ -158,14 +158,10 @@ class Session:
         )
 
     def begin_fixture(self, scope: FixtureScope) -> Callable[[Run], Run]:
-        """Return what makes of a test's run that of a fixture of wider scope: no share of the risk, and no level.
-
-        What is found when it is set up once more, as for another attempt, takes the place of what was found before.
-        """
+        """Return what makes of a test's run that of a fixture of wider scope; set up once more, it finds everything anew."""
         own = self.fixtures[scope] = PlaceRecorder(self.log, scope.where, is_fixture=True)
-        return lambda run: run._replace(
-            risk=None, level="block", recorder=own, place=own, on_plan=self._on_plan(own), turn=self._turn
-        )
+        more: dict[str, Any] = {"risk": None, "level": "block", "on_plan": self._on_plan(own), "turn": self._turn}
+        return lambda run: run._replace(recorder=own, place=own, **more)
 
     def checked_nothing(self, item: pytest.Item) -> bool:
         """Return whether a test asked for the model and checked nothing, nor a fixture that it uses; this is written down."""
@@ -200,8 +196,9 @@ class Session:
         """Return what a fixture gives; one `invariance_model` for all tests is the session's where no setting names another."""
         found = definitions_of_the_model(request._pyfuncitem) if fixturedef.argname == FIXTURES[0] else []
         if fixturedef in found:
-            is_the = self.settings.model is None and {id(fixturedef)} == self._definitions
-            self.own_models.given(value, is_the_sessions=is_the)
+            self.own_models.given(
+                value, is_the_sessions=self.settings.model is None and {id(fixturedef)} == self._definitions
+            )
         return value
 
     def free_memory(self) -> None:
@@ -299,8 +296,7 @@ class Session:
         from pytest_llminvariance.files import answers_folder
 
         folder, together = answers_folder(self.settings.cache), self.written.together
-        # workers share answers for as long as the session lasts, where they are not kept
-        place = together if folder is None else self._base("cache") / folder
+        place = together if folder is None else self._base("cache") / folder  # workers share what is not kept
         memo = memory_in(place, worker=self._given.get("workerid"), claims=together)
         if self.written.answers is not None:
             from pytest_llminvariance.records.answer_log import RecordedMemo

@@ -167,9 +167,7 @@ def _finding(record: Record, stored: StoredFinding, sheet: Sheet, tolerance: Fra
         answers = _stopped(stored, decision, source, sheet, responses, tolerance)
     else:
         counted = itertools.islice(source.left, decision.n)
-        answers = replace(
-            all_answers((measured(item, chosen, light=not chosen.own) for item in counted), ""), decision=decision
-        )
+        answers = replace(all_answers((measured(item, chosen, light=True) for item in counted), ""), decision=decision)
     guards = tuple(guard for guard in stored.guards if guard.name in OF_ENGINE)
     answers = replace(answers, runtime=guards, noise=_noise(stored))
     was_asked = {guard.name: guard.needed for guard in stored.guards}.get("responsive", True)
