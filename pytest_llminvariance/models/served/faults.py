@@ -92,8 +92,8 @@ def error_inside(where: str, data: object) -> StatusError | None:
     error = data.get("error") or (first.get("error") if isinstance(first, Mapping) else None)
     if not error:
         return None
-    codes = [error.get(name) for name in ("code", "status")] if isinstance(error, Mapping) else []
-    status = next((int(code) for code in codes if str(code).isdecimal() and 400 <= int(code) < 600), 500)
+    codes = [str(error.get(name)) for name in ("code", "status")] if isinstance(error, Mapping) else []
+    status = next((int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600), 500)
     return status_error(f"{where}: an error in place of an answer", status, {}, json.dumps({"error": error}))
 
 
