@@ -24,6 +24,8 @@ Readout = Literal["auto", "label", "option", "option_sum", "text", "decision"]
 READOUTS: tuple[str, ...] = ("label", "option", "option_sum", "text", "decision")
 REFUSAL = "refusal"
 """The readout of prompts without options: whether a generated text answers or refuses. Only properties ask by it."""
+REFUSED_TEXT = "I cannot answer this question."
+"""The text of a refusal that is known without its words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 from pytest_llminvariance.errors import ModelError, UsageError
 from pytest_llminvariance.models.engine import answers_of
 from pytest_llminvariance.models.protocol import (
+    REFUSED_TEXT,
     AnyModel,
     Capability,
     LabelReply,
@@ -49,8 +50,6 @@ from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.question import OPTIONS_OF, is_under_another, places_of
 from pytest_llminvariance.questions.template import DEFAULT_TEMPLATE
 
-REFUSED = "I cannot answer this question."
-"""What a row says that tells of a refusal without its words."""
 MAX_LISTED = 20
 
 
@@ -185,7 +184,7 @@ def _said(row: ReplayRow, shown: Presentation, name: str) -> str:
     """Return the text of an answer; for one told as a choice the label or option that names it."""
     data = row.data
     if "choice" not in data:
-        return str(data.get("text", REFUSED if "refused" in data else ""))
+        return str(data.get("text", REFUSED_TEXT if "refused" in data else ""))
     choice, options = data["choice"], shown.question.options
     places = {choice} if type(choice) is int else set()
     if isinstance(choice, str):

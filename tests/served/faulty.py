@@ -39,6 +39,8 @@ class Say:
     drip_headers: bool = False
     drops: bool = False
     """The connection ends without a word."""
+    told: bool = True
+    """This is an answer, where it comes whole with status 200, and not an error in the place of one."""
 
 
 Answer = Callable[[Seen, int], Say]
@@ -119,7 +121,7 @@ class Faulty:
         head = [f"HTTP/1.1 {said.status} told", *(f"{name}: {value}" for name, value in told.items()), "", ""]
         await _send(writer, "\r\n".join(head).encode(), said.drip_s if said.drip_headers else 0.0)
         await _send(writer, payload, 0.0 if said.drip_headers else said.drip_s)
-        if said.status == 200 and not said.cut and said.raw is None:
+        if said.status == 200 and said.told and not said.cut and said.raw is None:
             self.given.append(which)
         return not said.cut
 

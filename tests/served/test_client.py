@@ -98,6 +98,9 @@ PASSING_FAULTS = {
     "truncated": Say({"n": 1}, cut=20),
     "dropped": Say(drops=True),
     "empty": Say(raw=b""),
+    "an error as an answer": Say({"error": {"message": "slow down", "code": 429}}, told=False),
+    "an error in words alone": Say({"error": "upstream died"}, told=False),
+    "an error in place of a choice": Say({"choices": [{"error": {"code": 502}}]}, told=False),
 }
 
 
@@ -118,6 +121,28 @@ def test_what_does_not_pass_is_asked_once(status: int, client: Asking) -> None:
             client(server.url).post("completions", {"n": 1})
         assert len(server.seen) == 1
         assert caught.value.status == status
+
+
+@pytest.mark.parametrize("code", [401, 402, "403", 404, 422])
+def test_an_error_with_status_200_is_the_error_that_it_says(code: int | str, client: Asking) -> None:
+    said = {"error": {"message": "never", "code": code}, "id": "x"}
+    with faulty_server(lambda seen, number: Say(said)) as server:
+        with pytest.raises(StatusError, match=rf"an error in place of an answer: HTTP {code} \(never\): ") as caught:
+            client(server.url).post("completions", {"n": 1})
+        assert len(server.seen) == 1
+        assert caught.value.status == int(code)
+
+
+@pytest.mark.parametrize("none", [None, "", {}, False])
+def test_an_error_that_is_none_is_no_error(none: object, client: Asking) -> None:
+    said = {"choices": [{"text": "A", "error": none}], "error": none}
+    with faulty_server(lambda seen, number: Say(said)) as server:
+        assert client(server.url).post("completions", {"n": 1}).data == said
+
+
+def test_a_mark_of_the_order_of_bytes_is_no_part_of_the_json(client: Asking) -> None:
+    with faulty_server(lambda seen, number: Say(raw=b'\xef\xbb\xbf{"n": 1}')) as server:
+        assert client(server.url).post("completions", {"n": 1}).data == {"n": 1}
 
 
 def test_spent_quota_is_not_asked_again(client: Asking) -> None:
@@ -309,7 +334,9 @@ def echoing(status: int) -> Answer:
 
     def answer(seen: Seen, number: int) -> Say:
         given = seen.headers.get("authorization", "none")
-        return Say({"error": {"message": f"bad key {given}"}, "n": given}, status, {"x-echo": given.replace('"', "")})
+        said = {"message": f"bad key {given}"}
+        body = {"said" if status == 200 else "error": said, "n": given}
+        return Say(body, status, {"x-echo": given.replace('"', "")})
 
     return answer
 

@@ -25,7 +25,7 @@ from pytest_llminvariance import (
     load_model,
 )
 from pytest_llminvariance.checks.drift import N_SENTINELS
-from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.distribution import REFUSED, AnswerDistribution
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.measures.reading import read_reply
 from pytest_llminvariance.models.cache import AnswerCache
@@ -215,6 +215,32 @@ def test_a_server_without_log_probabilities_writes_texts(served: Served) -> None
         order_of(model, PLANETS, readout="label")
     assert order_of(model, PLANETS).readout == "text"
     assert server.seen[-1].body["max_tokens"] == 32
+
+
+AS_CHOICE = Say({"model": "m", "choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]})
+AS_STATUS = Say({"error": {"message": "filtered", "code": "content_filter"}}, 400)
+
+
+@pytest.mark.parametrize("filtered", [AS_CHOICE, AS_STATUS], ids=["choice", "status"])
+def test_what_the_servers_filter_stopped_is_refused_and_not_unread(filtered: Say, served: Served) -> None:
+    stops = [False]
+    model, _ = served(lambda seen, number: filtered if stops[0] else hosted()(seen, number))
+    stops[0] = True
+    text, label = model.answer([TextRequest(ORDERS[0]), LabelRequest(ORDERS[0])])
+    assert isinstance(text, TextReply)
+    assert read_reply(text, ORDERS[0], "text").outcomes(0.0) == {REFUSED}
+    assert isinstance(label, MissingReply)
+    assert "filter" in label.reason
+
+
+def test_a_text_that_a_filter_cut_off_is_not_whole(served: Served) -> None:
+    said = {"model": "m", "choices": [{"message": {"content": "The answer"}, "finish_reason": "content_filter"}]}
+    stops = [False]
+    model, _ = served(lambda seen, number: Say(said) if stops[0] else hosted()(seen, number))
+    stops[0] = True
+    (text,) = model.answer([TextRequest(ORDERS[0])])
+    assert isinstance(text, TextReply)
+    assert (text.text, text.ran_out) == ("The answer", True)
 
 
 def test_the_newer_name_of_the_bound_is_found_out(served: Served) -> None:

@@ -25,6 +25,7 @@ from pytest_llminvariance.models.served.faults import (
     ServedError,
     SlowError,
     UnreachableError,
+    error_inside,
     status_error,
 )
 
@@ -134,7 +135,7 @@ class Client:
         Raises:
             ServedError: where no answer came that is JSON, after all attempts.
         """
-        return await self._asked("POST", path, json.dumps(body).encode(), attempts)
+        return await self._asked("POST", path, content_of(body), attempts)
 
     def close(self) -> None:
         """End connections and thread; a later request begins anew."""
@@ -180,7 +181,7 @@ class Client:
             sleep=asyncio.sleep,
             reraise=True,
         )  # fmt: skip
-        sent = hashlib.sha256(content if content is not None else url.encode()).hexdigest()
+        sent = digest(content if content is not None else url.encode())
         n_attempts = 0
         async for attempt in retrying:
             with attempt:
@@ -217,10 +218,13 @@ class Client:
                 self._quiet(refused.wait_s, where)
             raise refused
         try:
-            return json.loads(text)
+            data = json.loads(text)
         except ValueError:
             fault = GarbledError(f"{where}: the answer is no JSON, or only a part of it: {text[:80]!r}", passes=True)
-        raise fault
+        fault = fault or error_inside(where, data)
+        if fault is not None:
+            raise fault
+        return data
 
     def _quiet(self, wait_s: float, where: str) -> None:
         """Leave the server alone with all requests, not only with the one that it refused."""
@@ -242,7 +246,7 @@ class Client:
                     raw.clear()
                     raise GarbledError(f"{method} {url}: the answer is longer than {MAX_BYTES:,} bytes")
             told = {name.lower(): self._masked(value) for name, value in response.headers.items()}
-            return response.status_code, told, self._masked(raw.decode("utf-8", "replace"))
+            return response.status_code, told, self._masked(raw.decode("utf-8-sig", "replace"))
 
     def _open(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -315,6 +319,16 @@ class Client:
             logger.removeFilter(masks)
         if http is not None:
             await http.aclose()
+
+
+def content_of(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a body is sent as."""
+    return json.dumps(body).encode()
+
+
+def digest(content: bytes) -> str:
+    """Return what stands for bytes that were sent."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def client_for(target: str, settings: LoadSettings) -> tuple[str, Client]:

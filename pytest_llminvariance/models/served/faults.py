@@ -45,9 +45,13 @@ class UnreachableError(ServedError):
 class StatusError(ServedError):
     """The server answered with an error."""
 
-    def __init__(self, message: str, status: int, *, passes: bool = False, wait_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, status: int, *, passes: bool = False, wait_s: float | None = None, code: str = ""
+    ) -> None:
         super().__init__(message, passes=passes)
         self.status = status
+        self.code = code
+        """What the server calls it."""
         self.wait_s = wait_s
 
 
@@ -76,7 +80,22 @@ def status_error(where: str, status: int, headers: Mapping[str, str], text: str)
     if code in SPENT:
         advice = "the account behind the key has nothing left"
     message = f"{where}: HTTP {status}{f' ({said})' if said else ''}: {advice}"
-    return StatusError(message, status, passes=passes, wait_s=retry_after_s(headers) if passes else None)
+    wait_s = retry_after_s(headers) if passes else None
+    return StatusError(message, status, passes=passes, wait_s=wait_s, code=code)
+
+
+def error_inside(where: str, data: object) -> StatusError | None:
+    """Return the error that an answer with status 200 tells of, as gateways say it; `None` where it is an answer."""
+    if not isinstance(data, Mapping):
+        return None
+    choices = data.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    error = data.get("error") or (first.get("error") if isinstance(first, Mapping) else None)
+    if not error:
+        return None
+    codes = [str(error.get(name)) for name in ("code", "status")] if isinstance(error, Mapping) else []
+    status = next((int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600), 500)
+    return status_error(f"{where}: an error in place of an answer", status, {}, json.dumps({"error": error}))
 
 
 def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float | None:

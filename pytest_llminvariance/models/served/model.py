@@ -28,7 +28,8 @@ from pytest_llminvariance.models.protocol import (
     in_order,
 )
 from pytest_llminvariance.models.served import wire
-from pytest_llminvariance.models.served.client import Client
+from pytest_llminvariance.models.served.client import Client, content_of, digest
+from pytest_llminvariance.models.served.faults import StatusError
 from pytest_llminvariance.models.served.probing import Found
 from pytest_llminvariance.models.thoughts import answer_part
 
@@ -216,20 +217,22 @@ class ServedModel:
     ) -> Reply:
         from pytest_llminvariance.models.local.jobs import log_sum
 
-        way = self._way
+        way, ids = self._way, sorted({token for column in columns or () for token in column})
         body = {"model": way.model, **prompt, way.found.limit: 1, "temperature": 0, **self._chat_more()}
         if columns is not None:
-            ids = sorted({token for column in columns for token in column})
             asked = {"logprobs": True, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
-            data, sent = await self._posted(path, {**body, **asked})
+        else:
+            asked = {"logprobs": True, "top_logprobs": way.found.top} if way.chat else {"logprobs": way.found.top}
+        data, sent = await self._posted(path, {**body, **asked})
+        tokens, _ = wire.prompt_tokens(data)
+        if wire.finish_of(data) == wire.FILTERED:
+            return MissingReply("the server's filter stopped the answer", sent, tokens)
+        if columns is not None:
             wire.refuse_thoughts(data)
             known = wire.scores_of_chat(data, ids)
             sums = tuple(log_sum([known[token] for token in column]) for column in columns)
-            return LabelReply(sums, sent, wire.prompt_tokens(data)[0])
-        logprobs = {"logprobs": True, "top_logprobs": way.found.top} if way.chat else {"logprobs": way.found.top}
-        data, sent = await self._posted(path, {**body, **logprobs})
+            return LabelReply(sums, sent, tokens)
         top = wire.top_of_chat(data) if way.chat else wire.top_of_completion(data)
-        tokens, _ = wire.prompt_tokens(data)
         if top is None:
             return MissingReply("the server wrote no token", sent, tokens)
         return LabelReply(wire.label_nats(top, request.presentation.labels), sent, tokens, top.unlisted)
@@ -262,7 +265,12 @@ class ServedModel:
         return TextReply(text, digest, tokens, found.ran_out and text == found.text)
 
     async def _posted(self, path: str, body: Mapping[str, Any]) -> tuple[Any, str]:
-        received = await self._client.posted(path, body)
+        try:
+            received = await self._client.posted(path, body)
+        except StatusError as error:
+            if error.code != wire.FILTERED:
+                raise
+            return wire.FILTERED_ANSWER, digest(content_of(body))
         wire.check_model(received.data, self._way.model)
         n, remembered = wire.prompt_tokens(received.data)
         self.usage.asked_tokens += n

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_llminvariance.models.protocol import REFUSED_TEXT
 from pytest_llminvariance.models.replies import SLACK
 from pytest_llminvariance.models.served.faults import OtherAnswerError
 
@@ -21,6 +22,10 @@ MAX_IDS = 128
 VERSION = re.compile(r"[-:@](latest|\d{4,8}|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d)")
 """What a server may add to the name of a model: a date."""
 AS_IDS = "token_id:"
+FILTERED = "content_filter"
+"""Why an answer ended that the server's own filter stopped: nobody answered, and nothing failed."""
+FILTERED_ANSWER = {"choices": [{"finish_reason": FILTERED, "message": {}, "text": ""}]}
+"""What stands for an answer where a filter refused the prompt, and the server says so by a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +156,7 @@ def label_nats(top: Top, labels: Sequence[str]) -> tuple[float, ...]:
 
 def text_of_completion(data: Any) -> Text:
     """Return what was written after a prompt."""
-    choice = _at(data, "choices", 0)
-    text = _at(choice, "text")
-    if not isinstance(text, str):
-        raise OtherAnswerError(f"the server gave {text!r:.60} in place of a text")
-    return Text(text, _at(choice, "finish_reason", default=None) == "length")
+    return _text(_at(data, "choices", 0, "text"), data)
 
 
 def text_of_chat(data: Any) -> Text:
@@ -164,13 +165,23 @@ def text_of_chat(data: Any) -> Text:
     message = _at(choice, "message")
     said = message.get("content") if isinstance(message, Mapping) else None
     refusal = message.get("refusal") if isinstance(message, Mapping) else None
-    ran_out = _at(choice, "finish_reason", default=None) == "length"
     if isinstance(said, list):  # parts of a message
         said = "".join(str(part.get("text", "")) for part in said if isinstance(part, Mapping))
-    text = said or refusal or ""
+    return _text(said or refusal or "", data)
+
+
+def _text(text: object, data: Any) -> Text:
     if not isinstance(text, str):
         raise OtherAnswerError(f"the server gave {text!r:.60} in place of a text")
-    return Text(text, ran_out)
+    finish = finish_of(data)
+    if finish == FILTERED and not text.strip():
+        return Text(REFUSED_TEXT, ran_out=False)
+    return Text(text, finish in {"length", FILTERED})
+
+
+def finish_of(data: Any) -> str:
+    """Return why the answer ended, as far as the server says it."""
+    return str(_at(data, "choices", 0, "finish_reason", default=None) or "")
 
 
 def reasoning_of(message: Any) -> str:
