@@ -47,8 +47,8 @@ class EngineModel:
     """
 
     capabilities: frozenset[Capability] = frozenset({"label", "option", "text"})
-    deterministic = False
-    """What shares a batch, and what the prefix cache holds, moves numbers; so the noise is measured."""
+    deterministic = "rounding"
+    """What shares a batch, and what the prefix cache holds, moves numbers, but only by rounding; so the noise is measured in nats."""
     taken = ("dtype", "prompt_format", "max_new_tokens", "chat_arg")
     """Settings that reach an engine which runs already."""
 
