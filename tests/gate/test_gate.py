@@ -277,9 +277,15 @@ def test_another_tolerance_gives_the_verdict_of_a_run_under_it_or_undecided(
 def test_a_larger_tolerance_does_not_let_a_model_pass_that_was_not_shown_to_read(
     recorded: Callable[..., Record],
 ) -> None:
-    decision = decided(recorded(HOLDS), properties={"option_order": {"tolerance": 0.3}})
+    flips = found(controls.noisy(0.1))
+    assert flips.verdict.name == "BROKEN"
+    decision = decided(recorded(flips, exit=1), properties={"option_order": {"tolerance": 0.5}})
     assert decision.exit_code == 3
     assert "that the model reads the question was shown for the tolerance 0.05 only" in text(decision)
+
+
+def test_what_holds_holds_under_a_larger_tolerance(recorded: Callable[..., Record]) -> None:
+    assert decided(recorded(HOLDS), properties={"option_order": {"tolerance": 0.3}}).exit_code == 0
 
 
 @pytest.mark.parametrize(("finding", "tolerance", "code"), [(HOLDS, 0.04, 3), (BROKEN, 0.04, 1), (BROKEN, 0.06, 3)])
