@@ -281,7 +281,7 @@ def test_a_larger_tolerance_does_not_let_a_model_pass_that_was_not_shown_to_read
     assert flips.verdict.name == "BROKEN"
     decision = decided(recorded(flips, exit=1), properties={"option_order": {"tolerance": 0.5}})
     assert decision.exit_code == 3
-    assert "that the model reads the question was shown for the tolerance 0.05 only" in text(decision)
+    assert "whether the model reads the question was not asked" in text(decision)
 
 
 def test_what_holds_holds_under_a_larger_tolerance(recorded: Callable[..., Record]) -> None:
