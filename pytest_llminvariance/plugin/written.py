@@ -37,6 +37,7 @@ class Written:
         self._began: float | None = None
         self._kept: list[str] = []
         self._troubles: list[str] = []
+        self._shared: Path | None = None
 
     def begin(self, settings: Settings, root: Path) -> None:
         """Begin the record, where one is wanted.
@@ -77,17 +78,16 @@ class Written:
         return Path(given) if given and Path(given).is_dir() else None
 
     def _together(self) -> Path:
-        folder = temporary_folder() / f"pytest-llminvariance-{self.session}-answers"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
+        self._shared = temporary_folder() / f"pytest-llminvariance-{self.session}-answers"
+        self._shared.mkdir(mode=0o700, exist_ok=True)
+        return self._shared
 
     def part(self) -> None:
         """Remove what workers shared, once all have ended."""
-        if not self._given:
+        if self._shared is not None:
             from shutil import rmtree
 
-            with contextlib.suppress(OSError):
-                rmtree(temporary_folder() / f"pytest-llminvariance-{self.session}-answers", ignore_errors=True)
+            rmtree(self._shared, ignore_errors=True)
 
     def of_worker(self) -> dict[str, Any]:
         """Return what a worker that ends tells the controller: lines that it could not write, and why not."""

@@ -22,6 +22,7 @@ SEEDS = 3
 AGREE = ("strongly disagree", "disagree", "neutral", "agree", "strongly agree")
 TEAMS = ("billing", "shipping", "returns", "accounts", "technical", "sales")
 TOPICS = ("bread", "rivers", "tools", "winds", "coins", "maps", "trees")
+SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu")
 
 
 def _drawn(n: int, *parts: object) -> int:
@@ -29,7 +30,8 @@ def _drawn(n: int, *parts: object) -> int:
 
 
 def _about(i: int) -> str:
-    return f"{TOPICS[i % 7]} number {i}"
+    """Return something to ask about; two differ by a word, as ones that differ by a number are near copies."""
+    return f"{TOPICS[i % 7]} from {''.join(SYLLABLES[int(digit)] for digit in f'{i:03}').capitalize()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from pytest_llminvariance.models.protocol import (
     Request,
     TextReply,
     TextRequest,
+    is_deterministic,
 )
 from pytest_llminvariance.models.wrapping import as_model
 from tests.model import imitated_vllm
@@ -173,7 +174,8 @@ def test_calm_and_plain_ask_one_at_a_time(vllm: list[LLM], folder: str) -> None:
     assert not model.calm()
     model.answer(requests)
     assert len(vllm[0].asked) == 9
-    assert not model.deterministic
+    assert model.deterministic == "rounding"
+    assert not is_deterministic(model)
 
 
 # --- the engine: one, told what the settings say, ended

@@ -59,7 +59,7 @@ def test_the_example_of_csv_loads(tmp_path: Path) -> None:
 
 
 def test_the_example_of_recorded_answers_loads_and_its_fields_are_told(tmp_path: Path) -> None:
-    example = re.findall(r"```json\n(.*?)```", TEXT, flags=re.DOTALL)[2]
+    example = re.findall(r"```json\n(.*?)```", TEXT, flags=re.DOTALL)[3]
     assert load_replay(write(tmp_path, "a.jsonl", example)).capabilities == {"text"}
     table = TEXT.split("| field | what it says |")[1].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", re.sub(r"\| [^|`]*(`true`)?[^|]*\|$", "", table, flags=re.MULTILINE))) == {
