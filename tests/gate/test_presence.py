@@ -17,7 +17,7 @@ from pytest_llminvariance.checks.verdict import Decision, Guard
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
 from pytest_llminvariance.gate.policy import policy_from
-from pytest_llminvariance.records.record import Record, load
+from pytest_llminvariance.records.record import CleanSearch, Record, load
 from pytest_llminvariance.report.release import gate_lines
 from tests.commands import llminvariance
 from tests.gate.test_gate import BANK, BROKEN, HOLDS, LABELS, OPEN, TODAY
@@ -56,6 +56,41 @@ def test_one_instance_does_not_stand_in_for_another(recorded: Callable[..., Reco
     assert f"{name}: required, but no run has run {B}, which was skipped or left out" in decision.missing
     other = recorded(HOLDS, where=[B], with_model=[B])
     assert decided(run, other, required=[name], left_out="ignore").exit_code == 0, "another run has run it"
+
+
+@pytest.mark.parametrize("name", ["option_order", "tests/test_order.py::test_order", "tests/test_order.py", B])
+def test_an_instance_that_checks_nothing_is_not_there(recorded: Callable[..., Record], name: str) -> None:
+    """`if n: return` is no better than `if n: pytest.skip()`."""
+    run = recorded(HOLDS, unchecked=[B, OTHER], with_model=[A, B, OTHER])
+    decision = decided(run, required=[name])
+    assert decision.exit_code == 1
+    if name != B:
+        assert decision.missing == (f"{name}: required, but {B} passed without a check",)
+        assert decided(run).exit_code == 0, "not required: it is said, and a test may use the model otherwise"
+    other = recorded(HOLDS, where=[B], with_model=[B])
+    assert decided(run, other, required=[name]).exit_code == 0, "another run has checked it"
+
+
+@pytest.mark.parametrize("where", ["option_order/test_labels.py::test_labels", "option_order::test_labels"])
+def test_a_folder_called_as_a_property_is_no_check_of_it(recorded: Callable[..., Record], where: str) -> None:
+    """Else the one required check is replaced by an easier one that stands in such a folder."""
+    decision = decided(recorded(LABELS, where=[where]), required=["order"])
+    assert decision.exit_code == 1
+    assert "option_order: required, but no run has checked it" in text(decision)
+    assert decided(recorded(HOLDS, where=[where]), required=["order"]).exit_code == 0, "the property itself"
+    clean = CleanSearch(where=where, file=None, line=None, level="block", markers=(), pairs=9)
+    searched = dataclasses.replace(recorded(LABELS), searches=(clean,))
+    assert decided(searched, required=["order"]).exit_code == 1, "nor is a search there"
+    assert decided(searched, required=[where]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["tests", "tests/", "tests/test_order.py", "tests/test_order.py/"])
+def test_a_place_is_named_with_or_without_its_last_stroke(recorded: Callable[..., Record], name: str) -> None:
+    assert decided(recorded(HOLDS), required=[name]).exit_code == 0
+    missing = decided(recorded(HOLDS, skipped=[OTHER], with_model=[A, OTHER]), required=["tests/"], left_out="ignore")
+    assert missing.exit_code == 1, f"{OTHER} is below it and was not run"
+    waiver = {"where": name, "owner": "ana", "reason": "known", "expires": "2999-01-01"}
+    assert decided(recorded(BROKEN), waivers=[waiver]).exit_code == 0
 
 
 def test_what_was_skipped_elsewhere_says_nothing_of_a_required_check(recorded: Callable[..., Record]) -> None:
