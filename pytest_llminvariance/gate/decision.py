@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
-from pytest_llminvariance.checks.properties import PROPERTIES
+from pytest_llminvariance.checks.properties import OTHER_PROPERTIES, PROPERTIES
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Verdict, decide
@@ -35,8 +35,6 @@ PASSED, BLOCKED, NO_EVIDENCE = 0, 1, 3
 NO_POLICY = "no policy"
 """What a decision names as its source where it is made by the levels of the tests."""
 Outcome = Literal["blocks", "open", "waived", "warns", "ignored", "passes"]
-OTHER_PROPERTIES = (SEARCH, "negative_flips")
-"""Properties of findings that no audit makes."""
 SEVERITY: tuple[Level, ...] = ("block", "warn", "ignore")
 UNDECIDED_SEVERITY: tuple[Undecided, ...] = ("block", "insufficient", "warn", "ignore")
 MOVEMENT_FREE = Fraction(1, 20)
