@@ -7,16 +7,18 @@ import datetime
 import json
 import unicodedata
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_llminvariance import Finding, check, controls
-from pytest_llminvariance.checks.verdict import Decision, Guard
+from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
 from pytest_llminvariance.gate.policy import policy_from
+from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.records.record import CleanSearch, Record, load
 from pytest_llminvariance.report.release import gate_lines
 from tests.commands import llminvariance
@@ -273,6 +275,36 @@ def test_a_record_that_says_more_than_its_guards_is_refused(tmp_path: Path) -> N
     place = write_run(tmp_path / "run", [dataclasses.replace(HOLDS, guards=(*HOLDS.guards, bad))])
     with pytest.raises(RecordError, match="says HOLDS, although: the model hardly reads the question"):
         load(place)
+
+
+@pytest.mark.parametrize("edited", ["effect", "questions", "half"])
+def test_an_effect_that_its_questions_do_not_have_is_refused(tmp_path: Path, edited: str) -> None:
+    """A verdict that was edited with its effect and its guards still has the numbers of its questions."""
+    none = Interval(Fraction(0), Fraction(0))
+    known = tuple(dataclasses.replace(row, low=0.0, high=0.0) for row in BROKEN.per_question)
+    told = {
+        "effect": (none, BROKEN.per_question),
+        "questions": (BROKEN.effect, known),
+        "half": (none, (*known[1:], BROKEN.per_question[0])),
+    }
+    effect, rows = told[edited]
+    holds = Verdict.BROKEN if edited == "questions" else Verdict.HOLDS
+    guards = tuple(dataclasses.replace(guard, passed=True, needed=True) for guard in BROKEN.guards)
+    bad = dataclasses.replace(BROKEN, verdict=holds, effect=effect, guards=guards, per_question=rows)
+    with pytest.raises(RecordError, match=r"effect.low is .*, but the mean over its 12 questions is .* was edited"):
+        load(write_run(tmp_path / "run", [bad]))
+    whole = dataclasses.replace(bad, verdict=Verdict.HOLDS, effect=none, per_question=known)
+    assert load(write_run(tmp_path / "invented", [whole])).findings, "what was invented throughout is for `judge`"
+
+
+@pytest.mark.parametrize(
+    "metric", ["flip_rate", "disagreement", "tv", "js_distance", "position_bias", "excess_disagreement"]
+)
+def test_an_honest_record_of_every_metric_is_read(tmp_path: Path, metric: str) -> None:
+    for model in (controls.oracle(), controls.position_prior(2), controls.tie_maker()):
+        samples = 3 if metric == "excess_disagreement" else 1
+        found = check("option_order", model, BANK, tolerance=0.1, metric=metric, samples=samples)
+        assert load(write_run(tmp_path / model.name, [found])).findings[0].verdict is found.verdict
 
 
 def test_one_run_cannot_be_given_twice_under_two_names(tmp_path: Path) -> None:
