@@ -88,7 +88,8 @@ class Spaces(Reorder):
 
 def called(name: str) -> Property:
     """Return a property that takes a name, and is not registered."""
-    return type("Mine", (Thanks,), {"name": name})()
+    mine: Property = type("Mine", (Thanks,), {"name": name})()
+    return mine
 
 
 @pytest.mark.parametrize("title", ["option order", "layout", "labels", "search", "negative flips"])
