@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
-from pytest_llminvariance.checks.properties import PROPERTIES
+from pytest_llminvariance.checks.properties import OTHER_PROPERTIES, PROPERTIES
 from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.checks.verdict import Verdict, decide
@@ -20,6 +20,7 @@ from pytest_llminvariance.gate.evidence import distrusted, foreign, insufficient
 from pytest_llminvariance.gate.policy import Policy, Rule, Undecided, Waiver, is_place
 from pytest_llminvariance.gate.presence import (
     function_of,
+    idle_nodes,
     is_within,
     named,
     nearest,
@@ -34,8 +35,6 @@ PASSED, BLOCKED, NO_EVIDENCE = 0, 1, 3
 NO_POLICY = "no policy"
 """What a decision names as its source where it is made by the levels of the tests."""
 Outcome = Literal["blocks", "open", "waived", "warns", "ignored", "passes"]
-OTHER_PROPERTIES = (SEARCH, "negative_flips")
-"""Properties of findings that no audit makes."""
 SEVERITY: tuple[Level, ...] = ("block", "warn", "ignore")
 UNDECIDED_SEVERITY: tuple[Undecided, ...] = ("block", "insufficient", "warn", "ignore")
 MOVEMENT_FREE = Fraction(1, 20)
@@ -227,9 +226,10 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
     absent = not_run(runs)
     asking = {node for run in runs for node in nodes(run, "with_model")}
     of_model = set(of_the_model(absent, runs))
+    unchecked = sorted(idle_nodes(runs))
     for name in policy.required:
-        by_place = is_place(name)
-        found = [item for item in judged if _is(item.finding, name)]
+        by_place = _is_place(name, judged)
+        found = [item for item in judged if _is(item.finding, name, by_place=by_place)]
         if not by_place:  # of what a control was asked only tests count that were given the model
             found = [item for item in found if not item.is_foreign or item.finding.where in asking]
         functions = {function_of(item.finding.where) for item in found}
@@ -244,7 +244,7 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
         ]
         if gone:
             yield f"{name}: required, but no run has run {named(gone)}, which was skipped or left out"
-        elif not found and (searches := _searches(runs, name)):
+        elif not found and (searches := _searches(runs, name, by_place=by_place)):
             if low := [
                 search for search in searches if SEVERITY.index(search.level) > SEVERITY.index(policy.min_level)
             ]:
@@ -252,6 +252,8 @@ def _missing(judged: Sequence[Decided], policy: Policy, runs: Sequence[Record]) 
         elif not found:
             hint = nearest(name, [text for item in judged for text in (item.finding.property, item.finding.where)])
             yield f"{name}: required, but no run has checked it{hint}"
+        idle = [node for node in unchecked if function_of(node) in functions]
+        yield from (f"{name}: required, but {named(idle)} passed without a check" for _ in idle[:1])
         yield from (f"{name}: required, but {why}" for why in _too_little(found, policy))
 
 
@@ -278,17 +280,24 @@ def _too_low(where: str, level: Level, policy: Policy) -> str:
     )
 
 
-def _searches(runs: Sequence[Record], name: str) -> list[CleanSearch]:
+def _searches(runs: Sequence[Record], name: str, *, by_place: bool) -> list[CleanSearch]:
     """Return the searches of a name that found nothing; those that found something have a finding."""
-    return [one for run in runs for one in run.searches if name == SEARCH or is_within(one.where, name)]
+    all_of_them = name == SEARCH
+    return [one for run in runs for one in run.searches if all_of_them or (by_place and is_within(one.where, name))]
 
 
 def _places(items: Sequence[Decided]) -> str:
     return named(list(dict.fromkeys(item.finding.where or item.finding.title for item in items)), limit=1)
 
 
-def _is(finding: StoredFinding, name: str) -> bool:
-    return same_letters(finding.property) == same_letters(name) or is_within(finding.where, name)
+def _is_place(name: str, judged: Sequence[Decided]) -> bool:
+    """Return whether a required name is a place: a folder that is called as a property does not stand in for it."""
+    known = {*PROPERTIES, *OTHER_PROPERTIES, *(item.finding.property for item in judged)}
+    return is_place(name) or same_letters(name) not in map(same_letters, known)
+
+
+def _is(finding: StoredFinding, name: str, *, by_place: bool) -> bool:
+    return is_within(finding.where, name) if by_place else same_letters(finding.property) == same_letters(name)
 
 
 def _absent(runs: Sequence[Record]) -> Iterable[str]:

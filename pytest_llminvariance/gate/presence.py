@@ -16,7 +16,7 @@ from pytest_llminvariance.records.record import Record
 
 def is_within(node: str, place: str) -> bool:
     """Return whether a node id is a place or stands below it: a folder, a file, a class or a test."""
-    node, place = same_letters(node), same_letters(place)
+    node, place = same_letters(node), same_letters(place).rstrip("/")
     return node == place or node.startswith((f"{place}::", f"{place}[", f"{place}/"))
 
 
@@ -50,6 +50,12 @@ def of_the_model(tests: Iterable[str], runs: Sequence[Record]) -> tuple[str, ...
     asking = {node for run in runs for node in nodes(run, "with_model")}
     checked = {function_of(finding.where) for run in runs for finding in run.findings}
     return tuple(node for node in tests if node in asking or function_of(node) in checked)
+
+
+def idle_nodes(runs: Sequence[Record]) -> set[str]:
+    """Return the tests that were given the model, passed, and checked nothing in any run."""
+    idle = {node for run in runs for node in nodes(run, "unchecked")}
+    return idle - {finding.where for run in runs for finding in run.findings}
 
 
 def nodes(run: Record, fact: str) -> set[str]:

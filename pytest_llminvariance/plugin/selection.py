@@ -31,11 +31,9 @@ class Selection:
         self._skipped: set[str] = set()
         self._failures: dict[tuple[str, str | None], str] = {}
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # before anybody takes tests away
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
-        """Keep what was collected, by the names that tests have now."""
-        self._collected = [(item, item.nodeid) for item in items]
-        return (yield)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Keep what was collected, by the names that tests have now; a conftest may take tests away before any other hook."""
+        self._collected.append((item, item.nodeid))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write down what was chosen, what was left out, and what uses the model."""

@@ -7,6 +7,7 @@ read when they are asked for, check by check.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +18,7 @@ from pytest_llminvariance.checks.run import Level
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import Finding, Verdict, from_plain
 from pytest_llminvariance.errors import RecordError
+from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.records.answers import ByPlace, RecordedAnswer, StoredAnswers, row_in, stored_answers
 from pytest_llminvariance.records.directory import EVENTS, FINDINGS, RUN, finding_rows, lost_rows, search_rows
 from pytest_llminvariance.records.events import read_records
@@ -25,6 +27,8 @@ from pytest_llminvariance.records.shapes import Shape, check_shape, read_json, w
 
 SLACK = Fraction(1, 10**9)
 """What rounding in JSON may change."""
+ROUNDING = 1e-6
+"""What rounding may change in a mean of many questions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,12 +233,26 @@ def _finding(row: Any, at: str) -> StoredFinding:
         raise RecordError(
             f"{at} says HOLDS, although: {failed[0]}. The record is damaged or was edited; run the checks again"
         )
+    if differs := _not_the_mean(found):
+        raise RecordError(f"{at}: {differs}. The record is damaged or was edited; run the checks again")
     hashes = found.question_hashes
     if hashes is not None and len(hashes) != len(found.per_question):
         raise RecordError(f"{at}: {len(hashes)} question hashes for {len(found.per_question)} questions")
     if hashes is not None and found.is_exhaustive and found.questions_asked > len(hashes):
         raise RecordError(f"{at}: {found.questions_asked} questions asked, but only {len(hashes)} are in it")
     return found
+
+
+def _not_the_mean(found: StoredFinding) -> str:
+    """Return how an effect differs from the mean of what the questions have; empty where it does not, or is no such mean."""
+    metric, rows = METRICS.get(found.metric), found.per_question
+    if metric is None or metric.pooled or metric.own or not rows or not found.is_exhaustive or found.claim != "suite":
+        return ""
+    for end, told in (("low", found.effect.low), ("high", found.effect.high)):
+        mean = math.fsum(getattr(row, end) for row in rows) / len(rows)
+        if abs(mean - float(told)) > ROUNDING:
+            return f"effect.{end} is {float(told):g}, but the mean over its {len(rows)} questions is {mean:g}"
+    return ""
 
 
 def _whole(shape: Shape, row: Any, at: str) -> dict[str, Any]:

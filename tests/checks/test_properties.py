@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,14 @@ from pytest_llminvariance import Question, UsageError, Verdict, check, controls
 from pytest_llminvariance.checks.planning import KEPT, Planner
 from pytest_llminvariance.checks.properties import PROPERTIES, as_property, register, table_lines
 from pytest_llminvariance.checks.properties.base import Audited, Plan, Property, SelfTest
+from pytest_llminvariance.checks.properties.invariance import Invariance
 from pytest_llminvariance.checks.refusals import settle
 from pytest_llminvariance.cli import selftest
 from pytest_llminvariance.cli.auditing import read_bank
 from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
-from pytest_llminvariance.questions.template import Template
+from pytest_llminvariance.questions.template import Layout, Template
+from pytest_llminvariance.transforms.showing import Reformat, Relabel, Reorder, Reword
 from tests.commands import llminvariance
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -76,9 +79,52 @@ def test_the_docs_hold_the_table() -> None:
 
 
 @pytest.mark.usefixtures("_thanks")
+class Spaces(Reorder):
+    """Calls itself the order of options and adds blank lines."""
+
+    def plan(self, start: Presentation) -> tuple[Presentation, ...]:
+        return (start, dataclasses.replace(start, layout=Layout(extra_blank_lines=1)))
+
+
+def called(name: str) -> Property:
+    """Return a property that takes a name, and is not registered."""
+    mine: Property = type("Mine", (Thanks,), {"name": name})()
+    return mine
+
+
+@pytest.mark.parametrize("title", ["option order", "layout", "labels", "search", "negative flips"])
+def test_a_transform_of_a_suites_own_is_no_property_of_ours(title: str) -> None:
+    """Else a gate that requires the order of options is satisfied by blank lines."""
+    mine = Spaces()
+    object.__setattr__(mine, "title", title)
+    assert (
+        check(mine, controls.always_first(), SMALL, tolerance=0.05).property == f"{title.replace(' ', '_')}_by_Spaces"
+    )
+    object.__setattr__(mine, "title", "blank lines")
+    assert check(mine, controls.always_first(), SMALL, tolerance=0.05).property == "blank_lines"
+    for ours in (
+        Reorder("reversed"),
+        Relabel((("1", "2", "3", "4"), ("A", "B", "C", "D"))),
+        Reformat((Layout(), Layout(separator=" "))),
+        Reword(("{stem} {options}", "{options} {stem}")),
+    ):
+        assert as_property(ours, {}).name in PROPERTIES
+
+
+def test_a_property_object_takes_no_name_of_another() -> None:
+    for name in ("option_order", "search", "negative_flips"):
+        with pytest.raises(UsageError, match=f"Mine is called '{name}', which is the name of another property"):
+            check(called(name), controls.oracle(), SMALL, tolerance=0.05)
+        with pytest.raises(UsageError, match="is called 'option_order'"):
+            check(Invariance(Spaces(), "option_order"), controls.oracle(), SMALL, tolerance=0.05)
+    assert check(called("mine"), controls.oracle(), SMALL, tolerance=0.05).property == "mine"
+    assert check(PROPERTIES["option_order"](), controls.oracle(), SMALL, tolerance=0.05).property == "option_order"
+
+
 def test_a_name_is_used_once() -> None:
     for taken in (
         {"name": "labels"},
+        {"name": "search"},
         {"short": "order"},
         {"audits": {"prompt": Audited()}},
         {"selftests": {"tracks": None}},

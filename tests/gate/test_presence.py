@@ -7,17 +7,19 @@ import datetime
 import json
 import unicodedata
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_llminvariance import Finding, check, controls
-from pytest_llminvariance.checks.verdict import Decision, Guard
+from pytest_llminvariance.checks.verdict import Decision, Guard, Verdict
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.gate.decision import GateDecision, decide_gate
 from pytest_llminvariance.gate.policy import policy_from
-from pytest_llminvariance.records.record import Record, load
+from pytest_llminvariance.measures.metrics import Interval
+from pytest_llminvariance.records.record import CleanSearch, Record, load
 from pytest_llminvariance.report.release import gate_lines
 from tests.commands import llminvariance
 from tests.gate.test_gate import BANK, BROKEN, HOLDS, LABELS, OPEN, TODAY
@@ -56,6 +58,41 @@ def test_one_instance_does_not_stand_in_for_another(recorded: Callable[..., Reco
     assert f"{name}: required, but no run has run {B}, which was skipped or left out" in decision.missing
     other = recorded(HOLDS, where=[B], with_model=[B])
     assert decided(run, other, required=[name], left_out="ignore").exit_code == 0, "another run has run it"
+
+
+@pytest.mark.parametrize("name", ["option_order", "tests/test_order.py::test_order", "tests/test_order.py", B])
+def test_an_instance_that_checks_nothing_is_not_there(recorded: Callable[..., Record], name: str) -> None:
+    """`if n: return` is no better than `if n: pytest.skip()`."""
+    run = recorded(HOLDS, unchecked=[B, OTHER], with_model=[A, B, OTHER])
+    decision = decided(run, required=[name])
+    assert decision.exit_code == 1
+    if name != B:
+        assert decision.missing == (f"{name}: required, but {B} passed without a check",)
+        assert decided(run).exit_code == 0, "not required: it is said, and a test may use the model otherwise"
+    other = recorded(HOLDS, where=[B], with_model=[B])
+    assert decided(run, other, required=[name]).exit_code == 0, "another run has checked it"
+
+
+@pytest.mark.parametrize("where", ["option_order/test_labels.py::test_labels", "option_order::test_labels"])
+def test_a_folder_called_as_a_property_is_no_check_of_it(recorded: Callable[..., Record], where: str) -> None:
+    """Else the one required check is replaced by an easier one that stands in such a folder."""
+    decision = decided(recorded(LABELS, where=[where]), required=["order"])
+    assert decision.exit_code == 1
+    assert "option_order: required, but no run has checked it" in text(decision)
+    assert decided(recorded(HOLDS, where=[where]), required=["order"]).exit_code == 0, "the property itself"
+    clean = CleanSearch(where=where, file=None, line=None, level="block", markers=(), pairs=9)
+    searched = dataclasses.replace(recorded(LABELS), searches=(clean,))
+    assert decided(searched, required=["order"]).exit_code == 1, "nor is a search there"
+    assert decided(searched, required=[where]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["tests", "tests/", "tests/test_order.py", "tests/test_order.py/"])
+def test_a_place_is_named_with_or_without_its_last_stroke(recorded: Callable[..., Record], name: str) -> None:
+    assert decided(recorded(HOLDS), required=[name]).exit_code == 0
+    missing = decided(recorded(HOLDS, skipped=[OTHER], with_model=[A, OTHER]), required=["tests/"], left_out="ignore")
+    assert missing.exit_code == 1, f"{OTHER} is below it and was not run"
+    waiver = {"where": name, "owner": "ana", "reason": "known", "expires": "2999-01-01"}
+    assert decided(recorded(BROKEN), waivers=[waiver]).exit_code == 0
 
 
 def test_what_was_skipped_elsewhere_says_nothing_of_a_required_check(recorded: Callable[..., Record]) -> None:
@@ -238,6 +275,36 @@ def test_a_record_that_says_more_than_its_guards_is_refused(tmp_path: Path) -> N
     place = write_run(tmp_path / "run", [dataclasses.replace(HOLDS, guards=(*HOLDS.guards, bad))])
     with pytest.raises(RecordError, match="says HOLDS, although: the model hardly reads the question"):
         load(place)
+
+
+@pytest.mark.parametrize("edited", ["effect", "questions", "half"])
+def test_an_effect_that_its_questions_do_not_have_is_refused(tmp_path: Path, edited: str) -> None:
+    """A verdict that was edited with its effect and its guards still has the numbers of its questions."""
+    none = Interval(Fraction(0), Fraction(0))
+    known = tuple(dataclasses.replace(row, low=0.0, high=0.0) for row in BROKEN.per_question)
+    told = {
+        "effect": (none, BROKEN.per_question),
+        "questions": (BROKEN.effect, known),
+        "half": (none, (*known[1:], BROKEN.per_question[0])),
+    }
+    effect, rows = told[edited]
+    holds = Verdict.BROKEN if edited == "questions" else Verdict.HOLDS
+    guards = tuple(dataclasses.replace(guard, passed=True, needed=True) for guard in BROKEN.guards)
+    bad = dataclasses.replace(BROKEN, verdict=holds, effect=effect, guards=guards, per_question=rows)
+    with pytest.raises(RecordError, match=r"effect.low is .*, but the mean over its 12 questions is .* was edited"):
+        load(write_run(tmp_path / "run", [bad]))
+    whole = dataclasses.replace(bad, verdict=Verdict.HOLDS, effect=none, per_question=known)
+    assert load(write_run(tmp_path / "invented", [whole])).findings, "what was invented throughout is for `judge`"
+
+
+@pytest.mark.parametrize(
+    "metric", ["flip_rate", "disagreement", "tv", "js_distance", "position_bias", "excess_disagreement"]
+)
+def test_an_honest_record_of_every_metric_is_read(tmp_path: Path, metric: str) -> None:
+    for model in (controls.oracle(), controls.position_prior(2), controls.tie_maker()):
+        samples = 3 if metric == "excess_disagreement" else 1
+        found = check("option_order", model, BANK, tolerance=0.1, metric=metric, samples=samples)
+        assert load(write_run(tmp_path / model.name, [found])).findings[0].verdict is found.verdict
 
 
 def test_one_run_cannot_be_given_twice_under_two_names(tmp_path: Path) -> None:

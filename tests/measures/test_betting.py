@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.stats import binom
 from pytest_llminvariance import UsageError
 from pytest_llminvariance.measures.betting import FRACTIONS, Capital, MeanTest, Side, bounds, crossing, log_capital
 from pytest_llminvariance.measures.forecast import expected_share, fewest_values, forecast_words
-from tests.calibration.cells import cells, run_cell, run_sessions
+from tests.calibration.cells import cells, open_cells, run_cell, run_open, run_sessions
 from tests.calibration.exact import added, distinct_orders, enumerate_orders, suites
 
 SIDES: tuple[Side, ...] = ("above", "within")
@@ -40,6 +41,18 @@ def test_worst_cells_in_short() -> None:
     todo = [(cell, alpha) for alpha in (0.05, 0.01) for cell in cells() if cell.n <= 200]
     bad = [found for cell, alpha in todo if not (found := run_cell(cell, alpha, 1_000, len(todo))).passes]
     assert bad == []
+
+
+def test_open_values_that_straddle_the_tolerance_stay_within_what_is_claimed() -> None:
+    """Wrong against every truth that the answers allow: alpha; other than asking everything, which is UNDECIDED: 2 alpha."""
+    n, alpha = 1_000, 0.05
+    found = [run_open(cell, alpha, n) for cell in open_cells() if cell.n <= 200]
+    assert all(
+        one.wrong <= binom.isf(0.001, n, alpha) and one.either <= binom.isf(0.001, n, 2 * alpha) for one in found
+    )
+    assert any(one.above for one in found)
+    assert any(one.within for one in found)
+    assert any(run_open(cell, 0.5, n).either > binom.isf(0.001, n, 2 * alpha) for cell in open_cells() if cell.n <= 200)
 
 
 def test_the_cells_can_fail() -> None:
@@ -178,6 +191,15 @@ def test_fewest_values_is_where_the_best_answers_decide() -> None:
     assert above < 5
     assert fewest_values(0.05, 0.0, 1000, "above") == 51, "without a risk, only certainty decides"
     assert fewest_values(0.25, 0.05, 10**9, "within", at_most=5) is None
+
+
+def test_the_draws_that_the_docs_promise_for_an_excess_of_zero() -> None:
+    """H = 0 throughout with three samples is bet on as .25, and a tolerance of .01 as (.01 + 1/3) / (4/3)."""
+    test, n = MeanTest((Fraction(1, 100) + Fraction(1, 3)) / Fraction(4, 3), 0.05, None), 1
+    while test.add(0.25, 0.25) is None:
+        n += 1
+    docs = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert f"HOLDS at 0.01 takes {n} draws at alpha 0.05 with three samples where H is 0 throughout" in docs
 
 
 def test_expected_cost_is_near_the_published_one() -> None:

@@ -130,6 +130,28 @@ def test_a_conftest_that_drops_tests_is_seen(pytester: pytest.Pytester, how: str
     assert (facts["left_out"], facts["with_model"]) == (["test_b"], ["test_b"])
 
 
+@pytest.mark.parametrize("where", ["conftest.py", "inner/conftest.py"])
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_collection_modifyitems(items):\n    del items[1:]\n    return (yield)",
+        "@pytest.hookimpl(tryfirst=True)\ndef pytest_collection_modifyitems(items):\n    del items[1:]",
+        "@pytest.hookimpl(trylast=True)\ndef pytest_collection_finish(session):\n    del session.items[1:]",
+    ],
+    ids=["around all", "first", "after the end"],
+)
+def test_no_conftest_is_before_what_notes_the_tests(pytester: pytest.Pytester, where: str, hook: str) -> None:
+    """One of a folder below is read while tests are collected, later than all plugins, and comes first where it wants to."""
+    (pytester.path / "inner").mkdir()
+    (pytester.path / where).write_text(f"import pytest\n\n{hook}\n")
+    (pytester.path / "inner" / "test_deep.py").write_text("def test_a(): pass\n\ndef test_b(invariance_model): pass\n")
+    pytester.runpytest_inprocess(GOOD, *recording(pytester.path / "record"))
+    facts = json.loads((pytester.path / "record" / "run.json").read_text())
+    assert facts["with_model"] == ["inner/test_deep.py::test_b"]
+    assert facts["left_out"] == ["inner/test_deep.py::test_b"] or facts["stopped"]
+    assert gate(pytester)[0] == 3
+
+
 def test_named_tests_are_said(pytester: pytest.Pytester) -> None:
     facts = recorded(pytester, "def test_a(): pass\n\ndef test_b(): pass\n", "test_inner.py::test_a")
     assert facts["named"] == ["test_a"]

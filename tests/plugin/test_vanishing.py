@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import json
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -531,6 +532,20 @@ def test_a_full_disk_loses_no_finding(wanted: bool, pytester: pytest.Pytester, m
     result.stdout.fnmatch_lines(
         [MEMORY[1], "invariance: the record in *rec* is not whole: *No space left on device*"] if wanted else MEMORY
     )
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENAMETOOLONG, errno.EIO])
+def test_whatever_a_file_system_refuses_loses_no_finding(
+    code: int, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(files, "DISK", files.DISK._replace(write=refused))
+    pytester.makepyfile(test_it=source("def test_it():\n    broken()"))
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"*were kept in memory only: *{os.strerror(code)}*", MEMORY[1]])
 
 
 def test_a_full_disk_of_a_worker_loses_no_finding(pytester: pytest.Pytester) -> None:

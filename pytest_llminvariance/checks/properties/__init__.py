@@ -54,6 +54,8 @@ __all__ = ["Audited", "Case", "Plan", "Pooled", "Probe", "Property", "SelfTest",
 
 PROPERTIES: dict[str, type[Property]] = {}
 """By name."""
+OTHER_PROPERTIES = ("search", "negative_flips")
+"""Properties of findings that no audit makes."""
 
 
 def register(kind: type[Property]) -> type[Property]:
@@ -65,6 +67,10 @@ def register(kind: type[Property]) -> type[Property]:
     for need in ("name", "says"):
         if not getattr(kind, need, ""):
             raise UsageError(f"property {kind.__name__} has no {need!r}, which every property must say")
+    if kind.name in OTHER_PROPERTIES:
+        raise UsageError(
+            f"property {kind.__name__} uses {kind.name!r}, which is taken by findings of this package. Use another"
+        )
     for other in PROPERTIES.values():
         taken = ({kind.name, kind.short} & {other.name, other.short} - {""}) | (
             kind.audits.keys() & other.audits.keys()
@@ -152,15 +158,37 @@ def as_property(given: str | Property | Transform, options: Mapping[str, Any]) -
     if isinstance(given, str):
         return _named(given, options)
     if isinstance(given, Transform):
-        named = (kind.name for kind in PROPERTIES.values() if kind.made_of is type(given))
-        given = Invariance(given, next(named, given.title.replace(" ", "_")))
+        given = Invariance(given, _name_of(given))
     if not isinstance(given, Property):
         raise UsageError(
             f"property is {given!r}, but must be a name ({', '.join(PROPERTIES)}), a transform or a property"
         )
     if options:
         raise UsageError(f"{', '.join(options)} cannot be given together with a property object")
+    if not _may_be_called(given):
+        raise UsageError(
+            f"{type(given).__name__} is called {given.name!r}, which is the name of another property. Give it a name of its own"
+        )
     return given
+
+
+def _name_of(transform: Transform) -> str:
+    """Return the name of a transform's invariance; only what a property is made of has that property's name, whatever the title says."""
+    named = (kind.name for kind in PROPERTIES.values() if kind.made_of is type(transform))
+    by_title = transform.title.replace(" ", "_")
+    return next(named, f"{by_title}_by_{type(transform).__name__}" if is_known(by_title) else by_title)
+
+
+def _may_be_called(given: Property) -> bool:
+    """Return whether a property is the one that its name stands for, or no other has that name."""
+    if type(given) is Invariance:
+        return given.name == _name_of(given.transform)
+    return not is_known(given.name) or PROPERTIES.get(given.name) is type(given)
+
+
+def is_known(name: str) -> bool:
+    """Return whether a name is that of a finding which this package makes, or of a property that was registered."""
+    return name in PROPERTIES or name in OTHER_PROPERTIES
 
 
 def _named(given: str, options: Mapping[str, Any]) -> Property:
