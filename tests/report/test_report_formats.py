@@ -283,6 +283,8 @@ def test_sarif_has_a_result_for_each_that_does_not_hold(mixed: Path) -> None:
 def test_sarif_fingerprints_stay_when_numbers_change(mixed: Path, tmp_path: Path) -> None:
     stored = json.loads((mixed / "findings.json").read_text())
     stored["findings"][0]["effect"] = {"low": 0.9, "high": 0.9}
+    for row in stored["findings"][0]["per_question"]:
+        row |= stored["findings"][0]["effect"]
     (tmp_path / "findings.json").write_text(json.dumps(stored))
     before, after = (json.loads(sarif(read_report(place)))["runs"][0]["results"] for place in (mixed, tmp_path))
     assert [item["partialFingerprints"] for item in before] == [item["partialFingerprints"] for item in after]

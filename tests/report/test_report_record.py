@@ -32,6 +32,8 @@ def rewritten(directory: Path, **changes: Any) -> Path:
     path = directory / "findings.json"
     stored = json.loads(path.read_text())
     row = {**stored["findings"][0], **changes}
+    if "effect" in changes:  # which is the mean of its questions
+        row["per_question"] = [{**one, **changes["effect"]} for one in row["per_question"]]
     stored["findings"][0] = {name: value for name, value in row.items() if value is not None}
     path.write_text(json.dumps(stored))
     return directory
