@@ -31,7 +31,7 @@ def _drawn(n: int, *parts: object) -> int:
 
 def _about(i: int) -> str:
     """Return something to ask about; two differ by a word, as ones that differ by a number are near copies."""
-    return f"{TOPICS[i % 7]} from {''.join(SYLLABLES[int(digit)] for digit in f'{i:03}').capitalize()}"
+    return f"{TOPICS[i % 7]} of {''.join(SYLLABLES[int(digit)] for digit in f'{i:03}').capitalize()}"
 
 
 @dataclass(frozen=True, slots=True)
