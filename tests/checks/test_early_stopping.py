@@ -71,6 +71,7 @@ def test_both_verdicts_stop_early_and_agree_with_everything() -> None:
 class ForAnyone(OptionOrder):
     """Says something of models that know nothing, too."""
 
+    name = "order_for_anyone"
     needs_accuracy = False
 
 
