@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers as hf
 
 from pytest_llminvariance import LLMInvarianceError, Question, load_model
 from pytest_llminvariance.models.local import identity
+from pytest_llminvariance.models.local.fingerprint import device_name
 from pytest_llminvariance.models.protocol import LabelRequest
 from pytest_llminvariance.questions.presentation import Presentation
 
@@ -177,3 +179,11 @@ def test_a_session_of_remembered_answers_loads_no_weights(
     assert len(loads) == 2
     pytester.runpytest(*flags[:2], "--invariance-cache=off").assert_outcomes(passed=1)
     assert len(loads) == 3
+
+
+@pytest.mark.parametrize(
+    ("device", "name"), [("cuda", "cuda NVIDIA H100"), ("cuda:1", "cuda NVIDIA H100"), ("meta", "meta")]
+)
+def test_a_gpu_is_known_by_its_kind(device: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    assert device_name(torch.device(device)) == name

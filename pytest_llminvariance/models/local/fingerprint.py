@@ -62,7 +62,7 @@ def vocabulary_of(tokenizer: Any) -> str:
 def device_name(device: torch.device) -> str:
     """Return what rounds: the kind of GPU, or the instructions that the CPU has."""
     if device.type == "cuda":
-        return f"cuda {torch.cuda.getdevice_name(device)}"
+        return f"cuda {torch.cuda.get_device_name(device)}"
     return f"{device.type} {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
 
 
