@@ -47,7 +47,7 @@ def decide_by_asking(terms: Terms, planner: Planner, *, light: bool) -> Answers:
             raise no_share(terms.risk)
         noise = asking.begin(lambda: planner.some_plans(MIN_PAIRS))
         rule = Stopping(
-            responses=responses, property=terms.property, metric=terms.metric, tolerance=terms.tolerance, alpha=alpha,
+            responses=responses, property=terms.property, tolerance=terms.tolerance, alpha=alpha,
             n_units=planner.n_units, is_exact_at_end=not terms.must_test, unit_name=planner.unit_name, largest=planner.largest,
             n_known=terms.n_known, limits=None if asking.measured is None else _limits_at_start(asking, planner, asking.measured.floor),
         )  # fmt: skip

@@ -90,8 +90,8 @@ def responded(
 ) -> Answers:
     """Return the answers with what they come to, and how far they move under foreign stems where HOLDS is still possible.
 
-    These are asked after all others; where a test has decided, it has asked what it needs. A run that is compared with a baseline asks `always`, as a model that
-    has stopped to read the question is worse.
+    These are asked after all others; where a test has decided, it has asked what it needs. A run that is compared with a
+    baseline asks `always`, as a model that has stopped to read the question is worse.
     """
     answers = dataclasses.replace(with_effect(answers, property, metric), moves=(), could=())
     effect = None if answers.effect is None else answers.effect.high

@@ -103,8 +103,9 @@ def reply_guards(evidence: Sequence[Evidence], *, needs_accuracy: bool = True, b
     )
     known = [_accuracy(evidence, by_cluster=by_cluster)] if needs_accuracy else []
     answers = [answer for item in evidence for answer in item.answers]
+    masses = [mass for item in evidence for mass in item.masses]
     return [
-        planned, *missing_guards(answers), *_reached(evidence), mass_of(evidence), _preference(evidence), *known, *_contradictions(answers),
+        planned, *missing_guards(answers), *_reached(evidence), mass_guard(answers, masses), _preference(evidence), *known, *_contradictions(answers),
     ]  # fmt: skip
 
 
@@ -187,12 +188,6 @@ def missing_guards(answers: Sequence[AnswerDistribution]) -> list[Guard]:
 def _short(text: str, width: int) -> str:
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def mass_of(evidence: Sequence[Evidence]) -> Guard:
-    """Require that the answers of all evidence name options."""
-    answers = [answer for item in evidence for answer in item.answers]
-    return mass_guard(answers, [mass for item in evidence for mass in item.masses])
 
 
 def mass_guard(answers: Iterable[AnswerDistribution], told: Sequence[float] | None = None) -> Guard:

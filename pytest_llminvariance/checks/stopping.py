@@ -19,7 +19,7 @@ from pytest_llminvariance.checks.responses import FIRST_GROUP, GROWTH, Responses
 from pytest_llminvariance.checks.verdict import CERTAIN, Decision, Verdict
 from pytest_llminvariance.measures.betting import Bounds, MeanTest, Number, bounds, rescaled
 from pytest_llminvariance.measures.forecast import forecast_words
-from pytest_llminvariance.measures.metrics import Interval, Metric
+from pytest_llminvariance.measures.metrics import Interval
 from pytest_llminvariance.measures.movement import bound_of_movement
 from pytest_llminvariance.measures.noise import Limits
 from pytest_llminvariance.questions.question import MIN_KNOWN, known_answers
@@ -32,7 +32,6 @@ class Stopping:
     responses: Responses
     """The answers under foreign stems, of the source that is asked."""
     property: Property
-    metric: Metric
     tolerance: Fraction
     alpha: float
     n_units: int
@@ -64,7 +63,7 @@ class Stopping:
     _looked: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        n_planned, least = self.n_units if self.is_exact_at_end else None, self.metric.least
+        n_planned, least = self.n_units if self.is_exact_at_end else None, self.responses.metric.least
         ends = self.limits or Limits(broken_above=self.tolerance, holds_within=self.tolerance)
         self.test = MeanTest(
             rescaled(self.tolerance, least), self.alpha, n_planned,
@@ -76,9 +75,9 @@ class Stopping:
 
     def run(self, units: Iterator[tuple[Plan, ...]]) -> Answers:
         """Ask unit by unit until it stops."""
-        least = self.metric.least
+        least = self.responses.metric.least
         for evidence in self._asked(units):
-            values = measure_questions(evidence, self.metric)
+            values = measure_questions(evidence, self.responses.metric)
             value = self._of_cluster(values) if self.unit_name == "cluster" else values[0]
             self._n_counted += len(evidence)
             self._values += values
@@ -177,7 +176,7 @@ class Stopping:
         )
 
     def _bounds(self, lows: Sequence[Number], highs: Sequence[Number] | None, test: MeanTest) -> Bounds:
-        least = self.metric.least
+        least = self.responses.metric.least
         low = [rescaled(value, least) for value in lows]
         high = low if highs is None else [rescaled(value, least) for value in highs]
         found = bounds(low, high, test.n_planned, test.alpha)

@@ -104,7 +104,7 @@ class AnswerCache(MutableMapping[Key, Reply]):
         wanted = [key for key in dict.fromkeys(keys) if key not in self._memory and self._keeps(key)]
         if not wanted or self.trouble:
             return
-        digests = {key: digest for key in wanted if (digest := _digest(key)) is not None}
+        digests = self._digests(wanted)
         found = self._safely(lambda: self._read(list(digests.values()))) or {}
         for key, digest in digests.items():
             reply = decoded(key.request, found[digest]) if digest in found else None
@@ -125,10 +125,10 @@ class AnswerCache(MutableMapping[Key, Reply]):
 
     def claim(self, keys: Sequence[Key]) -> list[Key]:
         """Return those to be asked here: what no other process asks, and none has answered by now; see `engine.Claiming`."""
-        digests = {key: digest for key in keys if self._keeps(key) and (digest := _digest(key)) is not None}
-        if self._claims is None or not digests or self.trouble:
+        claims, digests = self._claims, {} if self._claims is None else self._digests(keys)
+        if claims is None or not digests or self.trouble:
             return list(keys)
-        claims, wanted = self._claims, list(digests.values())
+        wanted = list(digests.values())
         taken = self._safely(lambda: claims.take(wanted))
         self.fetch(digests)
         if taken is None:
@@ -139,10 +139,12 @@ class AnswerCache(MutableMapping[Key, Reply]):
     def disclaim(self, keys: Sequence[Key]) -> None:
         """Say that these are not asked here any more."""
         claims = self._claims
-        if claims is not None and (
-            found := [d for key in keys if self._keeps(key) and (d := _digest(key)) is not None]
-        ):
+        if claims is not None and (found := list(self._digests(keys).values())):
             self._safely(lambda: claims.drop(found))
+
+    def _digests(self, keys: Iterable[Key]) -> dict[Key, bytes]:
+        """Return what rows of the file are called by, of those that are kept."""
+        return {key: digest for key in keys if self._keeps(key) and (digest := _digest(key)) is not None}
 
     def flush(self) -> None:
         """Write down what was used, and remove what was not if the bound is passed."""

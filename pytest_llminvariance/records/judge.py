@@ -215,10 +215,8 @@ class _Recorded:
         Raises:
             ThinRecordError: where some were asked and are not in the record.
         """
-        rows, known = (
-            [],
-            {number: self.found.replies("foreign", number) for number in {stem.question for stem in stems}},
-        )
+        rows = []
+        known = {number: self.found.replies("foreign", number) for number in {stem.question for stem in stems}}
         for number, stem in stems:
             n = len(self.sheet.plans[number].probes[: self.sheet.samples])
             rows.append([known[number].get(index) for index in range(stem * n, (stem + 1) * n)])
@@ -268,7 +266,7 @@ def _stopped(
     noise, asked = _noise(stored), stored.questions_planned
     held = stored.tolerance if stored.verdict is Verdict.HOLDS and responses.metric.name == stored.metric else None
     rule = Stopping(
-        responses=responses, property=sheet.property, metric=responses.metric, tolerance=tolerance, alpha=decision.alpha,
+        responses=responses, property=sheet.property, tolerance=tolerance, alpha=decision.alpha,
         n_units=n, is_exact_at_end=True, n_known=sheet.n_known, held_under=held,
         limits=limits(
             tolerance, responses.metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked

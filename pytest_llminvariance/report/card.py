@@ -93,7 +93,8 @@ def section(record: Report) -> str:
     lines = [BEGIN, "## Invariance", "", f"{as_text(said.text)}. {as_text(said.rest)}".strip(), ""]
     lines += [f"{as_text(note)}\n" for note in record.notes]
     lines += table_lines(record.entries, SECTION_BYTES)
-    lines += [*_why(record.entries), *([""] if any(_why(record.entries)) else [])]
+    if why := list(_why(record.entries)):
+        lines += [*why, ""]
     lines += [
         "Checked with pytest-llminvariance: a change that keeps the meaning of a question must keep the answer. "
         "HOLDS and BROKEN are about these questions and presentations; UNDECIDED means that neither was shown.",

@@ -19,7 +19,7 @@ from pytest_llminvariance.gate.policy import Policy
 from pytest_llminvariance.gate.presence import named
 from pytest_llminvariance.records.record import LostCheck, Record, StoredFinding, load
 from pytest_llminvariance.records.redaction import MASK
-from pytest_llminvariance.report.text import one_line
+from pytest_llminvariance.report.text import capital, one_line
 
 VERDICTS = ("BROKEN", "UNDECIDED", "HOLDS")
 LEVELS: tuple[Level, ...] = ("block", "warn", "ignore")
@@ -148,7 +148,7 @@ def report_of(
     if stored.facts is not None and stored.fact("exit") is None:
         notes = ["The run did not end. This is what it had found until then."]
     else:
-        notes += [text[0].upper() + text[1:] + "." for text in unmet if "run.json" not in text]
+        notes += [f"{capital(text)}." for text in unmet if "run.json" not in text]
     rows = tuple(sorted(entries, key=_rank))
     return Report(directory, rows, stored.facts or {}, tuple(notes), decision, unmet, len(stored.searches))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_llminvariance.checks.properties import PROPERTIES
 from pytest_llminvariance.checks.searches import SEARCH
 from pytest_llminvariance.report.entries import ReportEntry
-from pytest_llminvariance.report.text import cut, one_line
+from pytest_llminvariance.report.text import capital, cut, one_line
 
 USELESS: Mapping[str, tuple[str, str]] = {
     "reached": (
@@ -47,7 +47,7 @@ class Meaning:
 
     def __str__(self) -> str:
         """Return it as one or two sentences."""
-        return f"{self.word[0].upper()}{self.word[1:]}: {self.text}.{f' Next: {self.todo}.' if self.todo else ''}"
+        return f"{capital(self.word)}: {self.text}.{f' Next: {self.todo}.' if self.todo else ''}"
 
 
 def meaning(entry: ReportEntry) -> Meaning:

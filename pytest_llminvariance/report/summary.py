@@ -12,7 +12,7 @@ from pytest_llminvariance.checks.verdict import Decision
 from pytest_llminvariance.gate.decision import BLOCKED, NO_POLICY, Outcome
 from pytest_llminvariance.measures.metrics import METRICS
 from pytest_llminvariance.report.entries import Report, ReportEntry
-from pytest_llminvariance.report.text import cut, one_line
+from pytest_llminvariance.report.text import capital, cut, one_line
 from pytest_llminvariance.report.words import (
     CERTAIN_PAIR,
     COUNTER_EXAMPLE,
@@ -143,11 +143,6 @@ def sentence(entry: ReportEntry) -> str:
     numbers = estimate_words(entry.part("details"))
     said = f"{words} {found}.{f' Numbers: {one_line(numbers)}.' if numbers else ''}"
     return capital(said)
-
-
-def capital(text: str) -> str:
-    """Return a text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
 
 
 def certainty(entry: ReportEntry) -> str:

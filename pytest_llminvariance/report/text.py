@@ -52,3 +52,8 @@ def joined(text: object, width: int | None = None) -> str:
 def cut(text: str, width: int) -> str:
     """Return a text of at most `width` characters; what is left out is marked."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]

@@ -31,7 +31,7 @@ from pytest_llminvariance.report.summary import (
     sentence,
     tolerated,
 )
-from pytest_llminvariance.report.text import cut, one_line, visible
+from pytest_llminvariance.report.text import capital, cut, one_line, visible
 from pytest_llminvariance.report.words import kept_words, plural, table_value
 
 MAX_LISTED = 400
@@ -316,4 +316,4 @@ def _as_sentence(note: str) -> str:
     """Return why a check asked everything, or what would decide; nothing where it was never meant to stop."""
     if note in ("", NO_LIMIT):
         return ""
-    return note[0].upper() + note[1:] + ("" if note.endswith(".") else ".")
+    return capital(note) + ("" if note.endswith(".") else ".")
