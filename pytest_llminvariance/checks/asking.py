@@ -119,8 +119,8 @@ class Asking:
         for numbers in parts:
             each = [sheet.planned(number) for number in numbers]
             planned = list(itertools.chain.from_iterable(each))
-            is_new = list(map(seen.add, planned))
-            counts = iter(is_new if seen is self.asked else list(map(self.asked.add, planned)))
+            is_new = seen.add(planned)
+            counts = iter(is_new if seen is self.asked else self.asked.add(planned))
             self.new += [sum(itertools.islice(counts, len(requests))) for requests in each]
             shown.begin(len(each), len(planned))
             if n_batches:

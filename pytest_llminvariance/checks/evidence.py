@@ -52,12 +52,13 @@ class Evidence:
     @property
     def counted(self) -> tuple[int, ...]:
         """Numbers of the probes that are compared; the one as written is the first."""
-        return tuple(index for index in range(len(self.answers)) if index not in self.repeats)
+        every = range(len(self.answers))
+        return tuple([index for index in every if index not in self.repeats] if self.repeats else every)
 
     @property
     def compared(self) -> tuple[AnswerDistribution, ...]:
         """The answers that are compared."""
-        return tuple(self.answers[index] for index in self.counted)
+        return tuple(self.answers[index] for index in self.counted) if self.repeats else self.answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

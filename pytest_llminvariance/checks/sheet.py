@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from pytest_llminvariance.checks.properties.base import Plan, Property
 from pytest_llminvariance.models.probes import Probe, Showings, Ways
-from pytest_llminvariance.models.protocol import Draw, Model, Request, request_for
+from pytest_llminvariance.models.protocol import Draw, LabelRequest, Model, Request, request_for
 from pytest_llminvariance.questions.foreign_stems import ForeignStems
 from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.presentation import Presentation
@@ -59,6 +59,10 @@ class Sheet:
     def planned(self, question: int, stem: int | None = None) -> list[Request]:
         """Return the requests of a question's plan; or those under one of its foreign stems, draw by draw."""
         probes = self.plans[question].probes
+        if stem is None and isinstance(probes, Showings) and self.readout == "label":
+            shown = probes.presentations() if probes.ways.once("plain labels", _are_plain_labels) else []
+            if shown:
+                return list(map(LabelRequest, shown))
         if stem is not None:
             probes = [Probe(self.foreign[question][stem], draw=probe.draw) for probe in probes[: self.samples]]
         return [request_for(p.presentation, p.readout or self.readout, self._draw(p)) for p in probes]
@@ -70,6 +74,11 @@ class Sheet:
 
     def _draw(self, probe: Probe) -> Draw | None:
         return None if probe.draw is None else Draw(self.seed, probe.draw)
+
+
+def _are_plain_labels(probes: Sequence[Probe]) -> bool:
+    """Return whether each is asked once, by the labels that it shows."""
+    return all(p.readout is None and p.draw is None and p.presentation.shows_labels for p in probes)
 
 
 def must_reach(plan: Plan, title: str, frame: FrameOrders | None) -> Plan:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 from pytest_llminvariance.models.protocol import log_of
+from pytest_llminvariance.questions.orders import inverse
 
 REFUSED = -1
 """The outcome of a refusal; contents are 0 and above."""
@@ -63,9 +64,9 @@ class AnswerDistribution:
     ) -> AnswerDistribution:
         """Build from log-probabilities by position, over the whole vocabulary (nats); with NaN among them it is missing."""
         weights = _by_content(shown, order)
-        if not all(map(_is_known, weights)):
+        if not _are_known(weights):
             return cls.nothing(len(weights), "missing", said=NO_NUMBER)
-        probabilities = tuple(math.exp(weight) for weight in weights)
+        probabilities = tuple(map(math.exp, weights))
         mass = min(1.0, math.fsum(probabilities))
         return cls(probabilities, 1.0 - mass, "scored", weights, mass, min(unlisted, 1.0 - mass))
 
@@ -77,7 +78,7 @@ class AnswerDistribution:
         """
         weights = _by_content(shown, order)
         top = max(weights)
-        if not all(map(_is_known, weights)) or top == -math.inf:
+        if not _are_known(weights) or top == -math.inf:
             return cls.nothing(len(weights), "missing", said=NO_NUMBER)
         scaled = [math.exp(weight - top) for weight in weights]
         total = math.fsum(scaled)
@@ -111,10 +112,11 @@ class AnswerDistribution:
 
     def outcomes(self, delta_nats: float) -> frozenset[int]:
         """Return the contents within `delta_nats` of the top; every outcome where the answer is not known."""
-        if self._outcomes is None or self._outcomes[0] != delta_nats:
-            object.__setattr__(self, "_outcomes", _shared(delta_nats, self._within(delta_nats)))
-        assert self._outcomes is not None  # noqa: S101 - it was set
-        return self._outcomes[1]
+        found = self._outcomes
+        if found is None or found[0] != delta_nats:
+            found = _shared(delta_nats, self._within(delta_nats))
+            object.__setattr__(self, "_outcomes", found)
+        return found[1]
 
     def _within(self, delta_nats: float) -> frozenset[int]:
         if self.status == "refused":
@@ -126,8 +128,10 @@ class AnswerDistribution:
         top = max(self.log_weights)
         if top == -math.inf:
             return frozenset({REFUSED, *range(self.k)})
-        reached = [log_of(math.exp(weight) + self.unlisted) if self.unlisted else weight for weight in self.log_weights]
-        return frozenset(index for index, weight in enumerate(reached) if top - weight <= delta_nats)
+        reached: Sequence[float] = self.log_weights
+        if self.unlisted:
+            reached = [log_of(math.exp(weight) + self.unlisted) for weight in reached]
+        return frozenset([index for index, weight in enumerate(reached) if top - weight <= delta_nats])
 
     def parts(self, delta_nats: float) -> tuple[float, ...] | None:
         """Return which part of the choice falls on each content: equal parts where they tie, none where it is a refusal.
@@ -149,9 +153,7 @@ class AnswerDistribution:
             return _same(self, self.reading, self.said)
         if len(outcomes) > 1 or self.unlisted:
             return self
-        probabilities, weights = _like(outcomes, self.k)
-        plain = AnswerDistribution(probabilities, 0.0, self.status, weights, reading=self.reading, said=self.said)
-        return _same(plain, self.reading, self.said)
+        return _like(outcomes, self.k, self.reading, self.said)
 
     def expected_score(self, scores: Sequence[float]) -> float | None:
         """Return the mean score over the options; `None` where no option was answered, or it is not known exactly."""
@@ -187,9 +189,10 @@ def _equal_parts(outcomes: frozenset[int], k: int) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _like(outcomes: frozenset[int], k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return probabilities and weights of an answer with these outcomes."""
-    return (1 / k,) * k, tuple(0.0 if content in outcomes else -1e9 for content in range(k))
+def _like(outcomes: frozenset[int], k: int, reading: str, said: str) -> AnswerDistribution:
+    """Return a scored answer with these outcomes, one object for all that have them."""
+    weights = tuple(0.0 if content in outcomes else -1e9 for content in range(k))
+    return AnswerDistribution((1 / k,) * k, 0.0, "scored", weights, reading=reading, said=said)
 
 
 @lru_cache(maxsize=4096)
@@ -212,19 +215,19 @@ def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[flo
     return p / (p + q + more), (p + more) / (p + q + more)
 
 
-def _is_known(weight: float) -> bool:
-    """Return whether it is a logarithm: NaN and plus infinity are none."""
-    return weight < math.inf
+def _are_known(weights: Sequence[float]) -> bool:
+    """Return whether all are logarithms: NaN and plus infinity are none, and no sum hides them."""
+    return sum(weights) < math.inf
 
 
 def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ...]:
     """Take values by position back to contents: what stands at position p belongs to `order[p]`."""
     if len(shown) != len(order):
         raise ValueError(f"{len(shown)} values for {len(order)} positions")
-    contents = [0.0] * len(order)
-    for position, content in enumerate(order):
-        contents[content] = float(shown[position])
-    return tuple(contents)
+    return tuple([float(shown[position]) for position in _way_back(tuple(order))])
+
+
+_way_back = lru_cache(maxsize=4096)(inverse)
 
 
 def masses_of(answers: Iterable[AnswerDistribution]) -> array[float]:

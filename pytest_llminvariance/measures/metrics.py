@@ -98,8 +98,11 @@ class Pairs(NamedTuple):
     @classmethod
     def with_first(cls, answers: Answers, delta_nats: float) -> Pairs:
         """Count the first answer against each of the others."""
-        flips = [flip(answers[0], answer, delta_nats) for answer in answers[1:]]
-        return cls(sum(one is DIFFERENT for one in flips), sum(one is not SAME for one in flips), len(flips))
+        first, *others = [answer.outcomes(delta_nats) for answer in answers]
+        counts = Counter(others)  # outcomes are few where answers are many
+        same = counts[first] if len(first) == 1 else 0
+        differ = sum(n for other, n in counts.items() if not first & other)
+        return cls(differ, len(others) - same, len(others))
 
     @classmethod
     def of(cls, answers: Answers, delta_nats: float) -> Pairs:
@@ -134,7 +137,8 @@ def mean_interval(values: Sequence[Interval]) -> Interval:
 def _mean(values: Sequence[Number]) -> Number:
     fractions = [value for value in values if isinstance(value, Fraction)]
     if len(fractions) == len(values):
-        return sum(fractions, Fraction(0)) / len(values)
+        whole = math.lcm(*{value.denominator for value in fractions})  # one division in place of one a value
+        return Fraction(sum(value.numerator * (whole // value.denominator) for value in fractions), whole * len(values))
     return math.fsum(values) / len(values)
 
 

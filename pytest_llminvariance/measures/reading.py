@@ -33,6 +33,8 @@ MAX_SAID = 200
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:
     """Return what a reply says about contents: the one place where the way back is taken."""
     k = len(presentation.order)
+    if type(reply) is LabelReply and readout == "label" and len(reply.logprobs_nats) == k:  # nearly all of them
+        return AnswerDistribution.from_label_logprobs(reply.logprobs_nats, presentation.order, reply.unlisted)
     if isinstance(reply, MissingReply):
         return AnswerDistribution.nothing(k, "missing", said=reply.reason)
     if isinstance(reply, TextReply):

@@ -7,7 +7,6 @@ depends on what is remembered.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
@@ -16,6 +15,7 @@ from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.models.keys import Key, keys_of
 from pytest_llminvariance.models.protocol import Model, Reply, Request, StreamingModel
 from pytest_llminvariance.models.replies import checked
+from pytest_llminvariance.questions.question import Question
 
 CHUNK = 256
 """Requests handed to a model at a time: bounds what is lost when it fails, and paces the progress bar."""
@@ -131,9 +131,9 @@ class _Asking:
         self._model, self._distinct, self._memo, self._progress = model, distinct, memo, progress
         self.replies = [memo.get(key) for key in distinct]
         self.cost, self.n_sent, self._done = _Cost(model), 0, 0
-        fresh = [key for key, reply in zip(distinct, self.replies, strict=True) if reply is None]
-        self._left = Counter(key.request.presentation.question for key in fresh)
-        self._n_questions, self._n_fresh = len(self._left), len(fresh)
+        self._n_fresh = self.replies.count(None)
+        self._of, self._left = _by_question(distinct, self.replies)
+        self._n_questions = self._n_open = len(self._left)
 
     def run(self) -> None:
         """Ask until every reply is there."""
@@ -182,15 +182,31 @@ class _Asking:
             self.replies[number] = reply
             self.cost.prompt_tokens += reply.n_tokens
             # not the difference of two counters, which looks at every open question again
-            question = self._distinct[number].request.presentation.question
+            question = self._of[number]
             self._left[question] -= 1
-            if not self._left[question]:
-                del self._left[question]
+            self._n_open -= not self._left[question]
         self._done += len(answered)
         if answered and self._progress is not None:
-            n_done = self._n_questions - len(self._left)
+            n_done = self._n_questions - self._n_open
             sent = self.cost.sent_tokens, self.cost.prompt_tokens
             self._progress(Step(n_done, self._n_questions, *sent, self._done, self._n_fresh))
+
+
+def _by_question(keys: Sequence[Key], replies: Sequence[Reply | None]) -> tuple[list[int], list[int]]:
+    """Return the number of each key's question, and of each question how many keys have no reply; those with all have no number."""
+    numbers: dict[Question, int] = {}
+    found, n_open = [-1] * len(keys), list[int]()
+    last, number = None, -1
+    for place, key in enumerate(keys):
+        if replies[place] is not None:
+            continue
+        question = key.request.presentation.question
+        if question is not last:  # mostly several in a row
+            last, number = question, numbers.setdefault(question, len(numbers))
+            n_open += [0] * (len(numbers) - len(n_open))
+        found[place] = number
+        n_open[number] += 1
+    return found, n_open
 
 
 def chunk_of(model: Model) -> int:

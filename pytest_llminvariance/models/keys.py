@@ -53,6 +53,8 @@ def key_of(model: Model, request: Request) -> Key:
 def keys_of(model: Model, requests: Iterable[Request]) -> list[Key]:
     """Return by what the answers of a model to requests are remembered."""
     name, fingerprint, owner = model.name, model.fingerprint, owner_of(model)
+    if getattr(model, "rendered", None) is None:
+        return [Key(name, fingerprint, request, None, owner) for request in requests]
     return [Key(name, fingerprint, request, _digest(rendered(model, request)), owner) for request in requests]
 
 

@@ -76,6 +76,10 @@ class Showings(Sequence[Probe]):
             kept = Showings._last = (self, tuple(map(self._made, self.ways.probes)))
         return iter(kept[1])
 
+    def presentations(self) -> list[Presentation]:
+        """Return what is shown, in the order of the probes."""
+        return [like.presentation.about(self.question) for like in self.ways.probes]
+
     def _made(self, like: Probe) -> Probe:
         return Probe(like.presentation.about(self.question), like.readout, like.draw, like.place)
 

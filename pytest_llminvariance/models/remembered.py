@@ -6,8 +6,9 @@ What a suite asks is shown in a few manners, which all questions share, so an an
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import struct
-from collections.abc import Hashable, Iterator, MutableMapping
+from collections.abc import Hashable, Iterable, Iterator, MutableMapping
 from functools import lru_cache
 from typing import Any
 
@@ -40,19 +41,25 @@ class Remembered(MutableMapping[Key, Reply]):
     def __init__(self) -> None:
         self._shelves: dict[tuple[str, str, Owner | None, Question], Shelf] = {}
         self._like: dict[Hashable, Request] = {}
+        self._last: tuple[Key, Shelf] | None = None
+        """The shelf that was stored on: most answers in a row are to one question."""
 
     def __getitem__(self, key: Key) -> Reply:
-        found = self._found(key)
+        found = self.get(key)
         if found is None:
             raise KeyError(key)
-        return _unpacked(found[1], len(key.request.presentation.order))
+        return found
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        """Return the answer, or `default` where there is none."""
+        found = self._found(key)
+        return default if found is None else _unpacked(found[1], len(key.request.presentation.order))
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, Key) and self._found(key) is not None
 
     def __setitem__(self, key: Key, reply: Reply) -> None:
-        spot, shown = spot_of(key.request), key.request.presentation
-        shelf = self._shelves.setdefault((key.name, key.fingerprint, key.owner, shown.question), {})
+        spot, shelf = spot_of(key.request), self._shelf_for(key)
         self._like.setdefault(spot, key.request)
         packed = _packed(reply, key.prompt)
         place = spot if spot not in shelf or _prompt(shelf[spot]) == key.prompt else (spot, key.prompt)
@@ -73,6 +80,19 @@ class Remembered(MutableMapping[Key, Reply]):
 
     def __len__(self) -> int:
         return sum(map(len, self._shelves.values()))
+
+    def _shelf_for(self, key: Key) -> Shelf:
+        """Return where the answers to a question stand, made if there is none."""
+        name, fingerprint, request, _, owner = key
+        question = request.presentation.question
+        if self._last is not None:
+            last, shelf = self._last
+            same = last.request.presentation.question is question and last.owner is owner
+            if same and (last.fingerprint, last.name) == (fingerprint, name):
+                return shelf
+        shelf = self._shelves.setdefault((name, fingerprint, owner, question), {})
+        self._last = key, shelf
+        return shelf
 
     def _shelf(self, key: Key) -> Shelf:
         return self._shelves.get((key.name, key.fingerprint, key.owner, key.request.presentation.question), {})
@@ -95,16 +115,19 @@ class Seen:
         self._masks: dict[Question, int] = {}
         self._n = 0
 
-    def add(self, request: Request) -> bool:
-        """Take a request in, and return whether it is new."""
-        bit = 1 << self._numbers.setdefault(spot_of(request), len(self._numbers))
-        question = request.presentation.question
-        known = self._masks.get(question, 0)
-        if known & bit:
-            return False
-        self._masks[question] = known | bit
-        self._n += 1
-        return True
+    def add(self, requests: Iterable[Request]) -> list[bool]:
+        """Take requests in, and return of each whether it is new."""
+        found = list[bool]()
+        numbers, masks = self._numbers, self._masks
+        for question, those in itertools.groupby(requests, _question_of):
+            known = masks.get(question, 0)
+            for request in those:
+                bit = 1 << numbers.setdefault(spot_of(request), len(numbers))
+                found.append(not known & bit)
+                known |= bit
+            masks[question] = known
+        self._n += sum(found)
+        return found
 
     def __contains__(self, request: Request) -> bool:
         number = self._numbers.get(spot_of(request))
@@ -114,6 +137,10 @@ class Seen:
         return self._n
 
 
+def _question_of(request: Request) -> Question:
+    return request.presentation.question
+
+
 @lru_cache(maxsize=64)
 def _format(kind: int, k: int) -> struct.Struct:
     return struct.Struct(f"<BI32s{k}d" + (f"{k}I" if kind == OPTION else ""))
@@ -121,18 +148,22 @@ def _format(kind: int, k: int) -> struct.Struct:
 
 def _packed(reply: Reply, prompt: str | None) -> object:
     """Return a reply with its prompt as bytes, where the same comes back from them; else both as they are."""
-    kind = LABEL if type(reply) is LabelReply else OPTION if type(reply) is OptionReply else None
-    if kind is None or not isinstance(reply, LabelReply | OptionReply) or not _is_plain(reply):
+    is_number = type(reply) is LabelReply or type(reply) is OptionReply
+    if not is_number or not isinstance(reply, LabelReply | OptionReply) or not _is_plain(reply):
         return prompt, reply
-    values, lengths = reply.logprobs_nats, reply.option_tokens if isinstance(reply, OptionReply) else ()
+    kind, values, lengths = LABEL, reply.logprobs_nats, ()
+    if isinstance(reply, OptionReply):
+        kind, lengths = OPTION, reply.option_tokens
     try:
         sent, asked = bytes.fromhex(reply.sent_sha256), b"" if prompt is None else bytes.fromhex(prompt)
         flags = kind | (PROMPT if asked else 0)
         packed = _format(kind, len(values)).pack(flags, reply.n_tokens, sent, *values, *lengths) + asked
     except (ValueError, struct.error):
         return prompt, reply
-    is_same = sent.hex() == reply.sent_sha256 and len(sent) == 32 and asked.hex() == (prompt or "")
-    return packed if is_same and len(asked) in (0, 32) else (prompt, reply)
+    is_same = len(sent) == 32 and sent.hex() == reply.sent_sha256
+    if prompt is not None:
+        is_same = is_same and len(asked) == 32 and asked.hex() == prompt
+    return packed if is_same else (prompt, reply)
 
 
 def _is_plain(reply: LabelReply | OptionReply) -> bool:

@@ -34,6 +34,8 @@ def checked(model: Model, request: Request, reply: object) -> Reply:
     """
     if isinstance(reply, MissingReply):
         return reply
+    if type(reply) is LabelReply and _is_clean(request, reply):
+        return reply
     kind = KINDS[request.capability]
     if not isinstance(reply, kind):
         raise ModelError(
@@ -45,6 +47,15 @@ def checked(model: Model, request: Request, reply: object) -> Reply:
             raise _refused(model, request, f"a text {reply.text!r:.80}, but must give a string")
         return reply
     return _numbers(model, request, reply)
+
+
+def _is_clean(request: Request, reply: LabelReply) -> bool:
+    """Return whether all that is asked of a reply holds at first sight: NaN, and what is above 0, is not within the sum."""
+    values = reply.logprobs_nats
+    if type(values) is not tuple or len(values) != len(request.presentation.order) or set(map(type, values)) != {float}:
+        return False
+    asks_for_it = request.capability in ("label", "decision")
+    return asks_for_it and reply.unlisted == 0 and max(values) <= 0 and math.fsum(map(math.exp, values)) <= 1 + SLACK
 
 
 def _numbers(model: Model, request: Request, reply: LabelReply | OptionReply) -> Reply:

@@ -123,13 +123,13 @@ def _instruction(shown: Presentation, number: int) -> Question:
     places = [place for place in places if place != question.answer]
     target = places[number % len(places)]
     words = INSTRUCTIONS[number % len(INSTRUCTIONS)].replace("{option}", texts[target])
-    return question.under(Question(words, question.options, id=PACKAGED, answer=target))
+    return question.under_stem(words, PACKAGED, answer=target)
 
 
 def _under(shown: Presentation, donor: Question) -> Presentation:
     context = donor.context if "context" in shown.template.fields else None
     if donor.options == shown.question.options and donor.context == context:
-        return shown.replace(question=donor)
+        return shown.about(donor) if shown.fits(donor) else shown.replace(question=donor)
     if context is None and donor.context is not None:
         donor = Question(donor.stem, donor.options, id=donor.id, answer=donor.answer)
     return shown.replace(question=shown.question.under(donor))

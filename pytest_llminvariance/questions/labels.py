@@ -55,11 +55,17 @@ def same_form(text: str) -> str:
 
 def fold(text: str) -> str:
     """Return the form in which texts are compared: NFKC, casefold, straight quotes, no emphasis."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(PLAIN_MARKS)
+    if text.isascii():
+        text = text.lower().replace("`", "")  # what the other way comes to
+    else:
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(PLAIN_MARKS)
+    if "*" not in text and "_" not in text:
+        return text
     text = re.sub(r"(?<!\w)(?:\*\*|__)|(?:\*\*|__)(?!\w)", "", text)
     return re.sub(r"(?<!\w)([*_])(\S(?:[^\n*_]*\S)?)\1(?!\w)", r"\2", text)
 
 
+@lru_cache(maxsize=1024)  # the labels of every question, and its options some times in a row
 def fold_label(label: str) -> str:
     """Return the form in which labels are compared: folded, no list mark or formula, no punctuation around it."""
     form = re.sub(r"\$(\w+)\$", r"\1", fold(label)).strip()

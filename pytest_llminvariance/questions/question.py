@@ -157,12 +157,14 @@ class Question(_Known):
         The answer is known where the donor's is and has the same options. The attributes `options_of` and `stem_of` name
         both questions, so that a recorded answer can be found.
         """
-        names = {OPTIONS_OF: self.id or self.stem, STEM_OF: donor.id or donor.stem}
         is_known = donor.answer is not None and set(donor.options) == set(self.options)
-        return Question(
-            donor.stem, self.options, context=donor.context, scores=self.scores, attributes=names,
-            answer=donor.options[donor.answer] if is_known and donor.answer is not None else None,
-        )  # fmt: skip
+        answer = donor.options[donor.answer] if is_known and donor.answer is not None else None
+        return self.under_stem(donor.stem, donor.id or donor.stem, context=donor.context, answer=answer)
+
+    def under_stem(self, stem: str, name: str, *, context: str | None = None, answer: int | str | None) -> Question:
+        """Return these options under a stem and context that are called `name`."""
+        names = {OPTIONS_OF: self.id or self.stem, STEM_OF: name}
+        return Question(stem, self.options, context=context, scores=self.scores, attributes=names, answer=answer)
 
     def __repr__(self) -> str:
         parts = [repr(self.stem), repr(list(self.options))]

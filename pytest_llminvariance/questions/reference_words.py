@@ -130,6 +130,7 @@ def _any_of(words: list[str]) -> str:
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # each option some times in a row
 def plain(text: str) -> str:
     """Return a text as the patterns match it."""
     form = QUOTES.sub("", unicodedata.normalize("NFKC", text))

@@ -71,7 +71,7 @@ def find_references(question: Question, labels: Sequence[str] = LETTERS) -> Refe
     return References((), found.refers) if question.scores is not None else found
 
 
-@lru_cache(maxsize=4096)  # every part of a plan asks again
+@lru_cache(maxsize=1 << 16)  # every part of a plan asks again, each after a whole suite; some 300 bytes each
 def _found(stem: str, context: str | None, options: tuple[str, ...], labels: tuple[str, ...]) -> References:
     about = _About(stem, context, options, labels)
     refers = next((option for position, option in enumerate(options) if about.refers(position)), "")

@@ -158,7 +158,7 @@ class Template:
     @property
     def system_fields(self) -> frozenset[str]:
         """Names of the fields in `system`: with one of them it shows the question, or a part of it."""
-        return frozenset(SYSTEM_FIELD.findall(self.system or ""))
+        return frozenset(SYSTEM_FIELD.findall(self.system)) if self.system else frozenset()
 
     @property
     def _own_scale(self) -> tuple[object, ...]:

@@ -70,6 +70,11 @@ def orders_of(design: str, k: int, content_hash: str, n: int | None = None) -> t
     return (written, *(row for row in rows if row != written))
 
 
+def is_drawn(design: str, k: int) -> bool:
+    """Return whether the orders of a design depend on the question and not on its number of options alone."""
+    return design == "sample" or (design in ("auto", "balanced") and k > (AUTO_ALL_OPTIONS if design == "auto" else 3))
+
+
 def check_design(design: str, n: int | None) -> None:
     """Raise where `design` is unknown, or `n` does not belong to it."""
     if design not in DESIGNS:

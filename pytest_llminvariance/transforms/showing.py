@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.questions.labels import check_labels
@@ -31,6 +32,7 @@ from pytest_llminvariance.transforms.designs import (
     AUTO_MIN_ROWS,
     Design,
     check_design,
+    is_drawn,
     orders_of,
 )
 from pytest_llminvariance.transforms.edits import origin_of
@@ -117,8 +119,7 @@ class Reorder(Transform):
         if not moving:
             return (start.order,)
         n = self.n if self.n is None or len(moving) == k else min(self.n, math.factorial(len(moving)) - 1)
-        rows = orders_of(design, len(moving), about, n)
-        return tuple(filled(identity(k), tuple(moving[index] for index in row)) for row in rows)
+        return _orders(design, k, moving, about if is_drawn(design, len(moving)) else "", n)
 
     def spec(self) -> str:
         """Return design and number."""
@@ -328,6 +329,13 @@ def with_labels(
             )
         found |= {} if clash else {shown: None}
     return list(found) or [start]
+
+
+@lru_cache(maxsize=256)
+def _orders(design: str, k: int, moving: Order, about: str, n: int | None) -> tuple[Order, ...]:
+    """Return the orders of a design in which what does not move stands as written."""
+    rows = orders_of(design, len(moving), about, n)
+    return tuple(filled(identity(k), tuple(moving[index] for index in row)) for row in rows)
 
 
 def filled(written: Order, order: Order) -> Order:
