@@ -2,7 +2,8 @@
 
 - behind vLLM: numbers of labels and options, texts, the verdict of orders, and the example suite with its known verdicts;
 - in vLLM in one process (`in_vllm`): the same;
-- as a decision model behind `transformers serve`: verdict and counter-example of orders, and the averaged model that holds.
+- behind `transformers serve`: texts and the verdict of orders by its chat, which tells no log-probabilities;
+- as a decision model there: verdict and counter-example of orders, and the averaged model that holds.
 
 Environments are made once, servers are stopped by their process ids. `--only tokens,engine` does some of it. With `--record` what vLLM was
 sent and answered is written to `recorded.json`, which the tests replay. With `--url URL` a vLLM that runs already is compared.
@@ -103,9 +104,12 @@ def same_texts(one: Model, other: Model) -> None:
     assert [reply.text for reply in other.answer(texts)] == [reply.text for reply in one.answer(texts)]  # type: ignore[union-attr]
 
 
-def same_verdict(one: Model, other: Model, questions: Sequence[Question], wanted: Verdict = Verdict.BROKEN) -> None:
+def same_verdict(
+    one: Model, other: Model, questions: Sequence[Question], wanted: Verdict = Verdict.BROKEN, readout: str = "auto"
+) -> None:
     """Check the order of options by both: the verdict is the one that is wanted, with the same effect and counter-example."""
-    found = [check("option_order", model, questions, tolerance=0.05, orders="cyclic") for model in (one, other)]
+    how: dict[str, Any] = {"tolerance": 0.05, "orders": "cyclic", "readout": readout}
+    found = [check("option_order", model, questions, **how) for model in (one, other)]
     for finding in found:
         print(f"{finding.model}: {finding.verdict.name} {finding.effect}", flush=True)
     assert [finding.verdict for finding in found] == [wanted, wanted], [finding.reasons for finding in found]
@@ -143,6 +147,16 @@ def decisions(folder: Path) -> None:
         model = load_model(f"systemone:{demo_folder()}@{url}", concurrency=1)
         same_verdict(local, model, tickets)
         same_verdict(symmetrized(local, "cyclic"), symmetrized(model, "cyclic"), tickets, Verdict.HOLDS)
+        model.release()  # type: ignore[attr-defined]
+
+
+def chat(folder: Path) -> None:
+    """What is written by `transformers serve`, asked for as messages, and what orders of options change of it."""
+    with transformers_server(serving_environment(folder), demo_folder()) as url:
+        local, model = load_model("demo"), load_model(f"openai:{demo_folder()}@{url}", concurrency=1)
+        print(model.found_words())  # type: ignore[attr-defined]
+        same_texts(local, model)
+        same_verdict(local, model, load_questions(BANK / "facts.jsonl")[:FEW_FACTS], readout="text")
         model.release()  # type: ignore[attr-defined]
 
 
@@ -191,7 +205,7 @@ def timed(name: str, step: Callable[[], object]) -> None:
     print(f"--- {name}: as in process, {time.monotonic() - began:.0f} s", flush=True)
 
 
-STEPS = ("tokens", "orders", "examples", "engine", "engine-examples", "decisions")
+STEPS = ("tokens", "orders", "examples", "engine", "engine-examples", "decisions", "chat")
 
 
 def main() -> None:
@@ -230,9 +244,11 @@ def main() -> None:
         )
         more = ("--invariance-engine-arg=max_model_len=2048", "-p", "tests.served.in_vllm")
         timed("engine-examples", lambda: examples(programs / "python", *flags, *more, **here))
-    if "decisions" in told.only:
-        beside = told.environment.with_name(f"{told.environment.name}-serving")
-        timed("decisions", lambda: decisions((told.serving_environment or beside).absolute()))
+    beside = told.environment.with_name(f"{told.environment.name}-serving")
+    serving = (told.serving_environment or beside).absolute()
+    for name, step in (("decisions", decisions), ("chat", chat)):
+        if name in told.only:
+            timed(name, lambda step=step: step(serving))  # type: ignore[misc]
 
 
 if __name__ == "__main__":
