@@ -58,7 +58,9 @@ class Evidence:
     @property
     def compared(self) -> tuple[AnswerDistribution, ...]:
         """The answers that are compared."""
-        return tuple(self.answers[index] for index in self.counted) if self.repeats else self.answers
+        counted = self.counted
+        every = len(counted) == len(self.answers)
+        return self.answers if every else tuple(self.answers[index] for index in counted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ class Remembered(MutableMapping[Key, Reply]):
         """The shelf that was stored on: most answers in a row are to one question."""
 
     def __getitem__(self, key: Key) -> Reply:
-        found = self.get(key)
+        found: Reply | None = self.get(key)
         if found is None:
             raise KeyError(key)
         return found
@@ -151,7 +151,8 @@ def _packed(reply: Reply, prompt: str | None) -> object:
     is_number = type(reply) is LabelReply or type(reply) is OptionReply
     if not is_number or not isinstance(reply, LabelReply | OptionReply) or not _is_plain(reply):
         return prompt, reply
-    kind, values, lengths = LABEL, reply.logprobs_nats, ()
+    kind, values = LABEL, reply.logprobs_nats
+    lengths: tuple[int, ...] = ()
     if isinstance(reply, OptionReply):
         kind, lengths = OPTION, reply.option_tokens
     try:
