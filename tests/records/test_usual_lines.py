@@ -97,12 +97,15 @@ def test_what_a_schema_refuses_or_json_alone_can_read_is_not_usual(old: str, new
     assert agree(text) == (old == ', "-inf"'), "with one value less it is an answer to another question"
 
 
-def test_a_judge_unpacks_each_block_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To find its lines and to read them: what came under foreign stems too, which stands in the order in which it was asked."""
+def test_a_judge_unpacks_each_block_three_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To find its lines, to read what was planned, and what came under foreign stems.
+
+    These stand in no order among the others where questions have the same options, as each is a prompt of another question.
+    """
     monkeypatch.setattr(directory, "PACK_FROM", 1)
     monkeypatch.setattr(lines, "BLOCK", 3_000)
     monkeypatch.setattr(lines, "N_BLOCKS", 1)
-    questions = tuple(Question(f"Which is {n}?", [f"{c}{n}" for c in "abc"], answer=n % 3) for n in range(40))
+    questions = tuple(Question(f"Which is {n}?", list("abc"), answer=n % 3) for n in range(40))
     run_audit(AuditPlan(spec="control:oracle", questions=questions, properties=("order",)), tmp_path)
     file, record = tmp_path / "answers.jsonl.gz", load(tmp_path)
     n_blocks, unpacked = len(list(lines._blocks(file))), Counter[tuple[Path, int]]()
@@ -116,11 +119,7 @@ def test_a_judge_unpacks_each_block_twice(tmp_path: Path, monkeypatch: pytest.Mo
     (item,) = judge(record)
     assert item.row == item.stored
     assert n_blocks > 20
-    places = {place: n for (one, place), n in unpacked.items() if one == file}
-    assert max(places.values()) <= 3, places
-    assert sum(places.values()) <= 2 * n_blocks + 1, (
-        "one block holds the last that was planned and the first that was not"
-    )
+    assert max(n for (one, _), n in unpacked.items() if one == file) <= 3
 
 
 def test_what_a_server_did_not_tell_is_read_back() -> None:
