@@ -235,11 +235,8 @@ class ByPlace:
 
     def answers(self, role: AnswerRole, question: int, only: int | None = None) -> list[RecordedAnswer]:
         """Return the answers to the presentations of a question, or to one of them."""
-        return list(self._answers.read(self._lines(role, question, only)))
-
-    def _lines(self, role: AnswerRole, question: int, only: int | None = None) -> Iterator[Line]:
         found = sorted(pair for pair in self._last(role, question) if only in (None, pair[0]))
-        return self._answers.lines.at(self._check, [line for _, line in found])
+        return list(self._answers.read(self._answers.lines.at(self._check, [line for _, line in found])))
 
     def _last(self, role: AnswerRole, question: int) -> Iterable[tuple[int, int]]:
         """Return the presentations of a question that have an answer, each with the number of its last line."""
