@@ -15,17 +15,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from pytest_llminvariance.checks.properties.base import Plan
 from pytest_llminvariance.checks.sheet import Sheet
 from pytest_llminvariance.checks.verdict import from_plain
 from pytest_llminvariance.errors import RecordError
 from pytest_llminvariance.measures.distribution import AnswerDistribution, AnswerStatus
 from pytest_llminvariance.measures.reading import read_reply
+from pytest_llminvariance.models.probes import Probe, Showings, ways_of
 from pytest_llminvariance.models.protocol import Reply, sent_digest
 from pytest_llminvariance.questions.presentation import Presentation
 from pytest_llminvariance.questions.template import Layout
-from pytest_llminvariance.records.lines import Line, LinesByCheck, line_files, place_of, read_line
+from pytest_llminvariance.records.lines import Line, LinesByCheck, line_files, read_line
 from pytest_llminvariance.records.shapes import check_shape, with_defaults
 from pytest_llminvariance.records.sheets import reply_from, sheet_from
+from pytest_llminvariance.records.usual_lines import usual_place, usual_reply, usual_row
 
 AnswerRole = Literal["planned", "foreign", "sentinel", "search"]
 
@@ -96,6 +99,8 @@ def row_in(line: Line, *, is_checked: bool = False) -> dict[str, Any] | None:
     Raises:
         RecordError: where it is damaged, or no answer.
     """
+    if usual := usual_row(line.text):
+        return usual
     row = read_line(line)
     if row is None:
         return None
@@ -110,6 +115,8 @@ def reply_in(line: Line) -> Reply | None:
     Raises:
         RecordError: where it is damaged, or no answer.
     """
+    if usual := usual_reply(line.text):
+        return usual
     row = row_in(line)
     return None if row is None or "reply" not in row else reply_from(row["reply"], row["prompt_sha256"], row["tokens"])
 
@@ -132,11 +139,15 @@ class StoredAnswers(Sequence[RecordedAnswer]):
 
     def _can_read(self, line: Line) -> bool:
         try:
+            if usual := usual_place(line.text):
+                check, role, *place, n_values = usual
+                _way(role, place, n_values, self._sheet(check), line)
+                return True
             row = row_in(line)
             if row is not None and "answer" in row:
-                _whole_answer(row, line.at)
+                _whole_answer(row, line)
             elif row is not None:
-                _shown(row, self._sheet(row["check"]), line.at)
+                _way_of(row, self._sheet(row["check"]), line)
         except RecordError:
             return False
         return row is not None
@@ -157,7 +168,8 @@ class StoredAnswers(Sequence[RecordedAnswer]):
     def read(self, lines: Iterable[Line]) -> Iterator[RecordedAnswer]:
         """Yield the answers in lines."""
         for line in lines:
-            if (line.file, line.number) not in self._left_out and (answer := self._answer(line)) is not None:
+            is_left_out = self._left_out and (line.file, line.number) in self._left_out
+            if not is_left_out and (answer := self._answer(line)) is not None:
                 yield answer
 
     def __iter__(self) -> Iterator[RecordedAnswer]:
@@ -180,8 +192,7 @@ class StoredAnswers(Sequence[RecordedAnswer]):
         row = row_in(line, is_checked=self._are_checked)
         if row is None:
             return None
-        at = f"{line.at} is no answer"
-        return _whole_answer(row, at) if "answer" in row else _answer_of_sheet(row, self._sheet(row["check"]), at)
+        return _whole_answer(row, line) if "answer" in row else _answer_of_sheet(row, self._sheet(row["check"]), line)
 
 
 class ByPlace:
@@ -191,12 +202,15 @@ class ByPlace:
         self._answers, self._check = answers, check
         self._places: dict[tuple[str, int], array[int]] = {}  # presentations, each before the number of its line
         self._unplaced: list[int] = []
-        for number, line in enumerate(answers.lines.of(check)):
-            place = place_of(line)
+        for number, place in enumerate(answers.lines.places(check)):
             if place is None:
                 self._unplaced.append(number)
-            else:
-                self._places.setdefault(place[:2], array("L")).extend((place[2], number))
+                continue
+            role, question, presentation = place
+            known = self._places.get((role, question))
+            if known is None:
+                known = self._places[role, question] = array("L")
+            known.extend((presentation, number))
 
     def unplaced(self) -> Iterator[RecordedAnswer]:
         """Yield the answers of the check that do not say their place."""
@@ -206,10 +220,14 @@ class ByPlace:
         """Return the presentations of a question that have an answer, ascending."""
         return sorted(set(self._places.get((role, question), ())[::2]))
 
-    def replies(self, role: AnswerRole, question: int) -> dict[int, Reply]:
-        """Return what came back, by presentation."""
-        found = self._lines(role, question)
-        return {place: reply for place, line in found if (reply := reply_in(line)) is not None}
+    def replies(self, role: AnswerRole, *questions: int) -> dict[tuple[int, int], Reply]:
+        """Return what came back, by question and presentation; it is read in the order in which it was written."""
+        found = sorted(
+            (line, (question, shown)) for question in questions for shown, line in self._last(role, question)
+        )
+        lines = self._answers.lines.at(self._check, [line for line, _ in found])
+        both = zip(lines, found, strict=True)
+        return {place: reply for line, (_, place) in both if (reply := reply_in(line)) is not None}
 
     def questions(self, role: AnswerRole) -> list[int]:
         """Return the numbers of the questions that have answers of a role, ascending."""
@@ -217,13 +235,13 @@ class ByPlace:
 
     def answers(self, role: AnswerRole, question: int, only: int | None = None) -> list[RecordedAnswer]:
         """Return the answers to the presentations of a question, or to one of them."""
-        return list(self._answers.read(line for _, line in self._lines(role, question, only)))
+        found = sorted(pair for pair in self._last(role, question) if only in (None, pair[0]))
+        return list(self._answers.read(self._answers.lines.at(self._check, [line for _, line in found])))
 
-    def _lines(self, role: AnswerRole, question: int, only: int | None = None) -> Iterator[tuple[int, Line]]:
+    def _last(self, role: AnswerRole, question: int) -> Iterable[tuple[int, int]]:
+        """Return the presentations of a question that have an answer, each with the number of its last line."""
         found = self._places.get((role, question), ())
-        places = dict(zip(found[::2], found[1::2], strict=True))
-        known = sorted(places) if only is None else [only] if only in places else []
-        return zip(known, self._answers.lines.at(self._check, map(places.__getitem__, known)), strict=True)
+        return dict(zip(found[::2], found[1::2], strict=True)).items()
 
 
 def sheet_in(lines: LinesByCheck, check: str | None) -> Sheet | None:
@@ -305,34 +323,41 @@ def _told(layout: Layout) -> str:
     return layout_text(dataclasses.asdict(layout))
 
 
-def _shown(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> tuple[Presentation, str]:
-    """Return what the sheet says was shown for an answer, and how it is read.
+def _way(role: str, place: Sequence[int], n_values: int | None, sheet: Sheet | None, line: Line) -> tuple[Probe, Plan]:
+    """Return how the sheet says that an answer was shown, perhaps about another question, and the plan of its own.
 
     Raises:
         RecordError: where the sheet does not ask for it, or not like this.
     """
-    number, index = row["index"]
+    number, index = place
     try:
         if sheet is None:
             raise IndexError("it is not there")
         plan = sheet.plans[number]
-        if row["role"] == "planned":
-            probe = plan.probes[index]
-            shown, readout = probe.presentation, probe.readout or sheet.readout
+        if role == "planned":
+            probe = ways_of(plan.probes).probes[index]
         else:
-            shown, readout = sheet.foreign[number][index // len(plan.probes[: sheet.samples])], sheet.readout
+            probe = Probe(sheet.foreign[number][index // len(plan.probes[: sheet.samples])])
     except IndexError as error:
-        raise RecordError(f"{at} that the sheet of its check asks for: {error}") from error
+        raise RecordError(f"{line.at} is no answer that the sheet of its check asks for: {error}") from error
+    k = len(probe.presentation.order)
+    if n_values is not None and n_values != k:
+        raise RecordError(f"{line.at} is no answer to a question of {k} options: it has {n_values} values")
+    return probe, plan
+
+
+def _way_of(row: Mapping[str, Any], sheet: Sheet | None, line: Line) -> tuple[Probe, Plan]:
     values = row["reply"].get("logprobs_nats")
-    if values is not None and len(values) != len(shown.order):
-        raise RecordError(f"{at} to a question of {len(shown.order)} options: it has {len(values)} values")
-    return shown, readout
+    return _way(row["role"], row["index"], None if values is None else len(values), sheet, line)
 
 
-def _answer_of_sheet(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> RecordedAnswer:
+def _answer_of_sheet(row: Mapping[str, Any], sheet: Sheet | None, line: Line) -> RecordedAnswer:
     """Return the answer of a line that leaves to the sheet of its check how the question was shown."""
-    shown, readout = _shown(row, sheet, at)
+    probe, plan = _way_of(row, sheet, line)
     assert sheet is not None  # noqa: S101 - else nothing would be shown
+    shown, readout = probe.presentation, probe.readout or sheet.readout
+    if row["role"] == "planned" and isinstance(plan.probes, Showings):
+        shown = shown.about(plan.question)
     answer = read_reply(reply_from(row["reply"], row["prompt_sha256"], row["tokens"]), shown, readout)
     question = shown.question
     return RecordedAnswer(
@@ -346,9 +371,9 @@ def _answer_of_sheet(row: Mapping[str, Any], sheet: Sheet | None, at: str) -> Re
     )  # fmt: skip
 
 
-def _whole_answer(row: Mapping[str, Any], at: str) -> RecordedAnswer:
+def _whole_answer(row: Mapping[str, Any], line: Line) -> RecordedAnswer:
     for name, value, words in _senseless(row):
-        raise RecordError(f"{at}: {name} is {value!r:.80}, but must be {words}")
+        raise RecordError(f"{line.at} is no answer: {name} is {value!r:.80}, but must be {words}")
     answer = row["answer"]
     parts = {
         "place": row["index"],

@@ -216,10 +216,10 @@ class _Recorded:
             ThinRecordError: where some were asked and are not in the record.
         """
         rows = []
-        known = {number: self.found.replies("foreign", number) for number in {stem.question for stem in stems}}
+        known = self.found.replies("foreign", *{stem.question for stem in stems})
         for number, stem in stems:
             n = len(self.sheet.plans[number].probes[: self.sheet.samples])
-            rows.append([known[number].get(index) for index in range(stem * n, (stem + 1) * n)])
+            rows.append([known.get((number, index)) for index in range(stem * n, (stem + 1) * n)])
         n_found = sum(None not in row for row in rows)
         if self.must_respond:
             _refuse_missing("foreign", len(rows), n_found)
@@ -286,10 +286,9 @@ def _evidence(found: ByPlace, sheet: Sheet) -> Iterator[Evidence]:
     _refuse_missing("planned", sum(shape), sum(len(found.known("planned", number)) for number in range(len(shape))))
     for number, n in enumerate(shape):
         row = found.replies("planned", number)
-        if any(index not in row for index in range(n)):
-            whole = sum(len(found.replies("planned", index)) for index in range(len(shape)))
-            _refuse_missing("planned", sum(shape), whole)
-        yield read(sheet, number, [row[index] for index in range(n)])
+        if any((number, index) not in row for index in range(n)):
+            _refuse_missing("planned", sum(shape), len(found.replies("planned", *range(len(shape)))))
+        yield read(sheet, number, [row[number, index] for index in range(n)])
 
 
 def _refuse_missing(role: str, n_wanted: int, n_found: int) -> None:

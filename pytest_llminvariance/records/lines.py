@@ -19,7 +19,7 @@ from pytest_llminvariance.records.shapes import no_constant
 
 PARTS = ("answers", "sheets")
 """Files with one line each; a worker's own is `answers-gw0.jsonl`, and a large one is packed when its run ends."""
-CHECK = re.compile(rb'\{"check": (?:"([^"\\]*)"|null), (?:"role": "([a-z]+)", "index": \[(\d+), (\d+)\], )?')
+CHECK = re.compile(rb'\{"check": (?:"([^"\\]*)"|null), (?:"role": "([a-z]+)", "index": \[(\d{1,9}), (\d{1,9})\], )?')
 """How a line begins that names its check, and the place of an answer; `json` reads what begins in another way."""
 PACKED = ".jsonl.gz"
 PACK_FROM, BLOCK = 1 << 20, 1 << 18
@@ -31,6 +31,12 @@ AT_ONCE = 128
 """Lines that are looked up at once."""
 IN_BLOCK = 32
 """Bits of a place in a packed file that say where in its block a line begins."""
+ROLES = ("planned", "foreign", "sentinel", "search")
+"""Of answers; a place is kept as one number: role, question and presentation."""
+IN_PLACE = 30
+"""Bits of that number for each of the last two."""
+PER_LINE = 4
+"""Numbers that are kept of a line: its file, its number there, where it begins, and its place in the check."""
 
 
 def line_files(directory: Path, kind: str) -> list[Path]:
@@ -144,13 +150,13 @@ class LinesByCheck:
         """Whether what cannot be read is left out and counted; else it is refused."""
         self.n_unread = 0
         """Files whose rest was left out."""
-        self._places: dict[str | None, list[array[int]]] | None = None
+        self._found: dict[str | None, array[int]] | None = None
         self._blocks: dict[tuple[Path, int], bytes] = {}
 
     def count(self, check: str | None = None) -> int:
         """Return how many lines a check has; without one, how many there are."""
         found = self._index().values() if check is None else [self._index().get(check, ())]
-        return sum(len(places) for files in found for places in files) // 2
+        return sum(map(len, found)) // PER_LINE
 
     def of(self, check: str | None = None) -> Iterator[Line]:
         """Yield the lines of one check; without one, all."""
@@ -166,7 +172,7 @@ class LinesByCheck:
 
     def of_none(self) -> Iterator[Line]:
         """Yield the lines that name no check."""
-        yield from self.at(None, range(sum(map(len, self._index().get(None, ()))) // 2))
+        yield from self.at(None, range(len(self._index().get(None, ())) // PER_LINE))
 
     def at(self, check: str | None, places: Iterable[int]) -> Iterator[Line]:
         """Yield the lines of a check that are at these places among its lines."""
@@ -174,58 +180,79 @@ class LinesByCheck:
         while some := list(itertools.islice(left, AT_ONCE)):
             yield from self._some(check, some)
 
+    def places(self, check: str) -> Iterator[tuple[str, int, int] | None]:
+        """Yield role, question and presentation of each answer of a check; `None` where it has no place."""
+        for n, known in enumerate(self._index().get(check, ())[PER_LINE - 1 :: PER_LINE]):
+            yield _unpacked(known) if known else place_of(*self.at(check, [n]))
+
     def _some(self, check: str | None, places: Iterable[int]) -> list[Line]:
-        lines, found = [], self._index().get(check, ())
+        lines, found = [], self._index()[check]
         with contextlib.ExitStack() as stack:
-            opened = [stack.enter_context(file.open("rb")) for file in self.files]
+            opened: dict[int, BinaryIO] = {}
             for place in places:
-                for file, raw, known in zip(self.files, opened, found, strict=True):
-                    if 2 * place < len(known):
-                        number, start = known[2 * place : 2 * place + 2]
-                        lines.append(Line(file, number, start, self._text(file, raw, start)))
-                        break
-                    place -= len(known) // 2
+                of, number, start, _ = found[PER_LINE * place : PER_LINE * (place + 1)]
+                file = self.files[of]
+                if file.name.endswith(PACKED):
+                    text = self._packed_text(file, start)
+                else:
+                    if of not in opened:
+                        opened[of] = stack.enter_context(file.open("rb"))
+                    opened[of].seek(start)
+                    text = opened[of].readline()
+                lines.append(Line(file, number, start, text))
         return lines
 
-    def _text(self, file: Path, raw: BinaryIO, start: int) -> bytes:
-        if not file.name.endswith(PACKED):
-            raw.seek(start)
-            return raw.readline()
-        begin = start & ((1 << IN_BLOCK) - 1)
-        block = self._block(file, start >> IN_BLOCK)
-        return block[begin : block.find(b"\n", begin) + 1 or None]
-
-    def _block(self, file: Path, start: int) -> bytes:
-        if (file, start) not in self._blocks:
+    def _packed_text(self, file: Path, start: int) -> bytes:
+        begin, at = start & ((1 << IN_BLOCK) - 1), (file, start >> IN_BLOCK)
+        if at not in self._blocks:
             if len(self._blocks) >= N_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
-            found = _block_at(file, start)
-            self._blocks[file, start] = found[0] if found else b""
-        return self._blocks[file, start]
+            found = _block_at(*at)
+            self._blocks[at] = found[0] if found else b""
+        block = self._blocks[at]
+        return block[begin : block.find(b"\n", begin) + 1 or None]
 
-    def _index(self) -> dict[str | None, list[array[int]]]:
-        if self._places is None:
-            self._places = {}
+    def _index(self) -> dict[str | None, array[int]]:
+        if self._found is None:
+            index: dict[str | None, array[int]] = {}
+            numbers = {file: number for number, file in enumerate(self.files)}
             for line in self.of():
                 try:
-                    found, is_known = _check_of(line)
+                    check, place = _check_of(line)
                 except RecordError:
                     if not self.is_lenient:
                         raise
                     continue
-                if is_known:
-                    places = self._places.setdefault(found, [array("Q") for _ in self.files])
-                    places[self.files.index(line.file)].extend((line.number, line.start))
-        return self._places
+                if place is None:
+                    continue
+                if check not in index:
+                    index[check] = array("Q")
+                index[check].extend((numbers[line.file], line.number, line.start, place))
+            self._found = index
+        return self._found
 
 
-def _check_of(line: Line) -> tuple[str | None, bool]:
-    """Return the check of a line, and whether it can be read; what a crash cut off at the end cannot."""
+def _check_of(line: Line) -> tuple[str | None, int | None]:
+    """Return the check of a line, and its place as one number, 0 where only `place_of` knows it.
+
+    There is no place where it cannot be read: what a crash cut off at the end.
+    """
     if (match := CHECK.match(line.text)) and line.text.endswith(b"}\n"):
-        return (None if match[1] is None else match[1].decode()), True
+        check, role, question, presentation = match.groups()
+        known = PACKED_ROLES.get(role, 0)
+        place = known and known | int(question) << IN_PLACE | int(presentation)
+        return (None if check is None else check.decode()), place
     row = read_line(line)
     found = None if row is None else row.get("check")
-    return (found if isinstance(found, str) else None), row is not None
+    return (found if isinstance(found, str) else None), (None if row is None else 0)
+
+
+PACKED_ROLES = {role.encode(): number << 2 * IN_PLACE for number, role in enumerate(ROLES, start=1)}
+
+
+def _unpacked(place: int) -> tuple[str, int, int]:
+    mask = (1 << IN_PLACE) - 1
+    return ROLES[(place >> 2 * IN_PLACE) - 1], place >> IN_PLACE & mask, place & mask
 
 
 def read_line(line: Line) -> dict[str, Any] | None:

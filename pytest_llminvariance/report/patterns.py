@@ -7,6 +7,7 @@ and then by what the property varies.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -155,7 +156,7 @@ class Patterns:
         self._at: defaultdict[str, float] = defaultdict(float)
         self._under: defaultdict[str, float] = defaultdict(float)
         self._n_labelled = 0
-        self._places: set[tuple[str, int]] = set()
+        self._labels: set[tuple[str, ...]] = set()  # those of each way of showing, by position
         self._moved = [0, 0, 0, 0]
         self._knows_right = False
         self._variance = Variance()
@@ -174,7 +175,7 @@ class Patterns:
         choices = _choices(row)
         has_labels = len(row.labels) == len(row.order)
         if has_labels:
-            self._places.update((label, place) for place, label in enumerate(row.labels))
+            self._labels.add(row.labels)
         self._sizes[len(row.order)] += bool(choices)
         self._n_labelled += bool(choices) and has_labels
         for content, part in choices:
@@ -222,9 +223,9 @@ class Patterns:
 
     def label_shares(self) -> Shares | None:
         """Return the share of choices under each label; `None` where labels only number the positions."""
-        if max(Counter(place for _, place in self._places).values(), default=0) < 2:
+        if all(len({*at_one_place} - {None}) < 2 for at_one_place in itertools.zip_longest(*self._labels)):
             return None
-        names = tuple(sorted({label for label, _ in self._places}))
+        names = tuple(sorted({label for labels in self._labels for label in labels}))
         return _shares(names, self._under, self._n_labelled, None, is_balanced=False)
 
     def directions(self) -> Directions | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pytest_llminvariance.checks.verdict import QuestionEffect
 from pytest_llminvariance.questions.template import Layout
@@ -124,7 +125,7 @@ def _said(effect: QuestionEffect, changed: int | None, n: int, *, is_share: bool
 def _namer(rows: Sequence[RecordedAnswer]) -> tuple[str, Callable[[RecordedAnswer], str]]:
     """Return what tells rows apart, and a function that says it of one row."""
     parts: dict[str, Callable[[RecordedAnswer], str]] = {
-        "order shown": lambda row: " ".join(str(content + 1) for content in row.order),
+        "order shown": lambda row: _order(row.order),
         "labels": lambda row: cut(one_line(" ".join(row.labels)), 30),
         "template": lambda row: cut(one_line(row.template), 40),
         "layout": lambda row: _layout(rows[0], row),
@@ -141,6 +142,16 @@ def _layout(first: RecordedAnswer, row: RecordedAnswer) -> str:
         return "not recorded"
     ours, theirs = (Layout(**json.loads(one.layout)) for one in (row, first))
     return "as written" if ours == theirs else cut(one_line(layout_words(theirs, ours)), 90)
+
+
+@lru_cache(maxsize=1024)
+def _spot(template: str, order: tuple[int, ...]) -> tuple[str, str]:
+    """Return a wording and an order as the matrix names them: there are few, and answers are many."""
+    return one_line(template, 40), _order(order)
+
+
+def _order(order: Sequence[int]) -> str:
+    return " ".join(str(content + 1) for content in order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +176,9 @@ class Changes:
             return
         first = set(orbit.rows[0].outcomes)
         for row in orbit.rows:
-            key = one_line(row.template, 40), " ".join(str(content + 1) for content in row.order)
+            key = _spot(row.template, row.order)
             changed, n = self._counts.get(key, (0, 0))
-            self._counts[key] = changed + (not first & set(row.outcomes)), n + 1
+            self._counts[key] = changed + first.isdisjoint(row.outcomes), n + 1
 
     def matrix(self) -> Matrix | None:
         """Return the matrix of wordings and orders; `None` where not both of them vary."""
