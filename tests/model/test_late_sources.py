@@ -76,9 +76,7 @@ class World:
         return Place("org/name", into_hub(self.hub, "org/name", self.folder))
 
     def _tag(self) -> Place:
-        return Place(
-            "org/name", into_hub(self.hub, "org/name", self.folder, ref="v1"), settings={"revision": "v1"}
-        )
+        return Place("org/name", into_hub(self.hub, "org/name", self.folder, ref="v1"), settings={"revision": "v1"})
 
     def _commit(self) -> Place:
         return Place("hf:org/name", into_hub(self.hub, "org/name", self.folder), settings={"revision": OLD})
@@ -292,11 +290,13 @@ def test_what_changed_while_it_was_loaded_is_not_remembered(world: World, monkey
     right, before = load_model(str(world.folder), device="cpu").fingerprint, hf.PreTrainedModel.from_pretrained.__func__
 
     def load(kind: Any, *args: Any, **settings: Any) -> Any:
+        aside = weights.rename(world.at / "aside")  # what is loaded may be mapped: it stays as it is
+        shutil.copy2(aside, weights)
         flip(weights)
         try:
             return before(kind, *args, **settings)
         finally:
-            flip(weights)
+            aside.replace(weights)
 
     with monkeypatch.context() as patched:
         patched.setattr(hf.PreTrainedModel, "from_pretrained", classmethod(load))
@@ -429,10 +429,21 @@ def test_weights_elsewhere_are_loaded_at_once(world: World, loads: list[str]) ->
         world.folder / "model.safetensors.index.json",
         metadata={}, weight_map=dict.fromkeys(names, "../away.safetensors"),
     )  # fmt: skip
-    before = load_model(str(world.folder), device="cpu", kept=world.kept)
+    before = load_model(str(world.folder), device="cpu", kept=world.kept).fingerprint
     flip(world.at / "away.safetensors")
-    assert load_model(str(world.folder), device="cpu", kept=world.kept).fingerprint != before.fingerprint
+    assert load_model(str(world.folder), device="cpu", kept=world.kept).fingerprint != before
     assert len(loads) == 2
+
+
+def test_an_index_of_files_that_were_never_taken_is_no_hindrance(world: World, loads: list[str]) -> None:
+    """As where only safetensors were downloaded, but every index."""
+    index = {"metadata": {}, "weight_map": {"model.embed_tokens.weight": "pytorch_model-00001-of-00002.bin"}}
+    (world.folder / "onnx").mkdir()
+    for name in ("pytorch_model.bin.index.json", "onnx/model.index.json"):
+        change(world.folder / name, **index)
+    for _ in range(2):
+        load_model(str(world.folder), device="cpu", kept=world.kept)
+    assert len(loads) == 1
 
 
 def test_code_that_is_trusted_is_run_at_once(world: World, loads: list[str]) -> None:
@@ -453,7 +464,9 @@ def test_code_that_is_trusted_is_run_at_once(world: World, loads: list[str]) -> 
         assert len(loads) == n
 
 
-def test_a_store_with_the_digests_of_nonsense_is_not_believed(world: World, loads: list[str], hashed: list[str]) -> None:
+def test_a_store_with_the_digests_of_nonsense_is_not_believed(
+    world: World, loads: list[str], hashed: list[str]
+) -> None:
     load_model(str(world.folder), device="cpu", kept=world.kept)
     for file in Path(world.kept).glob("files-*.json"):
         file.write_text(json.dumps({"model.safetensors": [1, 2, 3, 4, "0" * 64], "config.json": None, "x": [], "y": 3}))

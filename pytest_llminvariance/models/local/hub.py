@@ -38,9 +38,7 @@ def load_transformers(target: str, name: str, settings: LoadSettings) -> Transfo
     def whole(settings: LoadSettings) -> TransformersModel:
         return _whole(target, name, settings)
 
-    def asleep(
-        settings: LoadSettings, known: Known, load: Callable[[], TransformersModel]
-    ) -> TransformersModel:
+    def asleep(settings: LoadSettings, known: Known, load: Callable[[], TransformersModel]) -> TransformersModel:
         made = _without_weights(target, name, settings)
         made.wait(known, load)
         return made

@@ -13,6 +13,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -24,7 +25,7 @@ from pytest_llminvariance.files import file_digest, write_whole
 from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.checkpoint import folders_of
 from pytest_llminvariance.models.local.devices import Worker, choose_device
-from pytest_llminvariance.models.local.fingerprint import device_name
+from pytest_llminvariance.models.local.fingerprint import THREADS, device_name
 from pytest_llminvariance.models.versions import package_versions
 
 SETTLED_NS = 2_000_000_000
@@ -108,8 +109,8 @@ class Identity:
     def is_current(self, *, may_grow: bool = False) -> bool:
         """Return whether the files are those that were looked at; a snapshot may have grown by what was downloaded."""
         before, self._rows = self._rows, {}
-        with contextlib.suppress(ModelError):
-            if self._folders() == list(self._digests):
+        with contextlib.suppress(Exception):  # they may be anything by now
+            if self.commit is not None or self._folders() == list(self._digests):
                 self._rows = self._look()
         if may_grow and before.keys() == self._rows.keys():
             return all(
@@ -137,36 +138,43 @@ class Identity:
         for folder, files in rows.items():
             if self._settings.trust_remote_code and _has_code(folder, files):
                 raise ModelError(f"{self._target} brings code, and files do not say what code does")
-            if away := _indexed(folder, files) - files.keys():
-                raise ModelError(f"{self._target} has weights elsewhere, such as {min(away)}")
+            for name in _indexed(folder, files) - files.keys():
+                if (folder / name).exists():
+                    raise ModelError(f"{self._target} has weights elsewhere: {name}")
         return rows
 
 
 class Digests:
-    """Digests of the files of a folder, kept between sessions, and made again of those that something touched."""
+    """Digests of the files of a folder, kept where there is a place to, and made again of those that something touched."""
 
-    def __init__(self, folder: Path, kept: Path) -> None:
-        self._folder = folder
-        self._file = kept / f"files-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]}.json"
-        self._before: Mapping[str, Any] = _read(self._file)
+    def __init__(self, folder: Path, kept: Path | None, *, deep: bool = True) -> None:
+        self._folder, self._deep = folder, deep
+        name = f"files-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]}.json"
+        self._file = None if kept is None else kept / (name if deep else f"top-{name}")
+        self._before: Mapping[str, Any] = {} if self._file is None else _read(self._file)
 
     def rows(self) -> Rows:
         """Return marks and digest of each file, by name."""
         settled: Rows = {}
         found: Rows = {}
-        for file in _files(self._folder):
-            name, began = file.relative_to(self._folder).as_posix(), time.time_ns()
-            try:
-                found[name], latest = self._row(file, self._before.get(name))
-            except OSError as error:  # a link that leads nowhere, a file of somebody else
-                found[name] = [type(error).__name__]
-                continue
-            if latest < began - SETTLED_NS:
-                settled[name] = found[name]
-        if settled != self._before:
+        with ThreadPoolExecutor(THREADS) as threads:
+            for name, row, is_settled in threads.map(self._looked, _files(self._folder, deep=self._deep)):
+                found[name] = row
+                if is_settled:
+                    settled[name] = row
+        if settled != self._before and self._file is not None:
             _write(self._file, settled)
         self._before = settled
         return found
+
+    def _looked(self, file: Path) -> tuple[str, list[Any], bool]:
+        """Return the name of a file, its row, and whether it would have other times if it were written again."""
+        name, began = file.relative_to(self._folder).as_posix(), time.time_ns()
+        try:
+            row, latest = self._row(file, self._before.get(name))
+        except OSError as error:  # a link that leads nowhere, a file of somebody else
+            return name, [type(error).__name__], False
+        return name, row, latest < began - SETTLED_NS
 
     def _row(self, file: Path, before: Any) -> tuple[list[Any], int]:
         """Return marks and digest of a file, and when it was last touched."""
@@ -178,19 +186,20 @@ class Digests:
         return [*marks, digest], max(is_now.st_mtime_ns, is_now.st_ctime_ns)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield what lies in a folder and below, not in hidden folders; each folder once, however it is linked."""
+def _files(folder: Path, *, deep: bool) -> Iterator[Path]:
+    """Yield what lies in a folder and, if deep, below, not in hidden folders; each folder once, however it is linked."""
     seen = set()
     for place, below, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        below[:] = sorted(name for name in below if not name.startswith(".")) if real not in seen else []
+        below[:] = sorted(name for name in below if deep and real not in seen and not name.startswith("."))
         yield from (Path(place, name) for name in sorted(names) if real not in seen)
         seen.add(real)
 
 
 def _indexed(folder: Path, files: Mapping[str, object]) -> set[str]:
     """Return the files that a folder's indexes of weights name."""
-    maps = [_read(folder / name).get("weight_map") for name in files if name.endswith(".index.json")]
+    indexes = (name for name in files if name.endswith(".index.json") and "/" not in name)
+    maps = [_read(folder / name).get("weight_map") for name in indexes]
     named = [name for found in maps if isinstance(found, dict) for name in found.values()]
     return {os.path.normpath(name).replace(os.sep, "/") for name in named if isinstance(name, str)}
 
