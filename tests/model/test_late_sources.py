@@ -16,7 +16,7 @@ import pytest
 import transformers as hf
 
 from pytest_llminvariance import LLMInvarianceError, ModelError, Presentation, Question, load_model
-from pytest_llminvariance.models.local import identity, late
+from pytest_llminvariance.models.local import identity
 from pytest_llminvariance.models.protocol import DecisionRequest, LabelRequest
 from tests.model.late_sources import NEW, OLD, adapter, change, flip, into_hub, offline_hub
 from tests.models.tiny_models import save_llama
@@ -310,13 +310,13 @@ def test_a_file_that_changes_before_the_tokenizer_is_read_makes_another_model(
 ) -> None:
     place = world.place(kind)
     before = place.load(kept=world.kept)
-    known = late.Identity.known
+    known = identity.Identity.known
 
     def and_changes(self: Any) -> Any:
         (place.base / "chat_template.jinja").write_text("new " + CHAT)
         return known(self)
 
-    monkeypatch.setattr(late.Identity, "known", and_changes)
+    monkeypatch.setattr(identity.Identity, "known", and_changes)
     loads.clear()
     other = place.load(kept=world.kept)
     assert other.fingerprint == place.load().fingerprint != before.fingerprint
@@ -459,9 +459,16 @@ def test_code_that_is_trusted_is_run_at_once(world: World, loads: list[str]) -> 
         world.folder / "config.json", model_type="own",
         auto_map={"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.OwnModel"},
     )  # fmt: skip
+    told = []
     for n in (2, 3):
-        load_model(str(world.folder), device="cpu", kept=world.kept, trust_remote_code=True)
+        told.append(load_model(str(world.folder), device="cpu", kept=world.kept, trust_remote_code=True).fingerprint)
         assert len(loads) == n
+    moved = shutil.copytree(world.folder, world.at / "moved")
+    told.append(load_model(str(moved), device="cpu", trust_remote_code=True).fingerprint)
+    assert len(set(told)) == 1
+    with (moved / "own.py").open("a") as code:
+        code.write("\n\nOwn.anything = 1\n")
+    assert load_model(str(moved), device="cpu", trust_remote_code=True).fingerprint != told[0], "code decides answers"
 
 
 def test_a_store_with_the_digests_of_nonsense_is_not_believed(

@@ -255,7 +255,8 @@ class LateDecision(DecisionPipelineModel):
         self.fingerprint, self.device, self.dtype = known.fingerprint, known.device, known.dtype
         self.deterministic = True if known.deterministic else "rounding"
         self.usage = Usage()
-        self._pipe, self._load = None, load
+        self._pipe = None
+        self._load: Callable[[], DecisionPipelineModel] | None = load
 
     def release(self) -> None:
         """Let go of the pipeline, or of ever loading it."""

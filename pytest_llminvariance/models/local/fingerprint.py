@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
 from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.files import file_digest
 from pytest_llminvariance.models.local.devices import entrance, placing_hooks
 
 THREADS = 2
+BROUGHT = "transformers_modules."
+"""Where transformers puts the code that a model brings."""
 CHUNK_BYTES = 1 << 26
 """Weights that are not in main memory are copied there piece by piece."""
 
@@ -55,6 +61,8 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
     }
     if hooks := hooks_of(network):
         rest["hooks"] = hooks
+    if code := _code_of(network, tokenizer):
+        rest["code"] = code
     digest.update(json.dumps(rest, sort_keys=True, default=str).encode())
     digest.update(vocabulary_of(tokenizer).encode())
     return digest.hexdigest()
@@ -135,6 +143,17 @@ def hooks_of(network: Any) -> dict[str, list[str]]:
         for name, hooks in found.items()
         if hooks
     }
+
+
+def _code_of(*parts: object) -> dict[str, str]:
+    """Return digests of the code that came with a model's files, by name; empty where transformers has its classes."""
+    homes = {type(part).__module__.rpartition(".")[0] for part in parts if type(part).__module__.startswith(BROUGHT)}
+    files = [
+        str(getattr(module, "__file__", None))
+        for name, module in list(sys.modules.items())
+        if name.rpartition(".")[0] in homes
+    ]
+    return {os.path.basename(file): file_digest(Path(file)) for file in sorted(files) if os.path.isfile(file)}
 
 
 def _plain(config: Any) -> dict[str, Any]:
