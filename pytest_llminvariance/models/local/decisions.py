@@ -260,9 +260,9 @@ class LateDecision(DecisionPipelineModel):
 
     def release(self) -> None:
         """Let go of the pipeline, or of ever loading it."""
-        if self._load is None:
-            super().release()
         self._load = None
+        if self._pipe is not None:
+            super().release()
 
     def _live(self) -> Any:
         if self._load is not None:
