@@ -60,7 +60,7 @@ def load_model(spec: Spec, settings: LoadSettings) -> Model:
     every text, whatever its request says. `chat_arg` maps names to values for the chat template; `enable_thinking`
     is False where the template knows it and nothing else is told. Relative paths in `spec` start `beside` this folder
     (by default the current one). Code from a hub repository is only run with `trust_remote_code=True`. With `weights=False` a transformers model can count
-    tokens and nothing else, and no server is asked. With a folder `kept` for what is known of models, one in a folder that was loaded before, and of
+    tokens and nothing else, and no server is asked. With a folder `kept` for what is known of models, one that was loaded before, and of
     which no file was touched since, loads its weights when the first answer is missing. Of servers: `concurrency` requests are under way at a time; `key_variable` names the environment variable that holds the
     key; `answer_seconds` bounds the time of one answer; with the `tokenizer` of the model (folder or hub id) prompts are sent as tokens;
     `cacheable` keeps answers between sessions.

@@ -10,6 +10,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pytest_llminvariance import Question, load_model, load_questions
+from pytest_llminvariance.models.local import identity
 from pytest_llminvariance.models.local.transformers import TransformersModel
 
 FACTS = Path(__file__).parents[2] / "examples" / "model_repo" / "questions" / "facts.jsonl"
@@ -59,3 +60,39 @@ def tiny_folder(tmp_path: Path, tiny_tokenizer: Any) -> Callable[[Any], Path]:
         return tmp_path
 
     return save
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as written long ago."""
+    monkeypatch.setattr(identity, "SETTLED_NS", -(10**18))
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Models whose weights were loaded."""
+    from transformers import PreTrainedModel
+
+    found: list[str] = []
+    before = PreTrainedModel.from_pretrained.__func__
+
+    def load(kind: Any, target: Any, *args: Any, **settings: Any) -> Any:
+        found.append(str(target))
+        return before(kind, target, *args, **settings)
+
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", classmethod(load))
+    return found
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Files that were read to know them."""
+    found: list[str] = []
+    before: Any = vars(identity)["file_digest"]
+
+    def digest(file: Path) -> str:
+        found.append(file.name)
+        return str(before(file))
+
+    monkeypatch.setattr(identity, "file_digest", digest)
+    return found

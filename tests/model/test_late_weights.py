@@ -28,39 +28,10 @@ SUITE = """
 
 
 @pytest.fixture
-def folder(tiny_folder: Callable[[Any], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tiny_folder: Callable[[Any], Path], settled: None) -> Path:
     """A tiny model whose files count as written long ago."""
-    monkeypatch.setattr(identity, "SETTLED_NS", -(10**18))
     return tiny_folder(hf.LlamaConfig(vocab_size=280, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
                                       num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=512))  # fmt: skip
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Folders whose weights were loaded."""
-    found: list[str] = []
-    before = hf.AutoModelForCausalLM.from_pretrained
-
-    def load(target: Any, *args: Any, **settings: Any) -> Any:
-        found.append(str(target))
-        return before(target, *args, **settings)
-
-    monkeypatch.setattr(hf.AutoModelForCausalLM, "from_pretrained", load)
-    return found
-
-
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Files that were read to know them."""
-    found: list[str] = []
-    before: Any = vars(identity)["file_digest"]
-
-    def digest(file: Path) -> str:
-        found.append(file.name)
-        return str(before(file))
-
-    monkeypatch.setattr(identity, "file_digest", digest)
-    return found
 
 
 def test_weights_are_loaded_when_the_first_answer_is_missing(

@@ -42,6 +42,7 @@ from pytest_llminvariance.models.protocol import (
 from pytest_llminvariance.models.wrapping import as_model
 from tests.model import imitated_vllm
 from tests.model.imitated_vllm import LLM
+from tests.model.late_sources import flip
 from tests.models.tiny_models import save_llama
 
 QUESTION = Question("Which colour is it?", ["red", "green blue", "green red", "blue"], answer="red", id="q")
@@ -192,6 +193,22 @@ def test_settings_and_arguments_reach_the_engine(vllm: list[LLM], folder: str) -
     assert vllm[1].arguments.enable_prefix_caching is False
     assert model.fingerprint != engine(folder, dtype="float32").fingerprint
     assert engine(folder).fingerprint == engine(folder).fingerprint
+
+
+def test_with_a_place_to_keep_it_weights_are_hashed_once(
+    vllm: list[LLM], folder: str, settled: None, hashed: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    kept = str(tmp_path_factory.mktemp("kept"))
+    first = engine(folder, kept=kept).fingerprint
+    assert "model.safetensors" in hashed
+    hashed.clear()
+    assert engine(folder, kept=kept).fingerprint == first
+    assert hashed == []
+    assert engine(folder).fingerprint == first
+    hashed.clear()
+    flip(Path(folder) / "model.safetensors")
+    assert engine(folder, kept=kept).fingerprint != first
+    assert hashed == ["model.safetensors"]
 
 
 def test_the_fingerprint_follows_the_weights_and_not_the_place(vllm: list[LLM], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
+from transformers.utils import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from pytest_llminvariance.errors import LLMInvarianceError, ModelError, missing_extra
@@ -49,15 +50,7 @@ def read_checkpoint(target: str, name: str, where: Mapping[str, Any]) -> Checkpo
         ModelError: if these cannot be read, or are of no causal language model; `MissingExtraError` for an adapter
             without PEFT.
     """
-    adapter = find_adapter_config_file(target, revision=where.get("revision"))
-    base = target
-    if adapter is not None:
-        if importlib.util.find_spec("peft") is None:
-            raise missing_extra(
-                "peft", "peft", f"the adapter in {target!r}, without which the answers would be the base model's,"
-            )
-        if not (Path(target) / "config.json").is_file():
-            base = _base_of(Path(adapter), target)
+    adapter, base = _parts(target, where)
     config = AutoConfig.from_pretrained(base, **where)
     if config.is_encoder_decoder:
         raise ModelError(
@@ -66,6 +59,33 @@ def read_checkpoint(target: str, name: str, where: Mapping[str, Any]) -> Checkpo
     made_by = _made_by(config, name)
     has_own = adapter is None or any((Path(target) / file).is_file() for file in TOKENIZER_FILES)
     return Checkpoint(config, _tokenizer(target if has_own else base, name, where), made_by, adapter is not None)
+
+
+def folders_of(target: str, where: Mapping[str, Any]) -> list[Path]:
+    """Return the folders that hold all files of a model: its own and, under an adapter, its base's.
+
+    That of a hub id is the snapshot of its revision in the cache. Empty where there is none.
+    """
+    adapter, base = _parts(target, where)
+    folders = [] if adapter is None else [adapter.parent]
+    config = cached_file(
+        base, "config.json", revision=where.get("revision"), _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False,
+    )  # fmt: skip
+    return [] if config is None else list(dict.fromkeys([*folders, Path(config).parent]))
+
+
+def _parts(target: str, where: Mapping[str, Any]) -> tuple[Path | None, str]:
+    """Return where the configuration of an adapter is, or `None`, and the folder or hub id of the model that it adapts."""
+    adapter = find_adapter_config_file(target, revision=where.get("revision"))
+    if adapter is None:
+        return None, target
+    if importlib.util.find_spec("peft") is None:
+        raise missing_extra(
+            "peft", "peft", f"the adapter in {target!r}, without which the answers would be the base model's,"
+        )
+    alone = not (Path(target) / "config.json").is_file()
+    return Path(adapter), _base_of(Path(adapter), target) if alone else target
 
 
 def _base_of(adapter: Path, target: str) -> str:

@@ -25,7 +25,9 @@ from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.local.devices import as_in_use, batch_tokens_for, choose_device, entrance, free_memory
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.hub import load_transformers, quiet
+from pytest_llminvariance.models.local.identity import Known
 from pytest_llminvariance.models.local.jobs import check_length
+from pytest_llminvariance.models.local.late import load_late
 from pytest_llminvariance.models.local.rotary import context_tokens_of
 from pytest_llminvariance.models.local.scoring import Scorer, TooLargeError, Usage, first_line, too_large
 from pytest_llminvariance.models.local.state import state_of
@@ -75,9 +77,11 @@ class DecisionPipelineModel:
         notes: Sequence[str] = (),
     ) -> None:
         self.name, self.cacheable, self.notes = name, cacheable, tuple(notes)
-        self._pipe = pipe
-        self._network = pipe.model
+        self._pipe: Any = pipe
+        self._network: Any = pipe.model
         self._scorer = Scorer(pipe.model, pad=0, batch_tokens=batch_tokens, shared=packed)
+        self.usage = self._scorer.usage
+        """Tokens asked for and tokens sent so far."""
         self._by_labels = not isinstance(pipe.model, DecisionMixin)
         self._slow = (
             "" if packed and self._by_labels else "it has a decision head" if packed else "asked for comparison"
@@ -97,11 +101,6 @@ class DecisionPipelineModel:
     def plain(self) -> DecisionPipelineModel:
         """The same, by the pipeline alone: for comparison."""
         return DecisionPipelineModel(self.name, self._live(), batch_tokens=1, packed=False)
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens asked for and tokens sent so far."""
-        return self._scorer.usage
 
     def describe_path(self) -> str:
         """Return one line: how prompts are sent, and why not faster."""
@@ -248,6 +247,31 @@ class DecisionPipelineModel:
         return self._pipe
 
 
+class LateDecision(DecisionPipelineModel):
+    """One that is known by its files, and loads its pipeline when it is first asked."""
+
+    def __init__(self, name: str, known: Known, load: Callable[[], DecisionPipelineModel]) -> None:
+        self.name, self.cacheable, self.notes = name, True, known.notes
+        self.fingerprint, self.device, self.dtype = known.fingerprint, known.device, known.dtype
+        self.deterministic = True if known.deterministic else "rounding"
+        self.usage = Usage()
+        self._pipe = None
+        self._load: Callable[[], DecisionPipelineModel] | None = load
+
+    def release(self) -> None:
+        """Let go of the pipeline, or of ever loading it."""
+        self._load = None
+        if self._pipe is not None:
+            super().release()
+
+    def _live(self) -> Any:
+        if self._load is not None:
+            awake = self._load()
+            awake._scorer.usage = self.usage  # whoever counts holds this
+            vars(self).update({**vars(awake), "usage": self.usage, "_load": None})
+        return super()._live()
+
+
 def load_decision(target: str, name: str, settings: LoadSettings) -> DecisionPipelineModel:
     """Load a decision model: one with a head by transformers' own pipeline, any other as a causal language model.
 
@@ -257,6 +281,17 @@ def load_decision(target: str, name: str, settings: LoadSettings) -> DecisionPip
     """
     if not settings.weights:
         raise UsageError(f"decision:{name} cannot be counted without its weights. Leave the plan out for it")
+
+    def whole(settings: LoadSettings) -> DecisionPipelineModel:
+        return _whole(target, name, settings)
+
+    def asleep(_: LoadSettings, known: Known, load: Callable[[], DecisionPipelineModel]) -> DecisionPipelineModel:
+        return LateDecision(name, known, load)
+
+    return load_late(target, "decision", name, settings, whole, asleep)
+
+
+def _whole(target: str, name: str, settings: LoadSettings) -> DecisionPipelineModel:
     folder, notes = Path(target), list[str]()
     config = transformers.AutoConfig.from_pretrained(target, revision=settings.revision) if folder.is_dir() else None
     named = any("ForDecision" in kind for kind in getattr(config, "architectures", None) or ())

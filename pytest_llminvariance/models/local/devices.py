@@ -70,13 +70,18 @@ def fit_workers(name: str, model_bytes: int, worker: Worker, devices: int, devic
 def entrance(network: Any) -> torch.device:
     """Return where a model takes its tokens: where its first layer computes, whatever its weights wait on."""
     first = network.get_input_embeddings() if hasattr(network, "get_input_embeddings") else None
-    hook = getattr(first, "_hf_hook", None)
-    for each in getattr(hook, "hooks", (hook,)):
-        place = getattr(each, "execution_device", None)
+    for hook in placing_hooks(first):
+        place = getattr(hook, "execution_device", None)
         if place is not None:
             return torch.device("cuda", place) if isinstance(place, int) else torch.device(place)
     device: torch.device = network.device
     return device
+
+
+def placing_hooks(module: Any) -> tuple[Any, ...]:
+    """Return the hooks with which accelerate places a part of a network."""
+    hook = getattr(module, "_hf_hook", None)
+    return tuple(getattr(hook, "hooks", (hook,)))
 
 
 def rows_at(network: Any, rows: Sequence[int]) -> torch.Tensor:

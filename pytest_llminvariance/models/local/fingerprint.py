@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from pytest_llminvariance.models.local.devices import entrance
+from pytest_llminvariance.errors import ModelError
+from pytest_llminvariance.files import file_digest
+from pytest_llminvariance.models.local.devices import entrance, placing_hooks
 
 THREADS = 2
+BROUGHT = "transformers_modules."
+"""Where transformers puts the code that a model brings."""
 CHUNK_BYTES = 1 << 26
 """Weights that are not in main memory are copied there piece by piece."""
 
@@ -27,9 +35,14 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
     weights: about 0.15 s for 500 MB in main memory.
     """
     digest = hashlib.sha256()
-    named = sorted(network.state_dict().items())
+    named, away = sorted(network.state_dict().items()), _away(network)
+
+    def content_of(item: tuple[str, Any]) -> bytes:
+        name, tensor = item
+        return _digest(_brought(tensor, name, away) if getattr(tensor, "is_meta", False) else tensor)
+
     with ThreadPoolExecutor(THREADS) as threads:
-        for (name, tensor), content in zip(named, threads.map(_digest, [t for _, t in named]), strict=True):
+        for (name, tensor), content in zip(named, threads.map(content_of, named), strict=True):
             kind = (
                 f"{tensor.dtype}|{tuple(tensor.shape)}" if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             )
@@ -48,9 +61,39 @@ def fingerprint_of(network: Any, tokenizer: Any, says: Mapping[str, Any]) -> str
     }
     if hooks := hooks_of(network):
         rest["hooks"] = hooks
+    if code := _code_of(network, tokenizer):
+        rest["code"] = code
     digest.update(json.dumps(rest, sort_keys=True, default=str).encode())
     digest.update(vocabulary_of(tokenizer).encode())
     return digest.hexdigest()
+
+
+def _away(network: Any) -> dict[str, Mapping[str, torch.Tensor]]:
+    """Return what accelerate keeps outside of the layers, on disk or in main memory, by the part of a network that it belongs to."""
+    found = {}
+    for name, module in network.named_modules():
+        for hook in placing_hooks(module):
+            if getattr(hook, "weights_map", None) is not None:
+                found[name] = hook.weights_map
+    return found
+
+
+def _brought(tensor: torch.Tensor, name: str, away: Mapping[str, Mapping[str, torch.Tensor]]) -> torch.Tensor:
+    """Return a weight that is away as its layer gets it.
+
+    Raises:
+        ModelError: where nobody has it.
+    """
+    place, inner = name, ""
+    while place:
+        place, _, part = place.rpartition(".")
+        inner = f"{part}.{inner}" if inner else part
+        with contextlib.suppress(KeyError):
+            return away[place][inner].to(tensor.dtype)
+    raise ModelError(
+        f"the weight {name!r} is nowhere (device 'meta'), so nothing says which model this is.\n"
+        "Load it whole, in a smaller dtype or on more devices"
+    )
 
 
 def vocabulary_of(tokenizer: Any) -> str:
@@ -100,6 +143,17 @@ def hooks_of(network: Any) -> dict[str, list[str]]:
         for name, hooks in found.items()
         if hooks
     }
+
+
+def _code_of(*parts: object) -> dict[str, str]:
+    """Return digests of the code that came with a model's files, by name; empty where transformers has its classes."""
+    homes = {type(part).__module__.rpartition(".")[0] for part in parts if type(part).__module__.startswith(BROUGHT)}
+    files = [
+        str(getattr(module, "__file__", None))
+        for name, module in list(sys.modules.items())
+        if name.rpartition(".")[0] in homes
+    ]
+    return {os.path.basename(file): file_digest(Path(file)) for file in sorted(files) if os.path.isfile(file)}
 
 
 def _plain(config: Any) -> dict[str, Any]:

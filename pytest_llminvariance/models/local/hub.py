@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -22,7 +21,8 @@ from pytest_llminvariance.models.local.devices import (
     fit_workers,
     weight_bytes,
 )
-from pytest_llminvariance.models.local.identity import Identity, Known, is_one_folder
+from pytest_llminvariance.models.local.identity import Known
+from pytest_llminvariance.models.local.late import load_late
 from pytest_llminvariance.models.local.transformers import TransformersModel
 
 FLEX = "flex_attention"
@@ -31,53 +31,26 @@ M = TypeVar("M", bound=TransformersModel)
 
 def load_transformers(target: str, name: str, settings: LoadSettings) -> TransformersModel:
     """Load a causal language model from a hub id or folder; see `load_model`."""
-    where = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     if not settings.weights:
-        return _without_weights(target, name, settings, where)
-    if settings.kept is not None and is_one_folder(target, settings):
-        return _late(target, name, settings, where, Path(settings.kept))
-    return _whole(target, name, settings, where)
-
-
-def _late(target: str, name: str, settings: LoadSettings, where: dict[str, Any], kept: Path) -> TransformersModel:
-    """Return a model whose weights are loaded when the first answer is missing, where its files are known; else load them."""
+        return _without_weights(target, name, settings)
     set_arithmetic(settings)
-    identity = Identity(Path(target), name, settings, kept)
-    known = identity.known()
-    if known is None:
-        made = _whole(target, name, settings, where)
-        is_sure = made.deterministic is True
-        identity.keep(Known(made.fingerprint, is_sure, made.device, made.dtype, made.notes))
+
+    def whole(settings: LoadSettings) -> TransformersModel:
+        return _whole(target, name, settings)
+
+    def asleep(settings: LoadSettings, known: Known, load: Callable[[], TransformersModel]) -> TransformersModel:
+        made = _without_weights(target, name, settings)
+        made.wait(known, load)
         return made
-    made = _without_weights(target, name, settings, where)
 
-    def load() -> TransformersModel:
-        awake = _whole(target, name, settings, where)
-        if awake.fingerprint != known.fingerprint:
-            identity.forget()
-            raise ModelError(
-                f"the files of {name} changed since the session began: it is another model than that of the remembered answers. "
-                "Run again"
-            )
-        return awake
-
-    made.wait(
-        known.fingerprint,
-        load,
-        is_noisy=not known.deterministic,
-        device=known.device,
-        dtype=known.dtype,
-        notes=known.notes,
-    )
-    return made
+    return load_late(target, "causal", name, settings, whole, asleep)
 
 
-def _whole(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> TransformersModel:
+def _whole(target: str, name: str, settings: LoadSettings) -> TransformersModel:
     worker = None if settings.worker is None else Worker(*settings.worker)
     place = choose_device(settings.device, worker)
-    set_arithmetic(settings)
     with quiet():
-        network, tokenizer, notes = _load(target, name, settings, where)
+        network, tokenizer, notes = _load(target, name, settings)
     if settings.device_map is None:
         if place.type == "cuda" and worker is not None:
             memory = torch.cuda.get_device_properties(place).total_memory
@@ -88,10 +61,10 @@ def _whole(target: str, name: str, settings: LoadSettings, where: dict[str, Any]
     return made_of(TransformersModel, network, tokenizer, name, settings, batch_tokens_for(network), notes)
 
 
-def _without_weights(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> TransformersModel:
+def _without_weights(target: str, name: str, settings: LoadSettings) -> TransformersModel:
     """Return a model that can count tokens and nothing else: configuration and tokenizer."""
     try:
-        found = read_checkpoint(target, name, where)
+        found = read_checkpoint(target, name, _where(settings))
     except LLMInvarianceError:
         raise
     except Exception as error:  # files of any shape are read here, and each reader raises its own kind
@@ -101,6 +74,10 @@ def _without_weights(target: str, name: str, settings: LoadSettings, where: dict
     made = made_of(TransformersModel, network, found.tokenizer, name, settings, CPU_BATCH_TOKENS, ())
     made.planned_for = str(choose_device(settings.device))
     return made
+
+
+def _where(settings: LoadSettings) -> dict[str, Any]:
+    return {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
 
 
 def set_arithmetic(settings: LoadSettings) -> None:
@@ -140,10 +117,10 @@ def made_of(
     )
 
 
-def _load(target: str, name: str, settings: LoadSettings, where: dict[str, Any]) -> tuple[Any, Any, list[str]]:
+def _load(target: str, name: str, settings: LoadSettings) -> tuple[Any, Any, list[str]]:
     """Return network and tokenizer, complete and causal by their configuration, and what was done otherwise than told."""
     more = {} if settings.device_map is None else {"device_map": settings.device_map}
-    notes = []
+    notes, where = [], _where(settings)
     try:
         found = read_checkpoint(target, name, where)
         if FLEX in {found.config._attn_implementation, found.config.get_text_config()._attn_implementation}:

@@ -13,6 +13,7 @@ from pytest_llminvariance.models.local.devices import entrance, free_memory, out
 from pytest_llminvariance.models.local.fingerprint import fingerprint_of, is_quantised
 from pytest_llminvariance.models.local.generation import end_tokens, generate, text_batches
 from pytest_llminvariance.models.local.head import has_short_head
+from pytest_llminvariance.models.local.identity import Known
 from pytest_llminvariance.models.local.jobs import Asked, Job, Jobs, tokens_digest
 from pytest_llminvariance.models.local.passes import Values
 from pytest_llminvariance.models.local.rotary import context_tokens_of
@@ -97,19 +98,18 @@ class TransformersModel:
             self._fingerprint = fingerprint_of(self._live(), self._tokenizer, says)
         return self._fingerprint
 
-    def wait(
-        self, fingerprint: str, load: Callable[[], TransformersModel], *, is_noisy: bool, device: str, dtype: str, notes: Sequence[str]
-    ) -> None:  # fmt: skip
+    def wait(self, known: Known, load: Callable[[], TransformersModel]) -> None:
         """Make of a model without weights one that is known by its files, and loads them when it is first asked."""
-        self._fingerprint, self._noisy, self._load = fingerprint, is_noisy, load
-        self.device, self.dtype, self.notes, self.planned_for = device, dtype, tuple(notes), None
+        self._fingerprint, self._noisy, self._load = known.fingerprint, not known.deterministic, load
+        self.device, self.dtype, self.notes, self.planned_for = known.device, known.dtype, known.notes, None
 
     def _wake(self) -> None:
         """Load the weights, where that was left until now."""
         if self._load is None:
             return
         awake, usage = self._load(), self._scorer.usage
-        self._load, self._network, self._scorer, self.notes = None, awake._network, awake._scorer, awake.notes
+        self._load, self._network, self._scorer = None, awake._network, awake._scorer
+        self.device, self.notes = awake.device, awake.notes
         self._scorer.usage = usage  # whoever counts holds this
 
     def rendered(self, request: Request) -> str:

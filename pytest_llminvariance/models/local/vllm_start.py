@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pytest_llminvariance.errors import ModelError, UsageError, did_you_mean, missing_extra
-from pytest_llminvariance.files import file_digest
 from pytest_llminvariance.models.kept import kept
 from pytest_llminvariance.models.load_settings import LoadSettings
-from pytest_llminvariance.models.local.fingerprint import THREADS
+from pytest_llminvariance.models.local.identity import Digests
 from pytest_llminvariance.models.local.jobs import Jobs
 from pytest_llminvariance.models.local.vllm_engine import OLDEST, EngineModel, told_by
 from pytest_llminvariance.models.protocol import Model
@@ -60,7 +58,9 @@ def start_engine(place: str, name: str, settings: LoadSettings) -> EngineModel:
     except Exception as error:  # the whole of an engine may fail here
         raise ModelError(f"vLLM cannot start the model {name!r}: {told_by(error)}") from error
     try:
-        return _model(llm, f"{name} in vLLM", settings, {"arguments": told, "files": _files(place)}, ends=True)
+        return _model(
+            llm, f"{name} in vLLM", settings, {"arguments": told, "files": _files(place, settings.kept)}, ends=True
+        )
     except BaseException:
         llm.llm_engine.engine_core.shutdown()
         raise
@@ -84,7 +84,7 @@ def engine_object(obj: Any, tokenizer: object, name: str | None, settings: LoadS
             f"Start it with dtype={settings.dtype!r}, or leave dtype out"
         )
     return kept(
-        obj, (key,), lambda: _model(obj, shown, settings, {"files": _files(obj.model_config.model)}),
+        obj, (key,), lambda: _model(obj, shown, settings, {"files": _files(obj.model_config.model, settings.kept)}),
         lambda: getattr(obj.get_tokenizer(), "chat_template", None),
     )  # fmt: skip
 
@@ -148,10 +148,9 @@ def _model(llm: Any, name: str, settings: LoadSettings, says: dict[str, Any], *,
     return EngineModel(llm, name, jobs, told, cacheable=settings.cacheable and ends, ends=ends)
 
 
-def _files(place: str) -> dict[str, str]:
+def _files(place: str, kept: str | None) -> dict[str, str]:
     """Return SHA-256 of the files in a model's folder, wherever it is; a hub id stands for itself."""
     if not os.path.isdir(place):
         return {place: ""}
-    files = sorted(path for path in Path(place).iterdir() if path.is_file())
-    with ThreadPoolExecutor(THREADS) as threads:
-        return dict(zip((path.name for path in files), threads.map(file_digest, files), strict=True))
+    rows = Digests(Path(place), None if kept is None else Path(kept), deep=False).rows()
+    return {name: row[-1] for name, row in rows.items() if os.path.isfile(os.path.join(place, name))}
