@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
-NOISY = "test_noisy_models.py"
+NOISY, PLANTED = "test_noisy_models.py", "test_planted_noise.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER, RESPONSIVE, ASKED = "test_record_reader.py", "test_responsiveness.py", "test_asked.py"
 LARGE, PAIRS = "test_large_records.py", "test_pairs.py"
@@ -242,9 +242,17 @@ MUTATIONS = [
     Mutation("drift ignored", "checks/drift.py", "changed=drift > MAX_DRIFT_NATS", "changed=False", (VACUOUS,)),
     Mutation("noise: drift of a server ignored", "checks/drift.py", "changed = moved.differs_from(noise)", "changed = False",
              (NOISY,)),
-    Mutation("noise: what it makes is no excuse", "measures/noise.py", "broken_above=tolerance + made + width",
-             "broken_above=tolerance + width", (NOISY,)),
-    Mutation("noise: what it hides is forgotten", "measures/noise.py", "+ excess - hidden - width", "+ excess - width", (NOISY,)),
+    Mutation("noise: what it makes is no excuse", "measures/noise.py", "broken_above=tolerance + made",
+             "broken_above=tolerance", (NOISY,)),
+    Mutation("noise: what it hides is forgotten", "measures/noise.py", "+ excess - hidden", "+ excess", (NOISY,)),
+    Mutation("noise: numbers are widened by that of one answer", "measures/metrics.py",
+             "one.moved(delta_nats) + other.moved(delta_nats) +", "one.moved(delta_nats) +", (PLANTED,)),
+    Mutation("noise: a near tie is a choice in equal parts", "measures/distribution.py",
+             " or outcomes != self._within(DELTA_NATS)", "", (PLANTED,)),
+    Mutation("noise: that from one company to the next is not measured", "checks/noise.py",
+             "[*pairs, *pairs_of(probes[:n], rows[1][:n], again, readout)]", "pairs", (PLANTED,)),
+    Mutation("noise: an option that never wins is silent", "checks/noise.py",
+             "max(self.margin_nats, self.one.noise_to(self.other))", "self.margin_nats", (PLANTED,)),
     Mutation("noise: end pairs forgotten", "checks/drift.py", "unchanged=\"within noise: \"), jumped(pairs, delta)",
              "unchanged=\"within noise: \"), Replicates(0, 0)", (NOISY,)),
     Mutation("noise: a change that lasts ignored", "checks/drift.py", "if not changed and (n_lasting",

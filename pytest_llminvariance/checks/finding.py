@@ -36,7 +36,6 @@ from pytest_llminvariance.models.probes import Probe, ways_of
 from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.question import whole_names
 
-
 COUNTS = ("flip_rate", "disagreement", "position_bias", "unchanged")
 """Metrics that count answers, so that noise opens them only where it opens an answer."""
 
@@ -60,7 +59,7 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     ends, noise = _ends(answers, metric, limit, n, n_shown), str(answers.noise or "")
     guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
-    if verdict is Verdict.UNDECIDED and (noisy := _open_by_noise(answers, metric)):
+    if verdict is Verdict.UNDECIDED and (noisy := _open_by_noise(answers, metric, limit)):
         reasons = (*reasons, _what_noise_decides(noisy))
     if verdict is Verdict.UNDECIDED:
         told = [guard.text for guard in guards if guard.name == "answered" and guard.text not in reasons]
@@ -136,10 +135,12 @@ def _own_details(own: Pooled | None) -> dict[str, Any]:
     return {"estimates": {name: found.to_json() for name, found in own.estimates.items()}, **own.details}
 
 
-def _open_by_noise(answers: Answers, metric: Metric) -> list[Evidence]:
-    """Return the questions of which noise leaves something open: an answer, or numbers, where no answer is open."""
-    effect, found = answers.effect, []
-    moves = effect is not None and not effect.is_exact and metric.name not in COUNTS
+def _open_by_noise(answers: Answers, metric: Metric, limit: Fraction) -> list[Evidence]:
+    """Return the questions of which noise leaves something open, where that leaves the verdict open: an answer, or numbers."""
+    effect, found = answers.effect, list[Evidence]()
+    if effect is None or not effect.low <= limit < effect.high:
+        return found
+    moves = metric.name not in COUNTS
     for item, value in zip(answers.evidence, answers.values, strict=True):
         causes = causes_of(item)
         is_wide = moves and not causes and item.delta_nats > DELTA_NATS and value.low < value.high

@@ -233,9 +233,7 @@ def share_told(answer: AnswerDistribution, one: int, other: int) -> float | None
     return p / (p + q) if answer.is_known and p + q > answer.unlisted else None
 
 
-def share_between(
-    answer: AnswerDistribution, one: int, other: int, delta_nats: float = 0.0
-) -> tuple[float, float]:
+def share_between(answer: AnswerDistribution, one: int, other: int, delta_nats: float = 0.0) -> tuple[float, float]:
     """Return its smallest and largest value, wherever belongs what was not told, and whatever noise made it: all where nothing is known."""
     p, q, more = answer.probabilities[one], answer.probabilities[other], answer.unlisted
     if not answer.is_known or p + q == 0:

@@ -173,7 +173,9 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
     # the distance is a metric, and moving a probability p moves an answer by at most sqrt(p ln 2)
     moved = [answer.unlisted for answer in answers]
     slack = math.fsum(map(_js_moved, moved)) / len(moved) + _js_moved(math.fsum(moved) / len(moved))
-    if delta_nats > DELTA_NATS:  # the square of the distance is convex in both, so the centroid moves by at most its mean
+    if (
+        delta_nats > DELTA_NATS
+    ):  # the square of the distance is convex in both, so the centroid moves by at most its mean
         noise = [_js_tilted(answer, delta_nats) for answer in answers]
         slack += math.fsum(noise) / len(noise) + math.sqrt(math.fsum(one * one for one in noise) / len(noise))
     return Interval(max(0.0, value - slack), min(1.0, value + slack))
@@ -215,16 +217,12 @@ def beyond_ties(delta_nats: float) -> float:
     return delta_nats if delta_nats > DELTA_NATS else 0.0
 
 
-def score_ends(
-    answer: AnswerDistribution, scores: Sequence[float], delta_nats: float, *, known: bool = True
-) -> Ends:
+def score_ends(answer: AnswerDistribution, scores: Sequence[float], delta_nats: float, *, known: bool = True) -> Ends:
     """Return between which ends the expected score of an answer lies: those of the scale where it is not known."""
     return answer.expected_scores(scores, delta_nats) if known else (min(scores), max(scores))
 
 
-def _scored(
-    answers: Answers, scores: Sequence[float] | None, delta_nats: float
-) -> tuple[list[Ends], Sequence[float]]:
+def _scored(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> tuple[list[Ends], Sequence[float]]:
     if scores is None:
         raise UsageError("this metric compares scores, but the question has none. Give Question(..., scores=...)")
     return [score_ends(answer, scores, delta_nats) for answer in answers], scores

@@ -107,9 +107,7 @@ class Limits:
     """Below 0 where noise could hide any effect."""
 
 
-def limits(
-    tolerance: Fraction, metric: str, found: Replicates | None, n_questions: int, n_shown: float
-) -> Limits:
+def limits(tolerance: Fraction, metric: str, found: Replicates | None, n_questions: int, n_shown: float) -> Limits:
     """Return what a mean over questions of `n_shown` presentations must exceed, or not exceed, to be no noise.
 
     Let p be the chance that two replies to one prompt differ. An order-blind model then flips with chance p, and what is

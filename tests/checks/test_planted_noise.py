@@ -154,7 +154,9 @@ def test_a_number_of_its_own_is_widened_too(name: str) -> None:
             assert any("nat decides" in reason for reason in finding.reasons), finding.reasons
             assert finding.verdict is UNDECIDED
         elif nats:
-            assert finding.effect.low < float(check(name, Rounding(even, 0.0, 0.5), questions, tolerance=0.02).effect.low)
+            assert finding.effect.low < float(
+                check(name, Rounding(even, 0.0, 0.5), questions, tolerance=0.02).effect.low
+            )
 
 
 @pytest.mark.parametrize("k", [2, 3, 5])
@@ -169,9 +171,10 @@ def test_widths_hold_for_every_move_of_log_weights(k: int) -> None:
         pairs = zip(one.probabilities, other.probabilities, strict=True)
         assert math.fsum(abs(p - q) for p, q in pairs) / 2 <= one.moved(delta) + 1e-12
         assert one.noise_to(other) <= delta + 1e-9
-        assert one.moved(one.noise_to(other)) >= math.fsum(
-            abs(p - q) for p, q in zip(one.probabilities, other.probabilities, strict=True)
-        ) / 2 - 1e-9
+        assert (
+            one.moved(one.noise_to(other))
+            >= math.fsum(abs(p - q) for p, q in zip(one.probabilities, other.probabilities, strict=True)) / 2 - 1e-9
+        )
         low, high = one.expected_scores(range(k), delta)
         assert low - 1e-9 <= math.fsum(map(math.prod, zip(other.probabilities, range(k), strict=True))) <= high + 1e-9
         for metric in ("js_distance", "form_inconsistency", "tv"):
