@@ -160,7 +160,7 @@ def _what_noise_decides(evidence: Sequence[Evidence]) -> str:
 
 def _ends(answers: Answers, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> Limits:
     """Return the tolerance as far as noise leaves it certain."""
-    found = answers.noise and answers.noise.all
+    found = None if answers.noise is None else answers.noise.all
     return limits(limit, metric.name, found, n_questions, n_shown / n_questions)
 
 
