@@ -91,7 +91,7 @@ def test_passes_are_whole_again_when_others_give_memory_back(error: Exception, m
     usual, sizes = TreePath.start, list[int]()
     assert scorer.path.name == "prefix tree"
     for n_failing in (1, 0, 0):
-        full = Full(usual, error, lambda n, last=n_failing: n <= last)
+        full = Full(usual, error, n_failing.__ge__)
         monkeypatch.setattr(TreePath, "start", full)
         assert largest_difference(scorer, fresh, PROMPTS[:2]) <= 1e-4
         sizes.append(scorer.batch_tokens)
