@@ -245,6 +245,11 @@ def share_between(answer: AnswerDistribution, one: int, other: int, delta_nats: 
     return max(0.0, low - moved), min(1.0, high + moved)
 
 
+def beyond_ties(delta_nats: float) -> float:
+    """Return the noise of numbers: none where it is less than what makes a tie anyway."""
+    return delta_nats if delta_nats > DELTA_NATS else 0.0
+
+
 def tilted(rest: float, delta_nats: float) -> tuple[float, float]:
     """Return the probability of a part before and after its log-odds move by `delta_nats`, where that changes it most.
 

@@ -19,9 +19,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.decomposition import decomposed, entropy_moved_bits
+from pytest_llminvariance.measures.decomposition import decomposed, entropy_moved_bits, js_distance
 from pytest_llminvariance.measures.distribution import DELTA_NATS as DELTA_NATS
-from pytest_llminvariance.measures.distribution import AnswerDistribution, tilted
+from pytest_llminvariance.measures.distribution import AnswerDistribution, beyond_ties, tilted
 from pytest_llminvariance.measures.places import off_balance
 
 Number = Fraction | float
@@ -169,7 +169,7 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
         return UNKNOWN
     vectors = [answer.vector() for answer in answers]
     centroid = [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
-    value = float(_mean([_js(vector, centroid) for vector in vectors]))
+    value = float(_mean([js_distance(vector, centroid) for vector in vectors]))
     # the distance is a metric, and moving a probability p moves an answer by at most sqrt(p ln 2)
     moved = [answer.unlisted for answer in answers]
     slack = math.fsum(map(_js_moved, moved)) / len(moved) + _js_moved(math.fsum(moved) / len(moved))
@@ -186,7 +186,7 @@ def _js_tilted(answer: AnswerDistribution, delta_nats: float) -> float:
     if not answer.is_noisy:
         return 0.0
     one, other = tilted(1 - max(answer.vector()), delta_nats)
-    return _js((one, 1 - one), (other, 1 - other))
+    return js_distance((one, 1 - one), (other, 1 - other))
 
 
 def _js_moved(probability: float) -> float:
@@ -202,19 +202,6 @@ def _form_inconsistency(answers: Answers, scores: Sequence[float] | None, delta_
     bits = [entropy_moved_bits(one, found.n_outcomes) for one in (math.fsum(moved) / len(moved), *moved)]
     slack = (bits[0] + math.fsum(bits[1:]) / len(moved)) / math.log2(min(found.n_forms, found.n_outcomes))
     return Interval(max(0.0, found.inconsistency - slack), min(1.0, found.inconsistency + slack))
-
-
-def _js(p: Sequence[float], q: Sequence[float]) -> float:
-    """Return the Jensen-Shannon distance: square root of the divergence in nats, at most 0.833."""
-    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
-    terms = [a * math.log(a / m) for side in (p, q) for a, m in zip(side, middle, strict=True) if a > 0]
-    divergence = math.fsum(terms) / 2
-    return math.sqrt(divergence) if divergence > 0 else 0.0  # rounding can make that of equal answers negative
-
-
-def beyond_ties(delta_nats: float) -> float:
-    """Return the noise of numbers: none where it is less than what makes a tie anyway."""
-    return delta_nats if delta_nats > DELTA_NATS else 0.0
 
 
 def score_ends(answer: AnswerDistribution, scores: Sequence[float], delta_nats: float, *, known: bool = True) -> Ends:

@@ -11,8 +11,9 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.measures.distribution import beyond_ties
 from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate
-from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, beyond_ties, own_metric
+from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.embedders import as_embedder
 from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.models.protocol import AnyModel

@@ -11,9 +11,9 @@ from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Prop
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.dispersion import Dispersion, dispersion
-from pytest_llminvariance.measures.distribution import share_told
+from pytest_llminvariance.measures.distribution import beyond_ties, share_told
 from pytest_llminvariance.measures.estimates import Estimate, line_estimate, mean_effect, mean_estimate
-from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, beyond_ties, own_metric
+from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.orders import identity

@@ -11,9 +11,9 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.distribution import AnswerDistribution, share_told
+from pytest_llminvariance.measures.distribution import AnswerDistribution, beyond_ties, share_told
 from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
-from pytest_llminvariance.measures.metrics import Interval, beyond_ties, own_metric
+from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.models.controls import Control
 from pytest_llminvariance.models.probes import Probe
 from pytest_llminvariance.questions.presentation import Presentation
