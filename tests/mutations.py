@@ -245,8 +245,6 @@ MUTATIONS = [
     Mutation("noise: what it makes is no excuse", "measures/noise.py", "broken_above=tolerance + made",
              "broken_above=tolerance", (NOISY,)),
     Mutation("noise: what it hides is forgotten", "measures/noise.py", "+ excess - hidden", "+ excess", (NOISY,)),
-    Mutation("noise: numbers are widened by that of one answer", "measures/metrics.py",
-             "one.moved(delta_nats) + other.moved(delta_nats) +", "one.moved(delta_nats) +", (PLANTED,)),
     Mutation("noise: a near tie is a choice in equal parts", "measures/distribution.py",
              " or outcomes != self._within(DELTA_NATS)", "", (PLANTED,)),
     Mutation("noise: that from one company to the next is not measured", "checks/noise.py",
