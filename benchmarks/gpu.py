@@ -281,6 +281,12 @@ def main(argv: Sequence[str] | None = None) -> Report:
     unknown = [size for size in arguments.sizes if size not in SIZES]
     if unknown:
         parser.error(f"--sizes names {unknown[0]!r}, but the sizes are {', '.join(SIZES)}")
+    if strange := [dtype for dtype in arguments.dtypes if dtype not in DTYPES]:
+        parser.error(f"--dtypes names {strange[0]!r}, but the dtypes are {', '.join(DTYPES)}")
+    if (
+        arguments.json is not None and not arguments.json.parent.is_dir()
+    ):  # not after the first step on a machine that is there once
+        parser.error(f"--json is {arguments.json}, but there is no folder {arguments.json.parent}. Make it first")
     if arguments.device.startswith("cuda") and not torch.cuda.is_available():
         parser.error(
             "torch sees no CUDA device here; --device cpu --sizes tiny --tokens 300 --model tiny shows that it runs"

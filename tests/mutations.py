@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BOOKS, VACUOUS, METRICS = "test_bookkeeping.py", "test_vacuous_passes.py", "test_metrics.py"
 BETTING, EARLY, SAMPLES = "test_betting.py", "test_early_stopping.py", "test_samples.py"
-NOISY = "test_noisy_models.py"
+NOISY, PLANTED = "test_noisy_models.py", "test_planted_noise.py"
 CACHE, AUDIT, SEARCH = "test_cache.py", "test_audit.py", "test_search.py"
 READER, RESPONSIVE, ASKED = "test_record_reader.py", "test_responsiveness.py", "test_asked.py"
 LARGE, PAIRS = "test_large_records.py", "test_pairs.py"
@@ -248,9 +248,15 @@ MUTATIONS = [
     Mutation("drift ignored", "checks/drift.py", "changed=drift > MAX_DRIFT_NATS", "changed=False", (VACUOUS,)),
     Mutation("noise: drift of a server ignored", "checks/drift.py", "changed = moved.differs_from(noise)", "changed = False",
              (NOISY,)),
-    Mutation("noise: what it makes is no excuse", "measures/noise.py", "broken_above=tolerance + made + width",
-             "broken_above=tolerance + width", (NOISY,)),
-    Mutation("noise: what it hides is forgotten", "measures/noise.py", "+ excess - hidden - width", "+ excess - width", (NOISY,)),
+    Mutation("noise: what it makes is no excuse", "measures/noise.py", "broken_above=tolerance + made",
+             "broken_above=tolerance", (NOISY,)),
+    Mutation("noise: what it hides is forgotten", "measures/noise.py", "+ excess - hidden", "+ excess", (NOISY,)),
+    Mutation("noise: a near tie is a choice in equal parts", "measures/distribution.py",
+             " or outcomes != self._within(DELTA_NATS)", "", (PLANTED,)),
+    Mutation("noise: that from one company to the next is not measured", "checks/noise.py",
+             "[*pairs, *pairs_of(probes[:n], rows[1][:n], again, readout)]", "pairs", (PLANTED,)),
+    Mutation("noise: an option that never wins is silent", "checks/noise.py",
+             "max(self.margin_nats, self.one.noise_to(self.other))", "self.margin_nats", (PLANTED,)),
     Mutation("noise: end pairs forgotten", "checks/drift.py", "unchanged=\"within noise: \"), jumped(pairs, delta)",
              "unchanged=\"within noise: \"), Replicates(0, 0)", (NOISY,)),
     Mutation("noise: a change that lasts ignored", "checks/drift.py", "if not changed and (n_lasting",
@@ -573,7 +579,7 @@ MUTATIONS = [
              "self._orders = ((0, 1),) if is_symmetric else self._orders", ("test_kept_apart.py",)),
     Mutation("a plan asks", "checks/costs.py", "    if run.on_plan is None:\n", "    if run.seed == run.seed:\n", ("test_planned_only.py",)),
     Mutation("what a server did not tell is a choice", "measures/distribution.py",
-             "(min(outcomes) < 0 or self.unlisted > 0)", "min(outcomes) < 0", ("test_kept_apart.py",)),
+             " or self.unlisted > 0 or outcomes", " or outcomes", ("test_kept_apart.py",)),
     Mutation("backends overwrite the session's noise", "checks/backends.py",
              "noise = [floor_of(model, some, way, NOISE_ROUNDS * len(some)) for model in (first, second)]",
              "from pytest_llminvariance.checks.noise import measure_noise\n    noise = [measure_noise(model, some, way, NOISE_ROUNDS * len(some)).floor for model in (first, second)]",

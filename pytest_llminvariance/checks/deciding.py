@@ -18,7 +18,7 @@ from pytest_llminvariance.checks.risk import DEFAULT_RISK, ItemRisk
 from pytest_llminvariance.checks.run import current_run
 from pytest_llminvariance.checks.stopping import Stopping
 from pytest_llminvariance.checks.verdict import Decision
-from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, NoiseFloor, limits
+from pytest_llminvariance.measures.noise import MIN_PAIRS, Limits, limits
 from pytest_llminvariance.models.replay import ReplayModel
 
 
@@ -49,7 +49,7 @@ def decide_by_asking(terms: Terms, planner: Planner, *, light: bool) -> Answers:
         rule = Stopping(
             responses=responses, property=terms.property, tolerance=terms.tolerance, alpha=alpha,
             n_units=planner.n_units, is_exact_at_end=not terms.must_test, unit_name=planner.unit_name, largest=planner.largest,
-            n_known=terms.n_known, limits=None if asking.measured is None else _limits_at_start(asking, planner, asking.measured.floor),
+            n_known=terms.n_known, limits=None if asking.measured is None else _limits_at_start(asking, planner),
         )  # fmt: skip
         answers = rule.run(planner.units(run.seed))
     answers = dataclasses.replace(answers, noise=asking.noise if asking.measured else None)
@@ -73,11 +73,11 @@ def _check_recorded(model: ReplayModel, asking: Asking, planner: Planner) -> Non
     model.check_planned([request for planned, foreign in both for request in (*planned, *foreign)])
 
 
-def _limits_at_start(asking: Asking, planner: Planner, floor: NoiseFloor) -> Limits:
+def _limits_at_start(asking: Asking, planner: Planner) -> Limits:
     """Return what noise leaves of the tolerance, as far as it is known before anything is decided."""
     terms, noise = asking.terms, asking.noise
     n, found = len(terms.questions), noise.start if noise else None
-    return limits(terms.tolerance, terms.metric.name, found, floor.delta_nats, n, planner.n_presentations / n)
+    return limits(terms.tolerance, terms.metric.name, found, n, planner.n_presentations / n)
 
 
 def _at_risk(decision: Decision, risk: ItemRisk, alpha: float) -> Decision:

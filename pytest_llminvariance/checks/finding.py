@@ -36,6 +36,9 @@ from pytest_llminvariance.models.probes import Probe, ways_of
 from pytest_llminvariance.questions.orders import Order
 from pytest_llminvariance.questions.question import whole_names
 
+COUNTS = ("flip_rate", "disagreement", "position_bias", "unchanged")
+"""Metrics that count answers, so that noise opens them only where it opens an answer."""
+
 
 def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction, known: Mapping[str, Any]) -> Finding:
     """Return the finding; `known` is what it says that no answer tells."""
@@ -56,8 +59,8 @@ def judged(answers: Answers, property: Property, metric: Metric, limit: Fraction
     ends, noise = _ends(answers, metric, limit, n, n_shown), str(answers.noise or "")
     guards = [*guards_of(answers, property, limit), *(() if own is None else own.guards)]
     verdict, reasons = decide(sure, limit, guards, causes, n_answers, shown, ends=ends, noise=noise)
-    if verdict is Verdict.UNDECIDED and causes[WITHIN_NOISE]:
-        reasons = (*reasons, _what_noise_decides(evidence))
+    if verdict is Verdict.UNDECIDED and (noisy := _open_by_noise(answers, metric, limit)):
+        reasons = (*reasons, _what_noise_decides(noisy))
     if verdict is Verdict.UNDECIDED:
         told = [guard.text for guard in guards if guard.name == "answered" and guard.text not in reasons]
         reasons = (*answers.reasons, *reasons, *told)
@@ -132,8 +135,22 @@ def _own_details(own: Pooled | None) -> dict[str, Any]:
     return {"estimates": {name: found.to_json() for name, found in own.estimates.items()}, **own.details}
 
 
+def _open_by_noise(answers: Answers, metric: Metric, limit: Fraction) -> list[Evidence]:
+    """Return the questions of which noise leaves something open, where that leaves the verdict open: an answer, or numbers."""
+    effect, found = answers.effect, list[Evidence]()
+    if effect is None or not effect.low <= limit < effect.high:
+        return found
+    moves = metric.name not in COUNTS
+    for item, value in zip(answers.evidence, answers.values, strict=True):
+        causes = causes_of(item)
+        is_wide = moves and not causes and item.delta_nats > DELTA_NATS and value.low < value.high
+        if WITHIN_NOISE in causes or is_wide:
+            found.append(item)
+    return found
+
+
 def _what_noise_decides(evidence: Sequence[Evidence]) -> str:
-    names = list(dict.fromkeys(item.plan.question.name for item in evidence if WITHIN_NOISE in causes_of(item)))
+    names = list(dict.fromkeys(item.plan.question.name for item in evidence))
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     nats = max(item.delta_nats for item in evidence)
     return (
@@ -143,10 +160,8 @@ def _what_noise_decides(evidence: Sequence[Evidence]) -> str:
 
 def _ends(answers: Answers, metric: Metric, limit: Fraction, n_questions: int, n_shown: int) -> Limits:
     """Return the tolerance as far as noise leaves it certain."""
-    noise, delta = answers.noise, answers.evidence[0].delta_nats
-    if noise is None and delta <= DELTA_NATS:
-        return Limits(broken_above=limit, holds_within=limit)
-    return limits(limit, metric.name, noise.all if noise else None, delta, n_questions, n_shown / n_questions)
+    found = None if answers.noise is None else answers.noise.all
+    return limits(limit, metric.name, found, n_questions, n_shown / n_questions)
 
 
 def _told(answers: Answers, effect: Interval) -> tuple[Interval, Verdict | None]:
@@ -278,7 +293,7 @@ def _trait_shift(evidence: Sequence[Evidence]) -> Interval:
             return UNKNOWN
         spans.append(max(scores) - min(scores))
         row = [
-            score_ends(answer, scores, known=item.reached and index not in item.repeats)
+            score_ends(answer, scores, item.delta_nats, known=item.reached and index not in item.repeats)
             for index, answer in enumerate(item.answers)
             if index not in again
         ]

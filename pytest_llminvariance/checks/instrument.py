@@ -121,7 +121,7 @@ def respondent(model: str, evidence: Sequence[Any]) -> Respondent:
     for item in evidence:
         for number, condition in enumerate(conditions):
             is_known = item.reached and number not in item.repeats
-            raw[condition].append(score_ends(item.answers[number], points, known=is_known))
+            raw[condition].append(score_ends(item.answers[number], points, item.delta_nats, known=is_known))
         seen = [answer.outcomes(item.delta_nats) for answer in item.answers]
         for number, way in enumerate(ways):
             shown = item.plan.probes[2 * number].presentation

@@ -106,9 +106,11 @@ def spread(rows: Sequence[Sequence[Probe]], most: int) -> list[Probe]:
 
 def measure_noise(model: Model, probes: Sequence[Probe], readout: str, pairs: int = MIN_PAIRS) -> Measured:
     """Measure on these probes, and remember the result for the checks that follow."""
-    rows = replicas(model, _requests(probes, readout), _batches(pairs, probes))
-    found = Measured(_summary(model, probes, readout, rows))
-    watch(model, found, probes, [row[:MIN_PAIRS] for row in rows[:2]])
+    requests = _requests(probes, readout)
+    rows = replicas(model, requests, _batches(pairs, probes))
+    again = answers_of(model, requests[:MIN_PAIRS])
+    kept = [*(row[:MIN_PAIRS] for row in rows[:2]), again]
+    found = Measured(_summary(model, probes, readout, rows, again), list(probes[:MIN_PAIRS]), kept)
     known = current_run.get().noise
     if known is not None:
         known[noise_key(model, readout)] = found
@@ -199,7 +201,14 @@ class Pair:
 
     def moves(self, delta_nats: float) -> bool:
         """Return whether they differ by more than `delta_nats`, whether or not the answer changed."""
-        return self.jumps(delta_nats) or (self.margin_nats or 0.0) > delta_nats
+        return self.jumps(delta_nats) or self.width_nats > delta_nats
+
+    @property
+    def width_nats(self) -> float:
+        """Within which width noise explains it: how far the margin moved, and what else did, so that sums of probabilities follow."""
+        if self.margin_nats is None or self.one.unlisted or self.other.unlisted:
+            return self.margin_nats or 0.0
+        return max(self.margin_nats, self.one.noise_to(self.other))
 
     @property
     def margin_nats(self) -> float | None:
@@ -235,12 +244,16 @@ def jumped(pairs: Sequence[Pair], delta_nats: float) -> Replicates:
     return Replicates(sum(pair.jumps(delta_nats) for pair in pairs), len(pairs))
 
 
-def _summary(model: Model, probes: Sequence[Probe], readout: str, rows: Sequence[Sequence[Reply]]) -> NoiseFloor:
+def _summary(
+    model: Model, probes: Sequence[Probe], readout: str, rows: Sequence[Sequence[Reply]], again: Sequence[Reply] = ()
+) -> NoiseFloor:
+    """Return what moved from alone to company; the width also holds what moved between one company and the next, `again`."""
     pairs = [pair for row in rows[1:] for pair in pairs_of(probes, rows[0], row, readout)]
     replies = [both for row in rows[1:] for both in zip(rows[0], row, strict=True)]
     logprobs = [moved for both in replies if (moved := _largest_change(*both)) is not None]
     margins = [pair.margin_nats for pair in pairs if pair.margin_nats is not None]
-    delta = _tie_width(pairs)
+    n = len(again)
+    delta = _tie_width([*pairs, *pairs_of(probes[:n], rows[1][:n], again, readout)])
     return NoiseFloor(
         model=model.name,
         readout=readout,
@@ -261,7 +274,7 @@ def _tie_width(pairs: Sequence[Pair]) -> float:
     wider = DELTA_NATS
     while wider > delta:
         delta = wider
-        wider = max([delta, *(pair.margin_nats or 0.0 for pair in pairs if not pair.jumps(delta))])
+        wider = max([delta, *(pair.width_nats for pair in pairs if not pair.jumps(delta))])
     return delta
 
 

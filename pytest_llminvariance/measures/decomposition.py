@@ -57,3 +57,11 @@ def decomposed(answers: Sequence[Sequence[float]]) -> Decomposition:
     ) / len(answers)
     within = math.fsum(entropy_bits(row) for row in answers) / len(answers)
     return Decomposition(entropy_bits(mean), within, max(0.0, divergence), len(answers), len(mean))
+
+
+def js_distance(p: Sequence[float], q: Sequence[float]) -> float:
+    """Return the Jensen-Shannon distance: square root of the divergence in nats, at most 0.833."""
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    terms = [a * math.log(a / m) for side in (p, q) for a, m in zip(side, middle, strict=True) if a > 0]
+    divergence = math.fsum(terms) / 2
+    return math.sqrt(divergence) if divergence > 0 else 0.0  # rounding can make that of equal answers negative

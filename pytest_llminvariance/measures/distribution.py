@@ -25,6 +25,10 @@ UNKNOWN_STATUSES = ("unfinished", "unparsed", "missing")
 AnswerStatus = Literal["scored", "chosen", "refused", "unfinished", "unparsed", "missing"]
 
 
+DELTA_NATS = 1e-4
+"""Two log-probabilities closer than this are a tie, until the engine measures its own noise."""
+LEAST_REST = 1e-3
+"""Probability beside the top below which noise is not told apart: such an answer is as sure as one with so much."""
 NO_NUMBER = "its scores are no numbers"
 
 
@@ -136,10 +140,10 @@ class AnswerDistribution:
     def parts(self, delta_nats: float) -> tuple[float, ...] | None:
         """Return which part of the choice falls on each content: equal parts where they tie, none where it is a refusal.
 
-        `None` where that is open: the answer may have been anything, or what a server did not tell may change it.
+        `None` where that is open: the answer may have been anything, or noise or what a server did not tell may change it.
         """
         outcomes = self.outcomes(delta_nats)
-        if len(outcomes) > 1 and (min(outcomes) < 0 or self.unlisted > 0):
+        if len(outcomes) > 1 and (min(outcomes) < 0 or self.unlisted > 0 or outcomes != self._within(DELTA_NATS)):
             return None
         return _equal_parts(outcomes, self.k)
 
@@ -160,8 +164,8 @@ class AnswerDistribution:
         low, high = self.expected_scores(scores)
         return low if low == high and any(self.probabilities) else None
 
-    def expected_scores(self, scores: Sequence[float]) -> tuple[float, float]:
-        """Return between which ends the mean score over the options lies: those of the scale where nothing is known."""
+    def expected_scores(self, scores: Sequence[float], delta_nats: float = 0.0) -> tuple[float, float]:
+        """Return between which ends the mean score over the options lies, whatever noise made it: those of the scale where nothing is known."""
         mass, total = (
             math.fsum(self.probabilities),
             math.fsum(map(math.prod, zip(self.probabilities, scores, strict=True))),
@@ -170,7 +174,32 @@ class AnswerDistribution:
         if mass == 0 or not self.is_known:
             return ends
         low, high = ((total + self.unlisted * end) / (mass + self.unlisted) for end in ends)
-        return low, high
+        if delta_nats <= DELTA_NATS or not self.is_noisy:
+            return low, high
+        moved = moved_share(1 - max(self.probabilities) / mass, delta_nats) * (ends[1] - ends[0])
+        return max(ends[0], low - moved), min(ends[1], high + moved)
+
+    def moved(self, delta_nats: float) -> float:
+        """Return how much probability noise may have moved, over contents and `other`; a text has none."""
+        return moved_share(1 - max(self.vector()), delta_nats) if self.is_noisy else 0.0
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether it is made of numbers, which noise moves."""
+        return self.is_known and self.log_weights is not None
+
+    def noise_to(self, other: AnswerDistribution) -> float:
+        """Return how far log-odds of contents must move at least to make `other` of this: the inverse of `moved_share`."""
+        one, two = self._shares(), other._shares()
+        moved = math.fsum(abs(p - q) for p, q in zip(one, two, strict=True)) / 2
+        rest = max(1 - max(one), LEAST_REST)
+        if rest + moved / 2 > 0.5:
+            return 4 * math.atanh(moved) if moved < 1 else math.inf
+        return _logit(rest + moved) - _logit(rest)
+
+    def _shares(self) -> tuple[float, ...]:
+        mass = math.fsum(self.probabilities) or 1.0
+        return tuple(p / mass for p in self.probabilities)
 
     def vector(self) -> tuple[float, ...]:
         """Return probabilities with `other` last."""
@@ -207,12 +236,42 @@ def share_told(answer: AnswerDistribution, one: int, other: int) -> float | None
     return p / (p + q) if answer.is_known and p + q > answer.unlisted else None
 
 
-def share_between(answer: AnswerDistribution, one: int, other: int) -> tuple[float, float]:
-    """Return the same as its smallest and largest value, wherever belongs what was not told: all where nothing is known."""
+def share_between(answer: AnswerDistribution, one: int, other: int, delta_nats: float = 0.0) -> tuple[float, float]:
+    """Return its smallest and largest value, wherever belongs what was not told, and whatever noise made it: all where nothing is known."""
     p, q, more = answer.probabilities[one], answer.probabilities[other], answer.unlisted
     if not answer.is_known or p + q == 0:
         return 0.0, 1.0
-    return p / (p + q + more), (p + more) / (p + q + more)
+    low, high = p / (p + q + more), (p + more) / (p + q + more)
+    if delta_nats <= DELTA_NATS or not answer.is_noisy:
+        return low, high
+    moved = moved_share(min(p, q) / (p + q), delta_nats)
+    return max(0.0, low - moved), min(1.0, high + moved)
+
+
+def beyond_ties(delta_nats: float) -> float:
+    """Return the noise of numbers: none where it is less than what makes a tie anyway."""
+    return delta_nats if delta_nats > DELTA_NATS else 0.0
+
+
+def tilted(rest: float, delta_nats: float) -> tuple[float, float]:
+    """Return the probability of a part before and after its log-odds move by `delta_nats`, where that changes it most.
+
+    `rest` is all that is not on the likeliest outcome. So each part has at most that, or all but that, and the smaller a
+    part is the less it changes.
+    """
+    delta = min(delta_nats, 60.0)
+    part = min(max(rest, LEAST_REST), 1 / (1 + math.exp(delta / 2)))
+    return part, part / (part + (1 - part) * math.exp(-delta))
+
+
+def moved_share(rest: float, delta_nats: float) -> float:
+    """Return how much probability changes hands at most where log-odds move by `delta_nats`: tanh(delta / 4) or less."""
+    before, after = tilted(rest, delta_nats)
+    return after - before
+
+
+def _logit(share: float) -> float:
+    return math.log(share / (1 - share))
 
 
 def _are_known(weights: Sequence[float]) -> bool:

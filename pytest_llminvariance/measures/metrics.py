@@ -19,12 +19,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.decomposition import decomposed, entropy_moved_bits
-from pytest_llminvariance.measures.distribution import AnswerDistribution
+from pytest_llminvariance.measures.decomposition import decomposed, entropy_moved_bits, js_distance
+from pytest_llminvariance.measures.distribution import DELTA_NATS as DELTA_NATS
+from pytest_llminvariance.measures.distribution import AnswerDistribution, beyond_ties, tilted
 from pytest_llminvariance.measures.places import off_balance
-
-DELTA_NATS = 1e-4
-"""Two log-probabilities closer than this are a tie, until the engine measures its own noise."""
 
 Number = Fraction | float
 Ends = tuple[float, float]
@@ -43,6 +41,10 @@ class Interval:
     def is_exact(self) -> bool:
         """True where nothing is left open."""
         return self.low == self.high
+
+    def widened(self, by: float, most: float = 1.0) -> Interval:
+        """Return it where either end may be off by so much, within 0 and `most`."""
+        return Interval(max(0.0, self.low - by), min(most, self.high + by)) if by else self
 
     def complement(self) -> Interval:
         """Return one minus this."""
@@ -156,8 +158,7 @@ def _tv_pair(one: AnswerDistribution, other: AnswerDistribution, delta_nats: flo
     if not (one.is_known and other.is_known):
         return UNKNOWN
     distance = math.fsum(abs(p - q) for p, q in zip(one.vector(), other.vector(), strict=True)) / 2
-    noise = 0.0 if one.log_weights is None else math.tanh(delta_nats / 2) * 2
-    noise += one.unlisted + other.unlisted
+    noise = one.moved(delta_nats) + other.moved(delta_nats) + one.unlisted + other.unlisted
     return Interval(max(0.0, distance - noise), min(1.0, distance + noise))
 
 
@@ -167,16 +168,29 @@ def _tv(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> 
 
 
 def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
-    del scores, delta_nats
+    del scores
     if not all(answer.is_known for answer in answers):
         return UNKNOWN
     vectors = [answer.vector() for answer in answers]
     centroid = [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
-    value = float(_mean([_js(vector, centroid) for vector in vectors]))
+    value = float(_mean([js_distance(vector, centroid) for vector in vectors]))
     # the distance is a metric, and moving a probability p moves an answer by at most sqrt(p ln 2)
     moved = [answer.unlisted for answer in answers]
     slack = math.fsum(map(_js_moved, moved)) / len(moved) + _js_moved(math.fsum(moved) / len(moved))
+    if (
+        delta_nats > DELTA_NATS
+    ):  # the square of the distance is convex in both, so the centroid moves by at most its mean
+        noise = [_js_tilted(answer, delta_nats) for answer in answers]
+        slack += math.fsum(noise) / len(noise) + math.sqrt(math.fsum(one * one for one in noise) / len(noise))
     return Interval(max(0.0, value - slack), min(1.0, value + slack))
+
+
+def _js_tilted(answer: AnswerDistribution, delta_nats: float) -> float:
+    """Return how far noise moves an answer at most."""
+    if not answer.is_noisy:
+        return 0.0
+    one, other = tilted(1 - max(answer.vector()), delta_nats)
+    return js_distance((one, 1 - one), (other, 1 - other))
 
 
 def _js_moved(probability: float) -> float:
@@ -184,33 +198,25 @@ def _js_moved(probability: float) -> float:
 
 
 def _form_inconsistency(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
-    del scores, delta_nats
+    del scores
     if not all(answer.is_known for answer in answers):
         return UNKNOWN
     found = decomposed([answer.vector() for answer in answers])
-    moved = [answer.unlisted for answer in answers]
+    moved = [min(1.0, answer.unlisted + answer.moved(beyond_ties(delta_nats))) for answer in answers]
     bits = [entropy_moved_bits(one, found.n_outcomes) for one in (math.fsum(moved) / len(moved), *moved)]
     slack = (bits[0] + math.fsum(bits[1:]) / len(moved)) / math.log2(min(found.n_forms, found.n_outcomes))
     return Interval(max(0.0, found.inconsistency - slack), min(1.0, found.inconsistency + slack))
 
 
-def _js(p: Sequence[float], q: Sequence[float]) -> float:
-    """Return the Jensen-Shannon distance: square root of the divergence in nats, at most 0.833."""
-    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
-    terms = [a * math.log(a / m) for side in (p, q) for a, m in zip(side, middle, strict=True) if a > 0]
-    divergence = math.fsum(terms) / 2
-    return math.sqrt(divergence) if divergence > 0 else 0.0  # rounding can make that of equal answers negative
-
-
-def score_ends(answer: AnswerDistribution, scores: Sequence[float], *, known: bool = True) -> Ends:
+def score_ends(answer: AnswerDistribution, scores: Sequence[float], delta_nats: float, *, known: bool = True) -> Ends:
     """Return between which ends the expected score of an answer lies: those of the scale where it is not known."""
-    return answer.expected_scores(scores) if known else (min(scores), max(scores))
+    return answer.expected_scores(scores, delta_nats) if known else (min(scores), max(scores))
 
 
-def _scored(answers: Answers, scores: Sequence[float] | None) -> tuple[list[Ends], Sequence[float]]:
+def _scored(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> tuple[list[Ends], Sequence[float]]:
     if scores is None:
         raise UsageError("this metric compares scores, but the question has none. Give Question(..., scores=...)")
-    return [score_ends(answer, scores) for answer in answers], scores
+    return [score_ends(answer, scores, delta_nats) for answer in answers], scores
 
 
 def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
@@ -219,8 +225,7 @@ def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: flo
     It is convex in each answer. So, where nothing is known of the open ones, it is smallest with all open ones at the median of the known, and largest with each
     at an end of the scale.
     """
-    del delta_nats
-    ends, scale = _scored(answers, scores)
+    ends, scale = _scored(answers, scores, delta_nats)
     known = [low for low, high in ends if low == high]
     n_open, lowest, highest = len(ends) - len(known), min(scale), max(scale)
     span, n_pairs = highest - lowest, math.comb(len(ends), 2)
@@ -241,8 +246,7 @@ def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: flo
 
 
 def _score_shift(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
-    del delta_nats
-    ends, scale = _scored(answers, scores)
+    ends, scale = _scored(answers, scores, delta_nats)
     low, high = range_between(ends)
     span = max(scale) - min(scale)
     return Interval(low / span, high / span)

@@ -107,24 +107,21 @@ class Limits:
     """Below 0 where noise could hide any effect."""
 
 
-def limits(
-    tolerance: Fraction, metric: str, found: Replicates | None, delta_nats: float, n_questions: int, n_shown: float
-) -> Limits:
+def limits(tolerance: Fraction, metric: str, found: Replicates | None, n_questions: int, n_shown: float) -> Limits:
     """Return what a mean over questions of `n_shown` presentations must exceed, or not exceed, to be no noise.
 
     Let p be the chance that two replies to one prompt differ. An order-blind model then flips with chance p, and what is
     beyond p is the effect. In `n` independent parts noise makes or hides a binomial number of flips with chance p; p is
     known from replicate pairs, so a count is ruled out where no p makes both counts likely.
     """
-    width = _width(metric, delta_nats)
     if found is None or not found.pairs:
-        return Limits(broken_above=tolerance + width, holds_within=tolerance - width)
+        return Limits(broken_above=tolerance, holds_within=tolerance)
     parts = _parts(metric, n_questions, n_shown)
     each = Fraction(n_shown if metric in RANGES else 1) / parts
     at_tolerance = math.floor(tolerance * parts) + 1
     made, hidden = (each * _most(found, n) for n in (parts, at_tolerance))
     excess = each * _least(found, parts - at_tolerance) if metric in COUNTED else 0
-    return Limits(broken_above=tolerance + made + width, holds_within=tolerance + excess - hidden - width)
+    return Limits(broken_above=tolerance + made, holds_within=tolerance + excess - hidden)
 
 
 COUNTED = ("flip_rate", "disagreement")
@@ -141,20 +138,6 @@ def _parts(metric: str, n_questions: int, n_shown: float) -> int:
     """
     each = n_shown / 2 if metric in PAIRWISE else n_shown if metric == "position_bias" else 1.0
     return max(1, math.floor(n_questions * each))
-
-
-def _width(metric: str, delta_nats: float) -> Fraction:
-    """Return how far rounding moves a distance or a score of which metrics do not know it themselves.
-
-    With log-odds within delta, probabilities move by at most tanh(delta / 2) in all, and the divergence of Jensen and
-    Shannon is at most a quarter of Jeffreys', delta tanh(delta / 2) / 2; two answers move, so twice.
-    """
-    if delta_nats <= DELTA_NATS:
-        return Fraction(0)
-    moved = math.tanh(delta_nats / 2)
-    if metric == "js_distance":
-        return Fraction(2 * math.sqrt(delta_nats * moved / 2))
-    return Fraction(2 * moved) if metric in ("score_gap", *RANGES) else Fraction(0)
 
 
 def _most(found: Replicates, n: int) -> int:

@@ -269,7 +269,7 @@ def _stopped(
         responses=responses, property=sheet.property, tolerance=tolerance, alpha=decision.alpha,
         n_units=n, is_exact_at_end=True, n_known=sheet.n_known, held_under=held,
         limits=limits(
-            tolerance, responses.metric.name, noise.start if noise else None, sheet.delta_nats, asked, stored.presentations_planned / asked
+            tolerance, responses.metric.name, noise.start if noise else None, asked, stored.presentations_planned / asked
         ),
     )  # fmt: skip
     plans = itertools.islice(itertools.chain(sheet.plans, itertools.repeat(sheet.plans[-1])), n)

@@ -131,7 +131,7 @@ class CountCell:
 
 @cache
 def _limits(tolerance: Fraction, changed: int, n: int) -> Limits:
-    return limits(tolerance, "flip_rate", Replicates(changed, MIN_PAIRS), 1e-4, n, 24)
+    return limits(tolerance, "flip_rate", Replicates(changed, MIN_PAIRS), n, 24)
 
 
 def count_cells() -> Iterator[CountCell]:

@@ -43,7 +43,13 @@ def test_a_step_that_fails_or_has_no_time_left_says_so_and_costs_no_other(tmp_pa
     assert told["left_out"] == ["three"]
 
 
-@pytest.mark.parametrize("arguments", [["--sizes", "9b", "--device", "cpu"], ["--device", "cuda:99"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sizes", "9b", "--device", "cpu"], ["--device", "cuda:99"], ["--device", "cpu", "--dtypes", "float32,half"],
+        ["--device", "cpu", "--json", "no/such/folder/gpu.json"],
+    ],
+)  # fmt: skip
 def test_what_cannot_be_measured_here_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit):

@@ -85,6 +85,39 @@ def test_a_pass_that_runs_out_of_memory_is_halved_on_every_path(
 
 
 @two_kinds
+def test_passes_are_whole_again_when_others_give_memory_back(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ran out was the last and smallest pass, and half of that would be small for ever."""
+    scorer, fresh = scorer_of(), network_of(TREE["llama"]())
+    usual, sizes = TreePath.start, list[int]()
+    assert scorer.path.name == "prefix tree"
+    for n_failing in (1, 0, 0):
+        full = Full(usual, error, n_failing.__ge__)
+        monkeypatch.setattr(TreePath, "start", full)
+        assert largest_difference(scorer, fresh, PROMPTS[:2]) <= 1e-4
+        sizes.append(scorer.batch_tokens)
+    assert sizes[0] == sizes[1] < 100
+    assert sizes[2] == 2_048
+
+
+def test_where_memory_stays_short_whole_passes_are_tried_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, usual, tried, done = scorer_of(), TreePath.start, list[int](), list[int]()
+    assert scorer.path.name == "prefix tree"
+
+    def start(path: TreePath, readings: Sequence[Reading]) -> Any:
+        if len(readings) > 4:
+            tried.append(len(done))
+            raise FULL[0]
+        return usual(path, readings)
+
+    monkeypatch.setattr(TreePath, "start", start)
+    apart = [tuple(5 + (7 * line + 11 * place) % 90 for place in range(line + 10)) for line in range(8)]
+    while len(done) < 32:
+        done.append(sum(map(len, scorer.score(read_everything(apart)))))
+    assert set(done) == {8}
+    assert sorted(set(tried)) == [0, 2, 6, 14, 30]
+
+
+@two_kinds
 def test_a_window_whose_proof_runs_out_of_memory_is_proven_later(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:

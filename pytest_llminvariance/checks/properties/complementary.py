@@ -97,7 +97,7 @@ class Complementary(Property):
 def _gap(item: Any) -> Interval:
     if not item.reached:
         return UNKNOWN
-    (a, b), (c, d) = (share_between(answer, 0, 1) for answer in item.answers)
+    (a, b), (c, d) = (share_between(answer, 0, 1, item.delta_nats) for answer in item.answers)
     low, high = a + c - 1, b + d - 1
     return Interval(max(0.0, low, -high), max(abs(low), abs(high)))
 

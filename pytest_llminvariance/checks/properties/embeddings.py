@@ -11,6 +11,7 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
+from pytest_llminvariance.measures.distribution import beyond_ties
 from pytest_llminvariance.measures.estimates import mean_effect, mean_estimate
 from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.embedders import as_embedder
@@ -149,7 +150,7 @@ class EmbeddingOrder(Property):
                 axis = ROWS if ROWS in probe.presentation.question.attributes["edits"][-1] else COLUMNS
                 by_axis.setdefault(axis, []).append((-one[0], item.plan.question.content_hash))
             gap = math.fsum(-one[0] for one in near[1:]) / (len(near) - 1)
-            values.append(Interval(min(1.0, gap), min(1.0, gap)))
+            values.append(Interval(min(1.0, gap), min(1.0, gap)).widened(beyond_ties(item.delta_nats)))
             if len(near[0]) > NEIGHBOURS + 1:
                 first, *others = map(_nearest, near)
                 overlaps.append(math.fsum(len(first & other) / NEIGHBOURS for other in others) / len(others))

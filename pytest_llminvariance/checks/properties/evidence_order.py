@@ -11,7 +11,7 @@ from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Prop
 from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import QuestionError, UsageError
 from pytest_llminvariance.measures.dispersion import Dispersion, dispersion
-from pytest_llminvariance.measures.distribution import share_told
+from pytest_llminvariance.measures.distribution import beyond_ties, share_told
 from pytest_llminvariance.measures.estimates import Estimate, line_estimate, mean_effect, mean_estimate
 from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, own_metric
 from pytest_llminvariance.models.controls import Control
@@ -106,7 +106,7 @@ class EvidenceOrder(Property):
     def pool(self, evidence: Sequence[Any], risk: float | None) -> Pooled:
         """Return the mean dispersion, and what else is known of it."""
         found = [_measured(item) for item in evidence]
-        values = [UNKNOWN if one is None else Interval(one.mean_gap, one.mean_gap) for one in found]
+        values = [UNKNOWN if one is None else _value(one, item) for one, item in zip(found, evidence, strict=True)]
         clusters = [cluster_of(item.plan.question) for item in evidence]
         effect = mean_effect(values, clusters, risk)
         known = [
@@ -154,6 +154,12 @@ def _shown(question: Question, order: Sequence[int]) -> Question:
             question.stem, question.options, id=question.id, context=text, answer=question.answer, attributes=question.attributes
         )  # fmt: skip
     return edited(question, f"show evidence in the order {', '.join(str(index + 1) for index in order)}", context=text)
+
+
+def _value(found: Dispersion, item: Any) -> Interval:
+    """Return the mean gap as far as noise leaves it known: it moves each share, and the mean of all."""
+    moved = [answer.moved(beyond_ties(item.delta_nats)) for answer in item.compared]
+    return Interval(found.mean_gap, found.mean_gap).widened(2 * math.fsum(moved) / len(moved))
 
 
 def _measured(item: Any) -> Dispersion | None:

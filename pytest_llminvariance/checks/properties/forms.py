@@ -12,7 +12,7 @@ from pytest_llminvariance.checks.verdict import Verdict
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.measures.decomposition import Decomposition, decomposed
 from pytest_llminvariance.measures.estimates import mean_estimate
-from pytest_llminvariance.measures.metrics import UNKNOWN, Interval, mean_interval, own_metric
+from pytest_llminvariance.measures.metrics import METRICS, UNKNOWN, mean_interval, own_metric
 from pytest_llminvariance.questions.question import cluster_of
 from pytest_llminvariance.transforms.base import Transform
 from pytest_llminvariance.transforms.showing import Reorder
@@ -60,7 +60,11 @@ class FormConsistency(Invariance):
         """Return the mean divergence, and the entropies that it is a part of."""
         del risk
         found = [decomposition(item) for item in evidence]
-        values = [UNKNOWN if one is None else Interval(one.inconsistency, one.inconsistency) for one in found]
+        measure = METRICS["form_inconsistency"].measure
+        values = [
+            UNKNOWN if one is None else measure(item.compared, None, item.delta_nats)
+            for one, item in zip(found, evidence, strict=True)
+        ]
         known = [(one, cluster_of(item.plan.question)) for one, item in zip(found, evidence, strict=True) if one]
         names = {
             "entropy": "total_bits",

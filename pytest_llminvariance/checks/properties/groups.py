@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llminvariance.checks.properties.base import Case, Plan, Pooled, Property, SelfTest
 from pytest_llminvariance.checks.verdict import Guard, Verdict
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.distribution import AnswerDistribution, share_told
+from pytest_llminvariance.measures.distribution import AnswerDistribution, beyond_ties, share_told
 from pytest_llminvariance.measures.estimates import mean_bounds, mean_estimate
 from pytest_llminvariance.measures.metrics import Interval, own_metric
 from pytest_llminvariance.models.controls import Control
@@ -103,6 +103,7 @@ class GroupSwap(Property):
         names = sorted({name for row in rows for name in row})
         pairs = list(itertools.combinations(names, 2))
         clusters = [cluster_of(item.plan.question) for item in evidence]
+        noise = 2 * beyond_ties(evidence[0].delta_nats)  # of both logits
         ends, estimates = [Interval(0.0, 0.0)], {}
         for a, b in pairs:
             known = [(row, cluster) for row, cluster in zip(rows, clusters, strict=True) if a in row and b in row]
@@ -115,14 +116,14 @@ class GroupSwap(Property):
                 if risk is None
                 else mean_bounds(gaps, units, risk, claims=len(pairs), bounded=False)
             )
-            ends.append(Interval(low, high))
+            ends.append(Interval(low, high).widened(noise, math.inf))
             estimates[f"{b} over {a}"] = mean_estimate(gaps, units, bounded=False)
         whole = all(len(row) == len(names) for row in rows)
         n_open = sum(len(row) < len(names) for row in rows)
         says = f"{n_open:,} of {len(rows):,} scenarios have an answer of yes or no that is missing"
         return Pooled(
             effect=Interval(max(one.low for one in ends), max(one.high for one in ends) if whole else max(1.0, *(one.high for one in ends))),
-            values=[_spread(row) for row in rows],
+            values=[_spread(row).widened(noise) for row in rows],
             estimates=estimates,
             guards=(Guard(name="scenarios", passed=whole, text=says, blocks="both" if n_open == len(rows) else "HOLDS"),),
         )  # fmt: skip

@@ -214,7 +214,9 @@ def _table(item: Any) -> dict[tuple[str, int, tuple[int, ...]], Interval]:
     for probe, answer in zip(item.plan.probes, item.answers, strict=True):
         words = edits_of(probe.presentation.question)[len(edits_of(item.plan.question)) :]
         kind, content = (words[0].split(" ")[0], "AB".index(words[0][-1])) if words else ("", 0)
-        found[kind, content, probe.presentation.order] = Interval(*share_between(answer, content, 1 - content))
+        found[kind, content, probe.presentation.order] = Interval(
+            *share_between(answer, content, 1 - content, item.delta_nats)
+        )
     return found
 
 

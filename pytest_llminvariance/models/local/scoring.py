@@ -105,7 +105,9 @@ class Scorer:
 
     def __init__(self, network: Any, *, pad: int, batch_tokens: int, shared: bool = True) -> None:
         self.network = network
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = self._whole_pass = batch_tokens
+        self._calm = self._patience = 0
+        """Askings since memory last ran out, and how many of them it takes to try whole passes again."""
         self.usage = Usage()
         self.proof: Proof | None = None
         self.closed: list[str] = []
@@ -188,6 +190,9 @@ class Scorer:
         """
         if self._put_off:
             self._put_off, self._path = [], None
+        if self._calm >= self._patience:
+            self.batch_tokens = self._whole_pass
+        self._calm += 1
         self._choose_attention(readings)
         left, too_large = set(range(len(readings))), list[int]()
         waiting: deque[_Begun] = deque()
@@ -335,7 +340,14 @@ class Scorer:
         self._path = self.proof = None
 
     def shrink(self, n_tokens: int) -> None:
-        """Halve the tokens of a pass after a pass of `n_tokens` ran out of memory, and remember it."""
+        """Halve the tokens of a pass after a pass of `n_tokens` ran out of memory, and remember it for a while.
+
+        Others may have held that memory. So whole passes are tried again after an asking that did with smaller ones, and
+        after twice as many each time that they fail.
+        """
+        self._calm = 0
+        if self.batch_tokens == self._whole_pass:
+            self._patience = 2 * self._patience + 1
         self.batch_tokens = max(1, min(self.batch_tokens, n_tokens) // 2)
         free_memory()
 
