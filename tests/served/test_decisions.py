@@ -210,7 +210,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "another type": (edit(lambda a: a.update(type="score")), "an answer of the type 'score', but a choice was asked"),
     "another question": (lambda data: {**data, "answers": {"other": data["answers"]["animal0"]}}, "no answer under the name 'animal0'"),
     "no answers": (lambda data: {"model": data["model"]}, "must give an object with 'answers'"),
-    "another model": (lambda data: {**data, "model": "other"}, "gave an answer of the model 'other'"),
+    "another model": (lambda data: {**data, "model": "other"}, "asked for the model 'm', .* answered as 'other'"),
 }  # fmt: skip
 
 

@@ -219,10 +219,12 @@ class Client:
             raise refused
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fault = GarbledError(f"{where}: the answer is no JSON, or only a part of it: {text[:80]!r}", passes=True)
-        fault = fault or error_inside(where, data)
-        if fault is not None:
+        inside = error_inside(where, data, headers) if fault is None else None
+        if inside is not None and inside.wait_s:
+            self._quiet(inside.wait_s, where)
+        if (fault := fault or inside) is not None:
             raise fault
         return data
 
@@ -230,7 +232,7 @@ class Client:
         """Leave the server alone with all requests, not only with the one that it refused."""
         if wait_s > self.patience.total_s:
             raise SlowError(
-                f"{where}: the server wants {wait_s:.0f} s without requests, and an answer may take {self.patience.total_s:g} s. "
+                f"{where}: the server wants {wait_s:.6g} s without requests, and an answer may take {self.patience.total_s:g} s. "
                 "Try again later"
             )
         self._quiet_until = max(self._quiet_until, time.monotonic() + wait_s)
@@ -246,7 +248,7 @@ class Client:
                     raw.clear()
                     raise GarbledError(f"{method} {url}: the answer is longer than {MAX_BYTES:,} bytes")
             told = {name.lower(): self._masked(value) for name, value in response.headers.items()}
-            return response.status_code, told, self._masked(raw.decode("utf-8-sig", "replace"))
+            return response.status_code, told, self._masked_json(raw.decode("utf-8-sig", "replace"))
 
     def _open(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -259,10 +261,18 @@ class Client:
 
             self._mask_logs()
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.concurrency)
-            # with a transport of its own, no proxy of the environment is used
-            own = httpx.AsyncHTTPTransport(limits=limits) if self.address.is_loopback else None
             timeout = httpx.Timeout(None, connect=self.patience.connect_s)
-            self._http = httpx.AsyncClient(auth=signed, timeout=timeout, limits=limits, transport=own)
+            try:
+                # with a transport of its own, no proxy of the environment is used
+                own = httpx.AsyncHTTPTransport(limits=limits) if self.address.is_loopback else None
+                self._http = httpx.AsyncClient(auth=signed, timeout=timeout, limits=limits, transport=own)
+            except Exception as error:
+                # other words may hold the password of a proxy
+                said = str(error) if isinstance(error, OSError | ImportError) else type(error).__name__
+                raise UnreachableError(
+                    f"{self.address.api}: no connection can be made ({said}). Look at what the environment says of proxies "
+                    "(HTTPS_PROXY, ALL_PROXY) and certificates (SSL_CERT_FILE)"
+                ) from None
         return self._http
 
     def _unreachable(self, where: str, error: Exception) -> ServedError:
@@ -276,6 +286,8 @@ class Client:
             )
         if any(isinstance(cause, ssl.SSLError) for cause in causes):
             return UnreachableError(f"{where}: no TLS ({said}). Is it http:// and not https://?")
+        if kind in ("InvalidURL", "UnsupportedProtocol") or isinstance(error, UnicodeError):
+            return UnreachableError(f"{where}: this is no address ({said or kind}). Check it in MODEL@URL")
         lookup = next((cause for cause in causes if isinstance(cause, socket.gaierror)), None)
         if lookup is not None:
             passes = lookup.errno == socket.EAI_AGAIN
@@ -290,6 +302,15 @@ class Client:
 
     def _masked(self, text: str) -> str:
         return text if self._key is None else self._key.masked(text)
+
+    def _masked_json(self, text: str) -> str:
+        """Mask the key in the texts of JSON, however they are escaped there, and nowhere else: numbers are left alone."""
+        if self._key is None:
+            return text
+        try:
+            return json.dumps(_each_text(json.loads(text), self._masked))
+        except (ValueError, RecursionError):
+            return self._masked(text)
 
     def _thread(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -342,6 +363,15 @@ def client_for(target: str, settings: LoadSettings) -> tuple[str, Client]:
     key = key_for(address, settings.key_variable)
     patience = Patience(total_s=float(settings.answer_seconds))
     return model, Client(address, key, concurrency=settings.concurrency, patience=patience)
+
+
+def _each_text(data: Any, change: Callable[[str], str]) -> Any:
+    """Return what JSON says with each text changed, names of fields too."""
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, list):
+        return [_each_text(item, change) for item in data]
+    return {change(name): _each_text(item, change) for name, item in data.items()} if isinstance(data, dict) else data
 
 
 def _wanted(state: Any) -> float:
