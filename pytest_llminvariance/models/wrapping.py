@@ -91,7 +91,9 @@ def _check_own(obj: Model) -> None:
         "capabilities": (obj.capabilities, isinstance(obj.capabilities, Collection) and not isinstance(obj.capabilities, str), "a set, such as {'label'}"),
         "answer": (obj.answer, callable(obj.answer), "a method that takes requests and gives replies"),
     }  # fmt: skip
-    problem = next((f"{part} is {_told(held)}, but must be {rule}" for part, (held, ok, rule) in rules.items() if not ok), None)
+    problem = next(
+        (f"{part} is {_told(held)}, but must be {rule}" for part, (held, ok, rule) in rules.items() if not ok), None
+    )
     if inspect.iscoroutinefunction(obj.answer):
         problem = "answer is async, but must give its replies when it is called"
     if problem is not None:

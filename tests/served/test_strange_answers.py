@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -193,7 +194,7 @@ def test_a_version_that_changes_in_the_middle_ends_the_check(model_of: Callable[
 
     model, _ = model_of(answer, concurrency=1)
     shown = [SHOWN.replace(order=order) for order in ((0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 2, 1), (1, 2, 0))]
-    with pytest.raises(OtherAnswerError, match="was 'm-2026-08-01' and is now 'm-2026-09-01'.*Name one version"):
+    with pytest.raises(OtherAnswerError, match=r"was 'm-2026-08-01' and is now 'm-2026-09-01'.*Name one version"):
         model.answer(list(map(LabelRequest, shown)))
 
 
@@ -327,6 +328,25 @@ def test_an_error_with_status_200_keeps_its_retry_after() -> None:
         assert len(server.seen) == 1
 
 
+def test_a_terminal_obeys_no_server() -> None:
+    page = Say(raw=b"\x1b[31mred\x07\x00 <b>page</b>", status=400)
+    with faulty_server(lambda seen, number: page) as server:
+        said = failed(asking(server.url))
+    assert said.isprintable()
+    assert "<b>page</b>" in said
+
+
+def test_an_answer_without_end_is_left_in_the_middle_and_nothing_stays_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pytest_llminvariance.models.served.client.MAX_BYTES", 1 << 16)
+    with faulty_server(lambda seen, number: Say(raw=b" " * (1 << 20))) as server:
+        assert "longer than 65,536 bytes" in failed(asking(server.url))
+        assert len(server.seen) == 1
+    gc.collect()
+    assert not caplog.records
+
+
 def test_json_nested_without_end_is_a_fault_and_no_crash() -> None:
     with faulty_server(lambda seen, number: Say(raw=b"[" * 100_000)) as server:
         assert "is no JSON" in failed(asking(server.url))
@@ -362,9 +382,20 @@ SECRET = "k5up3r/S3cret+&<'\"0123"
         lambda key: "<p>bad key k5up3r/S3cret+&amp;&lt;&#39;&quot;0123</p>",
         lambda key: "<p>bad key k5up3r/S3cret+&amp;&lt;'\"0123</p>",
         lambda key: f"Traceback: KeyError: {key!r}",
+        lambda key: f"illegal header line: {bytearray(key.encode())!r}",
         lambda key: json.dumps({key: 1}),
     ],
-    ids=["slashes", "as .NET", "digits", "HTML", "HTML again", "HTML without quotes", "Python", "a field"],
+    ids=[
+        "slashes",
+        "as .NET",
+        "digits",
+        "HTML",
+        "HTML again",
+        "HTML without quotes",
+        "Python",
+        "bytes of Python",
+        "a field",
+    ],
 )
 @pytest.mark.parametrize("status", [200, 400, 503])
 def test_a_key_is_masked_however_it_is_spelled(spell: Callable[[str], str], status: int) -> None:

@@ -171,7 +171,7 @@ def be_deterministic() -> None:
 def as_in_use(network: Any) -> Iterator[None]:
     """Let a network answer as it will be used: no dropout, nothing is compiled, outputs have names; afterwards it is as before."""
     training = [module for module in network.modules() if module.training]
-    config = getattr(network, "config", None)
+    config: Any = getattr(network, "config", None)
     gives_tuples = getattr(config, "return_dict", None) is False
     for module in training:
         module.training = False

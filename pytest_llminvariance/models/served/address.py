@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pytest_llminvariance.errors import UsageError
@@ -66,13 +67,30 @@ class Key:
             text = text.replace(form, MASK)
         return text
 
+    def masked_json(self, text: str) -> str:
+        """Mask the key in the texts of JSON, however they are escaped there, and nowhere else: numbers are left alone."""
+        try:
+            return json.dumps(_each_text(json.loads(text), self.masked))
+        except (ValueError, RecursionError):  # no JSON
+            return self.masked(text)
+
+
+def _each_text(data: Any, change: Callable[[str], str]) -> Any:
+    """Return what JSON says with each text changed, names of fields too."""
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, list):
+        return [_each_text(item, change) for item in data]
+    return {change(name): _each_text(item, change) for name, item in data.items()} if isinstance(data, dict) else data
+
 
 def _escaped(value: str) -> Iterator[str]:
     """Yield how a text may be written in JSON, a URL, a page of HTML, an error of Python, and a header."""
     in_json = json.dumps(value)[1:-1]
     yield from (in_json, in_json.replace("/", "\\/"), quote(value, safe=""))
     yield from (html.escape(value), html.escape(value, quote=False), html.escape(value).replace("&#x27;", "&#39;"))
-    yield from (repr(value)[1:-1], base64.b64encode(value.encode()).decode())
+    in_python = value.replace("\\", "\\\\")
+    yield from (in_python, in_python.replace("'", "\\'"), base64.b64encode(value.encode()).decode())
 
 
 def parse_target(target: str) -> tuple[str, Address]:

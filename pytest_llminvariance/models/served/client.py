@@ -248,7 +248,8 @@ class Client:
                     raw.clear()
                     raise GarbledError(f"{method} {url}: the answer is longer than {MAX_BYTES:,} bytes")
             told = {name.lower(): self._masked(value) for name, value in response.headers.items()}
-            return response.status_code, told, self._masked_json(raw.decode("utf-8-sig", "replace"))
+            text = raw.decode("utf-8-sig", "replace")
+            return response.status_code, told, text if self._key is None else self._key.masked_json(text)
 
     def _open(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -303,15 +304,6 @@ class Client:
     def _masked(self, text: str) -> str:
         return text if self._key is None else self._key.masked(text)
 
-    def _masked_json(self, text: str) -> str:
-        """Mask the key in the texts of JSON, however they are escaped there, and nowhere else: numbers are left alone."""
-        if self._key is None:
-            return text
-        try:
-            return json.dumps(_each_text(json.loads(text), self._masked))
-        except (ValueError, RecursionError):
-            return self._masked(text)
-
     def _thread(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._http, self._loop = None, asyncio.new_event_loop()
@@ -365,15 +357,6 @@ def client_for(target: str, settings: LoadSettings) -> tuple[str, Client]:
     return model, Client(address, key, concurrency=settings.concurrency, patience=patience)
 
 
-def _each_text(data: Any, change: Callable[[str], str]) -> Any:
-    """Return what JSON says with each text changed, names of fields too."""
-    if isinstance(data, str):
-        return change(data)
-    if isinstance(data, list):
-        return [_each_text(item, change) for item in data]
-    return {change(name): _each_text(item, change) for name, item in data.items()} if isinstance(data, dict) else data
-
-
 def _wanted(state: Any) -> float:
     """Return how long the server wants to be left alone, after an attempt that failed."""
     error = state.outcome.exception() if state.outcome is not None else None
@@ -385,6 +368,11 @@ def _forever(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:  # answers that were not read to their end are closed by tasks of their own
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 

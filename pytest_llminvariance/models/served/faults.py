@@ -16,6 +16,8 @@ PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
 """Statuses after which the same request may be answered."""
 SPENT = ("insufficient_quota", "billing_hard_limit_reached")
 """What servers call it when waiting does not help."""
+MOST_SAID = 2_000
+"""Characters of a server's own words that are looked at; what a terminal would obey is none of them."""
 NAME_THE_KEY = "Name the environment variable that holds it: --invariance-key-variable=NAME, or in an audit --setting key_variable=NAME"
 ADVICE = {
     400: "the server does not take this request",
@@ -148,4 +150,5 @@ def _said(text: str) -> tuple[str, list[str]]:
             codes = [str(inner[name]) for name in ("code", "type") if inner.get(name)]
         else:
             said = inner
-    return said_shortly(said), codes
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(said)[:MOST_SAID])
+    return said_shortly(shown), codes

@@ -77,7 +77,10 @@ def _listed(client: Client, model: str) -> Mapping[str, Any]:
     """Return what the server says of the model; nothing where it has no list, or a long one without it."""
     try:
         data = client.get("models", attempts=3).data
-    except (StatusError, GarbledError):  # the list may be missing, broken or not for this key, and the model still be there
+    except (
+        StatusError,
+        GarbledError,
+    ):  # the list may be missing, broken or not for this key, and the model still be there
         return {}
     rows = data.get("data") if isinstance(data, Mapping) else data
     rows = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
