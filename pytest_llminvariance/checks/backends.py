@@ -124,7 +124,9 @@ def _all_missing(replies: Sequence[Reply]) -> bool:
 
 
 def _common(first: Model, second: Model) -> str:
-    both = [name for name in ("label", "option", "text") if name in first.capabilities & second.capabilities]
+    both = [
+        name for name in ("label", "option", "text", "decision") if name in first.capabilities & second.capabilities
+    ]
     if not both:
         raise UsageError(f"{first.name} and {second.name} have no readout in common")
     return both[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +18,9 @@ from pytest_llminvariance.questions.decision import YES_NO, DecisionQuestion, de
 from pytest_llminvariance.questions.presentation import Presentation
 
 SUM_SLACK = 0.01
-"""How far probabilities that a server has rounded may sum to something else than 1."""
+"""How far probabilities that a server has rounded may sum to something else than 1, at least."""
+ROUNDING = 0.005
+"""How far each of them may be off: two digits after the point."""
 Shape = Literal["systemone", "decisions"]
 
 
@@ -152,7 +155,10 @@ def read_answers(answers: object, shown: Presentation, model: str, shape: Shape 
 
 
 def _yes_no(part: _Part, answer: Mapping[str, Any], where: str) -> list[Any]:
-    yes = answer.get("noul", answer.get("probability"))
+    name = next((name for name in ("noul", "probability") if name in answer), None)
+    if name is None:
+        raise ModelError(f"{where} no probability, but must give a number from 0 to 1: {answer!r:.120}")
+    yes = math.nan if answer[name] is None else answer[name]
     if isinstance(yes, bool) or not isinstance(yes, int | float):
         raise ModelError(f"{where} the probability {yes!r:.80}, but must give a number from 0 to 1")
     return [yes if option == YES_NO[0] else 1 - yes for option in part.options]
@@ -165,13 +171,20 @@ def _listed(part: _Part, answer: Mapping[str, Any], where: str) -> list[Any]:
     known = dict(given)
     for name, _ in given:
         if name not in wanted:
-            raise ModelError(f"{where} a probability for {name!r:.80}, which was not asked: {wanted!r:.200}")
+            like = next((one for one in wanted if _alike(one) == _alike(name)), None)
+            why = "" if like is None else f". It is {like!a} otherwise written ({name!a}): names must come back as sent"
+            raise ModelError(f"{where} a probability for {name!r:.80}, which was not asked: {wanted!r:.200}{why}")
     for name in wanted:
         if name not in known:
             raise ModelError(f"{where} no probability for {name!r:.80}, but must give one for each option")
     if len(given) > len(known):
         raise ModelError(f"{where} two probabilities for one option: {given!r:.200}")
     return [known[name] for name in wanted]
+
+
+def _alike(name: object) -> str:
+    """Return a name without what servers change in names: blanks around it, case, and the form of its letters."""
+    return unicodedata.normalize("NFKC", str(name)).strip().casefold()
 
 
 def _pairs(given: object, where: str) -> Iterator[tuple[object, Any]]:
@@ -194,7 +207,7 @@ def _checked(values: Sequence[Any], where: str) -> tuple[float, ...]:
         if value < -SUM_SLACK or value > 1 + SUM_SLACK:
             raise ModelError(f"{where} the probability {value:.6g}, but a probability is from 0 to 1")
     total = math.fsum(numbers)
-    if not math.isnan(total) and abs(total - 1) > SUM_SLACK:
+    if not math.isnan(total) and abs(total - 1) > max(SUM_SLACK, ROUNDING * len(numbers)) + 1e-9:
         raise ModelError(
             f"{where} probabilities that sum to {total:.6g}, but they must sum to 1. Are options left out?"
         )

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from pytest_llminvariance.errors import LLMInvarianceError, ModelError, UsageError
-from pytest_llminvariance.models.protocol import Capability, LabelReply, LabelRequest, Reply, Request, TextReply
+from pytest_llminvariance.models.protocol import Capability, LabelReply, LabelRequest, Reply, Request, TextReply, log_of
 from pytest_llminvariance.models.replies import SLACK
 
 KINDS = "a function messages -> text, or (messages, options) -> {option: probability}"
@@ -88,11 +88,17 @@ class FunctionModel:
     def _call(self, asks: Callable[[], T]) -> T:
         """Return what asking the function gives; an error of it as one that names it."""
         try:
-            return asks()
+            given = asks()
         except LLMInvarianceError:
             raise
         except Exception as error:  # the function is the user's and raises what it likes
-            raise ModelError(f"{self.name} raised {type(error).__name__}: {error}") from error
+            raise ModelError(f"{self.name} raised {type(error).__name__}: {_words(error)}") from error
+        if inspect.iscoroutine(given):
+            given.close()  # or Python warns later that nobody awaited it
+            raise ModelError(
+                f"{self.name} gave a coroutine, which nobody awaits. Give a function that calls asyncio.run(...) inside"
+            )
+        return given
 
     def _logs(self, given: object, options: Sequence[str]) -> tuple[float, ...]:
         """Return log-probabilities by position; `checked` sees to NaN."""
@@ -106,15 +112,33 @@ class FunctionModel:
         if missing := [option for option in options if option not in given]:
             raise ModelError(f"{self.name} gave no probability for {missing[0]!r:.80}, but {must}; 0 where it has none")
         values = [given[option] for option in options]
-        for option, value in zip(options, values, strict=True):
-            if isinstance(value, bool | str) or not hasattr(value, "__float__") or float(value) < 0:
+        numbers = list(map(_number, values))
+        for option, value, number in zip(options, values, numbers, strict=True):
+            if number is None or number < -SLACK:
                 raise ModelError(f"{self.name} gave {value!r:.40} for {option!r:.80}, but {must}, from 0 to 1")
-        if (total := math.fsum(map(float, values))) > 1 + SLACK:
+        known = [max(0.0, number) if number == number else math.nan for number in numbers if number is not None]
+        if (total := sum(known)) > 1 + SLACK:
             raise ModelError(
                 f"{self.name} gave probabilities that sum to {total:.6g}, but they sum to at most 1. Divide percentages by "
                 "100, and give no logits or scores"
             )
-        return tuple(math.log(value) if value else -math.inf for value in map(float, values))
+        return tuple(map(log_of, known))
+
+
+def _number(value: Any) -> float | None:
+    """Return a number of Python, numpy or torch; `None` for what is none."""
+    try:
+        plain = value.item() if hasattr(value, "item") else value
+        return None if isinstance(plain, bool | str | bytes) else float(plain)
+    except Exception:  # any type may be given, and each has errors of its own
+        return None
+
+
+def _words(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # an error of the user's may fail to say what it is
+        return "(its message cannot be shown)"
 
 
 def called(function: object) -> str:

@@ -5,6 +5,7 @@ What a check is given twice is then one model, whose answers are remembered and 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
@@ -40,7 +41,12 @@ def kept(holder: object, key: Hashable, make: Callable[[], Any], state: Callable
         return cast("Model", make())
     entries = attributes.get(ATTRIBUTE)
     if not isinstance(entries, _Kept):
-        entries = attributes[ATTRIBUTE] = _Kept()
+        entries = _Kept()
+        if isinstance(holder, type):  # a method of a class
+            with contextlib.suppress(TypeError):  # one of Python's own takes no attributes
+                setattr(holder, ATTRIBUTE, entries)
+        else:
+            attributes[ATTRIBUTE] = entries
     now, known = state(), entries.get(key)
     if known is not None and _is_same(known.state, now):
         made = known.model

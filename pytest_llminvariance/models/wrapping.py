@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pytest_llminvariance.errors import UsageError
@@ -37,6 +38,8 @@ def as_model(
             raise UsageError(f"model is a {type(obj).__name__} of {len(obj)} objects.\nGive (model, tokenizer)")
         obj, tokenizer = obj
     if not isinstance(obj, type) and isinstance(obj, Model):
+        if type(obj).__module__.partition(".")[0] != __package__.partition(".")[0]:
+            _check_own(obj)
         return renewed(obj)
     if _is_of(obj, "torch", "transformers", "peft", "vllm"):
         told = LoadSettings(**{key: value for key, value in (settings or {}).items() if key in SETTINGS})
@@ -75,6 +78,26 @@ def free_memory() -> None:
         free()
     else:
         gc.collect()
+
+
+def _check_own(obj: Model) -> None:
+    """Refuse a model of another's making whose parts are not what they are called.
+
+    Raises:
+        UsageError: naming the part and the rule.
+    """
+    rules: dict[str, tuple[object, bool, str]] = {
+        "name": (obj.name, isinstance(obj.name, str), "a text"),
+        "capabilities": (obj.capabilities, isinstance(obj.capabilities, Collection) and not isinstance(obj.capabilities, str), "a set, such as {'label'}"),
+        "answer": (obj.answer, callable(obj.answer), "a method that takes requests and gives replies"),
+    }  # fmt: skip
+    problem = next(
+        (f"{part} is {_told(held)}, but must be {rule}" for part, (held, ok, rule) in rules.items() if not ok), None
+    )
+    if inspect.iscoroutinefunction(obj.answer):
+        problem = "answer is async, but must give its replies when it is called"
+    if problem is not None:
+        raise UsageError(f"model is {_told(obj)}, whose {problem}.\nGive {TAKEN}")
 
 
 def _refusal(obj: object) -> UsageError:

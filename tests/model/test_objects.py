@@ -6,6 +6,7 @@ import copy
 import gc
 import importlib.util
 import io
+import math
 import pickle
 import weakref
 from collections.abc import Callable, Sequence
@@ -103,6 +104,11 @@ def adapted(network: Any, tokenizer: Any) -> object:
     return peft.get_peft_model(network, config), tokenizer  # an adapter that was not trained changes nothing
 
 
+def in_tuples(network: Any, tokenizer: Any) -> object:
+    network.config.return_dict = False
+    return network, tokenizer
+
+
 KINDS: dict[str, Callable[[Any, Any], object]] = {
     "a model and its tokenizer": plainly,
     "both as a tuple": lambda network, tokenizer: (network, tokenizer),
@@ -114,6 +120,7 @@ KINDS: dict[str, Callable[[Any, Any], object]] = {
     "dispatched": dispatched,
     "adapted": adapted,
     "adapted and compiled": lambda network, tokenizer: (torch.compile(adapted(network, tokenizer)[0]), tokenizer),  # type: ignore[index]
+    "answering in tuples": in_tuples,
     "in training": lambda network, tokenizer: (network.train(), tokenizer),
 }
 
@@ -314,6 +321,60 @@ def test_what_weights_are_like_is_seen_without_numbers_of_64_bits(
 
 
 # memory
+
+
+def of_torch() -> dict[str, Any]:
+    class Endless(torch.utils.data.IterableDataset[int]):  # type: ignore[misc]
+        def __iter__(self) -> Any:
+            yield 1
+
+    return {
+        "a class": torch.Tensor,
+        "a class of weights": torch.nn.Parameter,
+        "a number": torch.tensor(1.5),
+        "an endless data set": torch.utils.data.DataLoader(Endless()),
+        "weights that are not made": torch.nn.LazyLinear(3),
+        "a loaded class": hf.LlamaForCausalLM,
+    }
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "kind",
+    ["a class", "a class of weights", "a number", "an endless data set", "weights that are not made", "a loaded class"],
+)
+def test_a_function_may_hold_whatever_torch_has(kind: str) -> None:
+    held = of_torch()[kind]
+
+    def ask_for(messages: object) -> str:
+        return "A" if held is not None else "B"
+
+    model = wrap_model(ask_for)
+    (reply,) = model.answer([TextRequest(SHOWN)])
+    assert isinstance(reply, TextReply)
+    assert wrap_model(ask_for) is model
+
+
+def test_a_number_of_torch_that_changes_makes_another_model() -> None:
+    scale = torch.tensor(1.5)
+
+    def ask_for(messages: object) -> str:
+        return "A" if scale > 1 else "B"
+
+    model = wrap_model(ask_for)
+    scale.fill_(0.5)
+    assert wrap_model(ask_for) is not model
+
+
+def test_a_probability_may_be_a_tensor() -> None:
+    def likes(messages: object, options: Sequence[str]) -> dict[str, Any]:
+        return {option: torch.tensor(0.25, requires_grad=True) for option in options}
+
+    (reply,) = wrap_model(likes).answer([LabelRequest(SHOWN)])
+    assert isinstance(reply, LabelReply)
+    assert reply.logprobs_nats[0] == pytest.approx(math.log(0.25))
+    with pytest.raises(ModelError, match="gave tensor"):
+        wrap_model(lambda messages, options: dict.fromkeys(options, torch.ones(2))).answer([LabelRequest(SHOWN)])
 
 
 def test_a_model_lives_as_long_as_its_object(folder: Path) -> None:

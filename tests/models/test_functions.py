@@ -8,8 +8,12 @@ import math
 import re
 import weakref
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
+import numpy as np
 import pytest
 
 from pytest_llminvariance import (
@@ -168,6 +172,15 @@ def raises(messages: Messages) -> str:
     raise KeyError("choices")
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def mute(messages: Messages) -> str:
+    raise MuteError
+
+
 ANSWERS: dict[str, tuple[Callable[..., Any], str]] = {
     "raises": (raises, "raises raised KeyError: 'choices'"),
     "no text": (lambda messages: None, "gave a NoneType, but a function of messages must give a text"),
@@ -180,6 +193,16 @@ ANSWERS: dict[str, tuple[Callable[..., Any], str]] = {
     "below 0": (lambda messages, options: dict.fromkeys(options, -0.1), "gave -0.1 for 'a0', but"),
     "true": (lambda messages, options: dict.fromkeys(options, True), "gave True for 'a0'"),
     "percent": (lambda messages, options: dict.fromkeys(options, 33.0), "sum to 99, but .* Divide percentages by 100"),
+    "beyond all numbers": (lambda messages, options: dict.fromkeys(options, 1e308), "sum to inf"),
+    "a whole number without end": (lambda messages, options: dict.fromkeys(options, 10**400), "gave 1000.* for 'a0'"),
+    "several in one": (
+        lambda messages, options: dict.fromkeys(options, np.array([0.3, 0.2])),
+        r"gave array\(.* for 'a0'",
+    ),
+    "numpy's true": (lambda messages, options: dict.fromkeys(options, np.bool_(True)), "gave .*True.* for 'a0'"),
+    "a decimal that is none": (lambda messages, options: dict.fromkeys(options, Decimal("sNaN")), r"gave Decimal\("),
+    "a coroutine": (lambda messages: later(messages), "lambda gave a coroutine, which nobody awaits.*asyncio.run"),
+    "an error that cannot speak": (mute, "raised MuteError: .its message cannot be shown."),
 }
 
 
@@ -188,6 +211,75 @@ def test_what_a_function_gives_is_checked(kind: str) -> None:
     function, says = ANSWERS[kind]
     with pytest.raises(ModelError, match=says):
         check("option_order", function, [SHOWN.question], tolerance=0.05)
+
+
+@pytest.mark.parametrize(
+    "number", [np.float16(0.25), np.float32(0.25), np.array(0.25), np.array([0.25]), Fraction(1, 4), Decimal("0.25")]
+)
+def test_any_number_is_a_probability(number: Any) -> None:
+    (reply,) = wrap_model(lambda messages, options: dict.fromkeys(options, number)).answer([LabelRequest(SHOWN)])
+    assert isinstance(reply, LabelReply)
+    assert reply.logprobs_nats == (math.log(0.25),) * 3
+
+
+def test_rounding_below_0_is_0() -> None:
+    (reply,) = wrap_model(lambda messages, options: dict.fromkeys(options, -1e-12)).answer([LabelRequest(SHOWN)])
+    assert isinstance(reply, LabelReply)
+    assert reply.logprobs_nats == (-math.inf,) * 3
+
+
+class Of:
+    """A method of the class itself."""
+
+    @classmethod
+    def ask(cls, messages: Messages) -> str:
+        return "A"
+
+
+def test_a_method_of_a_class_is_one_model() -> None:
+    assert wrap_model(Of.ask) is wrap_model(Of.ask)
+    assert check("option_order", Of.ask, BANK, tolerance=0.05).verdict is Verdict.BROKEN
+
+
+class Own:
+    """A model of the user's, with a part that is not what it must be."""
+
+    name: Any = "mine"
+    fingerprint = "f"
+    capabilities: Any = frozenset({"text"})
+
+    def answer(self, requests: Any) -> list[TextReply]:
+        return [TextReply("A", "x") for _ in requests]
+
+
+class Late(Own):
+    async def answer(self, requests: Any) -> list[TextReply]:  # type: ignore[override]
+        return []
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "says"),
+    [
+        ("name", 3, "whose name is 3, but must be a text"),
+        ("capabilities", "text", "whose capabilities is a str, but must be a set, such as"),
+        ("capabilities", None, "whose capabilities is None, but must be a set"),
+        ("answer", 7, "whose answer is 7, but must be a method"),
+        ("answer", Late().answer, "whose answer is async, but must give its replies when it is called"),
+    ],
+)
+def test_a_part_of_an_own_model_that_is_none_is_refused(part: str, value: Any, says: str) -> None:
+    own = Own()
+    assert wrap_model(own) is own
+    setattr(own, part, value)
+    with pytest.raises(UsageError, match=f"^model is an? Own, {says}.*\nGive") as raised:
+        check("option_order", own, BANK, tolerance=0.05)
+    assert str(raised.value).count("\n") == 1
+
+
+@pytest.mark.parametrize("mock", [Mock(return_value="A"), MagicMock(return_value="A")])
+def test_a_mock_is_no_model(mock: Any) -> None:
+    with pytest.raises(UsageError, match=r"Mock, whose name is a .*Mock, but must be a text"):
+        check("option_order", mock, BANK, tolerance=0.05)
 
 
 def test_nan_is_a_missing_answer() -> None:

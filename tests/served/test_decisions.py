@@ -210,7 +210,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "another type": (edit(lambda a: a.update(type="score")), "an answer of the type 'score', but a choice was asked"),
     "another question": (lambda data: {**data, "answers": {"other": data["answers"]["animal0"]}}, "no answer under the name 'animal0'"),
     "no answers": (lambda data: {"model": data["model"]}, "must give an object with 'answers'"),
-    "another model": (lambda data: {**data, "model": "other"}, "gave an answer of the model 'other'"),
+    "another model": (lambda data: {**data, "model": "other"}, "asked for the model 'm', .* answered as 'other'"),
 }  # fmt: skip
 
 
@@ -254,6 +254,49 @@ def test_answers_in_another_order_or_number() -> None:
             pytest.raises(ModelError, match=says),
         ):
             model.answer(shown)
+
+
+@pytest.mark.parametrize("n", [3, 7, 26])
+def test_two_digits_after_the_point_are_no_wrong_sum(n: int) -> None:
+    asked = DecisionQuestion("Which?", [f"o{i}" for i in range(n)], context="s")
+
+    def rounded(data: dict[str, Any]) -> dict[str, Any]:
+        for answer in data["answers"].values():
+            answer["probabilities"] = {f"o{i}": round(1 / n, 2) for i in range(n)}
+        return data
+
+    assert isinstance(one_reply("systemone", rounded, asked), LabelReply)
+
+    def doubled(data: dict[str, Any]) -> dict[str, Any]:
+        for answer in rounded(data)["answers"].values():
+            answer["probabilities"]["o0"] += 0.3
+        return data
+
+    with pytest.raises(ModelError, match="must sum to 1"):
+        one_reply("systemone", doubled, asked)
+
+
+@pytest.mark.parametrize("name", [" cat", "CAT", "ｃａｔ"])
+def test_a_name_that_comes_back_otherwise_written_is_told_letter_by_letter(name: str) -> None:
+    change = edit(lambda a: a["probabilities"].update({name: a["probabilities"].pop("cat")}))
+    with pytest.raises(ModelError, match=r"It is 'cat' otherwise written .*: names must come back as sent") as caught:
+        one_reply("systemone", change)
+    assert ascii(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_yes_or_no_that_is_null_is_a_missing_answer(shape: str) -> None:
+    asked = DecisionQuestion("Is it?", kind="yes_no", context="s")
+
+    def lost(data: dict[str, Any]) -> dict[str, Any]:
+        answers = data["answers"]
+        for answer in answers.values() if isinstance(answers, dict) else answers:
+            answer.update({"noul" if shape == "systemone" else "probability": None})
+        return data
+
+    reply = one_reply(shape, lost, asked)
+    assert isinstance(reply, LabelReply)
+    assert all(map(math.isnan, reply.logprobs_nats)), "NaN, which is missing where replies are checked"
 
 
 @pytest.mark.parametrize("value", [math.nan, None])

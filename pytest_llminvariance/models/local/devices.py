@@ -174,13 +174,19 @@ def be_deterministic() -> None:
 
 @contextlib.contextmanager
 def as_in_use(network: Any) -> Iterator[None]:
-    """Let a network answer as it will be used: no dropout, and nothing is compiled; afterwards it is as before."""
+    """Let a network answer as it will be used: no dropout, nothing is compiled, outputs have names; afterwards it is as before."""
     training = [module for module in network.modules() if module.training]
+    config: Any = getattr(network, "config", None)
+    gives_tuples = getattr(config, "return_dict", None) is False
     for module in training:
         module.training = False
+    if gives_tuples:
+        config.return_dict = True
     try:
         with torch.compiler.set_stance("force_eager"):
             yield
     finally:
         for module in training:
             module.training = True
+        if gives_tuples:
+            config.return_dict = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ def _told(settings: Any) -> object:
 
 def _said_by(tokenizer: Any) -> Iterator[object]:
     """Yield what can be set of a tokenizer."""
-    yield len(tokenizer) if hasattr(tokenizer, "__len__") else None
+    with contextlib.suppress(TypeError):  # a tensor without dimensions has no length, nor has an endless data set
+        yield len(tokenizer)
     for name in ("chat_template", "special_tokens_map", "truncation_side", "model_max_length"):
         yield getattr(tokenizer, name, None)
     backend = getattr(tokenizer, "backend_tokenizer", None)

@@ -6,19 +6,25 @@ A key comes from an environment variable and is never part of an address, a sett
 from __future__ import annotations
 
 import base64
+import html
 import ipaddress
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pytest_llminvariance.errors import UsageError
 from pytest_llminvariance.models.load_settings import key_variable_problem
 
 TARGET = re.compile(r"(?P<model>.+?)@(?P<url>https?://.*)", re.DOTALL | re.IGNORECASE)
+PATHS = re.compile(r"/(chat/completions|completions|models|responses|generate|systemone|decisions)$")
+"""Paths of one call, where those before all calls belong."""
 MASK = "***"
+SHORTEST = 6
+"""Characters of a key that is masked wherever it stands. Shorter ones are dummies, such as `x`, that are part of many texts."""
 FORM = "Write MODEL@http://HOST:PORT or MODEL@https://HOST"
 
 
@@ -46,7 +52,7 @@ class Key:
     def __init__(self, value: str, variable: str) -> None:
         self.variable = variable
         self.bearer: Callable[[], str] = lambda: f"Bearer {value}"
-        forms = {value, json.dumps(value)[1:-1], quote(value, safe=""), base64.b64encode(value.encode()).decode()}
+        forms = {value, *_escaped(value)} if len(value) >= SHORTEST else {self.bearer()}
         self._forms: Callable[[], list[str]] = lambda: sorted(forms, key=len, reverse=True)
 
     def __repr__(self) -> str:
@@ -61,6 +67,31 @@ class Key:
             text = text.replace(form, MASK)
         return text
 
+    def masked_json(self, text: str) -> str:
+        """Mask the key in the texts of JSON, however they are escaped there, and nowhere else: numbers are left alone."""
+        try:
+            return json.dumps(_each_text(json.loads(text), self.masked))
+        except (ValueError, RecursionError):  # no JSON
+            return self.masked(text)
+
+
+def _each_text(data: Any, change: Callable[[str], str]) -> Any:
+    """Return what JSON says with each text changed, names of fields too."""
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, list):
+        return [_each_text(item, change) for item in data]
+    return {change(name): _each_text(item, change) for name, item in data.items()} if isinstance(data, dict) else data
+
+
+def _escaped(value: str) -> Iterator[str]:
+    """Yield how a text may be written in JSON, a URL, a page of HTML, an error of Python, and a header."""
+    in_json = json.dumps(value)[1:-1]
+    yield from (in_json, in_json.replace("/", "\\/"), quote(value, safe=""))
+    yield from (html.escape(value), html.escape(value, quote=False), html.escape(value).replace("&#x27;", "&#39;"))
+    in_python = value.replace("\\", "\\\\")
+    yield from (in_python, in_python.replace("'", "\\'"), base64.b64encode(value.encode()).decode())
+
 
 def parse_target(target: str) -> tuple[str, Address]:
     """Return model and server of `MODEL@URL`.
@@ -72,7 +103,9 @@ def parse_target(target: str) -> tuple[str, Address]:
     found = TARGET.fullmatch(target.strip())
     if found is None:
         given = (
-            f" but is {target.strip()[:60]!r}" if "@" not in target else ", with http:// or https:// before the host"
+            ", with http:// or https:// before the host"
+            if re.search(r"[@?#/=]", target)  # then it may hold a key
+            else f" but is {target.strip()[:60]!r}"
         )
         raise UsageError(f"the model spec must name a model and a server{given}. {FORM}")
     model, url = found["model"].strip(), found["url"].strip()
@@ -86,9 +119,14 @@ def parse_target(target: str) -> tuple[str, Address]:
     if "@" in parts.netloc or parts.query or parts.fragment or "?" in url or "#" in url:
         raise UsageError(
             f"the address of model {model!r} holds more than scheme, host, port and path. Keys never stand in it: name "
-            "the environment variable that holds the key, with --invariance-key-variable=NAME"
+            "the environment variable that holds the key, with --invariance-key-variable=NAME. An api-version is not needed: "
+            "Azure answers under https://RESOURCE.openai.azure.com/openai/v1"
         )
     scheme, api = parts.scheme.lower(), f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+    if (found := PATHS.search(api)) is not None:
+        raise UsageError(
+            f"the address of model {model!r} ends with {found[0]!r}, which is added by itself. Leave it out of MODEL@URL"
+        )
     if not parts.path.rstrip("/"):
         api += "/v1"
     return model, Address(api.removesuffix("/v1"), api, _is_loopback(host), scheme == "https")

@@ -219,10 +219,12 @@ class Client:
             raise refused
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fault = GarbledError(f"{where}: the answer is no JSON, or only a part of it: {text[:80]!r}", passes=True)
-        fault = fault or error_inside(where, data)
-        if fault is not None:
+        inside = error_inside(where, data, headers) if fault is None else None
+        if inside is not None and inside.wait_s:
+            self._quiet(inside.wait_s, where)
+        if (fault := fault or inside) is not None:
             raise fault
         return data
 
@@ -230,7 +232,7 @@ class Client:
         """Leave the server alone with all requests, not only with the one that it refused."""
         if wait_s > self.patience.total_s:
             raise SlowError(
-                f"{where}: the server wants {wait_s:.0f} s without requests, and an answer may take {self.patience.total_s:g} s. "
+                f"{where}: the server wants {wait_s:.6g} s without requests, and an answer may take {self.patience.total_s:g} s. "
                 "Try again later"
             )
         self._quiet_until = max(self._quiet_until, time.monotonic() + wait_s)
@@ -246,7 +248,8 @@ class Client:
                     raw.clear()
                     raise GarbledError(f"{method} {url}: the answer is longer than {MAX_BYTES:,} bytes")
             told = {name.lower(): self._masked(value) for name, value in response.headers.items()}
-            return response.status_code, told, self._masked(raw.decode("utf-8-sig", "replace"))
+            text = raw.decode("utf-8-sig", "replace")
+            return response.status_code, told, text if self._key is None else self._key.masked_json(text)
 
     def _open(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -259,10 +262,18 @@ class Client:
 
             self._mask_logs()
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.concurrency)
-            # with a transport of its own, no proxy of the environment is used
-            own = httpx.AsyncHTTPTransport(limits=limits) if self.address.is_loopback else None
             timeout = httpx.Timeout(None, connect=self.patience.connect_s)
-            self._http = httpx.AsyncClient(auth=signed, timeout=timeout, limits=limits, transport=own)
+            try:
+                # with a transport of its own, no proxy of the environment is used
+                own = httpx.AsyncHTTPTransport(limits=limits) if self.address.is_loopback else None
+                self._http = httpx.AsyncClient(auth=signed, timeout=timeout, limits=limits, transport=own)
+            except Exception as error:
+                # other words may hold the password of a proxy
+                said = str(error) if isinstance(error, OSError | ImportError) else type(error).__name__
+                raise UnreachableError(
+                    f"{self.address.api}: no connection can be made ({said}). Look at what the environment says of proxies "
+                    "(HTTPS_PROXY, ALL_PROXY) and certificates (SSL_CERT_FILE)"
+                ) from None
         return self._http
 
     def _unreachable(self, where: str, error: Exception) -> ServedError:
@@ -276,6 +287,8 @@ class Client:
             )
         if any(isinstance(cause, ssl.SSLError) for cause in causes):
             return UnreachableError(f"{where}: no TLS ({said}). Is it http:// and not https://?")
+        if kind in ("InvalidURL", "UnsupportedProtocol") or isinstance(error, UnicodeError):
+            return UnreachableError(f"{where}: this is no address ({said or kind}). Check it in MODEL@URL")
         lookup = next((cause for cause in causes if isinstance(cause, socket.gaierror)), None)
         if lookup is not None:
             passes = lookup.errno == socket.EAI_AGAIN
@@ -355,6 +368,11 @@ def _forever(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:  # answers that were not read to their end are closed by tasks of their own
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 

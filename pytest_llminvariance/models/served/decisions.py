@@ -15,6 +15,7 @@ from pytest_llminvariance.models.load_settings import LoadSettings
 from pytest_llminvariance.models.protocol import Capability, LabelReply, Reply, Request, in_order, log_of
 from pytest_llminvariance.models.served.client import Client, Job, Received, client_for
 from pytest_llminvariance.models.served.faults import OtherAnswerError
+from pytest_llminvariance.models.served.wire import still_called
 
 MOVED = 0.02
 """A change of a probability that shows that an order reached the model; noise between equal requests is far below."""
@@ -86,16 +87,7 @@ class ServedDecisionModel:
         """Return an answer of the model that was asked, the same one each time."""
         if not isinstance(data, dict) or "answers" not in data:
             raise OtherAnswerError(f"{self.name} gave {data!r:.120}, but must give an object with 'answers'")
-        named = data.get("model", self._model)
-        if named != self._model and not str(named).startswith(f"{self._model}-"):  # a name for a dated version
-            raise OtherAnswerError(
-                f"{self.name} gave an answer of the model {named!r:.80}. Name a model that it serves"
-            )
-        self._is_called = self._is_called or str(named)
-        if named != self._is_called:
-            raise OtherAnswerError(
-                f"{self.name} was {self._is_called!r:.80} and is now {named!r:.80}: two models are no one model. Name one version"
-            )
+        self._is_called = still_called(self._is_called, data, self._model, self.name)
         return data
 
     def _reply(self, request: Request, body: dict[str, Any], data: dict[str, Any], n_tokens: int) -> Reply:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import email.utils
 import json
 import math
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from pytest_llminvariance.errors import ModelError, said_shortly
 
@@ -14,6 +16,8 @@ PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
 """Statuses after which the same request may be answered."""
 SPENT = ("insufficient_quota", "billing_hard_limit_reached")
 """What servers call it when waiting does not help."""
+MOST_SAID = 2_000
+"""Characters of a server's own words that are looked at; what a terminal would obey is none of them."""
 NAME_THE_KEY = "Name the environment variable that holds it: --invariance-key-variable=NAME, or in an audit --setting key_variable=NAME"
 ADVICE = {
     400: "the server does not take this request",
@@ -69,22 +73,23 @@ class OtherAnswerError(ServedError):
 
 def status_error(where: str, status: int, headers: Mapping[str, str], text: str) -> StatusError:
     """Return the error that an HTTP status stands for; `text` holds no key any more."""
-    said, code = _said(text)
-    passes = status in PASSING and code not in SPENT
+    said, codes = _said(text)
+    spent = any(name in SPENT for name in codes)
+    passes = status in PASSING and not spent
     if 300 <= status < 400:
         advice = (
             "it sends elsewhere, and keys are sent nowhere but to the address given. Give the address that it means"
         )
     else:
         advice = ADVICE.get(status, "see the server's log" if status >= 500 else "the server refuses this request")
-    if code in SPENT:
+    if spent:
         advice = "the account behind the key has nothing left"
     message = f"{where}: HTTP {status}{f' ({said})' if said else ''}: {advice}"
     wait_s = retry_after_s(headers) if passes else None
-    return StatusError(message, status, passes=passes, wait_s=wait_s, code=code)
+    return StatusError(message, status, passes=passes, wait_s=wait_s, code=codes[0] if codes else "")
 
 
-def error_inside(where: str, data: object) -> StatusError | None:
+def error_inside(where: str, data: object, headers: Mapping[str, str] = MappingProxyType({})) -> StatusError | None:
     """Return the error that an answer with status 200 tells of, as gateways say it; `None` where it is an answer."""
     if not isinstance(data, Mapping):
         return None
@@ -95,7 +100,7 @@ def error_inside(where: str, data: object) -> StatusError | None:
         return None
     codes = [str(error.get(name)) for name in ("code", "status")] if isinstance(error, Mapping) else []
     status = next((int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600), 500)
-    return status_error(f"{where}: an error in place of an answer", status, {}, json.dumps({"error": error}))
+    return status_error(f"{where}: an error in place of an answer", status, headers, json.dumps({"error": error}))
 
 
 def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
@@ -106,11 +111,20 @@ def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float
     given = headers.get("retry-after")
     if given is None or (value := _number(given)) is not None:
         return value if given else None
-    try:
-        moment = email.utils.parsedate_to_datetime(given).timestamp()
-    except (TypeError, ValueError):
+    moment, sent = _moment(given), _moment(headers.get("date"))  # both by the server's clock, where it tells the time
+    if moment is None:
         return None
-    return max(0.0, moment - (time.time() if now is None else now))
+    now = time.time() if now is None else now
+    return max(0.0, moment - (now if sent is None else sent))
+
+
+def _moment(text: str | None) -> float | None:
+    """Return the time of an HTTP date, in any of its forms; all are of Greenwich."""
+    try:
+        found = email.utils.parsedate_to_datetime(text or "")
+        return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _number(text: str | None) -> float | None:
@@ -121,19 +135,20 @@ def _number(text: str | None) -> float | None:
     return value if 0 <= value < math.inf else None
 
 
-def _said(text: str) -> tuple[str, str]:
-    """Return a server's own words and the code of its error, from the forms in use."""
+def _said(text: str) -> tuple[str, list[str]]:
+    """Return a server's own words, and its code and type of the error, from the forms in use."""
     said: object = text
-    code: object = ""
+    codes: list[str] = []
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if isinstance(data, Mapping):
         inner = data.get("error", data)
         if isinstance(inner, Mapping):
             said = next((inner[name] for name in ("message", "detail", "error", "title") if inner.get(name)), text)
-            code = inner.get("code") or inner.get("type") or ""
+            codes = [str(inner[name]) for name in ("code", "type") if inner.get(name)]
         else:
             said = inner
-    return said_shortly(said), str(code)
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(said)[:MOST_SAID])
+    return said_shortly(shown), codes

@@ -89,6 +89,8 @@ class ServedModel:
         """Requests that are under way at a time."""
         self._client = client
         self._way = way
+        self._is_called = ""
+        """What the server called the model so far."""
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -187,8 +189,10 @@ class ServedModel:
     async def _follows(self, node: tuple[int, ...], ids: Sequence[int]) -> dict[int, float]:
         if self._way.found.scores == "generate":
             data, _ = await self._posted("/generate", wire.scored_generate(node, ids))
+            wire.check_length(data, node)
             return wire.scores_of_generate(data, ids)
         data, _ = await self._posted("completions", wire.scored_completion(self._way.model, node, ids))
+        wire.check_length(data, node)
         return wire.scores_of_completion(data, ids)
 
     # --- prompts as messages, or as plain text
@@ -225,8 +229,8 @@ class ServedModel:
             asked = {"logprobs": True, "top_logprobs": way.found.top} if way.chat else {"logprobs": way.found.top}
         data, sent = await self._posted(path, {**body, **asked})
         tokens, _ = wire.prompt_tokens(data)
-        if wire.finish_of(data) == wire.FILTERED:
-            return MissingReply("the server's filter stopped the answer", sent, tokens)
+        if (why := wire.refusal_of(data)) is not None:
+            return MissingReply(why, sent, tokens)
         if columns is not None:
             wire.refuse_thoughts(data)
             known = wire.scores_of_chat(data, ids)
@@ -258,6 +262,8 @@ class ServedModel:
         from pytest_llminvariance.models.local.jobs import tokens_digest
 
         data, sent = await self._posted(path, body)
+        if asked is not None:
+            wire.check_length(data, asked.tokens)
         found = read(data)
         text = answer_part(found.text)
         tokens = len(asked.tokens) if asked is not None else wire.prompt_tokens(data)[0]
@@ -271,7 +277,7 @@ class ServedModel:
             if error.code != wire.FILTERED:
                 raise
             return wire.FILTERED_ANSWER, digest(content_of(body))
-        wire.check_model(received.data, self._way.model)
+        self._is_called = wire.still_called(self._is_called, received.data, self._way.model, self.name)
         n, remembered = wire.prompt_tokens(received.data)
         self.usage.asked_tokens += n
         self.usage.sent_tokens += n - remembered

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pytest_llminvariance.errors import ModelError
 from pytest_llminvariance.models.served import wire
 from pytest_llminvariance.models.served.client import Client
-from pytest_llminvariance.models.served.faults import OtherAnswerError, ServedError, StatusError
+from pytest_llminvariance.models.served.faults import GarbledError, OtherAnswerError, ServedError, StatusError
 
 Scores = Literal["completions", "generate", "chat", "top", "top completions", "none"]
 """How log-probabilities come: of the tokens asked for, by three paths, or of the likeliest by two, or not at all."""
@@ -77,13 +77,15 @@ def _listed(client: Client, model: str) -> Mapping[str, Any]:
     """Return what the server says of the model; nothing where it has no list, or a long one without it."""
     try:
         data = client.get("models", attempts=3).data
-    except StatusError as error:
-        if error.status in (404, 405, 501):
-            return {}
-        raise
+    except (
+        StatusError,
+        GarbledError,
+    ):  # the list may be missing, broken or not for this key, and the model still be there
+        return {}
     rows = data.get("data") if isinstance(data, Mapping) else data
     rows = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-    mine = next((row for row in rows if row.get("id") == model), None)
+    named = [row for row in rows if isinstance(row.get("id"), str) and wire.is_called(row["id"], model)]
+    mine = next((row for row in named if row["id"] == model), named[0] if named else None)
     if (
         mine is None
         and rows
@@ -101,16 +103,19 @@ def _listed(client: Client, model: str) -> Mapping[str, Any]:
 def _kind(client: Client, identity: Mapping[str, Any]) -> tuple[str, str]:
     for kind, path, field in (("vLLM", "/version", "version"), ("SGLang", "/get_server_info", "version"), ("llama.cpp", "/props", "build_info")):  # fmt: skip
         owner = str(identity.get("owned_by", "")).replace(".", "")
-        if owner in ("vllm", "sglang", "llamacpp") and owner != kind.lower().replace(".", ""):
+        is_owner = owner == kind.lower().replace(".", "")
+        if owner in ("vllm", "sglang", "llamacpp") and not is_owner:
             continue
         try:
             data = client.get(path, attempts=1).data
         except ServedError:
-            continue
+            data = None
         told = data.get(field) if isinstance(data, Mapping) else None
         if isinstance(told, str | int):
             # Ollama has a /version of its own elsewhere; what calls itself nothing is only told by its path
             return kind, str(told)
+        if is_owner:
+            return kind, ""
     return "", ""
 
 
@@ -142,22 +147,21 @@ def _token_path(client: Client, model: str, kind: str) -> Scores:
 
 def _of_chat(client: Client, model: str, kind: str, version: str, identity: Mapping[str, Any]) -> Found:
     limit = "max_tokens"
-    chat = {"model": model, "messages": HI, limit: 1, "temperature": 0, "logprobs": True}
+    chat = {"model": model, "messages": HI, "temperature": 0, "logprobs": True}
     if kind == "vLLM":
         ids = {"logprob_token_ids": list(PROBE_IDS), "return_tokens_as_token_ids": True}
-        if _works(client, {**chat, **ids}, lambda data: wire.scores_of_chat(data, PROBE_IDS), model) is None:
+        if _works(client, {**chat, limit: 1, **ids}, lambda data: wire.scores_of_chat(data, PROBE_IDS), model) is None:
             return Found(kind, version, identity, "chat")
     why = None
     for top in TOPS:
-        why = _works(client, {**chat, "top_logprobs": top}, _told, model)
-        if why is None:
-            return Found(kind, version, identity, "top", top)
-        if isinstance(why, StatusError) and "max_completion_tokens" in str(why):
+        why = _works(client, {**chat, limit: 1, "top_logprobs": top}, _told, model)
+        if isinstance(why, StatusError) and limit == "max_tokens" and "max_completion_tokens" in str(why):
             limit = "max_completion_tokens"
-            break
+            why = _works(client, {**chat, limit: 1, "top_logprobs": top}, _told, model)
+        if why is None:
+            return Found(kind, version, identity, "top", top, limit)
     # what thinks first, or has no log-probabilities, still writes texts: the first text will say if not
-    if isinstance(why, StatusError) and why.status in (401, 403, 404):
-        raise why
+    _raise_if_refused(why)
     return Found(kind, version, identity, "none", limit=limit)
 
 
@@ -168,9 +172,14 @@ def _top_completions(client: Client, model: str, kind: str, version: str, identi
         why = _works(client, body, wire.top_of_completion, model, "completions")
         if why is None:
             return Found(kind, version, identity, "top completions", top)
-    if isinstance(why, StatusError) and why.status in (401, 403, 404):
-        raise why
+    _raise_if_refused(why)
     return Found(kind, version, identity, "none")
+
+
+def _raise_if_refused(why: Exception | None) -> None:
+    """Raise what says nothing of log-probabilities: no key, no such model, too many requests."""
+    if isinstance(why, StatusError) and why.status in (401, 402, 403, 404, 429):
+        raise why
 
 
 def _ids_of(read: Callable[[Any, Sequence[int]], dict[int, float]], data: Any) -> None:

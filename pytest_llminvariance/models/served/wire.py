@@ -19,11 +19,13 @@ LEAST_NATS = -9999.0
 """What servers write for the logarithm of 0, which JSON lacks."""
 MAX_IDS = 128
 """Tokens that vLLM takes at once as `logprob_token_ids`."""
-VERSION = re.compile(r"[-:@](latest|\d{4,8}|\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d)")
+VERSION = re.compile(r"[-:@](latest|\d{4,8}|\d{4}-\d\d(-\d\d)?|\d\d-\d{4}|\d\d-\d\d)")
 """What a server may add to the name of a model: a date."""
 AS_IDS = "token_id:"
 FILTERED = "content_filter"
 """Why an answer ended that the server's own filter stopped: nobody answered, and nothing failed."""
+PARTS = (None, "text", "output_text")
+"""Parts of a message that are its answer, and no thought."""
 FILTERED_ANSWER = {"choices": [{"finish_reason": FILTERED, "message": {}, "text": ""}]}
 """What stands for an answer where a filter refused the prompt, and the server says so by a status."""
 
@@ -69,14 +71,20 @@ def scores_of_completion(data: Any, ids: Sequence[int]) -> dict[int, float]:
 
 def scores_of_chat(data: Any, ids: Sequence[int]) -> dict[int, float]:
     """Return the same from a chat."""
-    listed = _at(data, "choices", 0, "logprobs", "content", 0, "top_logprobs")
-    return _by_id({_at(item, "token"): _at(item, "logprob") for item in listed}, ids)
+    listed = _rows(_at(data, "choices", 0, "logprobs", "content", 0, "top_logprobs"))
+    return _by_id({str(_at(item, "token")): _at(item, "logprob") for item in listed}, ids)
 
 
 def scores_of_generate(data: Any, ids: Sequence[int]) -> dict[int, float]:
     """Return the same from SGLang's own path."""
-    rows = _at(data, "meta_info", "output_token_ids_logprobs", 0)
+    rows = _rows(_at(data, "meta_info", "output_token_ids_logprobs", 0))
     return _by_id({f"{AS_IDS}{_at(row, 1)}": _at(row, 0) for row in rows}, ids)
+
+
+def _rows(listed: Any) -> list[Any]:
+    if not isinstance(listed, list):
+        raise OtherAnswerError(f"the server gave {listed!r:.60} in place of a list of log-probabilities")
+    return listed
 
 
 def _by_id(listed: Any, ids: Sequence[int]) -> dict[int, float]:
@@ -96,8 +104,7 @@ def top_of_chat(data: Any) -> Top | None:
     Raises:
         OtherAnswerError: without log-probabilities, or where the answer begins with reasoning.
     """
-    choice = _at(data, "choices", 0)
-    told = choice.get("logprobs") if isinstance(choice, Mapping) else None
+    told = _at(data, "choices", 0, "logprobs", default=None)
     refuse_thoughts(data)
     if not isinstance(told, Mapping) or not isinstance(told.get("content"), list):
         raise OtherAnswerError("the server gave no log-probabilities. Use readout='text'")
@@ -106,7 +113,7 @@ def top_of_chat(data: Any) -> Top | None:
     first = told["content"][0]
     rows = {
         str(_at(item, "bytes", default=None) or _at(item, "token")): item
-        for item in (first, *_at(first, "top_logprobs"))
+        for item in (first, *_rows(_at(first, "top_logprobs")))
     }
     return _top((_at(item, "token"), nats(_at(item, "logprob"))) for item in rows.values())
 
@@ -126,25 +133,34 @@ def refuse_thoughts(data: Any) -> None:
 
 def top_of_completion(data: Any) -> Top | None:
     """Return the likeliest next tokens of a completion."""
-    told = _at(data, "choices", 0).get("logprobs")
+    told = _at(data, "choices", 0, "logprobs", default=None)
     if not isinstance(told, Mapping) or not isinstance(told.get("top_logprobs"), list):
         raise OtherAnswerError("the server gave no log-probabilities. Use readout='text'")
     if not told["top_logprobs"]:
         return None
-    return _top((token, nats(value)) for token, value in told["top_logprobs"][0].items())
+    listed = told["top_logprobs"][0]
+    if not isinstance(listed, Mapping):
+        raise OtherAnswerError(f"the server gave {listed!r:.60} in place of log-probabilities")
+    return _top((token, nats(value)) for token, value in listed.items())
 
 
 def _top(rows: Any) -> Top:
     found: dict[str, list[float]] = {}
     for token, value in rows:
+        if value > SLACK:
+            raise OtherAnswerError(
+                f"the log-probability {value:.6g} of {token!r:.40} is above 0, so it is none. Are these logits or percentages?"
+            )
+        if not isinstance(token, str):
+            raise OtherAnswerError(f"the server gave the token {token!r:.40}, which is no text. Use readout='text'")
         found.setdefault(token, []).append(value)
     sums = {token: math.fsum(map(math.exp, values)) for token, values in found.items()}
-    total = math.fsum(sums.values())
+    total = math.fsum(value for value in sums.values() if not math.isnan(value))  # what is not known may be anything
     if total > 1 + SLACK:
         raise OtherAnswerError(
             f"the probabilities of the likeliest tokens sum to {total:.6g}, so they are no probabilities"
         )
-    unlisted = 1 - total if total < 1 else 0.0  # NaN stays NaN in the sums
+    unlisted = max(0.0, 1 - total)
     return Top({token: math.log(value) if value else -math.inf for token, value in sums.items()}, unlisted)
 
 
@@ -166,8 +182,11 @@ def text_of_chat(data: Any) -> Text:
     said = message.get("content") if isinstance(message, Mapping) else None
     refusal = message.get("refusal") if isinstance(message, Mapping) else None
     if isinstance(said, list):  # parts of a message
-        said = "".join(str(part.get("text", "")) for part in said if isinstance(part, Mapping))
-    return _text(said or refusal or "", data)
+        texts = [part.get("text") for part in said if isinstance(part, Mapping) and part.get("type") in PARTS]
+        said = "".join(text for text in texts if isinstance(text, str))
+    if refusal and not said:
+        return Text(REFUSED_TEXT, ran_out=False)
+    return _text("" if said is None else said, data)
 
 
 def _text(text: object, data: Any) -> Text:
@@ -177,6 +196,15 @@ def _text(text: object, data: Any) -> Text:
     if finish == FILTERED and not text.strip():
         return Text(REFUSED_TEXT, ran_out=False)
     return Text(text, finish in {"length", FILTERED})
+
+
+def refusal_of(data: Any) -> str | None:
+    """Return why nobody answered, where the server's filter or the model itself says so in place of an answer."""
+    if finish_of(data) == FILTERED:
+        return "the server's filter stopped the answer"
+    message = _at(data, "choices", 0, "message", default=None)
+    refused = isinstance(message, Mapping) and message.get("refusal") and not message.get("content")
+    return "the model refused to answer" if refused else None
 
 
 def finish_of(data: Any) -> str:
@@ -191,7 +219,31 @@ def reasoning_of(message: Any) -> str:
     return str(message.get("reasoning_content") or message.get("reasoning") or "")
 
 
-def check_model(data: Any, asked: str) -> None:
+def is_called(told: str, asked: str) -> bool:
+    """Return whether a server's name for a model may be that of the one asked for: a date or a path makes no other."""
+    mine, theirs = asked.lower(), told.lower()
+    dated = theirs.startswith(mine) and VERSION.fullmatch(theirs[len(mine) :])
+    by_path = mine.endswith(f"/{theirs}") or theirs.endswith(f"/{mine}")
+    return bool(mine == theirs or dated or by_path or mine.startswith(f"{theirs}:"))  # after a colon: a variant
+
+
+def still_called(before: str, data: Any, asked: str, who: str) -> str:
+    """Return what a server calls the model, as far as it says so: the one that was asked, and the same one as before.
+
+    Raises:
+        OtherAnswerError: the message names both.
+    """
+    check_model(data, asked, who)
+    told = data.get("model") if isinstance(data, Mapping) else None
+    named = told if isinstance(told, str) and told else before
+    if before and before.lower().rpartition("/")[2] != named.lower().rpartition("/")[2]:
+        raise OtherAnswerError(
+            f"{who} was {before!r:.80} and is now {named!r:.80}: two models are no one model. Name one version"
+        )
+    return named
+
+
+def check_model(data: Any, asked: str, who: str = "the server") -> None:
     """Refuse the answer of another model than was asked.
 
     Raises:
@@ -200,12 +252,23 @@ def check_model(data: Any, asked: str) -> None:
     told = data.get("model") if isinstance(data, Mapping) else None
     if not isinstance(told, str) or not told:
         return
-    mine, theirs = asked.lower(), told.lower()
-    dated = theirs.startswith(mine) and VERSION.fullmatch(theirs[len(mine) :])
-    shorter = mine.endswith(f"/{theirs}") or mine.startswith(f"{theirs}:")  # a hub's path, or what it calls a variant
-    if mine != theirs and not dated and not shorter:
+    if not is_called(told, asked):
         raise OtherAnswerError(
-            f"asked for the model {asked!r}, the server answered as {told!r:.80}. If that is the one you mean, write its name"
+            f"asked for the model {asked!r}, {who} answered as {told!r:.80}. If that is the one you mean, write its name"
+        )
+
+
+def check_length(data: Any, prompt: Sequence[int]) -> None:
+    """Refuse the answer to a prompt of another length than was sent: cut off, added to, or of another request.
+
+    Raises:
+        OtherAnswerError: the message names both lengths.
+    """
+    n, _ = prompt_tokens(data)
+    if n not in (0, len(prompt)):
+        raise OtherAnswerError(
+            f"a prompt of {len(prompt)} tokens was sent, and the server says that it had {n}: it is cut off or added to on the "
+            "way, or the answer is that to another request. See the server's settings, such as truncation"
         )
 
 
@@ -224,7 +287,10 @@ def nats(value: Any) -> float:
     """Return a log-probability; what is no number is not known, and so NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
-    return -math.inf if value <= LEAST_NATS else float(value)
+    try:
+        return -math.inf if value <= LEAST_NATS else float(value)
+    except OverflowError:  # JSON's whole numbers have no end
+        return math.inf
 
 
 _RAISE = object()
