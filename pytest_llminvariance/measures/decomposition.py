@@ -65,3 +65,8 @@ def js_distance(p: Sequence[float], q: Sequence[float]) -> float:
     terms = [a * math.log(a / m) for side in (p, q) for a, m in zip(side, middle, strict=True) if a > 0]
     divergence = math.fsum(terms) / 2
     return math.sqrt(divergence) if divergence > 0 else 0.0  # rounding can make that of equal answers negative
+
+
+def js_moved(probability: float) -> float:
+    """Return how far an answer moves at most, in that distance, where so much probability moves."""
+    return math.sqrt(probability * math.log(2))

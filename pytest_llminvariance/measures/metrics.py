@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_llminvariance.errors import UsageError
-from pytest_llminvariance.measures.decomposition import decomposed, entropy_moved_bits, js_distance
+from pytest_llminvariance.measures.decomposition import decomposed, entropy_moved_bits, js_distance, js_moved
 from pytest_llminvariance.measures.distribution import DELTA_NATS as DELTA_NATS
 from pytest_llminvariance.measures.distribution import AnswerDistribution, beyond_ties, tilted
 from pytest_llminvariance.measures.places import off_balance
@@ -154,17 +154,17 @@ def _disagreement(answers: Answers, scores: Sequence[float] | None, delta_nats: 
     return Pairs.of(answers, delta_nats).share
 
 
-def _tv_pair(one: AnswerDistribution, other: AnswerDistribution, delta_nats: float) -> Interval:
+def _tv_pair(one: AnswerDistribution, other: AnswerDistribution, noise: float) -> Interval:
     if not (one.is_known and other.is_known):
         return UNKNOWN
     distance = math.fsum(abs(p - q) for p, q in zip(one.vector(), other.vector(), strict=True)) / 2
-    noise = one.moved(delta_nats) + other.moved(delta_nats) + one.unlisted + other.unlisted
     return Interval(max(0.0, distance - noise), min(1.0, distance + noise))
 
 
 def _tv(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     del scores
-    return mean_interval([_tv_pair(a, b, delta_nats) for a, b in itertools.combinations(answers, 2)])
+    each = [(answer, answer.moved(delta_nats) + answer.unlisted) for answer in answers]
+    return mean_interval([_tv_pair(a, b, m + n) for (a, m), (b, n) in itertools.combinations(each, 2)])
 
 
 def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
@@ -176,10 +176,10 @@ def _js_distance(answers: Answers, scores: Sequence[float] | None, delta_nats: f
     value = float(_mean([js_distance(vector, centroid) for vector in vectors]))
     # the distance is a metric, and moving a probability p moves an answer by at most sqrt(p ln 2)
     moved = [answer.unlisted for answer in answers]
-    slack = math.fsum(map(_js_moved, moved)) / len(moved) + _js_moved(math.fsum(moved) / len(moved))
+    slack = math.fsum(map(js_moved, moved)) / len(moved) + js_moved(math.fsum(moved) / len(moved))
     if (
         delta_nats > DELTA_NATS
-    ):  # the square of the distance is convex in both, so the centroid moves by at most its mean
+    ):  # its square is convex in both, so the centroid moves by at most the mean of the squares
         noise = [_js_tilted(answer, delta_nats) for answer in answers]
         slack += math.fsum(noise) / len(noise) + math.sqrt(math.fsum(one * one for one in noise) / len(noise))
     return Interval(max(0.0, value - slack), min(1.0, value + slack))
@@ -191,10 +191,6 @@ def _js_tilted(answer: AnswerDistribution, delta_nats: float) -> float:
         return 0.0
     one, other = tilted(1 - max(answer.vector()), delta_nats)
     return js_distance((one, 1 - one), (other, 1 - other))
-
-
-def _js_moved(probability: float) -> float:
-    return math.sqrt(probability * math.log(2))
 
 
 def _form_inconsistency(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
@@ -248,8 +244,7 @@ def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: flo
 def _score_shift(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     ends, scale = _scored(answers, scores, delta_nats)
     low, high = range_between(ends)
-    span = max(scale) - min(scale)
-    return Interval(low / span, high / span)
+    return Interval(low / (max(scale) - min(scale)), high / (max(scale) - min(scale)))
 
 
 def range_between(ends: Sequence[Ends]) -> Ends:

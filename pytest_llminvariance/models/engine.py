@@ -236,6 +236,10 @@ def answers_of(model: Model, requests: Sequence[Request]) -> list[Reply]:
         ModelError: as `checked`, or where there is not one reply for each request.
     """
     replies = model.answer(requests)
+    if not isinstance(replies, Sequence):
+        raise ModelError(
+            f"{model.name} gave {replies!r:.80}, but must give a list of one reply for each of {len(requests)} requests"
+        )
     if len(replies) != len(requests):
         raise _wrong_count(model, len(replies), len(requests))
     return [checked(model, request, reply) for request, reply in zip(requests, replies, strict=True)]

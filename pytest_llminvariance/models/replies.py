@@ -60,6 +60,8 @@ def _is_clean(request: Request, reply: LabelReply) -> bool:
 
 def _numbers(model: Model, request: Request, reply: LabelReply | OptionReply) -> Reply:
     values, k = reply.logprobs_nats, len(request.presentation.order)
+    if not hasattr(values, "__len__"):
+        raise _refused(model, request, f"{values!r:.80}, but must give {k} values, one for each option")
     if len(values) != k:
         raise _refused(model, request, f"{len(values)} values, but must give {k}, one for each option")
     if any(isinstance(value, bool) or not hasattr(value, "__float__") for value in values):

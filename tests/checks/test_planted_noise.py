@@ -132,7 +132,7 @@ OWN: dict[str, tuple[Any, dict[str, Any]]] = {
     "groups": ([Question(f"Anna has paid {i} bills. A loan?", ["yes", "no"], answer=i % 2) for i in range(12)], {"groups": ("Anna", "Bela")}),
     "paraphrase": (
         (texts := [Question(f"Which is number {i}?", ["a", "b", "c"], answer=i % 3, id=f"q{i}") for i in range(12)]),
-        {"paraphrases": Restate({one.id: [f"Now: {one.stem}"] for one in texts})},
+        {"paraphrases": Restate({f"q{i}": [f"Now: {one.stem}"] for i, one in enumerate(texts)})},
     ),
 }  # fmt: skip
 

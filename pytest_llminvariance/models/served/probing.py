@@ -147,17 +147,20 @@ def _token_path(client: Client, model: str, kind: str) -> Scores:
 
 def _of_chat(client: Client, model: str, kind: str, version: str, identity: Mapping[str, Any]) -> Found:
     limit = "max_tokens"
-    chat = {"model": model, "messages": HI, "temperature": 0, "logprobs": True}
+
+    def asked(**more: object) -> dict[str, object]:
+        return {"model": model, "messages": HI, limit: 1, "temperature": 0, "logprobs": True, **more}
+
     if kind == "vLLM":
-        ids = {"logprob_token_ids": list(PROBE_IDS), "return_tokens_as_token_ids": True}
-        if _works(client, {**chat, limit: 1, **ids}, lambda data: wire.scores_of_chat(data, PROBE_IDS), model) is None:
+        body = asked(logprob_token_ids=list(PROBE_IDS), return_tokens_as_token_ids=True)
+        if _works(client, body, lambda data: wire.scores_of_chat(data, PROBE_IDS), model) is None:
             return Found(kind, version, identity, "chat")
     why = None
     for top in TOPS:
-        why = _works(client, {**chat, limit: 1, "top_logprobs": top}, _told, model)
+        why = _works(client, asked(top_logprobs=top), _told, model)
         if isinstance(why, StatusError) and limit == "max_tokens" and "max_completion_tokens" in str(why):
             limit = "max_completion_tokens"
-            why = _works(client, {**chat, limit: 1, "top_logprobs": top}, _told, model)
+            why = _works(client, asked(top_logprobs=top), _told, model)
         if why is None:
             return Found(kind, version, identity, "top", top, limit)
     # what thinks first, or has no log-probabilities, still writes texts: the first text will say if not
