@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -196,23 +197,40 @@ class Page:
 
     def sentence(self, at: int, end: int) -> tuple[int, int, bool]:
         """Return start and end of the sentences from `at` to `end`, and whether it asks."""
-        starts = [found.end() for found in STOP.finditer(self.masked, 0, at) if self._ends(found)]
-        after = next((found for found in STOP.finditer(self.masked, end) if self._ends(found)), None)
+        stops = _stops(self.masked)
+        place = bisect_right(stops, at - 1)
+        start = stops[place - 1] if place else 0
+        last = STOP.match(self.masked, at - 1, at) if at else None  # a dot is a stop where what is looked at ends
+        if last is not None and _ends(last):
+            start = at
+        after = next((found for found in STOP.finditer(self.masked, end) if _ends(found)), None)
         stop = len(self.text) if after is None else after.start()
-        return (starts[-1] if starts else 0), stop, after is not None and after[0] in "?？؟"
+        return start, stop, after is not None and after[0] in "?？؟"
 
     def sentences(self) -> Iterator[tuple[int, int, bool]]:
         """Yield start and end of every sentence, and whether it asks."""
         start = 0
         for found in STOP.finditer(self.masked + "\n"):
-            if found.start() >= len(self.masked) or self._ends(found):
+            if found.start() >= len(self.masked) or _ends(found):
                 if self.masked[start : found.start()].strip(" \"')]}*"):
                     yield start, found.start(), found[0] in "?？؟"
                 start = found.end()
 
-    def _ends(self, found: re.Match[str]) -> bool:
-        """A line that ends in a colon goes on in the next."""
-        return found[0] != "\n" or self.masked[: found.start()].rstrip()[-1:] not in (":", ",")
+
+@lru_cache(maxsize=4)
+def _stops(text: str) -> tuple[int, ...]:
+    """Return where sentences end, found once for a text: a long one is asked about at each of its words."""
+    return tuple(found.end() for found in STOP.finditer(text) if _ends(found))
+
+
+def _ends(found: re.Match[str]) -> bool:
+    """A line that ends in a colon goes on in the next."""
+    if found[0] != "\n":
+        return True
+    text, place = found.string, found.start()
+    while place and text[place - 1].isspace():
+        place -= 1
+    return text[max(0, place - 1) : place] not in (":", ",")
 
 
 def spread(text: str) -> str:
