@@ -131,12 +131,10 @@ def _batches(pairs: int, probes: Sequence[Probe]) -> int:
     return math.ceil(pairs / len(probes))
 
 
-def watch(model: Model, measured: Measured, probes: Sequence[Probe], rows: Sequence[list[Reply]] = ()) -> None:
-    """Ask the first of these probes, which every check asks again at its end, until there are three replies to each."""
+def watch(model: Model, measured: Measured, probes: Sequence[Probe]) -> None:
+    """Ask the first of these probes, which every check asks again at its end, three times each."""
     measured.probes[:] = probes[:MIN_PAIRS]
-    measured.rows[:] = rows
-    while len(measured.rows) < N_BEFORE:
-        measured.rows.append(answers_of(model, measured.requests))
+    measured.rows[:] = [answers_of(model, measured.requests) for _ in range(N_BEFORE)]
 
 
 def forget_noise(model: Model, measured: Measured) -> None:

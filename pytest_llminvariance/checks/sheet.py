@@ -59,12 +59,10 @@ class Sheet:
     def planned(self, question: int, stem: int | None = None) -> list[Request]:
         """Return the requests of a question's plan; or those under one of its foreign stems, draw by draw."""
         probes = self.plans[question].probes
-        if stem is None and isinstance(probes, Showings) and self.readout == "label":
-            shown = probes.presentations() if probes.ways.once("plain labels", _are_plain_labels) else []
-            if shown:
-                return list(map(LabelRequest, shown))
         if stem is not None:
             probes = [Probe(self.foreign[question][stem], draw=probe.draw) for probe in probes[: self.samples]]
+        elif isinstance(probes, Showings) and self.readout == "label" and probes.ways.once("plain", _are_plain_labels):
+            return list(map(LabelRequest, probes.presentations()))
         return [request_for(p.presentation, p.readout or self.readout, self._draw(p)) for p in probes]
 
     def foreign_requests(self, question: int) -> list[Request]:

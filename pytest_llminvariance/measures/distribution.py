@@ -283,10 +283,7 @@ def _by_content(shown: Sequence[float], order: Sequence[int]) -> tuple[float, ..
     """Take values by position back to contents: what stands at position p belongs to `order[p]`."""
     if len(shown) != len(order):
         raise ValueError(f"{len(shown)} values for {len(order)} positions")
-    return tuple([float(shown[position]) for position in _way_back(tuple(order))])
-
-
-_way_back = lru_cache(maxsize=4096)(inverse)
+    return tuple([float(shown[position]) for position in inverse(order)])
 
 
 def masses_of(answers: Iterable[AnswerDistribution]) -> array[float]:

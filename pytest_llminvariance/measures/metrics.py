@@ -244,7 +244,8 @@ def _score_gap(answers: Answers, scores: Sequence[float] | None, delta_nats: flo
 def _score_shift(answers: Answers, scores: Sequence[float] | None, delta_nats: float) -> Interval:
     ends, scale = _scored(answers, scores, delta_nats)
     low, high = range_between(ends)
-    return Interval(low / (max(scale) - min(scale)), high / (max(scale) - min(scale)))
+    span = max(scale) - min(scale)
+    return Interval(low / span, high / span)
 
 
 def range_between(ends: Sequence[Ends]) -> Ends:

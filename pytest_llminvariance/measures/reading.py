@@ -11,6 +11,7 @@ from pytest_llminvariance.models.protocol import (
     REFUSAL,
     LabelReply,
     MissingReply,
+    OptionReply,
     Reply,
     TextReply,
 )
@@ -33,25 +34,28 @@ MAX_SAID = 200
 def read_reply(reply: Reply, presentation: Presentation, readout: str) -> AnswerDistribution:
     """Return what a reply says about contents: the one place where the way back is taken."""
     k = len(presentation.order)
-    if type(reply) is LabelReply and readout == "label" and len(reply.logprobs_nats) == k:  # nearly all of them
-        return AnswerDistribution.from_label_logprobs(reply.logprobs_nats, presentation.order, reply.unlisted)
+    if isinstance(reply, LabelReply | OptionReply):  # nearly all of them
+        return _of_numbers(reply, presentation, readout)
     if isinstance(reply, MissingReply):
         return AnswerDistribution.nothing(k, "missing", said=reply.reason)
-    if isinstance(reply, TextReply):
-        if readout == REFUSAL:
-            return _answered_or_refused(reply, k)
-        # without options there are no labels either: an article is no choice of A
-        labels = [NO_LABEL.format(n) for n in range(k)] if presentation.template.open else presentation.labels
-        parsed = parse_choice(
-            reply.text,
-            labels=labels,
-            options=presentation.shown_options,
-            stem=presentation.question.stem,
-            ran_out=reply.ran_out,
-        )
-        if parsed.position is not None:
-            return AnswerDistribution.chosen(presentation.order[parsed.position], k, parsed.reading)
-        return AnswerDistribution.nothing(k, STATUS_OF[parsed.outcome], parsed.reading, reply.text[:MAX_SAID])
+    if readout == REFUSAL:
+        return _answered_or_refused(reply, k)
+    # without options there are no labels either: an article is no choice of A
+    labels = [NO_LABEL.format(n) for n in range(k)] if presentation.template.open else presentation.labels
+    parsed = parse_choice(
+        reply.text,
+        labels=labels,
+        options=presentation.shown_options,
+        stem=presentation.question.stem,
+        ran_out=reply.ran_out,
+    )
+    if parsed.position is not None:
+        return AnswerDistribution.chosen(presentation.order[parsed.position], k, parsed.reading)
+    return AnswerDistribution.nothing(k, STATUS_OF[parsed.outcome], parsed.reading, reply.text[:MAX_SAID])
+
+
+def _of_numbers(reply: LabelReply | OptionReply, presentation: Presentation, readout: str) -> AnswerDistribution:
+    k = len(presentation.order)
     if len(reply.logprobs_nats) != k:
         raise ModelError(
             f"a reply has {len(reply.logprobs_nats)} values for {k} options of question {presentation.question.name!r}"

@@ -236,7 +236,7 @@ def answers_of(model: Model, requests: Sequence[Request]) -> list[Reply]:
         ModelError: as `checked`, or where there is not one reply for each request.
     """
     replies = model.answer(requests)
-    if not isinstance(replies, Sequence):
+    if not hasattr(replies, "__len__"):
         raise ModelError(
             f"{model.name} gave {replies!r:.80}, but must give a list of one reply for each of {len(requests)} requests"
         )

@@ -53,9 +53,11 @@ def key_of(model: Model, request: Request) -> Key:
 def keys_of(model: Model, requests: Iterable[Request]) -> list[Key]:
     """Return by what the answers of a model to requests are remembered."""
     name, fingerprint, owner = model.name, model.fingerprint, owner_of(model)
-    if getattr(model, "rendered", None) is None:
-        return [Key(name, fingerprint, request, None, owner) for request in requests]
-    return [Key(name, fingerprint, request, _digest(rendered(model, request)), owner) for request in requests]
+    tells = getattr(model, "rendered", None) is not None
+    return [
+        Key(name, fingerprint, request, _digest(rendered(model, request)) if tells else None, owner)
+        for request in requests
+    ]
 
 
 def _digest(text: str | None) -> str | None:

@@ -34,9 +34,9 @@ def checked(model: Model, request: Request, reply: object) -> Reply:
     """
     if isinstance(reply, MissingReply):
         return reply
-    if type(reply) is LabelReply and _is_clean(request, reply):
-        return reply
     kind = KINDS[request.capability]
+    if kind is LabelReply and type(reply) is LabelReply and _is_clean(request, reply):
+        return reply
     if not isinstance(reply, kind):
         raise ModelError(
             f"{model.name} answered a request for readout {request.capability!r} with {reply!r:.120}, but must give a {kind.__name__} "
@@ -54,8 +54,7 @@ def _is_clean(request: Request, reply: LabelReply) -> bool:
     values = reply.logprobs_nats
     if type(values) is not tuple or len(values) != len(request.presentation.order) or set(map(type, values)) != {float}:
         return False
-    asks_for_it = request.capability in ("label", "decision")
-    return asks_for_it and reply.unlisted == 0 and max(values) <= 0 and math.fsum(map(math.exp, values)) <= 1 + SLACK
+    return reply.unlisted == 0 and max(values) <= 0 and math.fsum(map(math.exp, values)) <= 1 + SLACK
 
 
 def _numbers(model: Model, request: Request, reply: LabelReply | OptionReply) -> Reply:

@@ -34,8 +34,13 @@ def _shared(order: Order) -> Order:
     return order
 
 
-def inverse(order: Order) -> Order:
+def inverse(order: Sequence[int]) -> Order:
     """Return where each content is shown: `inverse(order)[content]` is a position."""
+    return _inverse(tuple(order))
+
+
+@lru_cache(maxsize=4096)  # asked for with every answer, and few orders differ
+def _inverse(order: Order) -> Order:
     positions = [0] * len(order)
     for position, content in enumerate(order):
         positions[content] = position

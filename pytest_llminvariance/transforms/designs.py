@@ -22,6 +22,8 @@ PLAN_SALT = "llminvariance-plan-1"
 MAX_ALL_OPTIONS = 6
 AUTO_ALL_OPTIONS = 4
 AUTO_MIN_ROWS = 12
+SMALL = 3
+"""Up to so many options a Williams design is all orders anyway."""
 
 
 def williams_rows(k: int) -> tuple[Order, ...]:
@@ -72,7 +74,9 @@ def orders_of(design: str, k: int, content_hash: str, n: int | None = None) -> t
 
 def is_drawn(design: str, k: int) -> bool:
     """Return whether the orders of a design depend on the question and not on its number of options alone."""
-    return design == "sample" or (design in ("auto", "balanced") and k > (AUTO_ALL_OPTIONS if design == "auto" else 3))
+    return design == "sample" or (
+        design in ("auto", "balanced") and k > (AUTO_ALL_OPTIONS if design == "auto" else SMALL)
+    )
 
 
 def check_design(design: str, n: int | None) -> None:
@@ -99,7 +103,7 @@ def _balanced(k: int, content_hash: str, min_rows: int) -> tuple[Order, ...]:
 
     With up to three options a design is all orders anyway.
     """
-    if k <= 3:
+    if k <= SMALL:
         return _all(k)
     template, written = williams_rows(k), identity(k)
     rows: list[Order] = []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_llminvariance import ModelError, Presentation, Question, Verdict, check, controls, noise_floor
+from pytest_llminvariance.models import replies
 from pytest_llminvariance.models.engine import ask
 from pytest_llminvariance.models.protocol import (
     LabelReply,
@@ -22,6 +26,7 @@ from pytest_llminvariance.models.protocol import (
     TextReply,
     TextRequest,
 )
+from pytest_llminvariance.models.replies import checked
 
 SHOWN = Presentation(Question("Which?", ["red", "blue"], id="colour", answer=0))
 REQUESTS: dict[str, Request] = {
@@ -62,6 +67,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("option", LabelReply((HALF, HALF), "s"), "answered a request for readout 'option' with LabelReply"),
     ("text", TextReply(b"A", "s"), "backend gave for question 'colour' a text b'A', but must give a string"),  # type: ignore[arg-type]
     ("label", LabelReply((HALF,), "s"), "1 values, but must give 2, one for each option"),
+    ("label", LabelReply(None, "s"), "None, but must give 2 values, one for each option"),  # type: ignore[arg-type]
     ("label", LabelReply(("-1", "-2"), "s"), "but must give numbers"),  # type: ignore[arg-type]
     ("option", OptionReply((-1.0, -2.0), (1,), "s"), r"token counts \(1,\), but must give 2 numbers from 1"),
     ("option", OptionReply((-1.0, -2.0), (1, 0), "s"), r"token counts \(1, 0\), but must give 2 numbers from 1"),
@@ -91,6 +97,45 @@ def test_what_cannot_be_right_is_an_error_of_the_backend(kind: str, reply: Any, 
 )
 def test_what_rounding_allows_is_taken_as_it_is(kind: str, reply: Reply) -> None:
     assert answered(kind, reply) is reply
+
+
+def outcome(reply: LabelReply) -> tuple[object, str]:
+    """Return what becomes of a reply, by identity where it is taken, or why it is refused."""
+    try:
+        got = checked(controls.oracle(), REQUESTS["label"], reply)
+    except ModelError as error:
+        return None, str(error)
+    return (got if got is not reply else "taken"), ""
+
+
+@given(
+    st.tuples(
+        *2 * [st.sampled_from([-math.inf, -40.0, -1.0, HALF, -0.1, -0.0, 1e-6, 1e-3, 2e-3, 1.0, math.inf, math.nan])]
+    ),
+    st.sampled_from([0.0, 0.2, 1.0, -0.1, 1.5, math.nan]),
+)
+def test_the_short_way_takes_what_the_long_way_takes(values: tuple[float, float], unlisted: float) -> None:
+    reply = LabelReply(values, "s", 3, unlisted)
+    found = outcome(reply)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replies, "_is_clean", lambda *_: False)
+        assert outcome(reply) == found
+
+
+@pytest.mark.parametrize("given", [None, 3, (reply for reply in [LabelReply((HALF, HALF), "s")])])
+def test_what_is_no_list_of_replies_is_an_error_that_names_it(given: Any) -> None:
+    backend = Backend(lambda _: None)
+    backend.answer = lambda requests: given  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match=r"backend gave .*, but must give a list of one reply for each of 1 requests"):
+        ask(backend, [REQUESTS["label"]], {})
+
+
+@pytest.mark.parametrize("kind", [list, tuple, deque, lambda replies: dict(enumerate(replies)).values()])
+def test_replies_in_any_collection_are_taken(kind: Callable[[list[Reply]], Any]) -> None:
+    reply = LabelReply((HALF, HALF), "s")
+    backend = Backend(lambda _: reply)
+    backend.answer = lambda requests: kind([reply])  # type: ignore[method-assign]
+    assert ask(backend, [REQUESTS["label"]], {}).replies == (reply,)
 
 
 @pytest.mark.parametrize("kind", ["label", "option"])
